@@ -1,0 +1,109 @@
+"""bayescal: what information costs people, inferred from their decisions in economic games.
+
+Everything public is on this page. Importing the package loads nothing numeric: a name is loaded when it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayescal.data.study import Study, load_study, study_names
+    from bayescal.decisions import Decisions
+    from bayescal.domain import Domain
+    from bayescal.environments.base import Environment, OneShot
+    from bayescal.environments.beauty_contest import BeautyContest
+    from bayescal.environments.cournot import Cournot
+    from bayescal.environments.named import game_names, get_game, load_game_file
+    from bayescal.environments.normal_form import NormalForm
+    from bayescal.environments.symmetric import request_game, travelers_dilemma
+    from bayescal.environments.volunteers_dilemma import VolunteersDilemma
+    from bayescal.errors import DomainError, InputError
+    from bayescal.inference import NUTS, Fit, build_model, calibrate, infer
+    from bayescal.parallel import use_cores
+    from bayescal.policies.exact import ExactPolicy, Solution, equilibrium
+    from bayescal.report import write_report
+
+_HOME = {
+    # games
+    "Environment": "bayescal.environments.base",
+    "OneShot": "bayescal.environments.base",
+    "NormalForm": "bayescal.environments.normal_form",
+    "Cournot": "bayescal.environments.cournot",
+    "BeautyContest": "bayescal.environments.beauty_contest",
+    "VolunteersDilemma": "bayescal.environments.volunteers_dilemma",
+    "travelers_dilemma": "bayescal.environments.symmetric",
+    "request_game": "bayescal.environments.symmetric",
+    "game_names": "bayescal.environments.named",
+    "get_game": "bayescal.environments.named",
+    "load_game_file": "bayescal.environments.named",
+    # policies
+    "ExactPolicy": "bayescal.policies.exact",
+    "Solution": "bayescal.policies.exact",
+    "equilibrium": "bayescal.policies.exact",
+    "Domain": "bayescal.domain",
+    # data
+    "Decisions": "bayescal.decisions",
+    "Study": "bayescal.data.study",
+    "load_study": "bayescal.data.study",
+    "study_names": "bayescal.data.study",
+    # inference
+    "build_model": "bayescal.inference",
+    "infer": "bayescal.inference",
+    "calibrate": "bayescal.inference",
+    "NUTS": "bayescal.inference",
+    "Fit": "bayescal.inference",
+    "use_cores": "bayescal.parallel",
+    # reports and errors
+    "write_report": "bayescal.report",
+    "InputError": "bayescal.errors",
+    "DomainError": "bayescal.errors",
+}
+# Kinds that come in several, by module: bayescal.populations.LogNormal, bayescal.priors.Uniform.
+_MODULES = ("populations", "priors")
+
+__all__ = [
+    "NUTS",
+    "BeautyContest",
+    "Cournot",
+    "Decisions",
+    "Domain",
+    "DomainError",
+    "Environment",
+    "ExactPolicy",
+    "Fit",
+    "InputError",
+    "NormalForm",
+    "OneShot",
+    "Solution",
+    "Study",
+    "VolunteersDilemma",
+    "build_model",
+    "calibrate",
+    "equilibrium",
+    "game_names",
+    "get_game",
+    "infer",
+    "load_game_file",
+    "load_study",
+    "request_game",
+    "study_names",
+    "travelers_dilemma",
+    "use_cores",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("bayescal")
+    if name in _MODULES:
+        return import_module(f"bayescal.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'bayescal' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_MODULES, "__version__"]

@@ -1,0 +1,193 @@
+"""What people did: decisions on the grid that the likelihood is defined on, and the table they came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+
+from bayescal._table import COLUMNS, Game, TableReader, read_csv, spellings, unique_rows
+from bayescal.errors import InputError
+
+LEVELS = ("game", "group", "participant")
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Validated human decisions of one-shot (or repeated static) games.
+
+    A **cell** is all that one person (or, without participants, everybody) did in one role of one game: the
+    counts over the grid are sufficient, because nothing is carried from round to round. A participant's or a
+    group's label means the same person or group wherever it appears, in other games too.
+
+    Attributes:
+        table: one row per row of the source that holds a decision: those of participant, group and round that
+            the source has, game, role, action (its label), n, and game_index, role_index, action_index.
+        environments: the games that were played, by name; `game_index` counts in this order.
+        cells: one row per cell: game, group, participant (if known), role and the index of each.
+        counts: (cells, longest grid) decisions by action; 0 beyond the end of a shorter grid.
+        snapped: decisions that were moved to the nearest grid value.
+        source: where the table came from, for messages.
+    """
+
+    table: pd.DataFrame
+    environments: Mapping[str, Any]  # of Environment, which this module does not import
+    cells: pd.DataFrame
+    counts: Int[np.ndarray, "cells actions"]
+    snapped: int = 0
+    source: str = "table"
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame,
+        environments: Mapping[str, Game],
+        *,
+        columns: Mapping[str, str] | None = None,
+        source: str = "table",
+        snap: bool = False,
+    ) -> Decisions:
+        """Check a tidy table, one row per decision (or per count of decisions), and index it.
+
+        Args:
+            table: columns participant, group, game, role, round, action, n. Only `action` is always needed;
+                `game` too when there are several, `role` too when a game has several.
+            environments: the games by the names that the table's game column uses.
+            columns: what the table calls a column, e.g. {"participant": "subject_id"}.
+            source: the name used in messages. With an index named "line", rows are called by line number.
+            snap: move values between two points of an ordered grid to the nearer one (the lower on a tie).
+
+        Raises:
+            InputError: one sentence for each kind of fault in the table, all of them at once.
+        """
+        reader = TableReader(table, environments, columns or {}, source, snap)
+        return cls._from_rows(reader.rows(), dict(environments), reader.snapped, source)
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | Path,
+        environments: Mapping[str, Game],
+        *,
+        columns: Mapping[str, str] | None = None,
+        snap: bool = False,
+    ) -> Decisions:
+        """`from_table` of a comma-separated file; messages name its lines."""
+        return cls.from_table(
+            read_csv(path), environments, columns=columns, source=Path(path).name, snap=snap
+        )
+
+    @classmethod
+    def _from_rows(
+        cls, rows: pd.DataFrame, environments: dict[str, Game], snapped: int, source: str
+    ) -> Decisions:
+        played = np.unique(rows["game_index"])
+        rows["game_index"] = np.searchsorted(played, rows["game_index"])
+        names = [list(environments)[g] for g in played]
+        rows["game"] = rows["game"].cat.set_categories(names)
+        games = {name: environments[name] for name in names}
+        roles, actions = spellings(list(games.values()))
+        rows["role"] = rows["role"].cat.set_categories(roles)
+        rows["action"] = rows["action"].cat.set_categories(actions)
+
+        for level in ("group", "participant"):
+            if level in rows:  # a label with only empty counts is nobody
+                rows[level] = rows[level].cat.remove_unused_categories()
+        keys = ["game", *(level for level in ("group", "participant") if level in rows)]
+        codes = [rows[key].cat.codes.to_numpy() for key in keys] + [rows["role_index"].to_numpy()]
+        cell, of_row = unique_rows(codes)
+        cells = pd.DataFrame({key: rows[key].iloc[cell].array for key in [*keys, "role"]})
+        for key in keys:
+            cells[f"{key}_index"] = cells[key].cat.codes.to_numpy(dtype=np.int64)
+        cells["role_index"] = rows["role_index"].to_numpy()[cell]
+
+        width = max(len(grid) for game in games.values() for grid in game.action_values)
+        counts = np.zeros(len(cell) * width, dtype=np.int64)
+        np.add.at(counts, of_row * width + rows["action_index"].to_numpy(), rows["n"].to_numpy())
+        order = [c for c in COLUMNS if c in rows] + ["game_index", "role_index", "action_index"]
+        return cls(
+            table=rows[order],
+            environments=games,
+            cells=cells,
+            counts=counts.reshape(len(cell), width),
+            snapped=snapped,
+            source=source,
+        )
+
+    @property
+    def game_names(self) -> tuple[str, ...]:
+        return tuple(self.environments)
+
+    @property
+    def total(self) -> int:
+        """How many decisions there are."""
+        return int(self.counts.sum())
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "cells actions"]:
+        """Which entries of `counts` are actions of the cell's role, not padding."""
+        games = list(self.environments.values())
+        pairs = zip(self.cells["game_index"], self.cells["role_index"], strict=True)
+        sizes = np.array([len(games[g].action_values[r]) for g, r in pairs])
+        return np.arange(self.counts.shape[1])[None, :] < sizes[:, None]
+
+    def levels(self, level: str) -> tuple[str, ...]:
+        """The labels of a level ("game", "group" or "participant"), in the order that `by` counts them."""
+        if level not in LEVELS:
+            raise InputError(f"Decisions are grouped by {', '.join(LEVELS)}, not by {level!r}.")
+        if level not in self.cells:
+            raise InputError(
+                f"{self.source} has no column '{level}', so nothing can vary by {level}: add the column, or "
+                f'name it in the mapping of columns ({level} = "...").'
+            )
+        return tuple(self.cells[level].cat.categories)
+
+    def by(self, level: str) -> Int[np.ndarray, " cells"]:
+        """The index, into `levels(level)`, of each cell."""
+        self.levels(level)
+        return self.cells[f"{level}_index"].to_numpy()
+
+    def describe(self) -> pd.DataFrame:
+        """Per game and role: decisions, participants (if known) and the share of each action."""
+        lines = []
+        game_index, role_index = self.cells["game_index"].to_numpy(), self.cells["role_index"].to_numpy()
+        for g, r in sorted(set(zip(game_index.tolist(), role_index.tolist(), strict=True))):
+            here = (game_index == g) & (role_index == r)
+            name = self.game_names[g]
+            game = self.environments[name]
+            counts = self.counts[here].sum(axis=0)
+            line: dict[str, Any] = {"game": name, "role": game.role_names[r], "decisions": int(counts.sum())}
+            if "participant" in self.cells:
+                line["participants"] = self.cells["participant"][here].nunique()
+            shares = counts / counts.sum()
+            lines.append(line | dict(zip(game.action_labels[r], shares, strict=False)))
+        return pd.DataFrame(lines).set_index(["game", "role"])
+
+    @cached_property
+    def data_hash(self) -> str:
+        """sha256 of the canonical table, whatever the order of its rows and of the games."""
+        digest = hashlib.sha256()
+        keys = []
+        for name in (c for c in COLUMNS if c in self.table):
+            column = self.table[name]
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                column = column.cat.remove_unused_categories()
+                labels = sorted(column.cat.categories)
+                rank = pd.Index(labels).get_indexer(column.cat.categories)
+                keys.append(rank[column.cat.codes.to_numpy()])
+            else:
+                labels = []
+                keys.append(column.to_numpy())
+            digest.update(json.dumps([name, labels]).encode())
+        order = np.lexsort(keys)
+        for key in keys:
+            digest.update(np.ascontiguousarray(key[order], dtype="<i8").tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,125 @@
+"""Which values a policy answers for: intervals, and named boxes of them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bayescal.errors import DomainError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """low < x < high; either end may be infinite."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise DomainError(f"An interval from {self.low} to {self.high} holds nothing: low must be below high.")
+
+    def contains(self, x: Any) -> bool:
+        return bool(jnp.all((jnp.asarray(x) >= self.low) & (jnp.asarray(x) <= self.high)))
+
+    def to_real(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """A smooth bijection from the inside of the interval to the real line."""
+        match math.isfinite(self.low), math.isfinite(self.high):
+            case True, True:
+                u = (x - self.low) / (self.high - self.low)
+                return jnp.log(u) - jnp.log1p(-u)
+            case True, False:
+                return jnp.log(x - self.low)
+            case False, True:
+                return -jnp.log(self.high - x)
+            case _:
+                return jnp.asarray(x)
+
+    def from_real(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
+        match math.isfinite(self.low), math.isfinite(self.high):
+            case True, True:
+                return self.low + (self.high - self.low) * jax.nn.sigmoid(z)
+            case True, False:
+                return self.low + jnp.exp(z)
+            case False, True:
+                return self.high - jnp.exp(-z)
+            case _:
+                return jnp.asarray(z)
+
+    def __str__(self) -> str:
+        return f"[{self.low:g}, {self.high:g}]"
+
+
+REAL = Interval()
+POSITIVE = Interval(0.0)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A named box: static, hashable, stored beside the weights that were trained on it."""
+
+    intervals: tuple[tuple[str, Interval], ...]
+
+    @classmethod
+    def of(cls, **ranges: tuple[float, float]) -> "Domain":
+        """`Domain.of(cost=(0.01, 10.0), mean=(-1.0, 1.0))`."""
+        return cls(tuple((name, Interval(*ends)) for name, ends in ranges.items()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.intervals)
+
+    def contains(self, values: Mapping[str, Any]) -> bool:
+        return not self._offences(values)
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Refuse values outside the box, in one sentence for each parameter that is."""
+        if offences := self._offences(values):
+            raise DomainError(" ".join(offences))
+
+    def _offences(self, values: Mapping[str, Any]) -> list[str]:
+        out = [
+            f"{name} is missing: the box has {', '.join(self.names)}." for name in self.names if name not in values
+        ]
+        for name, interval in self.intervals:
+            if name in values and not interval.contains(values[name]):
+                low, high = (float(f(jnp.asarray(values[name]))) for f in (jnp.min, jnp.max))
+                found = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+                out.append(
+                    f"{name} is {found}, outside the box {interval} that this policy answers for: "
+                    "choose a value inside, or a policy trained on a larger box."
+                )
+        return out
+
+    def clip(self, values: Mapping[str, Any]) -> dict[str, Float[Array, "..."]]:
+        return {name: jnp.clip(jnp.asarray(values[name]), box.low, box.high) for name, box in self.intervals}
+
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> dict[str, Float[Array, "..."]]:
+        """Uniform in the box (log-uniform where both ends are positive and a factor of ten or more apart)."""
+        out = {}
+        for (name, box), k in zip(self.intervals, jax.random.split(key, len(self.intervals)), strict=True):
+            if not (math.isfinite(box.low) and math.isfinite(box.high)):
+                raise DomainError(f"{name} has no ends {box}, so it cannot be sampled uniformly: give it finite ones.")
+            u = jax.random.uniform(k, shape)
+            if box.low > 0 and box.high >= 10 * box.low:
+                out[name] = box.low * (box.high / box.low) ** u
+            else:
+                out[name] = box.low + (box.high - box.low) * u
+        return out
+
+    def to_real(self, values: Mapping[str, Any]) -> dict[str, Float[Array, "..."]]:
+        return {name: box.to_real(jnp.asarray(values[name])) for name, box in self.intervals}
+
+    def from_real(self, values: Mapping[str, Any]) -> dict[str, Float[Array, "..."]]:
+        return {name: box.from_real(jnp.asarray(values[name])) for name, box in self.intervals}
+
+    def as_dict(self) -> dict[str, list[float]]:
+        return {name: [box.low, box.high] for name, box in self.intervals}
+
+    @classmethod
+    def from_dict(cls, ranges: Mapping[str, Any]) -> "Domain":
+        return cls(tuple((name, Interval(*map(float, ends))) for name, ends in ranges.items()))

@@ -1,0 +1,131 @@
+"""What a game is: rules only. Who plays, on which grid of actions, for which payoffs."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+Params = Any  # a pytree of arrays: the environment parameters that may be inferred or vmapped over
+
+
+class Environment(eqx.Module):
+    """The rules of a game, as pure functions of one game; batching is `vmap` at the boundary.
+
+    Players are grouped in **roles**: players of one role have the same actions, the same payoffs and the
+    same policy. Player `i` of an asymmetric two-player game is its own role; the twelve firms of a symmetric
+    Cournot market share one. Grids of different length are padded to the longest, `mask` says what is real.
+    """
+
+    name: eqx.AbstractVar[str]
+    role_names: eqx.AbstractVar[tuple[str, ...]]
+    role_counts: eqx.AbstractVar[tuple[int, ...]]  # players in each role
+    action_values: eqx.AbstractVar[tuple[tuple[float, ...], ...]]  # by role: the grid that decisions live on
+    action_labels: eqx.AbstractVar[tuple[tuple[str, ...], ...]]  # by role: what a table may call the actions
+    ordered: eqx.AbstractVar[bool]  # whether the grid is a quantity (mean, quantiles make sense) or a list
+    horizon: eqx.AbstractVar[int]
+    discount: eqx.AbstractVar[float]
+
+    @property
+    def players(self) -> int:
+        return sum(self.role_counts)
+
+    @property
+    def roles(self) -> int:
+        return len(self.role_counts)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(roles, actions) booleans: which cells of the padded grid are actions."""
+        sizes = [len(v) for v in self.action_values]
+        return np.arange(max(sizes))[None, :] < np.array(sizes)[:, None]
+
+    @property
+    @abstractmethod
+    def params(self) -> Params:
+        """The default environment parameters, as a pytree of numpy arrays."""
+
+    @abstractmethod
+    def reset(self, key: PRNGKeyArray, params: Params) -> Any: ...
+
+    @abstractmethod
+    def step(
+        self, key: PRNGKeyArray, state: Any, joint_action: Int[Array, " players"], params: Params
+    ) -> tuple[Any, Float[Array, " players"], Any]:
+        """(next state, payoffs, whether the game is over)."""
+
+    @abstractmethod
+    def observe(self, state: Any, player: int) -> Any: ...
+
+    @abstractmethod
+    def replay(self, table: Any) -> Any:
+        """What each person saw before each recorded decision, row by row of the table."""
+
+
+class OneShot(Environment):
+    """A game played once (or over and over with nothing carried from round to round).
+
+    A subclass gives `payoffs` of a joint action and `expected_payoffs` against mixed opponents; the latter is
+    what is solved, so that symmetric games of many players go through an aggregate, never a tensor of A**n.
+    """
+
+    @abstractmethod
+    def expected_payoffs(self, strategies: Float[Array, "roles actions"], params: Params) -> Float[Array, "roles actions"]:
+        """Payoff of each own action, by role, when everybody else plays `strategies`. Padded cells: anything finite."""
+
+    def payoff_slopes(
+        self, strategies: Float[Array, "roles actions"], params: Params
+    ) -> Float[Array, "roles actions roles actions"]:
+        """d expected_payoffs / d strategies. Override it where a closed form is cheaper than one tangent a cell."""
+        return jax.jacfwd(self.expected_payoffs)(strategies, params)
+
+    @abstractmethod
+    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
+        """What each player gets when these actions (indices into the grid) are played."""
+
+    @abstractmethod
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        """The spread of payoffs, a positive number in money: only sets the solver's units."""
+
+    # One-shot dynamics: the state is the round, the observation is the role.
+    def reset(self, key: PRNGKeyArray, params: Params) -> Int[Array, ""]:
+        return jnp.zeros((), jnp.int32)
+
+    def step(self, key, state, joint_action, params):
+        return state + 1, self.payoffs(joint_action, params), state + 1 >= self.horizon
+
+    def observe(self, state: Any, player: int) -> int:
+        return role_of_player(self.role_counts)[player]
+
+    def replay(self, table: Any) -> Any:
+        """In a one-shot game a person sees nothing but the role: one role index per row."""
+        return np.asarray([self.role_names.index(r) for r in table["role"]])
+
+
+def role_of_player(role_counts: Sequence[int]) -> tuple[int, ...]:
+    """The role of each player, players being numbered role by role."""
+    return tuple(r for r, n in enumerate(role_counts) for _ in range(n))
+
+
+
+
+def symmetric_fields(
+    name: str, role: str, players: int, action_values: Sequence[float], *, ordered: bool, labels: Any = None
+) -> dict[str, Any]:
+    """The static fields of a one-shot game whose players share one role."""
+    values = tuple(float(v) for v in action_values)
+    return {
+        "name": name,
+        "role_names": (role,),
+        "role_counts": (int(players),),
+        "action_values": (values,),
+        "action_labels": (tuple(labels or (f"{v:g}" for v in values)),),
+        "ordered": ordered,
+        "horizon": 1,
+        "discount": 1.0,
+    }

@@ -1,0 +1,130 @@
+"""Any finite game of n players, from its payoff tensor."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from bayescal.environments.base import OneShot, Params
+from bayescal.errors import InputError
+
+
+class NormalForm(OneShot):
+    """A game given by `payoffs[player][a1][a2]…`: one tensor of shape (A1, …, An) for each of n players.
+
+    Every player is a role of its own. `params = {"payoffs": tensor}`, so games of one shape can be vmapped and
+    payoffs can be differentiated.
+
+    Example:
+        NormalForm([[[10, 0], [9, 10]], [[8, 18], [9, 8]]], role_names=("row", "column"))
+    """
+
+    default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    name: str = eqx.field(static=True)
+    role_names: tuple[str, ...] = eqx.field(static=True)
+    role_counts: tuple[int, ...] = eqx.field(static=True)
+    action_values: tuple[tuple[float, ...], ...] = eqx.field(static=True)
+    action_labels: tuple[tuple[str, ...], ...] = eqx.field(static=True)
+    ordered: bool = eqx.field(static=True)
+    horizon: int = eqx.field(static=True)
+    discount: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        payoffs: Any,
+        *,
+        name: str = "game",
+        role_names: Sequence[str] | None = None,
+        action_labels: Sequence[Sequence[str]] | None = None,
+        action_values: Sequence[Sequence[float]] | None = None,
+    ):
+        tensor = check_payoffs(payoffs, name)
+        players, sizes = tensor.shape[0], tensor.shape[1:]
+        self.default_payoffs = tensor
+        self.name = name
+        self.role_names = tuple(role_names or (f"player {i + 1}" for i in range(players)))
+        self.role_counts = (1,) * players
+        self.ordered = action_values is not None
+        self.action_values = tuple(
+            tuple(map(float, v)) for v in (action_values or [range(n) for n in sizes])
+        )
+        labels = action_labels or [[f"{v:g}" for v in values] for values in self.action_values]
+        self.action_labels = tuple(tuple(map(str, row)) for row in labels)
+        self.horizon = 1
+        self.discount = 1.0
+        for what, rows in (("action_labels", self.action_labels), ("action_values", self.action_values)):
+            if tuple(len(r) for r in rows) != sizes:
+                raise InputError(
+                    f"{name}: {what} name {[len(r) for r in rows]} actions, but the payoffs are for {list(sizes)}: "
+                    "give one entry for each action of each player."
+                )
+        if len(self.role_names) != players:
+            raise InputError(f"{name}: {len(self.role_names)} role names were given for {players} players.")
+
+    @property
+    def params(self) -> Params:
+        return {"payoffs": self.default_payoffs}
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        spread = jnp.max(params["payoffs"]) - jnp.min(params["payoffs"])
+        return jnp.where(spread > 0, spread, 1.0)
+
+    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
+        return params["payoffs"][(slice(None), *joint_action)]
+
+    def expected_payoffs(
+        self, strategies: Float[Array, "roles actions"], params: Params
+    ) -> Float[Array, "roles actions"]:
+        width = strategies.shape[1]
+        rows = [self._against(i, (i,), strategies, params) for i in range(self.players)]
+        return jnp.stack([jnp.pad(u, (0, width - u.shape[0])) for u in rows])
+
+    def payoff_slopes(
+        self, strategies: Float[Array, "roles actions"], params: Params
+    ) -> Float[Array, "roles actions roles actions"]:
+        roles, width = strategies.shape
+
+        def block(i, k):
+            if i == k:
+                return jnp.zeros((width, width), strategies.dtype)
+            pair = self._against(i, (min(i, k), max(i, k)), strategies, params)
+            pair = pair if i < k else pair.T
+            return jnp.pad(pair, [(0, width - n) for n in pair.shape])
+
+        return jnp.stack(
+            [jnp.stack([block(i, k) for k in range(roles)], axis=1) for i in range(roles)]
+        )
+
+    def _against(self, player: int, keep: tuple[int, ...], strategies: Array, params: Params) -> Array:
+        """Player's payoff tensor averaged over the mixtures of all players but those in `keep`."""
+        tensor = params["payoffs"][player]
+        for j in reversed(range(self.players)):
+            if j not in keep:
+                tensor = jnp.tensordot(tensor, strategies[j, : tensor.shape[j]], axes=(j, 0))
+        return tensor
+
+
+def check_payoffs(payoffs: Any, where: str) -> np.ndarray:
+    """Payoffs as one (players, A1, …, An) array of finite numbers, or a sentence that says what is wrong."""
+    expected = "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
+    try:
+        tensor = np.asarray(payoffs, float)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{where}: the payoffs are ragged or not all numbers; {expected}."
+        ) from None
+    if tensor.ndim < 2 or tensor.shape[0] != tensor.ndim - 1:
+        tables = tensor.shape[0] if tensor.ndim else 0
+        raise InputError(
+            f"{where}: found {tables} payoff tables, each with {max(tensor.ndim - 1, 0)} dimensions "
+            f"(shape {tensor.shape}); {expected}, with as many dimensions as players."
+        )
+    if not np.all(np.isfinite(tensor)):
+        at = np.argwhere(~np.isfinite(tensor))[0]
+        raise InputError(f"{where}: payoffs{[int(i) for i in at]} is {tensor[tuple(at)]}; {expected}, all finite.")
+    if min(tensor.shape) == 0:
+        raise InputError(f"{where}: the payoffs have shape {tensor.shape}; every player needs at least one action.")
+    return tensor

@@ -1,0 +1,72 @@
+"""Symmetric two-player games: one role, one matrix."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from bayescal.environments.base import OneShot, Params, symmetric_fields
+
+
+class SymmetricMatrix(OneShot):
+    """Two players of one role: `matrix[own action][other's action]`. `params = {"payoffs": matrix}`."""
+
+    default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    name: str = eqx.field(static=True)
+    role_names: tuple[str, ...] = eqx.field(static=True)
+    role_counts: tuple[int, ...] = eqx.field(static=True)
+    action_values: tuple[tuple[float, ...], ...] = eqx.field(static=True)
+    action_labels: tuple[tuple[str, ...], ...] = eqx.field(static=True)
+    ordered: bool = eqx.field(static=True)
+    horizon: int = eqx.field(static=True)
+    discount: float = eqx.field(static=True)
+
+    def __init__(self, matrix: Any, *, name: str, action_values: Sequence[float]):
+        self.default_payoffs = np.asarray(matrix, float)
+        vars(self).update(symmetric_fields(name, "player", 2, action_values, ordered=True))
+
+    @property
+    def params(self) -> Params:
+        return {"payoffs": self.default_payoffs}
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        spread = jnp.max(params["payoffs"]) - jnp.min(params["payoffs"])
+        return jnp.where(spread > 0, spread, 1.0)
+
+    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
+        i, j = joint_action[0], joint_action[1]
+        return jnp.stack([params["payoffs"][i, j], params["payoffs"][j, i]])
+
+    def expected_payoffs(
+        self, strategies: Float[Array, "roles actions"], params: Params
+    ) -> Float[Array, "roles actions"]:
+        return (params["payoffs"] @ strategies[0])[None]
+
+    def payoff_slopes(self, strategies: Array, params: Params) -> Float[Array, "roles actions roles actions"]:
+        return params["payoffs"][None, :, None, :]
+
+
+def travelers_dilemma(
+    low: float = 180, high: float = 300, step: float = 10, reward: float = 5, unit: float = 100
+) -> SymmetricMatrix:
+    """The traveller's dilemma (Basu 1994; Goeree & Holt 2001): both get the lower claim, and `reward` passes from
+    the higher claimant to the lower.
+
+    Claims and reward are in cents and payoffs in dollars (`unit` = 100), as in Goeree & Holt.
+    """
+    claims = np.arange(low, high + step / 2, step)
+    own, other = claims[:, None], claims[None, :]
+    matrix = (np.minimum(own, other) + reward * np.sign(other - own)) / unit
+    return SymmetricMatrix(matrix, name="travelers-dilemma", action_values=claims)
+
+
+def request_game(bonus: float = 20) -> SymmetricMatrix:
+    """The 11-20 money request game (Arad & Rubinstein 2012): get what you ask for, and a bonus of 20 for asking
+    exactly one less than the other."""
+    requests = np.arange(11.0, 21.0)
+    own, other = requests[:, None], requests[None, :]
+    matrix = own + bonus * (own == other - 1)
+    return SymmetricMatrix(matrix, name="request-11-20", action_values=requests)

@@ -1,0 +1,47 @@
+"""The main job: a study in, its standard fits out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from bayescal.inference.fit import Fit
+from bayescal.inference.infer import infer
+from bayescal.inference.model import build_model
+from bayescal.inference.nuts import NUTS
+from bayescal.policies.exact import ExactPolicy
+from bayescal.populations.homogeneous import Homogeneous
+from bayescal.priors.base import Prior
+from bayescal.priors.uniform import Uniform
+
+Report = Callable[[str, int, int], None]  # (fit, iterations done, iterations in all)
+
+
+def calibrate(
+    study: Any,
+    *,
+    draws: int = 1000,
+    warmup: int = 600,
+    chains: int = 4,
+    seed: int = 0,
+    prior: Prior | None = None,
+    progress: Report | None = None,
+) -> dict[str, Fit]:
+    """Fit a study's standard models on exact policies: one cost for all ("pooled") and, where it has several
+    games or groups, one cost for each, partially pooled ("by game", "by group")."""
+    decisions = study.decisions
+    levels = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
+    policy = ExactPolicy(next(iter(decisions.environments.values())), prior or Uniform())
+    fits = {}
+    for by in levels:
+        name = f"by {by}" if by else "pooled"
+        tell = None if progress is None else lambda i, n, name=name: progress(name, i, n)
+        mine = {"log_cost_mean", "log_cost_sd"} if by else {"log_cost"}
+        model = build_model(
+            policy,
+            Homogeneous(),
+            decisions,
+            by=by,
+            hyperpriors={k: v for k, v in study.hyperpriors.items() if k in mine},
+        )
+        method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, progress=tell)
+        fits[name] = infer(model, method, provenance={"study": study.name, "data_hash": decisions.data_hash})
+    return fits

@@ -1,0 +1,104 @@
+"""A fit: every draw and everything needed to judge, save and repeat it."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import arviz_stats as azs
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayescal.errors import InputError
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The result of inference.
+
+    Attributes:
+        tree: an ArviZ DataTree with posterior, sample_stats, log_likelihood, log_prior, prior, prior_predictive,
+            posterior_predictive, observed_data and constant_data.
+        status: one sentence: converged, or what is wrong and what to do about it.
+        provenance: seed, versions, settings, data hash, model and hyperpriors, seconds compiling and sampling.
+    """
+
+    tree: xr.DataTree
+    status: str
+    provenance: dict[str, Any]
+
+    @property
+    def converged(self) -> bool:
+        return self.status.startswith("converged")
+
+    def summary(self, var_names: list[str] | None = None) -> pd.DataFrame:
+        """Mean, sd, 90 % equal-tailed interval, effective sample sizes, R-hat and Monte-Carlo error, by parameter."""
+        return summarise(self.tree, var_names)
+
+    def save(self, path: str | Path) -> Path:
+        """Write netCDF; the file appears whole or not at all."""
+        path = Path(path)
+        tree = self.tree.copy()
+        tree.attrs = {"status": self.status, "provenance": json.dumps(self.provenance)}
+        encoding = {
+            f"/{name}": {v: {"zlib": True} for v, x in node.data_vars.items() if x.dtype.kind in "fiub"}
+            for name, node in tree.children.items()
+        }
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(suffix=".nc", dir=path.parent)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder.") from None
+        os.close(handle)
+        try:
+            tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Fit":
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such file; a fit is saved by `fit.save(path)`.")
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            tree = opened.load()
+        attrs = dict(tree.attrs)
+        tree.attrs = {}
+        if "status" not in attrs:
+            raise InputError(f"{path}: this netCDF file was not written by bayescal (it has no status).")
+        return cls(tree, str(attrs["status"]), json.loads(attrs["provenance"]))
+
+
+def summarise(tree: xr.DataTree, var_names: list[str] | None = None) -> pd.DataFrame:
+    table = azs.summary(tree, var_names=var_names, ci_prob=0.9, ci_kind="eti", round_to="none")
+    return table.apply(pd.to_numeric, errors="coerce")
+
+
+def status_of(tree: xr.DataTree) -> str:
+    """Whether the draws can be trusted, in one sentence."""
+    table = summarise(tree)
+    moving = table[table["sd"] > 0]
+    r_hat = float(np.nanmax(moving["r_hat"], initial=1.0)) if "r_hat" in moving else np.nan
+    ess = float(np.nanmin(moving[["ess_bulk", "ess_tail"]].to_numpy(), initial=np.inf))
+    divergences = int(tree["sample_stats"]["diverging"].sum())
+    unsolved = int(np.isnan(tree["log_likelihood"].to_dataset().to_array()).any("variable").sum())
+    facts = f"R-hat at most {r_hat:.3f}, {divergences} divergences, effective sample size at least {ess:.0f}"
+    problems = []
+    if not r_hat < 1.01:
+        problems.append(f"R-hat is {r_hat:.3f} where it should be below 1.01")
+    if divergences:
+        problems.append(f"{divergences} transitions diverged")
+    if ess < 400:
+        problems.append(f"the smallest effective sample size is {ess:.0f} where 400 are wanted")
+    if unsolved:
+        problems.append(f"{unsolved} likelihood values could not be solved")
+    if not problems:
+        return f"converged: {facts}"
+    remedy = "raise target_accept" if divergences else "take more warmup and draws"
+    return f"not to be trusted yet: {'; '.join(problems)} ({facts}). Try to {remedy}."

@@ -1,0 +1,77 @@
+"""What is believed of the parameters before the data: defaults, and how a user writes their own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpyro.distributions as dist
+
+from bayescal.domain import Interval
+from bayescal.errors import InputError
+
+Hyperpriors = dict[str, dist.Distribution]
+
+NOT_IDENTIFIED = (
+    "cost and payoff scale cannot be inferred together: doubling every payoff and every cost changes no "
+    "prediction, so the data say nothing about the pair. Keep payoffs in the experiment's money and infer the cost."
+)
+
+
+def default_cost(scale: float) -> dist.Distribution:
+    """log cost ~ Normal(log(spread of payoffs / 10), 1.5²): from nearly rational to nearly random play."""
+    return dist.Normal(np.log(scale / 10), 1.5)
+
+
+def default_parameter(name: str, interval: Interval, scale: float) -> dist.Distribution:
+    """For one parameter of a population or prior, by what its name and interval say it is."""
+    stem = name.rstrip("0123456789").removesuffix("_")
+    if stem == "log_mean":
+        return default_cost(scale)
+    if stem == "log_sd":
+        return dist.HalfNormal(1.0)
+    if stem in ("mean", "sd", "cost"):
+        if interval.low >= 0:
+            return dist.LogNormal(np.log(scale / 10), 1.5)
+        return dist.Normal(scale / 10, scale / 4)
+    if np.isfinite(interval.low) and np.isfinite(interval.high):
+        return dist.Uniform(interval.low, interval.high)
+    return dist.Normal(0.0, 1.5)
+
+
+def read_hyperpriors(given: Mapping[str, Any] | None, defaults: Hyperpriors) -> Hyperpriors:
+    """The defaults with the user's own in their place.
+
+    An entry is a NumPyro distribution, or, as in dataset.toml, `[location, scale]` of a normal or the scale
+    of a half-normal.
+    """
+    chosen = dict(defaults)
+    problems = []
+    for name, value in (given or {}).items():
+        if name == "payoff_scale":
+            problems.append(NOT_IDENTIFIED)
+        elif name not in defaults:
+            problems.append(
+                f"hyperpriors name {name!r}, which this model does not have; it has {', '.join(defaults)}."
+            )
+        elif isinstance(value, dist.Distribution):
+            chosen[name] = value
+        elif isinstance(value, int | float) and value > 0:
+            chosen[name] = dist.HalfNormal(float(value))
+        elif isinstance(value, list | tuple) and len(value) == 2 and value[1] > 0:
+            chosen[name] = dist.Normal(float(value[0]), float(value[1]))
+        else:
+            problems.append(
+                f"hyperprior {name!r} is {value!r}: give a NumPyro distribution, [location, scale] of a normal, "
+                "or the scale of a half-normal."
+            )
+    if problems:
+        raise InputError(" ".join(problems))
+    return chosen
+
+
+def describe(distribution: dist.Distribution) -> str:
+    """`Normal(1.52, 1.41)`, for reports."""
+    names = [n for n in distribution.arg_constraints if n not in ("validate_args",)]
+    values = [getattr(distribution, n, None) for n in names]
+    numbers = [f"{float(v):g}" for v in values if v is not None and np.ndim(v) == 0]
+    return f"{type(distribution).__name__}({', '.join(numbers)})"

@@ -1,0 +1,266 @@
+"""From decisions to a NumPyro model: costs (pooled, hierarchical or private), the prior's parameters, the choices."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+from jaxtyping import Array, Float, Int
+
+from bayescal.decisions import Decisions
+from bayescal.environments.base import OneShot
+from bayescal.errors import InputError
+from bayescal.inference.choices import Choices, TypedChoices
+from bayescal.inference.hyperpriors import (
+    NOT_IDENTIFIED,
+    Hyperpriors,
+    default_cost,
+    default_parameter,
+    describe,
+    read_hyperpriors,
+)
+from bayescal.policies.base import Policy
+from bayescal.populations.base import Population
+from bayescal.populations.homogeneous import Homogeneous
+
+Level = Literal["game", "group"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A NumPyro model: call it (without arguments) inside any NumPyro handler, sampler or larger model.
+
+    Attributes:
+        sample: the model itself.
+        coords: labels of its plates and of the grid, by dimension name.
+        dims: dimensions of the observed site's events.
+        constant_data: what an analysis needs beside the draws, as (dims, values).
+        hyperpriors: the priors of its parameters.
+        description: the model in one sentence.
+    """
+
+    sample: Callable[[], None]
+    coords: Mapping[str, Any]
+    dims: Mapping[str, tuple[str, ...]]
+    constant_data: Mapping[str, tuple[tuple[str, ...], Any]]
+    hyperpriors: Hyperpriors
+    description: str
+
+    def __call__(self) -> None:
+        self.sample()
+
+    @property
+    def hyperprior_text(self) -> dict[str, str]:
+        return {name: describe(d) for name, d in self.hyperpriors.items()}
+
+
+def build_model(
+    policy: Policy,
+    population: Population,
+    decisions: Decisions,
+    *,
+    by: Level | None = None,
+    prior_parameters: bool = False,
+    hyperpriors: Mapping[str, Any] | None = None,
+    payoff_scale: bool = False,
+) -> Model:
+    """The NumPyro model of these decisions.
+
+    Args:
+        policy: the likelihood; its environment is replaced by each game of the decisions in turn.
+        population: `Homogeneous()` for costs that everybody knows; any other for private costs, whose
+            parameters phi are inferred.
+        by: with common costs, one cost for all (None) or one by game or group, partially pooled:
+            log cost ~ Normal(log_cost_mean, log_cost_sd²), non-centred.
+        prior_parameters: infer the prior's parameters psi too (sites `psi_NAME`).
+        hyperpriors: by site name; a NumPyro distribution, or numbers as in `read_hyperpriors`.
+        payoff_scale: not identified beside a cost; asking for it is an error that says so.
+
+    Raises:
+        InputError: a level that the data do not have, a hyperprior of a site that is not there, a prior that
+            rules out what somebody did, or a payoff scale.
+    """
+    if payoff_scale:
+        raise InputError(NOT_IDENTIFIED)
+    private = not isinstance(population, Homogeneous)
+    if private and by is not None:
+        raise InputError(
+            f"by={by!r} gives each {by} one cost that everybody knows; a private population has a cost for every "
+            "person. Leave out one of the two."
+        )
+    levels = () if by is None else decisions.levels(by)
+    games = _Games(policy, population if private else None, decisions, np.zeros(0, int) if by is None else decisions.by(by))
+    scale = float(np.median([float(e.payoff_scale(e.params)) for e in decisions.environments.values()]))
+
+    defaults: Hyperpriors = {}
+    if private:
+        defaults |= {n: default_parameter(n, i, scale) for n, i in population.parameters.items()}
+    elif by is None:
+        defaults["log_cost"] = default_cost(scale)
+    else:
+        defaults["log_cost_mean"] = default_cost(scale)
+        defaults["log_cost_sd"] = numpyro.distributions.HalfNormal(1.0)
+    prior = getattr(policy, "prior", None)
+    psi_names = dict(prior.parameters) if prior_parameters and prior is not None else {}
+    if prior_parameters and not psi_names:
+        raise InputError(
+            f"prior_parameters=True, but the prior {type(prior).__name__} has no parameters: use LogLinear, Focal "
+            "or a Mixture."
+        )
+    defaults |= {f"psi_{n}": default_parameter(n, i, scale) for n, i in psi_names.items()}
+    chosen = read_hyperpriors(hyperpriors, defaults)
+    games.check_support(psi_given=bool(psi_names))
+
+    counts = jnp.asarray(decisions.counts)
+    totals = jnp.sum(counts, axis=1)
+
+    def costs() -> tuple[Any, Any]:
+        """(cost of each level, phi)."""
+        if private:
+            return None, {n: numpyro.sample(n, chosen[n]) for n in population.parameters}
+        if by is None:
+            log_cost = numpyro.sample("log_cost", chosen["log_cost"])
+            cost = numpyro.deterministic("cost", jnp.exp(log_cost))
+            numpyro.deterministic("precision", 1 / cost)
+            return cost[None], None
+        mean = numpyro.sample("log_cost_mean", chosen["log_cost_mean"])
+        sd = numpyro.sample("log_cost_sd", chosen["log_cost_sd"])
+        with numpyro.plate(by, len(levels)):
+            offset = numpyro.sample("log_cost_offset", numpyro.distributions.Normal(0.0, 1.0))
+            log_cost = numpyro.deterministic("log_cost", mean + sd * offset)
+            cost = numpyro.deterministic("cost", jnp.exp(log_cost))
+            numpyro.deterministic("precision", 1 / cost)
+        return cost, None
+
+    def model() -> None:
+        cost, phi = costs()
+        psi = {n: numpyro.sample(f"psi_{n}", chosen[f"psi_{n}"]) for n in psi_names} or None
+        with numpyro.plate("cell", counts.shape[0]):
+            numpyro.sample("choices", games.choices(cost, phi, psi, totals), obs=counts)
+
+    cells = decisions.cells
+    keys = [k for k in ("game", "group", "participant", "role") if k in cells]
+    labels = cells[keys].astype(str).agg(" · ".join, axis=1).to_numpy()
+    coords = {"cell": labels, "action": np.arange(counts.shape[1])}
+    if by is not None:
+        coords[by] = np.asarray(levels, dtype=str)
+    constant = {"total": (("cell",), np.asarray(totals)), "available": (("cell", "action"), decisions.mask)}
+    constant |= {f"cell_{k}": (("cell",), cells[k].astype(str).to_numpy(dtype=str)) for k in keys}
+    return Model(
+        sample=model,
+        coords=coords,
+        dims={"choices": ("action",)},
+        constant_data=constant,
+        hyperpriors=chosen,
+        description=_describe(policy, population, by, bool(psi_names)),
+    )
+
+
+def _describe(policy: Policy, population: Population, by: str | None, psi: bool) -> str:
+    if not isinstance(population, Homogeneous):
+        cost = f"private costs drawn from a {type(population).__name__} population"
+    elif by is None:
+        cost = "one cost for everybody in all games"
+    else:
+        cost = f"one cost for each {by}, partially pooled"
+    prior = type(getattr(policy, "prior", None)).__name__
+    return f"{type(policy).__name__} with a {prior} prior{' (parameters inferred)' if psi else ''} and {cost}"
+
+
+class _Games:
+    """The games of the decisions, stacked by shape so that each shape is solved by one vmapped call.
+
+    A common cost belongs to a level (game, group, or the single level "everybody"), so what is solved are the
+    distinct pairs of game and level; `of_cell` says which pair each cell of the data looks up.
+    """
+
+    def __init__(self, policy: Policy, population: Population | None, decisions: Decisions, level: Int[np.ndarray, " cells"]):
+        self.decisions = decisions
+        game = decisions.cells["game_index"].to_numpy()
+        self.role = decisions.cells["role_index"].to_numpy()
+        level = level if len(level) else np.zeros_like(game)
+        pairs, self.of_cell = np.unique(np.stack([game, level], axis=1), axis=0, return_inverse=True)
+        self.of_cell = self.of_cell.reshape(-1)
+        self.width = decisions.counts.shape[1]
+        environments = list(decisions.environments.values())
+        stacks: dict[Any, list[int]] = {}
+        for pair, (g, _) in enumerate(pairs):
+            stacks.setdefault(_shape(environments[g]), []).append(pair)
+        self.stacks = []
+        for members in stacks.values():
+            first = environments[pairs[members[0]][0]]
+            params = jax.tree.map(lambda *x: np.stack(x), *[environments[pairs[m][0]].params for m in members])
+            self.stacks.append((_play(policy, first, population), params, np.array(members), pairs[members][:, 1]))
+        self.typed = population is not None and "participant" in decisions.cells
+
+    def choices(self, cost: Any, phi: Any, psi: Any, totals: Int[Array, " cells"]) -> numpyro.distributions.Distribution:
+        """The distribution of every cell's counts."""
+        if self.typed:
+            log_probs, log_weights = self._by_type(phi, psi)
+            return TypedChoices(log_probs[self.of_cell, self.role], log_weights, totals)
+        return Choices(self._log_probs(cost, phi, psi)[self.of_cell, self.role], totals)
+
+    def _log_probs(self, cost: Any, phi: Any, psi: Any) -> Float[Array, "pairs roles actions"]:
+        roles = max(p.environment.roles for p, *_ in self.stacks)
+        out = jnp.full((self.of_cell.max() + 1, roles, self.width), -jnp.inf)
+        for policy, params, members, level in self.stacks:
+            own = None if cost is None else cost[level]
+            solve = lambda c, p, policy=policy: policy.log_prob_all(c, phi, psi, p)  # noqa: E731
+            log_p = jax.vmap(solve, in_axes=(None if own is None else 0, 0))(own, params)
+            out = out.at[members, : log_p.shape[1], : log_p.shape[2]].set(log_p)
+        return out
+
+    def _by_type(self, phi: Any, psi: Any) -> tuple[Float[Array, "pairs roles types actions"], Float[Array, " types"]]:
+        roles = max(p.environment.roles for p, *_ in self.stacks)
+        out = weights = None
+        for policy, params, members, _ in self.stacks:
+            costs, weights = policy.population.quadrature(phi)
+            if out is None:
+                out = jnp.full((self.of_cell.max() + 1, roles, costs.shape[0], self.width), -jnp.inf)
+            solve = lambda p, policy=policy: policy.log_prob_by_type(phi, psi, p)  # noqa: E731
+            log_p = jax.vmap(solve)(params)
+            out = out.at[members, : log_p.shape[1], :, : log_p.shape[3]].set(log_p)
+        return out, jnp.log(weights)
+
+    def check_support(self, psi_given: bool) -> None:
+        """No observed action may be impossible under the prior: its likelihood would be zero at any cost."""
+        offenders = []
+        for policy, _, members, _ in self.stacks:
+            if psi_given or not hasattr(policy, "log_prior"):
+                continue
+            possible = np.asarray(policy.log_prior() > -1e29)
+            for cell in np.flatnonzero(np.isin(self.of_cell, members)):
+                env, role = policy.environment, self.role[cell]
+                counts = self.decisions.counts[cell, : possible.shape[1]]
+                for a in np.flatnonzero((counts > 0) & ~possible[role]):
+                    game = self.decisions.cells["game"].iloc[cell]
+                    offenders.append(
+                        f"{game}, role {env.role_names[role]}, action {env.action_labels[role][a]} "
+                        f"(chosen {counts[a]} times)"
+                    )
+        if offenders:
+            more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
+            raise InputError(
+                f"{self.decisions.source}: the prior gives probability zero to what people did: "
+                f"{'; '.join(offenders[:5])}{more}. Give those actions a positive prior probability."
+            )
+
+
+def _shape(environment: OneShot) -> Any:
+    """Games of equal shape differ only in their parameters."""
+    leaves, structure = jax.tree.flatten(environment.params)
+    return (
+        type(environment), environment.role_counts, environment.action_values, str(structure),
+        tuple(np.shape(x) for x in leaves),
+    )  # fmt: skip
+
+
+def _play(policy: Policy, environment: OneShot, population: Population | None) -> Any:
+    """The policy, in this game and for this population."""
+    changes: dict[str, Any] = {"environment": environment}
+    if hasattr(policy, "population"):
+        changes["population"] = population
+    return dataclasses.replace(policy, **changes)

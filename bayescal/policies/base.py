@@ -1,0 +1,33 @@
+"""A policy answers: with which probability does a person choose each action?"""
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bayescal.environments.base import Environment
+
+
+class Policy(eqx.Module):
+    """(observation, cost, phi, psi, params) -> log-probabilities over the grid.
+
+    Learned, solved, rational and level-k policies are interchangeable wherever one is asked for.
+    """
+
+    environment: eqx.AbstractVar[Environment]
+
+    @abstractmethod
+    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
+        """Log-probabilities over the (padded) grid for one person in one state; -inf where there is no action.
+
+        In a one-shot game the observation is the index of the person's role.
+        """
+
+    def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
+        """`log_prob` of every role of a one-shot game at once."""
+        return jax.vmap(lambda role: self.log_prob(role, cost, phi, psi, params))(
+            jnp.arange(self.environment.roles)
+        )

@@ -1,0 +1,290 @@
+"""The solved policy: the equilibrium in which everybody pays their cost of departing from the prior.
+
+In a one-shot game a player of role r with cost lambda answers the others' mixtures p with
+
+    pi(a) = q_psi(a) · exp(U_r(a; p) / lambda) / Z,
+
+and the mixture of a role is the average of pi over that role's costs: `p_r = sum_k w_k pi(· ; lambda_k)`.
+With one common cost and a uniform prior this is the logit quantal response equilibrium (McKelvey & Palfrey
+1995) of precision 1/lambda; with private costs it is heterogeneous QRE (Rogers, Palfrey & Camerer 2009).
+
+Games may have several such fixed points. The one returned lies on the **principal branch**: the curve that
+starts at the prior, where information is infinitely expensive, as all costs fall together.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from bayescal.environments.base import OneShot
+from bayescal.errors import InputError
+from bayescal.policies.base import Policy
+from bayescal.populations.base import Population
+from bayescal.populations.homogeneous import Homogeneous
+from bayescal.priors.base import Prior
+from bayescal.priors.uniform import Uniform
+from bayescal.solvers.path import CONVERGED, MESSAGES, follow_path
+from bayescal.solvers.root import implicit_root, newton
+
+_ABSENT = -1e30  # log-probability of an action that cannot be played, finite so that gradients stay so
+
+
+class Solution(eqx.Module):
+    """An equilibrium, and how far it can be trusted.
+
+    Rows are roles and columns the padded grid; `type_costs` and `strategies_by_type` have one entry per cost
+    that a player of the role may have (a single one when costs are common).
+    """
+
+    strategies: Float[Array, "roles actions"]
+    log_strategies: Float[Array, "roles actions"]
+    strategies_by_type: Float[Array, "roles types actions"]
+    type_costs: Float[Array, "roles types"]
+    type_weights: Float[Array, " types"]
+    expected_payoffs: Float[Array, "roles actions"]
+    residual: Float[Array, ""]
+    exploitability: Float[Array, " roles"]
+    status: Int[Array, ""]
+    steps: Int[Array, ""]
+
+    @property
+    def converged(self) -> Bool[Array, ""]:
+        return self.status == CONVERGED
+
+    @property
+    def message(self) -> str:
+        """The outcome in words (of one solution, not a batch)."""
+        return MESSAGES[int(self.status)]
+
+
+class ExactPolicy(Policy):
+    """Solves a one-shot game for any cost, population, prior and payoffs.
+
+    Args:
+        environment: the game.
+        prior: what people fall back on.
+        population: `None` for costs that everybody knows, one number per role; otherwise each player's cost
+            is private and drawn from the population, whose quadrature nodes are the player's types.
+
+    Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
+    function theorem, and may be jitted and vmapped. A solve that fails says so in `status`, and its
+    probabilities are NaN rather than wrong.
+    """
+
+    environment: OneShot
+    prior: Prior = Uniform()
+    population: Population | None = None
+
+    @property
+    def private(self) -> bool:
+        return self.population is not None and not isinstance(self.population, Homogeneous)
+
+    def solve(
+        self, cost: Any = None, phi: Any = None, psi: Any = None, params: Any = None, *, start: Any = None
+    ) -> Solution:
+        """The equilibrium at these costs.
+
+        Args:
+            cost: a number, or one per role (common costs only).
+            phi: the population's parameters (private costs only; `{"cost": …}` for `Homogeneous`).
+            psi: the prior's parameters; its defaults when None.
+            params: environment parameters; the environment's own when None.
+            start: mixed strategies (roles, actions) to start Newton's method from instead of following the
+                principal branch: the way to another equilibrium of a game that has several.
+        """
+        env = self.environment
+        params = jax.tree.map(jnp.asarray, env.params if params is None else params)
+        costs, weights = self._types(cost, phi)
+        log_q = self.log_prior(psi)
+        return _solve(env, log_q, costs, weights, params, start)
+
+    def log_prior(self, psi: Any = None) -> Float[Array, "roles actions"]:
+        """log q of every role over the padded grid; -1e30 stands for impossible."""
+        env = self.environment
+        psi = self.prior.defaults if psi is None else psi
+        width = env.mask.shape[1]
+        rows = []
+        for role, values in enumerate(env.action_values):
+            row = self.prior.log_prob(
+                role, psi, role=role, action_values=jnp.asarray(values, jnp.result_type(float))
+            )
+            rows.append(jnp.pad(jnp.maximum(row, _ABSENT), (0, width - len(values)), constant_values=_ABSENT))
+        return jnp.stack(rows)
+
+    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
+        """Log-probabilities of a person of role `observation`: with private costs, of one whose cost is `cost`."""
+        if not self.private or cost is None:
+            return self.log_prob_all(cost, phi, psi, params)[observation]
+        solution = self.solve(None, phi, psi, params)
+        tilted = self.log_prior(psi)[observation] + solution.expected_payoffs[observation] / cost
+        return _log_softmax(tilted)
+
+    def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
+        if self.private and cost is not None:
+            return jax.vmap(lambda role: self.log_prob(role, cost, phi, psi, params))(
+                jnp.arange(self.environment.roles)
+            )
+        return self.solve(cost, phi, psi, params).log_strategies
+
+    def log_prob_by_type(self, phi: Any, psi: Any, params: Any) -> Float[Array, "roles types actions"]:
+        """Log-probabilities of a person with each of the population's quadrature costs."""
+        solution = self.solve(None, phi, psi, params)
+        tilted = self.log_prior(psi)[:, None, :] + (
+            solution.expected_payoffs[:, None, :] / solution.type_costs[:, :, None]
+        )
+        return jax.vmap(jax.vmap(_log_softmax))(tilted)
+
+    def _types(self, cost: Any, phi: Any) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
+        roles = self.environment.roles
+        dtype = jnp.result_type(float)
+        if self.private:
+            assert self.population is not None
+            if cost is not None:
+                raise InputError(
+                    "cost was given to a policy with private costs: give phi (the population's parameters) "
+                    "instead, or use ExactPolicy(environment, prior) for costs that everybody knows."
+                )
+            nodes, weights = self.population.quadrature({} if phi is None else phi)
+            return jnp.broadcast_to(nodes, (roles, nodes.shape[0])), weights
+        if cost is None and phi is not None and "cost" in phi:
+            cost = phi["cost"]
+        if cost is None:
+            raise InputError("No cost was given: pass cost=… (one number, or one per role).")
+        cost = jnp.asarray(cost, dtype)
+        if cost.ndim > 1 or (cost.ndim == 1 and cost.shape[0] not in (1, roles)):
+            raise InputError(
+                f"cost has shape {cost.shape}: give one number, or {roles} (one for each role of "
+                f"{self.environment.name}: {', '.join(self.environment.role_names)})."
+            )
+        if not isinstance(cost, jax.core.Tracer) and not np.all(np.asarray(cost) > 0):
+            raise InputError(
+                f"cost is {np.asarray(cost).tolist()}: every cost must be a positive number "
+                "(it is the price, in payoff units, of a nat of information)."
+            )
+        return jnp.broadcast_to(cost, (roles,))[:, None], jnp.ones(1, dtype)
+
+
+def _softmax(x: Float[Array, "... actions"]) -> Float[Array, "... actions"]:
+    return jax.nn.softmax(x, axis=-1)
+
+
+def _log_softmax(x: Float[Array, " actions"]) -> Float[Array, " actions"]:
+    """-inf where x stands for an absent action, without a NaN in the gradient."""
+    absent = x <= _ABSENT / 2
+    return jnp.where(absent, -jnp.inf, jax.nn.log_softmax(x))
+
+
+def _unknowns(env: OneShot) -> tuple[np.ndarray, np.ndarray]:
+    """The (role, action) index of each unknown: every role's logit differences to its first action.
+
+    One role could be written as a function of the others. It is not: that squares the steepness of the
+    system at small costs, where Newton's method then no longer finds mixed equilibria.
+    """
+    cells = [(r, a) for r, n in enumerate(env.mask.sum(axis=1)) for a in range(1, n)]
+    rows, cols = np.array(cells, int).reshape(-1, 2).T
+    return rows, cols
+
+
+def _mixtures(log_q, x, precision, weights):
+    """By role, the average over types of q exp(precision x) / Z."""
+    return jnp.einsum("k,rka->ra", weights, _softmax(log_q[:, None, :] + precision[:, :, None] * x[:, None, :]))
+
+
+def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
+    cells = _unknowns(env)
+    dtype = log_q.dtype
+    theta = (log_q, costs, weights, params)
+    fixed = jax.lax.stop_gradient(theta)
+
+    def units(theta):
+        """Payoffs in spreads, costs as precisions relative to the smallest: end is that precision, scaled."""
+        log_q, costs, weights, params = theta
+        scale = jax.lax.stop_gradient(env.payoff_scale(params)).astype(dtype)
+        least = jax.lax.stop_gradient(jnp.min(costs))
+        return scale, least / costs, scale / least
+
+    def mixtures(v, theta):
+        log_q, _, weights, _ = theta
+        x = jnp.zeros(log_q.shape, dtype).at[cells].set(v)
+        return _mixtures(log_q, x, units(theta)[1], weights)
+
+    def differences(p, theta):
+        """Every unknown's payoff over that of its role's first action, in spreads."""
+        scale, _, _ = units(theta)
+        u = env.expected_payoffs(p, theta[3]) / scale
+        return (u - u[:, :1])[cells]
+
+    def residual(v, s, theta):
+        return v - s * differences(mixtures(v, theta), theta)
+
+    def linearise(v, s):
+        log_q, _, weights, params = fixed
+        scale, precision, _ = units(fixed)
+        x = jnp.zeros(log_q.shape, dtype).at[cells].set(v)
+        by_type = _softmax(log_q[:, None, :] + precision[:, :, None] * x[:, None, :])
+        p = jnp.einsum("k,rka->ra", weights, by_type)
+        # d mixture / d x of a role: the covariance of its choices, averaged over its types.
+        tilt = weights * precision
+        spread = -jnp.einsum("rk,rka,rkb->rab", tilt, by_type, by_type)
+        spread = spread + jnp.eye(p.shape[1], dtype=dtype) * jnp.einsum("rk,rka->ra", tilt, by_type)[:, None, :]
+        slopes = env.payoff_slopes(p, params) / scale
+        slopes = (slopes - slopes[:, :1])[cells]
+        jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, cells[0], cells[1]]
+        rise = differences(p, fixed)
+        return v - s * rise, jnp.eye(v.shape[0], dtype=dtype) - s * jac, -rise
+
+    end = units(fixed)[2]
+    if start is None:
+        path = follow_path(
+            linearise,
+            jnp.zeros(len(cells[0]), dtype),
+            end,
+            tie_break=_tie_break(fixed[0], cells),
+        )
+    else:
+        p = jnp.asarray(start, dtype)
+        if p.shape != log_q.shape:
+            raise InputError(
+                f"start has shape {p.shape}: give the mixed strategies of every role, {log_q.shape} numbers."
+            )
+        path = newton(lambda v: linearise(v, end)[:2], end * differences(p, fixed))
+    v = implicit_root(lambda v, th: residual(v, end, th), path.point, theta)
+
+    p = mixtures(v, theta)
+    u = env.expected_payoffs(p, params)
+    tilted = log_q[:, None, :] + u[:, None, :] / costs[:, :, None]
+    by_type = jax.vmap(jax.vmap(_log_softmax))(tilted)
+    log_p = jax.nn.logsumexp(jnp.where(by_type == -jnp.inf, _ABSENT, by_type), axis=1, b=weights[None, :, None])
+    possible = log_p > _ABSENT / 2
+    strategies = jnp.where(possible, jnp.exp(log_p), 0.0)
+    best = jnp.max(jnp.where(possible, u, -jnp.inf), axis=1)
+    ok = path.status == CONVERGED
+    honest = lambda x: jnp.where(ok, x, jnp.nan)  # noqa: E731
+    return Solution(
+        strategies=honest(strategies),
+        log_strategies=honest(jnp.where(possible, log_p, -jnp.inf)),
+        strategies_by_type=honest(jnp.exp(by_type)),
+        type_costs=costs,
+        type_weights=weights,
+        expected_payoffs=honest(u),
+        residual=jnp.max(jnp.abs(strategies - p)),
+        exploitability=best - jnp.sum(jnp.where(possible, strategies * u, 0.0), axis=1),
+        status=path.status,
+        steps=path.iterations,
+    )
+
+
+def _tie_break(log_q, cells):
+    """At the pitchfork of a symmetric game, mirror-image branches are equally principal: take the one on which the
+    first role leaves its first action, the one that Gambit 16 happens to take in the games we compared."""
+    rows, cols = cells
+    return jnp.where(rows == rows.min(initial=0), jnp.exp(log_q)[rows, cols], 0.0)
+
+
+def equilibrium(environment: OneShot, cost: Any, *, prior: Prior = Uniform(), psi: Any = None) -> Solution:  # noqa: B008
+    """The equilibrium of a game in which everybody's cost is known: `equilibrium(game, 0.5).strategies`."""
+    return ExactPolicy(environment, prior).solve(cost, psi=psi)

@@ -1,0 +1,29 @@
+"""How costs are spread over people: lambda ~ F_phi."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bayescal.domain import Interval
+
+Phi = dict[str, Float[Array, ""]]
+
+
+class Population(eqx.Module):
+    """A distribution of costs with parameters phi (a dict of scalars). Costs are positive."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> dict[str, Interval]:
+        """Names of the parameters phi and the interval each lives in."""
+
+    @abstractmethod
+    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]: ...
+
+    @abstractmethod
+    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]: ...
+
+    @abstractmethod
+    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+        """(costs, weights) with weights summing to one: E f(cost) = sum_k w_k f(cost_k). Smooth in phi."""

@@ -1,0 +1,44 @@
+"""Gamma costs, by their mean and standard deviation."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import digamma, gammaln, polygamma
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bayescal.domain import POSITIVE, Interval
+from bayescal.populations.base import Phi, Population
+
+
+class Gamma(Population):
+    """phi = {"mean", "sd"}: shape (mean/sd)² and scale sd²/mean."""
+
+    nodes: int = eqx.field(static=True, default=128)
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {"mean": POSITIVE, "sd": POSITIVE}
+
+    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+        shape, scale = _shape_scale(phi)
+        return (shape - 1) * jnp.log(cost) - cost / scale - shape * jnp.log(scale) - gammaln(shape)
+
+    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        k, scale = _shape_scale(phi)
+        return jnp.exp(jax.random.loggamma(key, k, shape)) * scale
+
+    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+        """Equal steps in log cost, over the part that carries mass; phi moves the weights, not the nodes."""
+        shape, scale = _shape_scale(phi)
+        k, s = jax.lax.stop_gradient((shape, scale))
+        centre, spread = digamma(k) + jnp.log(s), jnp.sqrt(polygamma(1, k))
+        t = centre + spread * jnp.linspace(-16.0, 6.0, self.nodes)
+        log_w = shape * (t - centre) - jnp.exp(t) / scale
+        return jnp.exp(t), jax.nn.softmax(log_w)
+
+
+def _shape_scale(phi: Phi) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    mean, sd = jnp.asarray(phi["mean"], jnp.result_type(float)), jnp.asarray(phi["sd"], jnp.result_type(float))
+    return (mean / sd) ** 2, sd**2 / mean
+
+

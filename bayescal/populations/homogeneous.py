@@ -1,0 +1,24 @@
+"""Everybody has the same cost."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bayescal.domain import POSITIVE, Interval
+from bayescal.populations.base import Phi, Population
+
+
+class Homogeneous(Population):
+    """phi = {"cost"}: a point mass, which has no density."""
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {"cost": POSITIVE}
+
+    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+        return jnp.where(cost == phi["cost"], jnp.inf, -jnp.inf)
+
+    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        return jnp.full(shape, phi["cost"])
+
+    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+        return jnp.atleast_1d(jnp.asarray(phi["cost"], jnp.result_type(float))), jnp.ones(1)

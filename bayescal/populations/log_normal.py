@@ -1,0 +1,33 @@
+"""Log-normal costs: log lambda ~ Normal(log_mean, log_sd²)."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bayescal.domain import POSITIVE, REAL, Interval
+from bayescal.populations.base import Phi, Population
+
+
+class LogNormal(Population):
+    """phi = {"log_mean", "log_sd"}; Gauss-Hermite quadrature with `nodes` points."""
+
+    nodes: int = eqx.field(static=True, default=32)
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {"log_mean": REAL, "log_sd": POSITIVE}
+
+    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+        t = jnp.log(cost)
+        z = (t - phi["log_mean"]) / phi["log_sd"]
+        return -0.5 * z**2 - t - jnp.log(phi["log_sd"]) - 0.5 * np.log(2 * np.pi)
+
+    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        return jnp.exp(phi["log_mean"] + phi["log_sd"] * jax.random.normal(key, shape))
+
+    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+        z, w = np.polynomial.hermite_e.hermegauss(self.nodes)
+        dtype = jnp.result_type(float)
+        return jnp.exp(phi["log_mean"] + phi["log_sd"] * jnp.asarray(z, dtype)), jnp.asarray(w / w.sum(), dtype)

@@ -1,0 +1,50 @@
+"""A population of populations: latent classes of people."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bayescal.domain import REAL, Interval
+from bayescal.errors import InputError
+from bayescal.populations.base import Phi, Population
+
+
+class Mixture(Population):
+    """Component k with probability softmax(0, weight_1, weight_2, …)[k]; its own parameters are `NAME_k`."""
+
+    components: tuple[Population, ...]
+
+    def __check_init__(self) -> None:
+        if len(self.components) < 2:
+            raise InputError(f"A mixture needs at least two components; found {len(self.components)}.")
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        weights = {f"weight_{k}": REAL for k in range(1, len(self.components))}
+        own = {f"{n}_{k}": i for k, c in enumerate(self.components) for n, i in c.parameters.items()}
+        return weights | own
+
+    def _log_weights(self, phi: Phi) -> Float[Array, " components"]:
+        free = [jnp.asarray(phi[f"weight_{k}"], jnp.result_type(float)) for k in range(1, len(self.components))]
+        return jax.nn.log_softmax(jnp.stack([jnp.zeros_like(free[0]), *free]))
+
+    def _own(self, phi: Phi, k: int) -> Phi:
+        return {name: phi[f"{name}_{k}"] for name in self.components[k].parameters}
+
+    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+        parts = [c.log_density(cost, self._own(phi, k)) for k, c in enumerate(self.components)]
+        return jax.nn.logsumexp(jnp.stack(parts, axis=-1) + self._log_weights(phi), axis=-1)
+
+    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        which, *keys = jax.random.split(key, 1 + len(self.components))
+        draws = jnp.stack(
+            [c.sample(k, self._own(phi, i), shape) for i, (c, k) in enumerate(zip(self.components, keys, strict=True))]
+        )
+        label = jax.random.categorical(which, self._log_weights(phi), shape=shape)
+        return jnp.take_along_axis(draws, label[None], axis=0)[0]
+
+    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+        rules = [c.quadrature(self._own(phi, k)) for k, c in enumerate(self.components)]
+        shares = jnp.exp(self._log_weights(phi))
+        costs = jnp.concatenate([costs for costs, _ in rules])
+        return costs, jnp.concatenate([share * w for share, (_, w) in zip(shares, rules, strict=True)])

@@ -1,0 +1,28 @@
+"""What people fall back on: q_psi(a | o), the behaviour that costs nothing."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from bayescal.domain import Interval
+
+
+class Prior(eqx.Module):
+    """A prior behaviour over the grid of one role, with parameters psi (a dict of scalars; {} when it has none)."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> dict[str, Interval]:
+        """Names of the parameters psi and the interval each lives in."""
+
+    @property
+    @abstractmethod
+    def defaults(self) -> dict[str, float]:
+        """A value for each parameter, used when none is given."""
+
+    @abstractmethod
+    def log_prob(self, observation: Any, psi: dict[str, Float[Array, ""]], *, role: int,
+                 action_values: Float[Array, " actions"]) -> Float[Array, " actions"]:
+        """Normalised log q over the whole grid of this role (its real actions only, no padding)."""

@@ -1,0 +1,87 @@
+"""A habit known in advance: fixed probabilities, by role and action."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayescal.domain import Interval
+from bayescal.environments.base import Environment, role_of_player
+from bayescal.errors import InputError
+from bayescal.priors.base import Prior
+
+
+class Empirical(Prior):
+    """q(a) = probabilities[role][a]. A zero rules the action out at any cost."""
+
+    probabilities: tuple[tuple[float, ...], ...] = eqx.field(
+        static=True, converter=lambda rows: tuple(tuple(map(float, row)) for row in rows)
+    )
+
+    def __check_init__(self) -> None:
+        for role, row in enumerate(self.probabilities):
+            if not all(np.isfinite(p) and p >= 0 for p in row) or abs(sum(row) - 1) > 1e-6:
+                raise InputError(
+                    f"Prior of role {role + 1}: {list(row)} are not non-negative numbers that sum to one "
+                    f"(they sum to {sum(row):g})."
+                )
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {}
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {}
+
+    def log_prob(
+        self,
+        observation: Any,
+        psi: dict[str, Float[Array, ""]],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        row = np.asarray(self.probabilities[role])
+        with np.errstate(divide="ignore"):
+            return jnp.asarray(np.log(row / row.sum()), jnp.result_type(float))
+
+
+def load_prior_file(path: str | Path, environment: Environment) -> Empirical:
+    """A prior from a JSON file: a list of probabilities for each player (or one list for each role)."""
+    path = Path(path)
+    try:
+        rows = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give a JSON list of probabilities by player.") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from None
+    return prior_from_rows(rows, environment, str(path))
+
+
+def prior_from_rows(rows: Sequence[Sequence[float]], environment: Environment, where: str) -> Empirical:
+    """Checks probabilities by player or role against the environment's grid."""
+    sizes = [len(v) for v in environment.action_values]
+    shape = f"one list for each of {environment.players} players, with {sizes} probabilities by role"
+    if isinstance(rows, dict):
+        rows = rows.get("prior", rows.get("priors", []))
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise InputError(f"{where}: a prior is a list of lists of probabilities: {shape}.")
+    if len(rows) == environment.players != environment.roles:
+        roles = role_of_player(environment.role_counts)
+        if any(row != rows[roles.index(r)] for row, r in zip(rows, roles, strict=True)):
+            raise InputError(f"{where}: players of one role share their prior, but their rows differ.")
+        rows = [rows[roles.index(r)] for r in range(environment.roles)]
+    if [len(row) for row in rows] != sizes:
+        raise InputError(f"{where}: found rows of length {[len(row) for row in rows]}; a prior is {shape}.")
+    if not all(isinstance(p, int | float) for row in rows for p in row):
+        raise InputError(f"{where}: some entries are not numbers; a prior is {shape}.")
+    try:
+        return Empirical(rows)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None

@@ -1,0 +1,39 @@
+"""A habit of round numbers: some actions catch the eye."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bayescal.domain import REAL, Interval
+from bayescal.priors.base import Prior
+
+
+class Focal(Prior):
+    """q(a) ∝ exp(bonus) where a is a multiple of `every`, 1 elsewhere; psi = {"bonus"} in nats."""
+
+    every: float = eqx.field(static=True, default=10.0)
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {"bonus": REAL}
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {"bonus": 0.0}
+
+    def log_prob(
+        self,
+        observation: Any,
+        psi: dict[str, Float[Array, ""]],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        ratio = action_values / self.every
+        focal = jnp.abs(ratio - jnp.round(ratio)) < 1e-6
+        return jax.nn.log_softmax(jnp.where(focal, psi["bonus"], 0.0).astype(action_values.dtype))
+
+

@@ -1,0 +1,50 @@
+"""A habit that leans: an exponential tilt of uniform play along a feature of the actions."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayescal.domain import REAL, Interval
+from bayescal.priors.base import Prior
+
+
+class LogLinear(Prior):
+    """log q(a) = tilt · f(a) - log Z, with psi = {"tilt"}.
+
+    Args:
+        features: f by role and action; by default the action's index, scaled to mean 0 and standard deviation 1,
+            so that the tilt is in nats per standard deviation of uniform play.
+    """
+
+    features: tuple[tuple[float, ...], ...] | None = eqx.field(
+        static=True,
+        default=None,
+        converter=lambda rows: None if rows is None else tuple(tuple(map(float, row)) for row in rows),
+    )
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {"tilt": REAL}
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {"tilt": 0.0}
+
+    def log_prob(
+        self,
+        observation: Any,
+        psi: dict[str, Float[Array, ""]],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        if self.features is None:
+            index = np.arange(action_values.shape[0]) - (action_values.shape[0] - 1) / 2
+            feature = index / max(index.std(), 1e-12)
+        else:
+            feature = np.asarray(self.features[role])
+        return jax.nn.log_softmax(psi["tilt"] * jnp.asarray(feature, action_values.dtype))

@@ -1,0 +1,31 @@
+"""No habit at all: every action is as likely as every other."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bayescal.domain import Interval
+from bayescal.priors.base import Prior
+
+
+class Uniform(Prior):
+    """q(a) = 1 / (number of actions). With it the exact policy is a logit quantal response equilibrium."""
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {}
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {}
+
+    def log_prob(
+        self,
+        observation: Any,
+        psi: dict[str, Float[Array, ""]],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        return jnp.full(action_values.shape, -jnp.log(action_values.shape[0]))
