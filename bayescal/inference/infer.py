@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+import numpy as np
 import xarray as xr
 
 from bayescal.inference import tree as bridge
@@ -23,12 +24,16 @@ def infer(model: Callable[[], None], method: NUTS | None = None, *, provenance: 
     """
     method = NUTS() if method is None else method
     with jax.enable_x64(True):
-        draws = run_nuts(model, method)
-        _, predict, prior_key = jax.random.split(jax.random.key(method.seed), 3)
-        log_likelihood, log_prior, predicted = bridge.evaluate(model, draws.posterior, predict)
+        sites = bridge.sites_of(model)
+        sample, predict, prior_key = jax.random.split(jax.random.key(method.seed), 3)
         prior, prior_predicted = bridge.sample_prior(model, prior_key, _PRIOR_DRAWS)
-        dims = bridge.named_dims(model)
-        observed = bridge.observed(model)
+        latent = {n: s for n, s in sites.items() if s.kind == "latent"}
+        centre = {n: np.median(prior[n][0], axis=0) for n in latent}
+        draws = run_nuts(model, method, sample, centre, {n: s.support for n, s in latent.items()})
+        values = {n: draws.posterior[n] for n in latent}
+        log_likelihood, log_prior, predicted = bridge.evaluate(model, values, predict)
+    dims = {n: s.dims for n, s in sites.items()}
+    observed = {n: s.value for n, s in sites.items() if s.kind == "observed"}
     coords = dict(getattr(model, "coords", {}))
     constant = getattr(model, "constant_data", {})
     groups = {

@@ -1,6 +1,6 @@
 """NUTS, in chunks: the same draws however the run is divided, so that it can show progress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -8,14 +8,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpyro import handlers
+from numpyro.distributions import biject_to
 from numpyro.infer import NUTS as Kernel
-from numpyro.infer import init_to_median
+from numpyro.infer.util import potential_energy
 
 from bayescal.errors import InputError
 
 Progress = Callable[[int, int], None]  # (iterations done, iterations in all)
 
 CHUNK = 100
+_DENSE = 200  # parameters up to which the mass matrix is dense
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class NUTS:
     warmup: int = 600
     chains: int = 4
     seed: int = 0
-    target_accept: float = 0.9
+    target_accept: float = 0.95
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -55,16 +58,39 @@ class Draws:
     seconds_sampling: float
 
 
-def run_nuts(model: Callable[[], None], settings: NUTS) -> Draws:
-    """Draw from the posterior of a NumPyro model."""
-    # From the median of the hyperpriors: inside the region where the likelihood is informative, in every chain.
-    kernel = Kernel(model, target_accept_prob=settings.target_accept, init_strategy=init_to_median(num_samples=15))
-    begin_key, _ = jax.random.split(jax.random.key(settings.seed))
-    keys = jax.random.split(begin_key, settings.chains)
+def run_nuts(
+    model: Callable[[], None],
+    settings: NUTS,
+    key: Any,
+    centre: Mapping[str, np.ndarray],
+    supports: Mapping[str, Any],
+) -> Draws:
+    """Draw from the posterior of a NumPyro model.
+
+    Args:
+        centre: where the chains begin, each within half a unit of it on the unconstrained scale: prior medians.
+        supports: of the latent sites.
+    """
+    transforms = {n: biject_to(s) for n, s in supports.items()}
+
+    def constrain(z):
+        return {n: transforms[n](x) for n, x in z.items()}
+
+    # A dense mass matrix: in a non-centred hierarchy with much data the offsets move with their mean.
+    kernel = Kernel(
+        potential_fn=lambda z: potential_energy(model, (), {}, z),
+        target_accept_prob=settings.target_accept,
+        dense_mass=sum(np.size(x) for x in centre.values()) <= _DENSE,
+    )
+    start = {n: transforms[n].inv(jnp.asarray(x, float)) for n, x in centre.items()}
     each_chain = _over_chains(settings.chains)
 
     def begin(key):
-        return kernel.init(key, settings.warmup, None, (), {})
+        move, go = jax.random.split(key)
+        leaves, tree = jax.tree.flatten(start)
+        keys = jax.random.split(move, len(leaves))
+        near = [x + jax.random.uniform(k, x.shape, x.dtype, -0.5, 0.5) for x, k in zip(leaves, keys, strict=True)]
+        return kernel.init(go, settings.warmup, jax.tree.unflatten(tree, near), (), {})
 
     def advance(state):
         def step(state, _):
@@ -74,7 +100,7 @@ def run_nuts(model: Callable[[], None], settings: NUTS) -> Draws:
         return jax.lax.scan(step, state, None, length=CHUNK)
 
     started = perf_counter()
-    state = each_chain(begin)(keys)
+    state = each_chain(begin)(jax.random.split(key, settings.chains))
     run = each_chain(advance).lower(state).compile()
     compiled = perf_counter()
     total = settings.warmup + settings.draws
@@ -86,9 +112,14 @@ def run_nuts(model: Callable[[], None], settings: NUTS) -> Draws:
             settings.progress(min(done + CHUNK, total), total)
     z, stats = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, settings.warmup : total], *chunks)
     sampled = perf_counter()
-    constrain = jax.jit(jax.vmap(jax.vmap(kernel.postprocess_fn((), {}))))
-    posterior = jax.tree.map(np.asarray, constrain(z))
-    return Draws(posterior, stats, compiled - started, sampled - compiled)
+    posterior = jax.jit(jax.vmap(jax.vmap(lambda z: _deterministic(model, constrain(z)))))(z)
+    return Draws(jax.tree.map(np.asarray, posterior), stats, compiled - started, sampled - compiled)
+
+
+def _deterministic(model: Callable[[], None], values: dict[str, Any]) -> dict[str, Any]:
+    """The latent values and the deterministic ones that follow from them."""
+    trace = handlers.trace(handlers.seed(handlers.substitute(model, data=values), jax.random.key(0))).get_trace()
+    return values | {n: s["value"] for n, s in trace.items() if s["type"] == "deterministic"}
 
 
 def _statistics(state: Any) -> dict[str, Any]:

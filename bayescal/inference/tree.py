@@ -5,6 +5,7 @@ sensitivity cannot be computed) and leaves log_likelihood off; this bridge reads
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -15,28 +16,47 @@ from numpyro import handlers
 Sites = Mapping[str, Any]
 
 
-def named_dims(model: Callable[[], None]) -> dict[str, tuple[str, ...]]:
-    """The dimensions of every site: the names of its plates; the events' are the model's own, or NAME_dim_k."""
-    trace = _trace(model, jax.random.key(0))
+@dataclass(frozen=True)
+class Site:
+    """What a model's trace says of one of its sites, without running it."""
+
+    kind: str  # "latent", "observed" or "deterministic"
+    shape: tuple[int, ...]
+    dims: tuple[str, ...]
+    support: Any = None
+    value: Any = None  # of an observed site
+
+
+def sites_of(model: Callable[[], None]) -> dict[str, Site]:
+    """Every site of a model. Dimensions are its plates' names, then the model's `dims` or NAME_dim_k."""
     events = getattr(model, "dims", {})
-    out = {}
-    for name, site in trace.items():
-        if site["type"] not in ("sample", "deterministic"):
-            continue
-        frames = sorted(site["cond_indep_stack"], key=lambda f: f.dim)
-        plates = tuple(f.name for f in frames)
-        extra = np.ndim(site["value"]) - len(plates)
-        out[name] = plates + tuple(events.get(name, tuple(f"{name}_dim_{k}" for k in range(extra))))
-    return out
+    found: dict[str, Site] = {}
+
+    def look(key):
+        for name, site in _trace(model, key).items():
+            if site["type"] not in ("sample", "deterministic"):
+                continue
+            frames = sorted(site["cond_indep_stack"], key=lambda f: f.dim)
+            shape = np.shape(site["value"])
+            free = range(len(shape) - len(frames))
+            dims = tuple(f.name for f in frames) + tuple(events.get(name, [f"{name}_dim_{k}" for k in free]))
+            if site["type"] == "deterministic":
+                found[name] = Site("deterministic", shape, dims)
+            elif site["is_observed"]:
+                found[name] = Site("observed", shape, dims, value=np.asarray(site["value"]))
+            else:
+                found[name] = Site("latent", shape, dims, support=site["fn"].support)
+        return key
+
+    jax.eval_shape(look, jax.random.key(0))
+    return found
 
 
-def evaluate(model: Callable[[], None], posterior: Sites, key: Any) -> tuple[Sites, Sites, Sites]:
-    """(log-likelihood, log-prior, posterior predictive) at every draw, in one compiled pass.
+def evaluate(model: Callable[[], None], draws: Sites, key: Any) -> tuple[Sites, Sites, Sites]:
+    """(log-likelihood, log-prior, posterior predictive) at every draw of the latent sites, in one compiled pass.
 
     The log-likelihood is pointwise, the log-prior summed over each site's plates.
     """
-    latent = [n for n, s in _trace(model, key).items() if s["type"] == "sample" and not s["is_observed"]]
-    draws = {n: posterior[n] for n in latent}
 
     def one(values, key):
         trace = _trace(handlers.substitute(model, data=values), key)
@@ -52,36 +72,24 @@ def evaluate(model: Callable[[], None], posterior: Sites, key: Any) -> tuple[Sit
                 log_prior[name] = log_prob.sum()
         return log_lik, log_prior, predicted
 
-    shape = next(iter(draws.values())).shape[:2]
-    keys = jax.random.split(key, shape)
-    out = jax.jit(jax.vmap(jax.vmap(one)))(draws, keys)
-    return jax.tree.map(np.asarray, out)
+    keys = jax.random.split(key, next(iter(draws.values())).shape[:2])
+    return jax.tree.map(np.asarray, jax.jit(jax.vmap(jax.vmap(one)))(draws, keys))
 
 
 def sample_prior(model: Callable[[], None], key: Any, draws: int) -> tuple[Sites, Sites]:
     """(prior draws of every latent and deterministic site, prior predictive), as one chain."""
 
     def one(key):
-        trace = _trace(model, key)
-        prior = {
-            n: s["value"]
-            for n, s in trace.items()
-            if s["type"] == "deterministic" or (s["type"] == "sample" and not s["is_observed"])
-        }
-        predicted = {
-            n: s["fn"].sample(jax.random.fold_in(key, 1))
-            for n, s in trace.items()
-            if s["type"] == "sample" and s["is_observed"]
-        }
+        prior, predicted = {}, {}
+        for n, site in _trace(model, key).items():
+            if site["type"] == "sample" and site["is_observed"]:
+                predicted[n] = site["fn"].sample(jax.random.fold_in(key, 1))
+            elif site["type"] in ("sample", "deterministic"):
+                prior[n] = site["value"]
         return prior, predicted
 
     out = jax.jit(jax.vmap(one))(jax.random.split(key, draws))
     return jax.tree.map(lambda x: np.asarray(x)[None], out)
-
-
-def observed(model: Callable[[], None]) -> Sites:
-    trace = _trace(model, jax.random.key(0))
-    return {n: np.asarray(s["value"]) for n, s in trace.items() if s["type"] == "sample" and s["is_observed"]}
 
 
 def _trace(model: Callable[[], None], key: Any) -> dict[str, Any]:

@@ -194,6 +194,7 @@ def _mixtures(log_q, x, precision, weights):
     return jnp.einsum("k,rka->ra", weights, _softmax(log_q[:, None, :] + precision[:, :, None] * x[:, None, :]))
 
 
+@eqx.filter_jit  # so that a model that solves in several places is traced once
 def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
     cells = _unknowns(env)
     dtype = log_q.dtype
