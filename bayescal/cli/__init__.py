@@ -1,0 +1,98 @@
+"""The command line. Nothing heavy is imported here: `--help` answers at once."""
+
+import sys
+
+import click
+
+from bayescal.errors import InputError
+
+
+class _Group(click.Group):
+    """Bad input is one sentence on standard error and exit code 2, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            click.echo(f"bayescal: {error}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("bayescal: interrupted; nothing was written.", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """What information costs people, inferred from their decisions in economic games.
+
+    \b
+    Start with:  bayescal calibrate selten-chmura
+    """
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    click.echo(installed("bayescal"))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+def games(as_json: bool) -> None:
+    """List the games that have a name."""
+    from bayescal.cli.games import list_games
+
+    list_games(as_json)
+
+
+@main.command()
+@click.argument("game")
+@click.option("--cost", help="Cost of information in payoff units per nat: one number for all, or one per player.")
+@click.option("--types", help="Private costs: [[cost, probability], …] as JSON.")
+@click.option("--prior", help="JSON file of prior probabilities, by player and action (default: uniform).")
+@click.option("--start", help="JSON file of strategies by player, to find another equilibrium near them.")
+@click.option("--x64", is_flag=True, help="Solve in double precision.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+def solve(
+    game: str,
+    cost: str | None,
+    types: str | None,
+    prior: str | None,
+    start: str | None,
+    x64: bool,
+    as_json: bool,
+) -> None:
+    """Solve GAME, a name (see `bayescal games`) or a JSON file {"payoffs": payoffs[player][a1][a2]…}.
+
+    \b
+    bayescal solve stag-hunt --cost 0.5
+    bayescal solve mygame.json --cost 0.5,2 --x64
+    bayescal solve selten-chmura-01 --types '[[0.2, 0.3], [1, 0.7]]' --json
+    """
+    from bayescal.cli.solve import solve_game
+
+    sys.exit(solve_game(game, cost, types, prior, start, x64, as_json))
+
+
+@main.command()
+@click.argument("study")
+@click.option("--draws", type=int, default=1000, show_default=True, help="Kept draws of each chain.")
+@click.option("--warmup", type=int, default=600, show_default=True, help="Adaptation draws of each chain.")
+@click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+def calibrate(
+    study: str, draws: int, warmup: int, chains: int, seed: int, out: str | None, as_json: bool
+) -> None:
+    """Infer the costs behind the decisions of STUDY, a name or a folder with a dataset.toml; write a report.
+
+    \b
+    bayescal calibrate selten-chmura
+    bayescal calibrate my-experiment/ --draws 2000 --out results
+    """
+    from bayescal.cli.calibrate import calibrate_study
+
+    calibrate_study(study, draws, warmup, chains, seed, out, as_json)

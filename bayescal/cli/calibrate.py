@@ -1,0 +1,125 @@
+"""`bayescal calibrate`: from a study's decisions to a posterior, a table and a report."""
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bayescal.errors import InputError
+from bayescal.parallel import use_cores
+
+
+def calibrate_study(
+    study: str, draws: int, warmup: int, chains: int, seed: int, out: str | None, as_json: bool
+) -> None:
+    check_sizes(draws, warmup, chains)
+    use_cores(chains)
+    console = Console(stderr=True)
+    with console.status("Starting"):
+        from bayescal.data import load_study
+        from bayescal.inference import calibrate
+        from bayescal.report import write_report
+
+        loaded = load_study(study)
+    folder = Path(out) if out else Path("bayescal-out") / loaded.name
+    check_writable(folder)
+    with fit_progress(console) as progress:
+        fits = calibrate(loaded, draws=draws, warmup=warmup, chains=chains, seed=seed, progress=progress)
+    command = f"bayescal calibrate {study} --draws {draws} --warmup {warmup} --chains {chains} --seed {seed}"
+    with console.status("Writing the report"):
+        for name, fit in fits.items():
+            fit.save(folder / f"{name.replace(' ', '-')}.nc")
+        report = write_report(loaded, fits, folder, command=command)
+    if as_json:
+        json.dump(as_dict(fits, report), sys.stdout)
+        sys.stdout.write("\n")
+        return
+    stdout = Console()
+    for name, fit in fits.items():
+        stdout.print(posterior_table(name, fit))
+        stdout.print(f"{name}: {fit.status}\n", highlight=False)
+    stdout.print(f"Report: {report}", highlight=False, soft_wrap=True)
+
+
+def check_sizes(draws: int, warmup: int, chains: int) -> None:
+    sizes = {"--draws": draws, "--warmup": warmup, "--chains": chains}
+    small = [f"{name} is {size}" for name, size in sizes.items() if size < 1]
+    if small:
+        raise InputError(f"{', '.join(small)}: give whole numbers of at least 1.")
+
+
+def check_writable(folder: Path) -> None:
+    """Fail before the long work, not after it; leave nothing behind when failing."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        for path in missing:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else None
+        raise InputError(
+            f"--out {folder}: the folder cannot be written to ({error.strerror}); choose another one."
+        ) from None
+
+
+class fit_progress:  # noqa: N801 - used as a context manager, like rich's own
+    """A progress bar for each fit; the first chunk of a fit is its compilation."""
+
+    def __init__(self, console: Console):
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(), TimeRemainingColumn(),
+        )  # fmt: skip
+        self.bars = Progress(*columns, console=console)
+        self.tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> "fit_progress":
+        self.bars.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self.bars.__exit__(*raised)
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if name not in self.tasks:
+            self.tasks[name] = self.bars.add_task(f"{name:<10}", total=total)
+        self.bars.update(self.tasks[name], completed=done)
+
+
+def posterior_table(name: str, fit: Any) -> Any:
+    from rich.table import Table
+
+    table = Table(title=f"Posterior, {name} (90% intervals)", title_justify="left", box=None, pad_edge=False)
+    table.add_column("parameter", no_wrap=True)
+    for column in ("mean", "sd", "5%", "95%", "ESS", "R-hat"):
+        table.add_column(column, justify="right")
+    for label, row in fit.summary().iterrows():
+        if "offset" in str(label):
+            continue  # standardised deviations: the costs they lead to are in the table
+        values = [f"{row[c]:.3f}" for c in ("mean", "sd", "eti90_lb", "eti90_ub")]
+        table.add_row(str(label), *values, f"{row['ess_bulk']:.0f}", f"{row['r_hat']:.3f}")
+    return table
+
+
+def as_dict(fits: dict[str, Any], report: Path) -> dict[str, Any]:
+    """What a program wants of a calibration: statuses and posterior summaries."""
+    return {
+        "report": str(report),
+        "fits": {
+            name: {
+                "status": fit.status,
+                "converged": fit.converged,
+                "summary": {
+                    str(p): {str(k): float(v) for k, v in row.items()} for p, row in fit.summary().iterrows()
+                },
+            }
+            for name, fit in fits.items()
+        },
+    }

@@ -1,0 +1,171 @@
+"""`bayescal solve`: one game, one equilibrium."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayescal.environments.named import NAMED_GAMES, get_game, load_game_file
+from bayescal.errors import InputError
+
+if TYPE_CHECKING:
+    from bayescal.environments.base import OneShot
+    from bayescal.policies.exact import Solution
+
+
+def solve_game(
+    game: str,
+    cost: str | None,
+    types: str | None,
+    prior: str | None,
+    start: str | None,
+    x64: bool,
+    as_json: bool,
+) -> int:
+    """Solve and print; the exit code: 0 if it converged, 1 if not."""
+    if (cost is None) == (types is None):
+        found = "neither was" if cost is None else "both were"
+        raise InputError(
+            f"A game is solved at --cost (known to all) or with --types (private costs); {found} given. "
+            "Try --cost 1."
+        )
+    costs = None if cost is None else read_costs(cost)
+    pairs = None if types is None else read_types(types)
+    import jax
+
+    jax.config.update("jax_enable_x64", x64)
+    import equinox as eqx
+
+    from bayescal.environments.base import role_of_player
+    from bayescal.policies.exact import ExactPolicy
+    from bayescal.populations.discrete import Discrete
+    from bayescal.priors.empirical import load_prior_file, prior_from_rows
+    from bayescal.priors.uniform import Uniform
+
+    environment = find_game(game)
+    belief = Uniform() if prior is None else load_prior_file(prior, environment)
+    players = role_of_player(environment.role_counts)
+    by_role = None
+    if costs is not None:
+        if len(costs) not in (1, environment.players):
+            raise InputError(
+                f"--cost has {len(costs)} numbers; {environment.name} has {environment.players} players: give one "
+                "number for all, or one per player."
+            )
+        costs = costs * environment.players if len(costs) == 1 else costs
+        by_role = [costs[players.index(r)] for r in range(environment.roles)]
+        if any(c != by_role[r] for c, r in zip(costs, players, strict=True)):
+            raise InputError(
+                f"--cost differs between players, but {environment.name} is solved as a symmetric game, whose "
+                "players share one cost: give one number."
+            )
+    near = None
+    if start is not None:
+        rows = prior_from_rows(_read_json(start), environment, start).probabilities
+        near = np.zeros(environment.mask.shape)
+        near[environment.mask] = np.concatenate([np.asarray(r) for r in rows])
+    if pairs is None:
+        policy = ExactPolicy(environment, belief)
+        solution = eqx.filter_jit(lambda c: policy.solve(c, start=near))(np.asarray(by_role))
+    else:
+        policy = ExactPolicy(environment, belief, Discrete([c for c, _ in pairs], [p for _, p in pairs]))
+        solution = eqx.filter_jit(lambda: policy.solve(start=near))()
+    converged = bool(solution.converged)
+    status = solution.message
+    if not converged and not x64:
+        status += "; try --x64"
+    if as_json:
+        json.dump(as_dict(environment, solution, status, typed=pairs is not None), sys.stdout)
+        sys.stdout.write("\n")
+    else:
+        show(environment, solution, status, pairs)
+    return 0 if converged else 1
+
+
+def find_game(game: str) -> "OneShot":
+    """A file where there is one (or the name looks like one), otherwise a name."""
+    path = Path(game)
+    if game not in NAMED_GAMES and (path.is_file() or path.suffix == ".json"):
+        return load_game_file(path)
+    return get_game(game)
+
+
+def read_costs(text: str) -> list[float]:
+    expected = "give a positive number of payoff units per nat for all, or one per player, such as 0.5 or 0.5,2"
+    try:
+        costs = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--cost is {text!r}, which is not a list of numbers: {expected}.") from None
+    if not all(math.isfinite(c) and c > 0 for c in costs):
+        raise InputError(f"--cost is {text}: every cost must be positive and finite: {expected}.")
+    return costs
+
+
+def read_types(text: str) -> list[tuple[float, float]]:
+    expected = "give pairs [[cost, probability], …] as JSON, for example '[[0.5, 0.3], [2, 0.7]]'"
+    try:
+        pairs = [(float(cost), float(probability)) for cost, probability in json.loads(text)]
+    except (ValueError, TypeError):
+        raise InputError(f"--types is {text!r}, which is not a list of pairs: {expected}.") from None
+    if not pairs:
+        raise InputError(f"--types is empty: {expected}.")
+    return pairs
+
+
+def _read_json(path: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise InputError(f"{path}: this is not JSON ({error}).") from None
+
+
+def _number(x: Any) -> float | None:
+    """JSON has no NaN: what was not solved is null."""
+    return float(x) if np.isfinite(x) else None
+
+
+def as_dict(environment: "OneShot", solution: "Solution", status: str, *, typed: bool) -> dict[str, Any]:
+    """The solution by player, each list as long as that player's actions."""
+    from bayescal.environments.base import role_of_player
+
+    strategies, by_type = np.asarray(solution.strategies), np.asarray(solution.strategies_by_type)
+    rows, types = [], []
+    for role in role_of_player(environment.role_counts):
+        n = len(environment.action_values[role])
+        rows.append([_number(p) for p in strategies[role, :n]])
+        types.append([[_number(p) for p in row[:n]] for row in by_type[role]])
+    return {
+        "status": status,
+        "strategies": rows,
+        "strategies_by_type": types if typed else None,
+        "residual": _number(solution.residual),
+        "exploitability": _number(np.max(np.asarray(solution.exploitability))),
+    }
+
+
+def show(
+    environment: "OneShot", solution: "Solution", status: str, types: list[tuple[float, float]] | None
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for role, name in enumerate(environment.role_names):
+        many = f" (each of {environment.role_counts[role]})" if environment.role_counts[role] > 1 else ""
+        table = Table(box=None, header_style="bold", pad_edge=False, title=f"{name}{many}", title_justify="left")
+        table.add_column("action")
+        table.add_column("probability", justify="right")
+        for cost, share in types or []:
+            table.add_column(f"cost {cost:g} ({share:.0%})", justify="right")
+        for a, label in enumerate(environment.action_labels[role]):
+            by_type = [f"{float(row[a]):.4f}" for row in solution.strategies_by_type[role]] if types else []
+            table.add_row(label, f"{float(solution.strategies[role, a]):.4f}", *by_type)
+        console.print(table)
+        console.print()
+    gain = float(np.max(np.asarray(solution.exploitability)))
+    console.print(f"{environment.name}: {status}. A best reply would gain {gain:.3g} payoff units at most.")

@@ -1,0 +1,30 @@
+"""Set up before JAX is imported: a compilation cache that outlives the run, and two devices for parallel chains."""
+
+import os
+from pathlib import Path
+
+_cache = Path(os.environ.get("BAYESCAL_TEST_CACHE", Path(__file__).parents[1] / ".cache" / "jax"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_cache))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_is_there():
+    """The golden figures and the data are part of the tests: without them they fail, they do not skip."""
+    assert (SHARED / "golden").is_dir(), "../shared/golden is missing"
+
+
+@pytest.fixture(autouse=True)
+def global_state_is_left_alone():
+    """A test that changes JAX's settings for the others fails."""
+    before = jax.config.jax_enable_x64
+    yield
+    assert jax.config.jax_enable_x64 == before, "this test changed jax_enable_x64 for everybody after it"
