@@ -1,0 +1,5 @@
+"""Reports: one self-contained HTML file, with every number beside it as JSON and every figure as SVG and PNG."""
+
+from bayescal.report.write import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,106 @@
+"""The figures of a report. Matplotlib's object interface only: nothing global is touched."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe & Ito's colours, readable in the common forms of colour blindness.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+
+
+def figure(width: float, height: float) -> tuple[Figure, Axes]:
+    fig = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    ax = fig.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
+    return fig, ax
+
+
+def interval(draws: np.ndarray, level: float = 0.9) -> np.ndarray:
+    """(low, median, high) over the first axis."""
+    return np.quantile(draws, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
+
+
+def cost_forest(fits: dict[str, Any], units: str) -> Figure | None:
+    """The cost of each game or group, with that of the pooled fit as a band behind them."""
+    levels = {name: fit for name, fit in fits.items() if name.startswith("by ")}
+    if not levels:
+        return None
+    name, fit = next(iter(levels.items()))
+    costs = fit.tree["posterior"]["cost"]
+    dim = costs.dims[-1]
+    labels = [str(x) for x in costs[dim].to_numpy()]
+    low, mid, high = interval(costs.to_numpy().reshape(-1, len(labels)))
+    fig, ax = figure(6.4, 1.0 + 0.3 * len(labels))
+    if "pooled" in fits:
+        a, b, c = interval(fits["pooled"].tree["posterior"]["cost"].to_numpy().reshape(-1))
+        ax.axvspan(a, c, color=ORANGE, alpha=0.25, lw=0, label="one cost for all")
+        ax.axvline(b, color=ORANGE, lw=1)
+    y = np.arange(len(labels))[::-1]
+    ax.hlines(y, low, high, color=BLUE, lw=2, label=f"cost {name}")
+    ax.plot(mid, y, "o", color=BLUE, ms=4)
+    ax.set_yticks(y, labels)
+    ax.set_xscale("log")
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low.min() <= t <= high.max()]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel(f"cost of information, {units} per nat (median and 90% interval)")
+    ax.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return fig
+
+
+def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Figure:
+    """Each cell's share of each action (of the first, where there are two): seen, predicted, rational, random."""
+    observed = fit.tree["observed_data"]["choices"].to_numpy()
+    total = fit.tree["constant_data"]["total"].to_numpy()
+    available = fit.tree["constant_data"]["available"].to_numpy()
+    predicted = fit.tree["posterior_predictive"]["choices"].to_numpy()
+    predicted = predicted.reshape(-1, *predicted.shape[-2:]) / total[:, None]
+    binary = available.sum(axis=1).max() == 2
+    keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
+    cells, actions = np.nonzero(keep)
+    labels = [str(x) for x in fit.tree["observed_data"]["cell"].to_numpy()]
+    low, mid, high = interval(predicted[:, cells, actions])
+    seen = (observed / total[:, None])[cells, actions]
+    order = np.arange(len(cells))[::-1]
+    fig, ax = figure(6.4, min(1.2 + 0.22 * len(cells), 40))
+    ax.hlines(order, low, high, color=BLUE, lw=5, alpha=0.45, label="predicted (90%)")
+    ax.plot(mid, order, "|", color=BLUE, ms=8)
+    ax.plot(seen, order, "o", color=ORANGE, ms=4, label="observed")
+    if nash is not None:
+        ax.plot(nash[cells, actions], order, "x", color=GREEN, ms=5, label="rational (cost near zero)")
+    ax.plot((1 / available.sum(axis=1))[cells], order, ":", color=GREY, lw=1, label="uniform")
+    names = labels if binary else [f"{labels[c]} · {a}" for c, a in zip(cells, actions, strict=True)]
+    ax.set_yticks(order, [names[i] for i in (cells if binary else range(len(cells)))], fontsize=7)
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_xlabel("share of the first action" if binary else "share of the action")
+    ax.set_title(title, fontsize=10, loc="left")
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.03))
+    return fig
+
+
+def prior_and_posterior(fits: dict[str, Any], units: str) -> Figure | None:
+    """What was believed of the (typical) cost before and after the data."""
+    from scipy.stats import gaussian_kde
+
+    fig, ax = figure(6.4, 2.8)
+    drawn = False
+    for (name, fit), colour in zip(fits.items(), (ORANGE, BLUE, GREEN), strict=False):
+        site = next((s for s in ("log_cost_mean", "log_cost") if s in fit.tree["posterior"]), None)
+        if site is None or fit.tree["posterior"][site].ndim != 2:
+            continue
+        for group, style in (("prior", ":"), ("posterior", "-")):
+            draws = fit.tree[group][site].to_numpy().reshape(-1)
+            grid = np.linspace(*np.quantile(draws, [0.002, 0.998]), 300)
+            density = gaussian_kde(draws)(grid)
+            # Heights differ a hundredfold; the comparison is of place and width.
+            ax.plot(np.exp(grid), density / density.max(), style, color=colour, label=f"{name}, {group}")
+            drawn = True
+    if not drawn:
+        return None
+    ax.set_xscale("log")
+    ax.set_yticks([])
+    ax.set_xlabel(f"(typical) cost, {units} per nat")
+    ax.legend(frameon=False, fontsize=8)
+    return fig
