@@ -49,7 +49,9 @@ def games(as_json: bool) -> None:
 
 @main.command()
 @click.argument("game")
-@click.option("--cost", help="Cost of information in payoff units per nat: one number for all, or one per player.")
+@click.option(
+    "--cost", help="Cost of information in payoff units per nat: one number for all, or one per player."
+)
 @click.option("--types", help="Private costs: [[cost, probability], …] as JSON.")
 @click.option("--prior", help="JSON file of prior probabilities, by player and action (default: uniform).")
 @click.option("--start", help="JSON file of strategies by player, to find another equilibrium near them.")

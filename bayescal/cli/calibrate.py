@@ -41,7 +41,7 @@ def calibrate_study(
     stdout = Console()
     for name, fit in fits.items():
         stdout.print(posterior_table(name, fit))
-        stdout.print(f"{name}: {fit.status}\n", highlight=False)
+        stdout.print(f"{name}: {fit.status}\n", highlight=False, soft_wrap=True)
     stdout.print(f"Report: {report}", highlight=False, soft_wrap=True)
 
 
@@ -67,7 +67,7 @@ def check_writable(folder: Path) -> None:
         ) from None
 
 
-class fit_progress:  # noqa: N801 - used as a context manager, like rich's own
+class fit_progress:
     """A progress bar for each fit; the first chunk of a fit is its compilation."""
 
     def __init__(self, console: Console):
@@ -94,6 +94,7 @@ class fit_progress:  # noqa: N801 - used as a context manager, like rich's own
 
 
 def posterior_table(name: str, fit: Any) -> Any:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=f"Posterior, {name} (90% intervals)", title_justify="left", box=None, pad_edge=False)
@@ -101,10 +102,10 @@ def posterior_table(name: str, fit: Any) -> Any:
     for column in ("mean", "sd", "5%", "95%", "ESS", "R-hat"):
         table.add_column(column, justify="right")
     for label, row in fit.summary().iterrows():
-        if "offset" in str(label):
-            continue  # standardised deviations: the costs they lead to are in the table
+        if str(label).startswith(("log_cost[", "log_cost_offset[")):
+            continue  # the costs that they lead to are in the table
         values = [f"{row[c]:.3f}" for c in ("mean", "sd", "eti90_lb", "eti90_ub")]
-        table.add_row(str(label), *values, f"{row['ess_bulk']:.0f}", f"{row['r_hat']:.3f}")
+        table.add_row(escape(str(label)), *values, f"{row['ess_bulk']:.0f}", f"{row['r_hat']:.3f}")
     return table
 
 

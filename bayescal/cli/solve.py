@@ -36,7 +36,27 @@ def solve_game(
     pairs = None if types is None else read_types(types)
     import jax
 
-    jax.config.update("jax_enable_x64", x64)
+    with jax.enable_x64(x64):
+        environment, solution = _solve(game, costs, pairs, prior, start)
+        converged = bool(solution.converged)
+        status = solution.message
+        if not converged and not x64:
+            status += "; try --x64"
+        if as_json:
+            json.dump(as_dict(environment, solution, status, typed=pairs is not None), sys.stdout)
+            sys.stdout.write("\n")
+        else:
+            show(environment, solution, status, pairs)
+    return 0 if converged else 1
+
+
+def _solve(
+    game: str,
+    costs: list[float] | None,
+    pairs: list[tuple[float, float]] | None,
+    prior: str | None,
+    start: str | None,
+) -> "tuple[OneShot, Solution]":
     import equinox as eqx
 
     from bayescal.environments.base import role_of_player
@@ -73,16 +93,7 @@ def solve_game(
     else:
         policy = ExactPolicy(environment, belief, Discrete([c for c, _ in pairs], [p for _, p in pairs]))
         solution = eqx.filter_jit(lambda: policy.solve(start=near))()
-    converged = bool(solution.converged)
-    status = solution.message
-    if not converged and not x64:
-        status += "; try --x64"
-    if as_json:
-        json.dump(as_dict(environment, solution, status, typed=pairs is not None), sys.stdout)
-        sys.stdout.write("\n")
-    else:
-        show(environment, solution, status, pairs)
-    return 0 if converged else 1
+    return environment, solution
 
 
 def find_game(game: str) -> "OneShot":
@@ -94,7 +105,9 @@ def find_game(game: str) -> "OneShot":
 
 
 def read_costs(text: str) -> list[float]:
-    expected = "give a positive number of payoff units per nat for all, or one per player, such as 0.5 or 0.5,2"
+    expected = (
+        "give a positive number of payoff units per nat for all, or one per player, such as 0.5 or 0.5,2"
+    )
     try:
         costs = [float(part) for part in text.split(",")]
     except ValueError:
@@ -157,7 +170,9 @@ def show(
     console = Console()
     for role, name in enumerate(environment.role_names):
         many = f" (each of {environment.role_counts[role]})" if environment.role_counts[role] > 1 else ""
-        table = Table(box=None, header_style="bold", pad_edge=False, title=f"{name}{many}", title_justify="left")
+        table = Table(
+            box=None, header_style="bold", pad_edge=False, title=f"{name}{many}", title_justify="left"
+        )
         table.add_column("action")
         table.add_column("probability", justify="right")
         for cost, share in types or []:

@@ -6,7 +6,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -75,7 +74,9 @@ class OneShot(Environment):
     """
 
     @abstractmethod
-    def expected_payoffs(self, strategies: Float[Array, "roles actions"], params: Params) -> Float[Array, "roles actions"]:
+    def expected_payoffs(
+        self, strategies: Float[Array, "roles actions"], params: Params
+    ) -> Float[Array, "roles actions"]:
         """Payoff of each own action, by role, when everybody else plays `strategies`. Padded cells: anything finite."""
 
     def payoff_slopes(
@@ -110,8 +111,6 @@ class OneShot(Environment):
 def role_of_player(role_counts: Sequence[int]) -> tuple[int, ...]:
     """The role of each player, players being numbered role by role."""
     return tuple(r for r, n in enumerate(role_counts) for _ in range(n))
-
-
 
 
 def symmetric_fields(

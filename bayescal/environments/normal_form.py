@@ -48,9 +48,7 @@ class NormalForm(OneShot):
         self.role_names = tuple(role_names or (f"player {i + 1}" for i in range(players)))
         self.role_counts = (1,) * players
         self.ordered = action_values is not None
-        self.action_values = tuple(
-            tuple(map(float, v)) for v in (action_values or [range(n) for n in sizes])
-        )
+        self.action_values = tuple(tuple(map(float, v)) for v in (action_values or [range(n) for n in sizes]))
         labels = action_labels or [[f"{v:g}" for v in values] for values in self.action_values]
         self.action_labels = tuple(tuple(map(str, row)) for row in labels)
         self.horizon = 1
@@ -73,7 +71,7 @@ class NormalForm(OneShot):
         return jnp.where(spread > 0, spread, 1.0)
 
     def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
-        return params["payoffs"][(slice(None), *joint_action)]
+        return jnp.asarray(params["payoffs"])[(slice(None), *joint_action)]
 
     def expected_payoffs(
         self, strategies: Float[Array, "roles actions"], params: Params
@@ -94,9 +92,7 @@ class NormalForm(OneShot):
             pair = pair if i < k else pair.T
             return jnp.pad(pair, [(0, width - n) for n in pair.shape])
 
-        return jnp.stack(
-            [jnp.stack([block(i, k) for k in range(roles)], axis=1) for i in range(roles)]
-        )
+        return jnp.stack([jnp.stack([block(i, k) for k in range(roles)], axis=1) for i in range(roles)])
 
     def _against(self, player: int, keep: tuple[int, ...], strategies: Array, params: Params) -> Array:
         """Player's payoff tensor averaged over the mixtures of all players but those in `keep`."""
@@ -109,13 +105,13 @@ class NormalForm(OneShot):
 
 def check_payoffs(payoffs: Any, where: str) -> np.ndarray:
     """Payoffs as one (players, A1, …, An) array of finite numbers, or a sentence that says what is wrong."""
-    expected = "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
+    expected = (
+        "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
+    )
     try:
         tensor = np.asarray(payoffs, float)
     except (TypeError, ValueError):
-        raise InputError(
-            f"{where}: the payoffs are ragged or not all numbers; {expected}."
-        ) from None
+        raise InputError(f"{where}: the payoffs are ragged or not all numbers; {expected}.") from None
     if tensor.ndim < 2 or tensor.shape[0] != tensor.ndim - 1:
         tables = tensor.shape[0] if tensor.ndim else 0
         raise InputError(
@@ -124,7 +120,11 @@ def check_payoffs(payoffs: Any, where: str) -> np.ndarray:
         )
     if not np.all(np.isfinite(tensor)):
         at = np.argwhere(~np.isfinite(tensor))[0]
-        raise InputError(f"{where}: payoffs{[int(i) for i in at]} is {tensor[tuple(at)]}; {expected}, all finite.")
+        raise InputError(
+            f"{where}: payoffs{[int(i) for i in at]} is {tensor[tuple(at)]}; {expected}, all finite."
+        )
     if min(tensor.shape) == 0:
-        raise InputError(f"{where}: the payoffs have shape {tensor.shape}; every player needs at least one action.")
+        raise InputError(
+            f"{where}: the payoffs have shape {tensor.shape}; every player needs at least one action."
+        )
     return tensor

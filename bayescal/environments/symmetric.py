@@ -38,7 +38,8 @@ class SymmetricMatrix(OneShot):
 
     def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
         i, j = joint_action[0], joint_action[1]
-        return jnp.stack([params["payoffs"][i, j], params["payoffs"][j, i]])
+        matrix = jnp.asarray(params["payoffs"])
+        return jnp.stack([matrix[i, j], matrix[j, i]])
 
     def expected_payoffs(
         self, strategies: Float[Array, "roles actions"], params: Params
@@ -46,7 +47,7 @@ class SymmetricMatrix(OneShot):
         return (params["payoffs"] @ strategies[0])[None]
 
     def payoff_slopes(self, strategies: Array, params: Params) -> Float[Array, "roles actions roles actions"]:
-        return params["payoffs"][None, :, None, :]
+        return jnp.asarray(params["payoffs"])[None, :, None, :]
 
 
 def travelers_dilemma(

@@ -35,6 +35,10 @@ class Choices(dist.Distribution):
         totals = jnp.broadcast_to(self.totals, shape).astype(probs.dtype)
         return jax.random.multinomial(key, totals, probs).astype(jnp.int32)
 
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """`sample`, in NumPy: compiling JAX's multinomial takes longer than all the draws of a fit."""
+        return _draw(rng, np.exp(np.asarray(self.log_probs)), np.asarray(self.totals))
+
 
 class TypedChoices(dist.Distribution):
     """Counts of people whose cost is private: one type is drawn per person, then all of that person's choices.
@@ -69,3 +73,26 @@ class TypedChoices(dist.Distribution):
         log_probs = jnp.broadcast_to(self.log_probs, (*shape, *self.log_probs.shape[-2:]))
         own = jnp.take_along_axis(log_probs, types[..., None, None], axis=-2)[..., 0, :]
         return Choices(own, jnp.broadcast_to(self.totals, shape)).sample(what)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """`sample`, in NumPy."""
+        weights = np.exp(np.asarray(self.log_weights))
+        edges = np.cumsum(weights / weights.sum(axis=-1, keepdims=True), axis=-1)
+        log_probs = np.asarray(self.log_probs)
+        u = rng.random((*log_probs.shape[:-2], 1))
+        types = np.sum(
+            u > edges.reshape(edges.shape[:-1] + (1,) * (log_probs.ndim - 1 - edges.ndim) + edges.shape[-1:]),
+            axis=-1,
+        )
+        types = np.minimum(types, log_probs.shape[-2] - 1)
+        own = np.take_along_axis(log_probs, types[..., None, None], axis=-2)[..., 0, :]
+        return _draw(rng, np.exp(own), np.asarray(self.totals))
+
+
+def _draw(rng: np.random.Generator, probs: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """Multinomial counts; none where the equilibrium was not solved."""
+    solved = np.isfinite(probs).all(axis=-1, keepdims=True)
+    probs = np.where(solved, probs, 1.0).astype(float)
+    probs = probs / probs.sum(axis=-1, keepdims=True)
+    counts = rng.multinomial(np.broadcast_to(totals, probs.shape[:-1]), probs)
+    return np.where(solved, counts, 0)

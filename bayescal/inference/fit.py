@@ -51,7 +51,9 @@ class Fit:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(suffix=".nc", dir=path.parent)
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder.") from None
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror}); choose another folder."
+            ) from None
         os.close(handle)
         try:
             tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)

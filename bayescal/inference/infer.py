@@ -16,7 +16,9 @@ from bayescal.inference.nuts import NUTS, run_nuts
 _PRIOR_DRAWS = 500
 
 
-def infer(model: Callable[[], None], method: NUTS | None = None, *, provenance: dict[str, Any] | None = None) -> Fit:
+def infer(
+    model: Callable[[], None], method: NUTS | None = None, *, provenance: dict[str, Any] | None = None
+) -> Fit:
     """Draw from the posterior of a NumPyro model (one of `build_model`, or any other without arguments).
 
     Everything runs in float64, whatever JAX's default: a log-likelihood of thousands of decisions is a number so
@@ -46,7 +48,10 @@ def infer(model: Callable[[], None], method: NUTS | None = None, *, provenance: 
         "posterior_predictive": bridge.dataset(predicted, dims, coords, sampled=True),
         "observed_data": bridge.dataset(observed, dims, coords, sampled=False),
         "constant_data": bridge.dataset(
-            {n: v for n, (_, v) in constant.items()}, {n: d for n, (d, _) in constant.items()}, coords, sampled=False
+            {n: v for n, (_, v) in constant.items()},
+            {n: d for n, (d, _) in constant.items()},
+            coords,
+            sampled=False,
         ),
     }
     tree = xr.DataTree.from_dict(groups)
@@ -76,5 +81,3 @@ def _version(package: str) -> str:
         return version(package)
     except Exception:  # noqa: BLE001 - a checkout on the path without being installed
         return "unknown"
-
-

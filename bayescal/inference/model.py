@@ -92,7 +92,12 @@ def build_model(
             "person. Leave out one of the two."
         )
     levels = () if by is None else decisions.levels(by)
-    games = _Games(policy, population if private else None, decisions, np.zeros(0, int) if by is None else decisions.by(by))
+    games = _Games(
+        policy,
+        population if private else None,
+        decisions,
+        np.zeros(0, int) if by is None else decisions.by(by),
+    )
     scale = float(np.median([float(e.payoff_scale(e.params)) for e in decisions.environments.values()]))
 
     defaults: Hyperpriors = {}
@@ -177,7 +182,13 @@ class _Games:
     distinct pairs of game and level; `of_cell` says which pair each cell of the data looks up.
     """
 
-    def __init__(self, policy: Policy, population: Population | None, decisions: Decisions, level: Int[np.ndarray, " cells"]):
+    def __init__(
+        self,
+        policy: Policy,
+        population: Population | None,
+        decisions: Decisions,
+        level: Int[np.ndarray, " cells"],
+    ):
         self.decisions = decisions
         game = decisions.cells["game_index"].to_numpy()
         self.role = decisions.cells["role_index"].to_numpy()
@@ -192,11 +203,17 @@ class _Games:
         self.stacks = []
         for members in stacks.values():
             first = environments[pairs[members[0]][0]]
-            params = jax.tree.map(lambda *x: np.stack(x), *[environments[pairs[m][0]].params for m in members])
-            self.stacks.append((_play(policy, first, population), params, np.array(members), pairs[members][:, 1]))
+            params = jax.tree.map(
+                lambda *x: np.stack(x), *[environments[pairs[m][0]].params for m in members]
+            )
+            self.stacks.append(
+                (_play(policy, first, population), params, np.array(members), pairs[members][:, 1])
+            )
         self.typed = population is not None and "participant" in decisions.cells
 
-    def choices(self, cost: Any, phi: Any, psi: Any, totals: Int[Array, " cells"]) -> numpyro.distributions.Distribution:
+    def choices(
+        self, cost: Any, phi: Any, psi: Any, totals: Int[Array, " cells"]
+    ) -> numpyro.distributions.Distribution:
         """The distribution of every cell's counts."""
         if self.typed:
             log_probs, log_weights = self._by_type(phi, psi)
@@ -213,7 +230,9 @@ class _Games:
             out = out.at[members, : log_p.shape[1], : log_p.shape[2]].set(log_p)
         return out
 
-    def _by_type(self, phi: Any, psi: Any) -> tuple[Float[Array, "pairs roles types actions"], Float[Array, " types"]]:
+    def _by_type(
+        self, phi: Any, psi: Any
+    ) -> tuple[Float[Array, "pairs roles types actions"], Float[Array, " types"]]:
         roles = max(p.environment.roles for p, *_ in self.stacks)
         out = weights = None
         for policy, params, members, _ in self.stacks:

@@ -67,13 +67,25 @@ def evaluate(model: Callable[[], None], draws: Sites, key: Any) -> tuple[Sites, 
             log_prob = site["fn"].log_prob(site["value"])
             if site["is_observed"]:
                 log_lik[name] = log_prob
-                predicted[name] = site["fn"].sample(jax.random.fold_in(key, len(predicted)))
+                predicted[name] = _to_predict(site["fn"], jax.random.fold_in(key, len(predicted)))
             else:
                 log_prior[name] = log_prob.sum()
         return log_lik, log_prior, predicted
 
     keys = jax.random.split(key, next(iter(draws.values())).shape[:2])
-    return jax.tree.map(np.asarray, jax.jit(jax.vmap(jax.vmap(one)))(draws, keys))
+    log_lik, log_prior, predicted = jax.jit(jax.vmap(jax.vmap(one)))(draws, keys)
+    log_lik, log_prior = jax.tree.map(np.asarray, (log_lik, log_prior))
+    return log_lik, log_prior, _predictions(predicted, key)
+
+
+def _to_predict(distribution: Any, key: Any) -> Any:
+    """A draw, or the distribution itself where it can be drawn from outside the compiled pass."""
+    return distribution if hasattr(distribution, "draw") else distribution.sample(key)
+
+
+def _predictions(predicted: Sites, key: Any) -> Sites:
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    return {n: x.draw(rng) if hasattr(x, "draw") else np.asarray(x) for n, x in predicted.items()}
 
 
 def sample_prior(model: Callable[[], None], key: Any, draws: int) -> tuple[Sites, Sites]:
@@ -83,13 +95,13 @@ def sample_prior(model: Callable[[], None], key: Any, draws: int) -> tuple[Sites
         prior, predicted = {}, {}
         for n, site in _trace(model, key).items():
             if site["type"] == "sample" and site["is_observed"]:
-                predicted[n] = site["fn"].sample(jax.random.fold_in(key, 1))
+                predicted[n] = _to_predict(site["fn"], jax.random.fold_in(key, 1))
             elif site["type"] in ("sample", "deterministic"):
                 prior[n] = site["value"]
         return prior, predicted
 
-    out = jax.jit(jax.vmap(one))(jax.random.split(key, draws))
-    return jax.tree.map(lambda x: np.asarray(x)[None], out)
+    prior, predicted = jax.jit(jax.vmap(one))(jax.random.split(key, draws))
+    return jax.tree.map(lambda x: np.asarray(x)[None], (prior, _predictions(predicted, key)))
 
 
 def _trace(model: Callable[[], None], key: Any) -> dict[str, Any]:

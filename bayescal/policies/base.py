@@ -20,7 +20,9 @@ class Policy(eqx.Module):
     environment: eqx.AbstractVar[Environment]
 
     @abstractmethod
-    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
+    def log_prob(
+        self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any
+    ) -> Float[Array, " actions"]:
         """Log-probabilities over the (padded) grid for one person in one state; -inf where there is no action.
 
         In a one-shot game the observation is the index of the person's role.

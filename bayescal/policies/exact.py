@@ -115,7 +115,9 @@ class ExactPolicy(Policy):
             rows.append(jnp.pad(jnp.maximum(row, _ABSENT), (0, width - len(values)), constant_values=_ABSENT))
         return jnp.stack(rows)
 
-    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
+    def log_prob(
+        self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any
+    ) -> Float[Array, " actions"]:
         """Log-probabilities of a person of role `observation`: with private costs, of one whose cost is `cost`."""
         if not self.private or cost is None:
             return self.log_prob_all(cost, phi, psi, params)[observation]
@@ -191,7 +193,9 @@ def _unknowns(env: OneShot) -> tuple[np.ndarray, np.ndarray]:
 
 def _mixtures(log_q, x, precision, weights):
     """By role, the average over types of q exp(precision x) / Z."""
-    return jnp.einsum("k,rka->ra", weights, _softmax(log_q[:, None, :] + precision[:, :, None] * x[:, None, :]))
+    return jnp.einsum(
+        "k,rka->ra", weights, _softmax(log_q[:, None, :] + precision[:, :, None] * x[:, None, :])
+    )
 
 
 @eqx.filter_jit  # so that a model that solves in several places is traced once
@@ -231,7 +235,9 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
         # d mixture / d x of a role: the covariance of its choices, averaged over its types.
         tilt = weights * precision
         spread = -jnp.einsum("rk,rka,rkb->rab", tilt, by_type, by_type)
-        spread = spread + jnp.eye(p.shape[1], dtype=dtype) * jnp.einsum("rk,rka->ra", tilt, by_type)[:, None, :]
+        spread = (
+            spread + jnp.eye(p.shape[1], dtype=dtype) * jnp.einsum("rk,rka->ra", tilt, by_type)[:, None, :]
+        )
         slopes = env.payoff_slopes(p, params) / scale
         slopes = (slopes - slopes[:, :1])[cells]
         jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, cells[0], cells[1]]
@@ -259,7 +265,9 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
     u = env.expected_payoffs(p, params)
     tilted = log_q[:, None, :] + u[:, None, :] / costs[:, :, None]
     by_type = jax.vmap(jax.vmap(_log_softmax))(tilted)
-    log_p = jax.nn.logsumexp(jnp.where(by_type == -jnp.inf, _ABSENT, by_type), axis=1, b=weights[None, :, None])
+    log_p = jax.nn.logsumexp(
+        jnp.where(by_type == -jnp.inf, _ABSENT, by_type), axis=1, b=weights[None, :, None]
+    )
     possible = log_p > _ABSENT / 2
     strategies = jnp.where(possible, jnp.exp(log_p), 0.0)
     best = jnp.max(jnp.where(possible, u, -jnp.inf), axis=1)

@@ -38,7 +38,8 @@ class Gamma(Population):
 
 
 def _shape_scale(phi: Phi) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    mean, sd = jnp.asarray(phi["mean"], jnp.result_type(float)), jnp.asarray(phi["sd"], jnp.result_type(float))
+    mean, sd = (
+        jnp.asarray(phi["mean"], jnp.result_type(float)),
+        jnp.asarray(phi["sd"], jnp.result_type(float)),
+    )
     return (mean / sd) ** 2, sd**2 / mean
-
-

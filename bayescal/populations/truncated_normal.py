@@ -55,5 +55,3 @@ class TruncatedNormal(Population):
         costs = bottom + (top - bottom) * (jnp.asarray(x) + 1) / 2
         log_w = -0.5 * ((costs - phi["mean"]) / phi["sd"]) ** 2 + jnp.log(jnp.asarray(w))
         return costs, jax.nn.softmax(log_w)
-
-

@@ -1,7 +1,7 @@
 """What people fall back on: q_psi(a | o), the behaviour that costs nothing."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -23,6 +23,12 @@ class Prior(eqx.Module):
         """A value for each parameter, used when none is given."""
 
     @abstractmethod
-    def log_prob(self, observation: Any, psi: dict[str, Float[Array, ""]], *, role: int,
-                 action_values: Float[Array, " actions"]) -> Float[Array, " actions"]:
+    def log_prob(
+        self,
+        observation: Any,
+        psi: dict[str, Float[Array, ""]],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
         """Normalised log q over the whole grid of this role (its real actions only, no padding)."""

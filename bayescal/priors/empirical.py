@@ -58,7 +58,9 @@ def load_prior_file(path: str | Path, environment: Environment) -> Empirical:
     try:
         rows = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; give a JSON list of probabilities by player.") from None
+        raise InputError(
+            f"{path}: there is no such file; give a JSON list of probabilities by player."
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from None
     return prior_from_rows(rows, environment, str(path))

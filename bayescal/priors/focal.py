@@ -35,5 +35,3 @@ class Focal(Prior):
         ratio = action_values / self.every
         focal = jnp.abs(ratio - jnp.round(ratio)) < 1e-6
         return jax.nn.log_softmax(jnp.where(focal, psi["bonus"], 0.0).astype(action_values.dtype))
-
-

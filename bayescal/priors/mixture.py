@@ -23,7 +23,9 @@ class Mixture(Prior):
     @property
     def parameters(self) -> dict[str, Interval]:
         weights = {f"weight_{k}": REAL for k in range(1, len(self.components))}
-        return weights | {f"{n}_{k}": i for k, c in enumerate(self.components) for n, i in c.parameters.items()}
+        return weights | {
+            f"{n}_{k}": i for k, c in enumerate(self.components) for n, i in c.parameters.items()
+        }
 
     @property
     def defaults(self) -> dict[str, float]:

@@ -34,13 +34,17 @@ def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, comm
     }
     shown = {name: fig for name, fig in drawn.items() if fig is not None}
     numbers = collect(study, fits, command)
-    page = _environment().get_template("report.html").render(
-        study=study,
-        verdict=verdict(study, fits),
-        numbers=numbers,
-        data=_rows(study),
-        figures={name: Markup(_svg(fig, name)) for name, fig in shown.items()},  # noqa: S704 - our own SVG
-        command=command,
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            study=study,
+            verdict=verdict(study, fits),
+            numbers=numbers,
+            data=_rows(study),
+            figures={name: Markup(_svg(fig, name)) for name, fig in shown.items()},
+            command=command,
+        )
     )
     try:
         (out / "figures").mkdir(parents=True, exist_ok=True)
@@ -50,7 +54,9 @@ def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, comm
         _replace(out / "report.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
         _replace(out / "report.html", page.encode())
     except OSError as error:
-        raise InputError(f"{out}: the report cannot be written ({error.strerror}); choose another folder.") from None
+        raise InputError(
+            f"{out}: the report cannot be written ({error.strerror}); choose another folder."
+        ) from None
     return out / "report.html"
 
 
@@ -71,13 +77,13 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
         costs = posterior["cost"]
         typical = figures.interval(np.exp(posterior["log_cost_mean"].to_numpy().reshape(-1)))
         low, mid, high = figures.interval(posterior["log_cost_sd"].to_numpy().reshape(-1))
-        medians = costs.median(("chain", "draw"))
-        dim = costs.dims[-1]
-        cheap, dear = (str(costs[dim].to_numpy()[i]) for i in (medians.argmin().item(), medians.argmax().item()))
+        medians = costs.median(("chain", "draw")).to_numpy()
+        labels = costs[costs.dims[-1]].to_numpy()
+        cheap, dear = str(labels[medians.argmin()]), str(labels[medians.argmax()])
         sentences.append(
             f"Costs by {level} are spread around {typical[1]:.3g} (90% interval {typical[0]:.3g} to "
             f"{typical[2]:.3g}) with a standard deviation of log cost of {mid:.2f} ({low:.2f} to {high:.2f}): "
-            f"lowest in {cheap} ({medians.min().item():.3g}), highest in {dear} ({medians.max().item():.3g})."
+            f"lowest in {cheap} ({medians.min():.3g}), highest in {dear} ({medians.max():.3g})."
         )
     if "pooled" in fits and "by game" in fits:
         gain = log_score(fits["by game"]) - log_score(fits["pooled"])
@@ -90,7 +96,9 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
 
 def log_score(fit: Fit) -> float:
     """Posterior mean of the log-likelihood of all data."""
-    return float(sum(v.sum().item() for v in fit.tree["log_likelihood"].mean(("chain", "draw")).data_vars.values()))
+    return float(
+        sum(v.sum().item() for v in fit.tree["log_likelihood"].mean(("chain", "draw")).data_vars.values())
+    )
 
 
 def rational_play(study: Study) -> np.ndarray | None:
@@ -106,7 +114,9 @@ def rational_play(study: Study) -> np.ndarray | None:
             solved = equilibrium(environment, 1e-4 * float(environment.payoff_scale(environment.params)))
             rows.append(np.asarray(solved.strategies))
     out = np.full(decisions.counts.shape, np.nan)
-    for cell, (g, r) in enumerate(zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)):
+    for cell, (g, r) in enumerate(
+        zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)
+    ):
         out[cell, : rows[g].shape[1]] = rows[g][r]
     return None if np.isnan(out[decisions.mask]).any() else out
 
@@ -131,7 +141,7 @@ def collect(study: Study, fits: Mapping[str, Fit], command: str) -> dict[str, An
                 "summary": {
                     str(p): {str(k): float(v) if np.isfinite(v) else None for k, v in row.items()}
                     for p, row in fit.summary().iterrows()
-                    if "offset" not in str(p)
+                    if not str(p).startswith(("log_cost[", "log_cost_offset["))
                 },
             }
             for name, fit in fits.items()
@@ -162,8 +172,12 @@ def _rows(study: Study) -> list[dict[str, Any]]:
 
 
 def _environment() -> jinja2.Environment:
-    templates = jinja2.DictLoader({"report.html": files("bayescal.report").joinpath("report.html").read_text()})
-    env = jinja2.Environment(loader=templates, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    templates = jinja2.DictLoader(
+        {"report.html": files("bayescal.report").joinpath("report.html").read_text()}
+    )
+    env = jinja2.Environment(
+        loader=templates, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
     env.filters["num"] = lambda x, digits=3: "–" if x is None else f"{x:,.{digits}f}"
     return env
 

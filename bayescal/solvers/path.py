@@ -100,6 +100,7 @@ def follow_path(
 
     def predict(w: _Walk) -> _Walk:
         """A trial point h further along; held at s = end where the step would pass it."""
+
         def at(h):
             return jnp.append(w.v, w.s) + h * (w.tangent + 0.5 * h * w.bend)
 
@@ -192,9 +193,7 @@ def follow_path(
         )
         back = predict(w._replace(h=w.h * SHRINK))
         turn = switch(w, towards_kernel)
-        stay = w._replace(
-            trial_v=v, trial_s=s, corrections=w.corrections + 1, last_distance=distance
-        )
+        stay = w._replace(trial_v=v, trial_s=s, corrections=w.corrections + 1, last_distance=distance)
 
         pitchfork = flipped & (w.h < at_bifurcation)
         new = jax.tree.map(
@@ -224,5 +223,3 @@ def follow_path(
     )  # fmt: skip
     walk = jax.lax.while_loop(lambda w: w.status == _WALKING, body, walk)
     return PathResult(walk.v, walk.status, walk.iterations)
-
-

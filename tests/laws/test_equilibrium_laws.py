@@ -81,7 +81,9 @@ def test_it_is_a_fixed_point(name):
     game = GAMES[name]
     cost = 0.1 * float(game.payoff_scale(game.params))
     solved = solve(ExactPolicy(game), cost)
-    reply = jax.nn.softmax(jnp.where(game.mask, game.expected_payoffs(solved.strategies, game.params) / cost, -jnp.inf))
+    reply = jax.nn.softmax(
+        jnp.where(game.mask, game.expected_payoffs(solved.strategies, game.params) / cost, -jnp.inf)
+    )
     np.testing.assert_allclose(solved.strategies, reply, atol=1e-9)
     assert float(solved.residual) < 1e-9
 
@@ -135,7 +137,9 @@ def test_scaling_payoffs_and_costs_together_changes_nothing(name):
     game = GAMES[name]
     for factor in (1e-3, 17.0, 1e6):
         before = solve(ExactPolicy(game), 0.3).strategies
-        after = solve(ExactPolicy(game), 0.3 * factor, {"payoffs": factor * game.params["payoffs"]}).strategies
+        after = solve(
+            ExactPolicy(game), 0.3 * factor, {"payoffs": factor * game.params["payoffs"]}
+        ).strategies
         np.testing.assert_allclose(after, before, atol=1e-8)
 
 

@@ -1,0 +1,5 @@
+"""`python -m bayescal` is `bayescal`."""
+
+from bayescal.cli import main
+
+main()

@@ -1,0 +1,165 @@
+"""The commands: what they print, and one sentence for each way of asking for the impossible."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bayescal.cli import main
+
+
+def run(*args: str):
+    return CliRunner().invoke(main, list(args), catch_exceptions=False)
+
+
+def test_solve_prints_json_and_nothing_else(tmp_path):
+    game = tmp_path / "game.json"
+    payoffs = np.random.default_rng(0).normal(size=(3, 2, 3, 2)).round(2)
+    game.write_text(json.dumps({"payoffs": payoffs.tolist()}))
+    result = run("solve", str(game), "--cost", "0.5,1,2", "--x64", "--json")
+    out = json.loads(result.stdout)
+    assert set(out) == {"status", "strategies", "strategies_by_type", "residual", "exploitability"}
+    assert out["status"] == "converged" and result.exit_code == 0
+    assert out["strategies_by_type"] is None
+    assert [len(row) for row in out["strategies"]] == [2, 3, 2]
+    assert all(abs(sum(row) - 1) < 1e-12 for row in out["strategies"])
+    assert out["residual"] < 1e-9
+
+
+def test_solve_with_types_prior_and_start(tmp_path):
+    prior = tmp_path / "prior.json"
+    prior.write_text("[[0.7, 0.3], [0.2, 0.8]]")
+    args = ("solve", "selten-chmura-01", "--types", "[[0.2, 0.3], [1, 0.7]]", "--prior", str(prior), "--json")
+    out = json.loads(run(*args).stdout)
+    assert np.shape(out["strategies_by_type"]) == (2, 2, 2)
+    mixed = np.einsum("k,pka->pa", [0.3, 0.7], out["strategies_by_type"])
+    np.testing.assert_allclose(out["strategies"], mixed, atol=1e-6)
+    start = tmp_path / "start.json"
+    start.write_text("[[0.99, 0.01], [0.99, 0.01]]")
+    near = json.loads(run("solve", "stag-hunt", "--cost", "0.2", "--start", str(start), "--json").stdout)
+    assert near["strategies"][0][0] > 0.9
+
+
+def test_every_player_of_a_symmetric_game_is_reported():
+    out = json.loads(run("solve", "volunteers-dilemma", "--cost", "0.1", "--json").stdout)
+    assert len(out["strategies"]) == 3
+
+
+def test_solve_prints_a_table():
+    result = run("solve", "chicken", "--cost", "1")
+    assert "yield" in result.stdout and "converged" in result.stdout
+
+
+def test_what_did_not_converge_is_said_and_has_no_numbers(tmp_path):
+    # Found by search: float32 cannot resolve this mixed equilibrium at a millionth of a payoff.
+    games = np.random.default_rng(5).integers(0, 10, (100, 2, 5, 4))
+    for payoffs in games[:20]:
+        game = tmp_path / "game.json"
+        game.write_text(json.dumps({"payoffs": payoffs.tolist()}))
+        result = run("solve", str(game), "--cost", "1e-6", "--json")
+        if result.exit_code == 1:
+            break
+    out = json.loads(result.stdout)
+    assert out["status"] != "converged" and "--x64" in out["status"]
+    assert out["strategies"][0][0] is None
+
+
+def test_games_are_listed():
+    rows = json.loads(run("games", "--json").stdout)
+    assert {"selten-chmura-12", "cournot-3", "request-11-20"} <= {row["name"] for row in rows}
+    assert "stag-hunt" in run("games").stdout
+
+
+def test_version():
+    assert run("version").stdout.strip()[0].isdigit()
+
+
+BAD = {
+    "an unknown game": (("solve", "stag-hnt", "--cost", "1"), "stag-hunt"),
+    "a missing file": (("solve", "nowhere.json", "--cost", "1"), "no such file"),
+    "no cost": (("solve", "chicken"), "--cost"),
+    "cost and types": (("solve", "chicken", "--cost", "1", "--types", "[[1, 1]]"), "both"),
+    "a cost of zero": (("solve", "chicken", "--cost", "0"), "positive"),
+    "a negative cost": (("solve", "chicken", "--cost", "-1"), "positive"),
+    "a cost that is NaN": (("solve", "chicken", "--cost", "nan"), "positive"),
+    "an infinite cost": (("solve", "chicken", "--cost", "inf"), "positive"),
+    "a cost in words": (("solve", "chicken", "--cost", "low"), "not a list of numbers"),
+    "too many costs": (("solve", "chicken", "--cost", "1,2,3"), "2 players"),
+    "different costs in a symmetric game": (("solve", "cournot-2", "--cost", "1,2"), "symmetric"),
+    "types that are not pairs": (("solve", "chicken", "--types", "[1, 2]"), "pairs"),
+    "types with a negative cost": (("solve", "chicken", "--types", "[[-1, 1]]"), "positive"),
+    "types that do not sum to one": (("solve", "chicken", "--types", "[[1, 0.5]]"), "sum to"),
+    "an unknown study": (("calibrate", "selten-chmra"), "selten-chmura"),
+    "no draws": (("calibrate", "selten-chmura", "--draws", "0"), "--draws"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence_on_standard_error(name):
+    args, word = BAD[name]
+    result = run(*args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert word in result.stderr
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("not json", "not JSON"),
+        ("[1, 2]", "payoffs"),
+        ('{"payoffs": [[[1, 2], [3, 4]]]}', "1 payoff tables"),
+        ('{"payoffs": [[[1, 2], [3]], [[1, 2], [3, 4]]]}', "ragged"),
+        ('{"payoffs": [[[1, "x"], [3, 4]], [[1, 2], [3, 4]]]}', "not all numbers"),
+        ('{"payoffs": [[[1, NaN], [3, 4]], [[1, 2], [3, 4]]]}', "nan"),
+        ('{"payoffs": [[1, 2], [3, 4]]}', "dimensions"),
+    ],
+)
+def test_bad_game_files(tmp_path, content, word):
+    game = tmp_path / "game.json"
+    game.write_text(content)
+    result = run("solve", str(game), "--cost", "1", "--json")
+    assert result.exit_code == 2 and result.stdout == ""
+    assert "game.json" in result.stderr and word in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("[[0.5, 0.5]]", "rows of length"),
+        ("[[0.5, 0.4], [0.5, 0.5]]", "sum to"),
+        ("[[0.5, -0.5], [0.5, 0.5]]", "non-negative"),
+        ("{}", "rows of length"),
+    ],
+)
+def test_bad_prior_files(tmp_path, content, word):
+    prior = tmp_path / "prior.json"
+    prior.write_text(content)
+    result = run("solve", "chicken", "--cost", "1", "--prior", str(prior))
+    assert result.exit_code == 2 and "prior.json" in result.stderr and word in result.stderr
+
+
+def test_an_unwritable_folder_is_refused_before_the_work(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("in the way")
+    result = run("calibrate", "selten-chmura", "--out", str(blocker / "new" / "deeper"))
+    assert result.exit_code == 2 and "cannot be written" in result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+    assert blocker.read_text() == "in the way"
+
+
+@pytest.mark.slow
+def test_calibrate_writes_a_report_and_prints_json(tmp_path):
+    args = ["calibrate", "selten-chmura", "--json", "--draws", "50", "--warmup", "100", "--chains", "2"]
+    command = [sys.executable, "-m", "bayescal", *args, "--seed", "3", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    out = json.loads(done.stdout)
+    assert set(out["fits"]) == {"pooled", "by game"}
+    assert 1.1 < out["fits"]["pooled"]["summary"]["precision"]["mean"] < 1.4
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"report.html", "report.json", "figures", "pooled.nc", "by-game.nc"}

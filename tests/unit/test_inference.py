@@ -1,0 +1,225 @@
+"""Models, draws and fits: the likelihood, the bridge to ArviZ, saving, and bad requests."""
+
+import arviz_stats as azs
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pandas as pd
+import pytest
+import xarray as xr
+
+from bayescal.decisions import Decisions
+from bayescal.environments.named import get_game
+from bayescal.environments.symmetric import request_game
+from bayescal.errors import InputError
+from bayescal.inference import NUTS, Fit, build_model, infer
+from bayescal.inference import tree as bridge
+from bayescal.inference.choices import Choices, TypedChoices
+from bayescal.inference.nuts import run_nuts
+from bayescal.policies.exact import ExactPolicy, equilibrium
+from bayescal.populations import Homogeneous, LogNormal
+from bayescal.priors import Empirical, LogLinear
+
+
+def study(
+    cost: float = 0.8, seed: int = 0, games=("selten-chmura-01", "stag-hunt", "request-11-20")
+) -> Decisions:
+    """Simulated decisions of games of three shapes."""
+    rng = np.random.default_rng(seed)
+    environments = {n: get_game(n) for n in games}
+    rows = []
+    for name, env in environments.items():
+        p = np.asarray(equilibrium(env, cost).strategies, float)
+        for r, role in enumerate(env.role_names):
+            n = len(env.action_labels[r])
+            counts = rng.multinomial(200, p[r, :n] / p[r, :n].sum())
+            rows += [(name, role, a, k) for a, k in zip(env.action_labels[r], counts, strict=True)]
+    return Decisions.from_table(pd.DataFrame(rows, columns=["game", "role", "action", "n"]), environments)
+
+
+@pytest.fixture(scope="module")
+def decisions():
+    return study()
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return ExactPolicy(get_game("stag-hunt"))
+
+
+@pytest.fixture(scope="module")
+def fit(decisions, policy):
+    model = build_model(policy, Homogeneous(), decisions, by="game")
+    return infer(model, NUTS(draws=100, warmup=200, chains=2, seed=1))
+
+
+def test_choices_is_a_multinomial_and_ignores_padding():
+    probs = np.array([[0.2, 0.3, 0.5], [0.4, 0.6, 0.0]])
+    counts = jnp.array([[2, 3, 5], [4, 6, 0]])
+    with np.errstate(divide="ignore"):
+        mine = Choices(jnp.log(probs), jnp.array([10, 10]))
+    reference = dist.Multinomial(10, jnp.asarray(probs[0])).log_prob(counts[0])
+    np.testing.assert_allclose(mine.log_prob(counts)[0], reference, rtol=1e-5)
+    assert np.isfinite(np.asarray(mine.log_prob(counts))).all()
+    slope = jax.grad(
+        lambda x: (
+            Choices(jnp.where(jnp.asarray(probs) > 0, jnp.log(probs) + x, -jnp.inf), 10)
+            .log_prob(counts)
+            .sum()
+        )
+    )
+    assert np.isfinite(slope(0.0))
+    draws = mine.draw(np.random.default_rng(0))
+    assert draws.sum(axis=1).tolist() == [10, 10] and draws[1, 2] == 0
+    assert np.asarray(mine.sample(jax.random.key(0))).sum(axis=1).tolist() == [10, 10]
+
+
+def test_private_types_are_mixed_by_person():
+    log_probs = jnp.log(jnp.array([[[0.9, 0.1], [0.2, 0.8]]]))
+    mine = TypedChoices(log_probs, jnp.log(jnp.array([0.3, 0.7])), jnp.array([4]))
+    expected = 4 * (0.3 * 0.9**3 * 0.1 + 0.7 * 0.2**3 * 0.8)
+    np.testing.assert_allclose(jnp.exp(mine.log_prob(jnp.array([[3, 1]]))), [expected], rtol=1e-5)
+    many = TypedChoices(
+        jnp.broadcast_to(log_probs, (4000, 2, 2)), jnp.log(jnp.array([0.3, 0.7])), jnp.full(4000, 4)
+    )
+    for draws in (many.draw(np.random.default_rng(0)), np.asarray(many.sample(jax.random.key(0)))):
+        share = np.mean((draws == [3, 1]).all(axis=1))
+        assert abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
+
+
+def test_the_likelihood_is_that_of_each_game_solved_alone(decisions, policy):
+    model = build_model(policy, Homogeneous(), decisions, by="game")
+    values = {"log_cost_mean": 0.1, "log_cost_sd": 0.5, "log_cost_offset": np.array([0.3, -1.0, 0.7])}
+    with jax.enable_x64(True):
+        log_lik, _ = numpyro.infer.util.log_density(model, (), {}, values)
+        by_hand = sum(dist.Normal(0.0, 1.0).log_prob(jnp.asarray(values["log_cost_offset"])))
+        by_hand += model.hyperpriors["log_cost_mean"].log_prob(0.1) + dist.HalfNormal(1.0).log_prob(0.5)
+        for cell in range(len(decisions.cells)):
+            game, role = decisions.cells["game"][cell], decisions.cells["role_index"][cell]
+            cost = np.exp(0.1 + 0.5 * values["log_cost_offset"][decisions.cells["game_index"][cell]])
+            p = equilibrium(decisions.environments[game], cost).log_strategies[role]
+            counts = decisions.counts[cell, : len(p)]
+            by_hand += Choices(p, jnp.asarray(counts.sum())).log_prob(jnp.asarray(counts))
+    np.testing.assert_allclose(log_lik, by_hand, rtol=1e-9)
+
+
+def test_every_group_is_there_and_named(fit, decisions):
+    assert set(fit.tree.children) == {
+        "posterior", "sample_stats", "log_likelihood", "log_prior", "prior", "prior_predictive",
+        "posterior_predictive", "observed_data", "constant_data",
+    }  # fmt: skip
+    posterior = fit.tree["posterior"]
+    assert posterior["cost"].dims == ("chain", "draw", "game")
+    assert posterior["game"].to_numpy().tolist() == list(decisions.game_names)
+    assert fit.tree["log_likelihood"]["choices"].dims == ("chain", "draw", "cell")
+    assert fit.tree["posterior_predictive"]["choices"].dims == ("chain", "draw", "cell", "action")
+    assert set(fit.tree["log_prior"].data_vars) == {"log_cost_mean", "log_cost_sd", "log_cost_offset"}
+    assert fit.tree["prior"]["cost"].dims == ("chain", "draw", "game")
+    np.testing.assert_array_equal(fit.tree["observed_data"]["choices"], decisions.counts)
+    predicted = fit.tree["posterior_predictive"]["choices"].sum("action")
+    assert (predicted == fit.tree["constant_data"]["total"]).all()
+    costs = np.exp(posterior["log_cost_mean"] + posterior["log_cost_sd"] * posterior["log_cost_offset"])
+    np.testing.assert_allclose(posterior["cost"], costs)
+
+
+def test_the_log_groups_are_the_density_that_was_sampled(fit):
+    total = sum(
+        v.sum([d for d in v.dims if d not in ("chain", "draw")])
+        for v in fit.tree["log_prior"].data_vars.values()
+    )
+    total = total + fit.tree["log_likelihood"]["choices"].sum("cell")
+    # The sampler's density is on the unconstrained scale: log_cost_sd adds its Jacobian.
+    unconstrained = total + np.log(fit.tree["posterior"]["log_cost_sd"])
+    np.testing.assert_allclose(unconstrained, fit.tree["sample_stats"]["lp"], rtol=1e-8)
+
+
+def test_arviz_reads_it(fit):
+    loo = azs.loo(fit.tree)
+    assert np.isfinite(loo.elpd) and loo.n_data_points == 5
+    sensitivity = azs.psense_summary(fit.tree, var_names=["log_cost_mean"])
+    assert np.isfinite(sensitivity["prior"]).all()
+    assert {"mean", "sd", "ess_bulk", "r_hat"} <= set(fit.summary().columns)
+
+
+def test_saved_and_read_back_equal(fit, tmp_path):
+    path = fit.save(tmp_path / "new" / "fit.nc")
+    assert [p.name for p in path.parent.iterdir()] == ["fit.nc"]
+    back = Fit.load(path)
+    assert back.status == fit.status and back.provenance == fit.provenance
+    for name, group in fit.tree.children.items():
+        xr.testing.assert_identical(group.to_dataset(), back.tree[name].to_dataset())
+
+
+def test_bad_paths(fit, tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        Fit.load(tmp_path / "nothing.nc")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        fit.save(tmp_path / "file" / "fit.nc")
+
+
+def test_draws_do_not_depend_on_the_chunks(decisions, policy, monkeypatch):
+    model = build_model(policy, Homogeneous(), decisions)
+    draws, seen = [], []
+    with jax.enable_x64(True):
+        sites = bridge.sites_of(model)
+        args = ({"log_cost": np.zeros(())}, {"log_cost": sites["log_cost"].support})
+        for chunk in (100, 30):
+            monkeypatch.setattr("bayescal.inference.nuts.CHUNK", chunk)
+            settings = NUTS(draws=60, warmup=70, chains=2, progress=lambda i, n: seen.append((i, n)))
+            draws.append(run_nuts(model, settings, jax.random.key(4), *args).posterior["log_cost"])
+    np.testing.assert_array_equal(*draws)
+    assert seen[:2] == [(100, 130), (130, 130)] and seen[-1] == (130, 130)
+
+
+def test_an_unfinished_fit_says_so(decisions, policy):
+    fit = infer(build_model(policy, Homogeneous(), decisions), NUTS(draws=20, warmup=20, chains=2))
+    assert not fit.converged and "not to be trusted" in fit.status
+
+
+def test_private_population_and_prior_parameters_have_their_sites(decisions):
+    policy = ExactPolicy(get_game("stag-hunt"), LogLinear())
+    sites = bridge.sites_of(build_model(policy, LogNormal(), decisions, prior_parameters=True))
+    assert {n for n, s in sites.items() if s.kind == "latent"} == {"log_mean", "log_sd", "psi_tilt"}
+
+
+def test_people_with_private_costs_are_mixed_over_types():
+    rows = [(f"p{i}", r, a) for i in range(6) for r, a in enumerate(("11", "19", "20"))]
+    table = pd.DataFrame(rows, columns=["participant", "round", "action"])
+    decisions = Decisions.from_table(table, {"request": request_game()})
+    model = build_model(ExactPolicy(request_game()), LogNormal(), decisions)
+    phi = {"log_mean": 0.5, "log_sd": 0.8}
+    with jax.enable_x64(True):
+        log_lik, _ = numpyro.infer.util.log_density(model, (), {}, phi)
+        solved = ExactPolicy(request_game(), population=LogNormal()).solve(phi=phi)
+        by_type = solved.strategies_by_type[0]
+        person = jnp.sum(solved.type_weights * by_type[:, 0] * by_type[:, 8] * by_type[:, 9]) * 6
+        prior = model.hyperpriors["log_mean"].log_prob(0.5) + model.hyperpriors["log_sd"].log_prob(0.8)
+    np.testing.assert_allclose(log_lik, 6 * jnp.log(person) + prior, rtol=1e-8)
+
+
+def test_bad_requests(decisions, policy):
+    with pytest.raises(InputError, match="no column 'group'"):
+        build_model(policy, Homogeneous(), decisions, by="group")
+    with pytest.raises(InputError, match="cannot be inferred together"):
+        build_model(policy, Homogeneous(), decisions, payoff_scale=True)
+    with pytest.raises(InputError, match="cannot be inferred together"):
+        build_model(policy, Homogeneous(), decisions, hyperpriors={"payoff_scale": 1.0})
+    with pytest.raises(InputError, match="'log_costs'"):
+        build_model(policy, Homogeneous(), decisions, hyperpriors={"log_costs": 1.0})
+    with pytest.raises(InputError, match="Leave out one"):
+        build_model(policy, LogNormal(), decisions, by="game")
+    with pytest.raises(InputError, match="has no parameters"):
+        build_model(policy, Homogeneous(), decisions, prior_parameters=True)
+    with pytest.raises(InputError, match="draws is 0"):
+        NUTS(draws=0)
+
+
+def test_a_prior_that_rules_out_what_people_did_is_refused():
+    decisions = study(games=("stag-hunt",))
+    never = Empirical([[0.0, 1.0], [0.5, 0.5]])
+    with pytest.raises(InputError, match=r"role row, action stag \(chosen") as error:
+        build_model(ExactPolicy(get_game("stag-hunt"), never), Homogeneous(), decisions)
+    assert "column" not in str(error.value)

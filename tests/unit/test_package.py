@@ -1,0 +1,79 @@
+"""What importing costs, which layers may see which, and what the public page promises."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bayescal
+
+ROOT = Path(__file__).parents[2]
+
+
+def cpu_seconds(*args: str) -> tuple[float, str]:
+    """Processor time of a fresh interpreter: what a busy test machine does not stretch much."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *args], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return used, done.stdout
+
+
+def test_importing_loads_nothing_numeric_and_is_quick():
+    code = (
+        "import bayescal, sys; print([m for m in ('jax', 'numpy', 'pandas', 'numpyro') if m in sys.modules])"
+    )
+    times = []
+    for _ in range(3):
+        used, out = cpu_seconds("-c", code)
+        assert out.strip() == "[]"
+        times.append(used)
+    assert min(times) < 0.3
+
+
+@pytest.mark.parametrize("command", [(), ("games",), ("solve",), ("calibrate",), ("version",)])
+def test_help_does_not_wait_for_jax(command):
+    code = (
+        "import sys; from bayescal.cli import main\n"
+        f"try: main([*{command!r}, '--help'])\n"
+        "except SystemExit: print('jax' in sys.modules)"
+    )
+    used, out = min(cpu_seconds("-c", code) for _ in range(2))
+    assert out.strip().endswith("False") and "Usage" in out
+    assert used < 0.3
+
+
+def test_every_public_name_is_there():
+    for name in bayescal.__all__:
+        assert getattr(bayescal, name) is not None
+    assert set(bayescal.__all__) == set(bayescal._HOME)
+    with pytest.raises(AttributeError, match="no attribute"):
+        _ = bayescal.nonsense
+
+
+def test_imports_point_down():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_nothing_but_the_agreed_folders_at_the_top():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    top = {line.split("/")[0] for line in tracked.splitlines()}
+    allowed = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"}
+    allowed |= {"bayescal", "models", "data", "tests", "notebooks"}
+    assert {t for t in top if not t.startswith(".")} <= allowed
+
+
+def test_the_readme_runs(tmp_path):
+    """Its Python example, as a user would paste it."""
+    text = (ROOT / "README.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0].replace("draws=500", "draws=50, warmup=100")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cost[selten-chmura-12]" in done.stdout
