@@ -57,9 +57,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     except csv.Error as error:
         raise InputError(f"{path.name} is not a comma-separated table: {error}.") from None
     if not header:
-        raise InputError(
-            f"{path.name} is empty: its first line must name the columns ({', '.join(COLUMNS)})."
-        )
+        raise InputError(f"{path.name} is empty: its first line must name the columns ({', '.join(COLUMNS)}).")
     ragged = [i for i, row in enumerate(rows) if len(row) != len(header)]
     if ragged:
         some = _listed(ragged, lambda i: f"line {lines[i]} has {len(rows[i])}")
@@ -160,9 +158,7 @@ class TableReader:
         if rounds is not None and "participant" in identities:
             self._duplicates(game_index, identities["participant"], rounds, n)
         if not self.faults and not n.any():
-            self.faults.append(
-                f"{self.source} holds no decisions: every count in column '{self._of('n')}' is 0."
-            )
+            self.faults.append(f"{self.source} holds no decisions: every count in column '{self._of('n')}' is 0.")
         self._raise()
 
         role, action = self._spelled(game_index, role_index, action_index)
@@ -196,9 +192,7 @@ class TableReader:
             if name in there:
                 names[key] = name
                 if there.count(name) > 1:
-                    self.faults.append(
-                        f"{self.source} has {there.count(name)} columns named {name!r}: rename one."
-                    )
+                    self.faults.append(f"{self.source} has {there.count(name)} columns named {name!r}: rename one.")
             elif key in columns or key in needed:
                 missing.append(f"{name!r}" + (f" (for {key})" if name != key else "") + _closest(name, there))
         if missing:
@@ -218,9 +212,7 @@ class TableReader:
             column = self.columns["game"]
             self._missing("game", column.codes < 0)
             code = {name: i for i, name in enumerate(names)}
-            index = np.array([*(code.get(text, -1) for text in column.texts), -1], dtype=np.int64)[
-                column.codes
-            ]
+            index = np.array([*(code.get(text, -1) for text in column.texts), -1], dtype=np.int64)[column.codes]
             unknown = (index < 0) & (column.codes >= 0)
             self._fault(
                 repr(column.name),
@@ -288,9 +280,7 @@ class TableReader:
         def grids(rows: Sequence[int], _: Any) -> str:
             pairs = dict.fromkeys((int(game_index[i]), int(role_index[i])) for i in rows)
             names = list(self.environments)
-            told = [
-                f"{names[g]!r}, {self.games[g].role_names[r]!r}: {_grid(self.games[g], r)}" for g, r in pairs
-            ]
+            told = [f"{names[g]!r}, {self.games[g].role_names[r]!r}: {_grid(self.games[g], r)}" for g, r in pairs]
             number = column.number()
             between = any(_between(number[i], self.games[game_index[i]], int(role_index[i])) for i in rows)
             fix = "write one of its labels or values"
@@ -424,9 +414,7 @@ class TableReader:
         rows = [int(i) for i in np.flatnonzero(bad)]
         if not rows:
             return
-        where = _listed(
-            rows, lambda i: f"{self.unit} {self.labels[i]}" + (f" holds {found(i)}" if found else "")
-        )
+        where = _listed(rows, lambda i: f"{self.unit} {self.labels[i]}" + (f" holds {found(i)}" if found else ""))
         end = fix if isinstance(fix, str) else fix(rows[:SHOWN], games)
         times = f"{len(rows):,} rows hold" if len(rows) > 1 else "one row holds"
         self.faults.append(f"{self.source}, column {column}: {times} {what}: {where}; {end}")

@@ -81,14 +81,10 @@ class Decisions:
         snap: bool = False,
     ) -> Decisions:
         """`from_table` of a comma-separated file; messages name its lines."""
-        return cls.from_table(
-            read_csv(path), environments, columns=columns, source=Path(path).name, snap=snap
-        )
+        return cls.from_table(read_csv(path), environments, columns=columns, source=Path(path).name, snap=snap)
 
     @classmethod
-    def _from_rows(
-        cls, rows: pd.DataFrame, environments: dict[str, Game], snapped: int, source: str
-    ) -> Decisions:
+    def _from_rows(cls, rows: pd.DataFrame, environments: dict[str, Game], snapped: int, source: str) -> Decisions:
         played = np.unique(rows["game_index"])
         rows["game_index"] = np.searchsorted(played, rows["game_index"])
         names = [list(environments)[g] for g in played]

@@ -21,9 +21,7 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
-            raise DomainError(
-                f"An interval from {self.low} to {self.high} holds nothing: low must be below high."
-            )
+            raise DomainError(f"An interval from {self.low} to {self.high} holds nothing: low must be below high.")
 
     def contains(self, x: Any) -> bool:
         return bool(jnp.all((jnp.asarray(x) >= self.low) & (jnp.asarray(x) <= self.high)))
@@ -84,11 +82,7 @@ class Domain:
             raise DomainError(" ".join(offences))
 
     def _offences(self, values: Mapping[str, Any]) -> list[str]:
-        out = [
-            f"{name} is missing: the box has {', '.join(self.names)}."
-            for name in self.names
-            if name not in values
-        ]
+        out = [f"{name} is missing: the box has {', '.join(self.names)}." for name in self.names if name not in values]
         for name, interval in self.intervals:
             if name in values and not interval.contains(values[name]):
                 low, high = (float(f(jnp.asarray(values[name]))) for f in (jnp.min, jnp.max))
@@ -107,9 +101,7 @@ class Domain:
         out = {}
         for (name, box), k in zip(self.intervals, jax.random.split(key, len(self.intervals)), strict=True):
             if not (math.isfinite(box.low) and math.isfinite(box.high)):
-                raise DomainError(
-                    f"{name} has no ends {box}, so it cannot be sampled uniformly: give it finite ones."
-                )
+                raise DomainError(f"{name} has no ends {box}, so it cannot be sampled uniformly: give it finite ones.")
             u = jax.random.uniform(k, shape)
             if box.low > 0 and box.high >= 10 * box.low:
                 out[name] = box.low * (box.high / box.low) ** u

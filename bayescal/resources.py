@@ -16,9 +16,7 @@ def resource_folder(kind: Kind) -> Path:
     for folder in (packed, checkout):
         if folder.is_dir():
             return folder
-    raise InputError(
-        f"This installation of bayescal has no {kind}/ folder: install bayescal again from its wheel."
-    )
+    raise InputError(f"This installation of bayescal has no {kind}/ folder: install bayescal again from its wheel.")
 
 
 def resource_names(kind: Kind, marker: str) -> tuple[str, ...]:

@@ -49,9 +49,7 @@ def games(as_json: bool) -> None:
 
 @main.command()
 @click.argument("game")
-@click.option(
-    "--cost", help="Cost of information in payoff units per nat: one number for all, or one per player."
-)
+@click.option("--cost", help="Cost of information in payoff units per nat: one number for all, or one per player.")
 @click.option("--types", help="Private costs: [[cost, probability], …] as JSON.")
 @click.option("--prior", help="JSON file of prior probabilities, by player and action (default: uniform).")
 @click.option("--start", help="JSON file of strategies by player, to find another equilibrium near them.")
@@ -86,9 +84,7 @@ def solve(
 @click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
-def calibrate(
-    study: str, draws: int, warmup: int, chains: int, seed: int, out: str | None, as_json: bool
-) -> None:
+def calibrate(study: str, draws: int, warmup: int, chains: int, seed: int, out: str | None, as_json: bool) -> None:
     """Infer the costs behind the decisions of STUDY, a name or a folder with a dataset.toml; write a report.
 
     \b

@@ -117,9 +117,7 @@ def as_dict(fits: dict[str, Any], report: Path) -> dict[str, Any]:
             name: {
                 "status": fit.status,
                 "converged": fit.converged,
-                "summary": {
-                    str(p): {str(k): float(v) for k, v in row.items()} for p, row in fit.summary().iterrows()
-                },
+                "summary": {str(p): {str(k): float(v) for k, v in row.items()} for p, row in fit.summary().iterrows()},
             }
             for name, fit in fits.items()
         },

@@ -29,8 +29,7 @@ def solve_game(
     if (cost is None) == (types is None):
         found = "neither was" if cost is None else "both were"
         raise InputError(
-            f"A game is solved at --cost (known to all) or with --types (private costs); {found} given. "
-            "Try --cost 1."
+            f"A game is solved at --cost (known to all) or with --types (private costs); {found} given. Try --cost 1."
         )
     costs = None if cost is None else read_costs(cost)
     pairs = None if types is None else read_types(types)
@@ -105,9 +104,7 @@ def find_game(game: str) -> "OneShot":
 
 
 def read_costs(text: str) -> list[float]:
-    expected = (
-        "give a positive number of payoff units per nat for all, or one per player, such as 0.5 or 0.5,2"
-    )
+    expected = "give a positive number of payoff units per nat for all, or one per player, such as 0.5 or 0.5,2"
     try:
         costs = [float(part) for part in text.split(",")]
     except ValueError:
@@ -161,18 +158,14 @@ def as_dict(environment: "OneShot", solution: "Solution", status: str, *, typed:
     }
 
 
-def show(
-    environment: "OneShot", solution: "Solution", status: str, types: list[tuple[float, float]] | None
-) -> None:
+def show(environment: "OneShot", solution: "Solution", status: str, types: list[tuple[float, float]] | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     for role, name in enumerate(environment.role_names):
         many = f" (each of {environment.role_counts[role]})" if environment.role_counts[role] > 1 else ""
-        table = Table(
-            box=None, header_style="bold", pad_edge=False, title=f"{name}{many}", title_justify="left"
-        )
+        table = Table(box=None, header_style="bold", pad_edge=False, title=f"{name}{many}", title_justify="left")
         table.add_column("action")
         table.add_column("probability", justify="right")
         for cost, share in types or []:

@@ -98,9 +98,7 @@ def read_dataset(path: Path) -> Dataset:
         )
     for key, value in columns.items():
         if not isinstance(value, str):
-            faults.append(
-                f"{path}: {key} under [columns] is {value!r}: write the name of a column in quotes."
-            )
+            faults.append(f"{path}: {key} under [columns] is {value!r}: write the name of a column in quotes.")
     by, snap = model.get("by"), model.get("snap", False)
     if by is not None and by not in LEVELS:
         faults.append(f"{path}: by under [model] is {by!r}: write one of {', '.join(map(repr, LEVELS))}.")
@@ -108,14 +106,10 @@ def read_dataset(path: Path) -> Dataset:
         faults.append(f"{path}: snap under [model] is {snap!r}: write true or false.")
     hyperpriors = model.get("hyperpriors", {})
     if not isinstance(hyperpriors, dict):
-        faults.append(
-            f"{path}: hyperpriors under [model] is {hyperpriors!r}: write a table, [model.hyperpriors]."
-        )
+        faults.append(f"{path}: hyperpriors under [model] is {hyperpriors!r}: write a table, [model.hyperpriors].")
     if faults:
         raise InputError(" ".join(faults))
-    return Dataset(
-        folder=path.parent, games=games, columns=columns, by=by, snap=snap, hyperpriors=hyperpriors, **meta
-    )
+    return Dataset(folder=path.parent, games=games, columns=columns, by=by, snap=snap, hyperpriors=hyperpriors, **meta)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -139,9 +133,7 @@ def _section(path: Path, content: dict[str, Any], name: str, faults: list[str]) 
     return {}
 
 
-def _unknown(
-    path: Path, kind: str, found: Iterable[str], known: tuple[str, ...], section: str = ""
-) -> list[str]:
+def _unknown(path: Path, kind: str, found: Iterable[str], known: tuple[str, ...], section: str = "") -> list[str]:
     """A misspelt key would be ignored in silence."""
     where = f" under [{section}]" if section else ""
     faults = []

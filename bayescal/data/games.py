@@ -50,9 +50,7 @@ def _written_out(wanted: Mapping[str, Any]) -> Environment:
         raise InputError(f"roles is {roles!r}: write a list of texts, one for each player.")
     if actions is not None and not (isinstance(actions, list) and all(map(_texts, actions))):
         raise InputError(f"actions is {actions!r}: write a list of texts for each player.")
-    return NormalForm(
-        wanted["payoffs"], name=str(wanted.get("name", "game")), role_names=roles, action_labels=actions
-    )
+    return NormalForm(wanted["payoffs"], name=str(wanted.get("name", "game")), role_names=roles, action_labels=actions)
 
 
 def _texts(value: Any) -> bool:

@@ -79,9 +79,7 @@ def _find(study: str | Path) -> Path:
     path = Path(study)
     if path.is_dir():
         if not (path / FILE).is_file():
-            raise InputError(
-                f"The folder {path} holds no {FILE}: write one that names the columns and the games."
-            )
+            raise InputError(f"The folder {path} holds no {FILE}: write one that names the columns and the games.")
         return path / FILE
     if path.suffix == ".toml" and path.is_file():
         return path

@@ -1,7 +1,7 @@
 """What a game is: rules only. Who plays, on which grid of actions, for which payoffs."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -114,7 +114,7 @@ def role_of_player(role_counts: Sequence[int]) -> tuple[int, ...]:
 
 
 def symmetric_fields(
-    name: str, role: str, players: int, action_values: Sequence[float], *, ordered: bool, labels: Any = None
+    name: str, role: str, players: int, action_values: Iterable[float], *, ordered: bool, labels: Any = None
 ) -> dict[str, Any]:
     """The static fields of a one-shot game whose players share one role."""
     values = tuple(float(v) for v in action_values)

@@ -49,12 +49,7 @@ class Cournot(OneShot):
         grid = np.asarray(quantities, float)
         if firms < 2:
             raise InputError(f"Cournot: {firms} firms were given; competition needs at least two.")
-        if (
-            grid.ndim != 1
-            or len(grid) < 2
-            or not np.allclose(np.diff(grid), grid[1] - grid[0])
-            or grid[1] <= grid[0]
-        ):
+        if grid.ndim != 1 or len(grid) < 2 or not np.allclose(np.diff(grid), grid[1] - grid[0]) or grid[1] <= grid[0]:
             raise InputError(
                 "Cournot: the quantities must rise in equal steps (the rivals' total is then on a grid too); "
                 f"found {grid[:4].tolist()}…"

@@ -28,9 +28,7 @@ class NamedGame:
     build: Callable[[], "OneShot"]
 
 
-def _two_by_two(
-    name: str, payoffs: Any, rows: tuple[str, str], columns: tuple[str, str]
-) -> Callable[[], "OneShot"]:
+def _two_by_two(name: str, payoffs: Any, rows: tuple[str, str], columns: tuple[str, str]) -> Callable[[], "OneShot"]:
     def build() -> "OneShot":
         from bayescal.environments.normal_form import NormalForm
 

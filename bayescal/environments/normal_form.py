@@ -105,9 +105,7 @@ class NormalForm(OneShot):
 
 def check_payoffs(payoffs: Any, where: str) -> np.ndarray:
     """Payoffs as one (players, A1, …, An) array of finite numbers, or a sentence that says what is wrong."""
-    expected = (
-        "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
-    )
+    expected = "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
     try:
         tensor = np.asarray(payoffs, float)
     except (TypeError, ValueError):
@@ -120,11 +118,7 @@ def check_payoffs(payoffs: Any, where: str) -> np.ndarray:
         )
     if not np.all(np.isfinite(tensor)):
         at = np.argwhere(~np.isfinite(tensor))[0]
-        raise InputError(
-            f"{where}: payoffs{[int(i) for i in at]} is {tensor[tuple(at)]}; {expected}, all finite."
-        )
+        raise InputError(f"{where}: payoffs{[int(i) for i in at]} is {tensor[tuple(at)]}; {expected}, all finite.")
     if min(tensor.shape) == 0:
-        raise InputError(
-            f"{where}: the payoffs have shape {tensor.shape}; every player needs at least one action."
-        )
+        raise InputError(f"{where}: the payoffs have shape {tensor.shape}; every player needs at least one action.")
     return tensor

@@ -1,6 +1,6 @@
 """Symmetric two-player games: one role, one matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -24,7 +24,7 @@ class SymmetricMatrix(OneShot):
     horizon: int = eqx.field(static=True)
     discount: float = eqx.field(static=True)
 
-    def __init__(self, matrix: Any, *, name: str, action_values: Sequence[float]):
+    def __init__(self, matrix: Any, *, name: str, action_values: Iterable[float]):
         self.default_payoffs = np.asarray(matrix, float)
         vars(self).update(symmetric_fields(name, "player", 2, action_values, ordered=True))
 

@@ -32,9 +32,7 @@ class VolunteersDilemma(OneShot):
             raise InputError(f"Volunteer's dilemma: {players} players were given; it takes at least two.")
         self.benefit, self.cost, self.loss = float(benefit), float(cost), float(loss)
         labels = ("volunteer", "wait")
-        fields = symmetric_fields(
-            "volunteers-dilemma", "player", players, (0, 1), ordered=False, labels=labels
-        )
+        fields = symmetric_fields("volunteers-dilemma", "player", players, (0, 1), ordered=False, labels=labels)
         vars(self).update(fields)
 
     @property

@@ -28,7 +28,7 @@ def calibrate(
     """Fit a study's standard models on exact policies: one cost for all ("pooled") and, where it has several
     games or groups, one cost for each, partially pooled ("by game", "by group")."""
     decisions = study.decisions
-    levels = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
+    levels: list[Any] = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
     policy = ExactPolicy(next(iter(decisions.environments.values())), prior or Uniform())
     fits = {}
     for by in levels:

@@ -51,9 +51,7 @@ class Fit:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(suffix=".nc", dir=path.parent)
         except OSError as error:
-            raise InputError(
-                f"{path}: cannot be written ({error.strerror}); choose another folder."
-            ) from None
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder.") from None
         os.close(handle)
         try:
             tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
@@ -88,8 +86,8 @@ def status_of(tree: xr.DataTree) -> str:
     moving = table[table["sd"] > 0]
     r_hat = float(np.nanmax(moving["r_hat"], initial=1.0)) if "r_hat" in moving else np.nan
     ess = float(np.nanmin(moving[["ess_bulk", "ess_tail"]].to_numpy(), initial=np.inf))
-    divergences = int(tree["sample_stats"]["diverging"].sum())
-    unsolved = int(np.isnan(tree["log_likelihood"].to_dataset().to_array()).any("variable").sum())
+    divergences = int(tree["sample_stats"].to_dataset()["diverging"].sum())
+    unsolved = sum(int(v.isnull().sum()) for v in tree["log_likelihood"].to_dataset().data_vars.values())
     facts = f"R-hat at most {r_hat:.3f}, {divergences} divergences, effective sample size at least {ess:.0f}"
     problems = []
     if not r_hat < 1.01:

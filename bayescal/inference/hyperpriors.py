@@ -50,9 +50,7 @@ def read_hyperpriors(given: Mapping[str, Any] | None, defaults: Hyperpriors) -> 
         if name == "payoff_scale":
             problems.append(NOT_IDENTIFIED)
         elif name not in defaults:
-            problems.append(
-                f"hyperpriors name {name!r}, which this model does not have; it has {', '.join(defaults)}."
-            )
+            problems.append(f"hyperpriors name {name!r}, which this model does not have; it has {', '.join(defaults)}.")
         elif isinstance(value, dist.Distribution):
             chosen[name] = value
         elif isinstance(value, int | float) and value > 0:

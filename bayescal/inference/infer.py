@@ -16,9 +16,7 @@ from bayescal.inference.nuts import NUTS, run_nuts
 _PRIOR_DRAWS = 500
 
 
-def infer(
-    model: Callable[[], None], method: NUTS | None = None, *, provenance: dict[str, Any] | None = None
-) -> Fit:
+def infer(model: Callable[[], None], method: NUTS | None = None, *, provenance: dict[str, Any] | None = None) -> Fit:
     """Draw from the posterior of a NumPyro model (one of `build_model`, or any other without arguments).
 
     Everything runs in float64, whatever JAX's default: a log-likelihood of thousands of decisions is a number so

@@ -117,7 +117,7 @@ def build_model(
         )
     defaults |= {f"psi_{n}": default_parameter(n, i, scale) for n, i in psi_names.items()}
     chosen = read_hyperpriors(hyperpriors, defaults)
-    games.check_support(psi_given=bool(psi_names))
+    games.check_support()
 
     counts = jnp.asarray(decisions.counts)
     totals = jnp.sum(counts, axis=1)
@@ -128,7 +128,8 @@ def build_model(
             return None, {n: numpyro.sample(n, chosen[n]) for n in population.parameters}
         if by is None:
             log_cost = numpyro.sample("log_cost", chosen["log_cost"])
-            cost = numpyro.deterministic("cost", jnp.exp(log_cost))
+            cost = jnp.exp(log_cost)
+            numpyro.deterministic("cost", cost)
             numpyro.deterministic("precision", 1 / cost)
             return cost[None], None
         mean = numpyro.sample("log_cost_mean", chosen["log_cost_mean"])
@@ -200,15 +201,11 @@ class _Games:
         stacks: dict[Any, list[int]] = {}
         for pair, (g, _) in enumerate(pairs):
             stacks.setdefault(_shape(environments[g]), []).append(pair)
-        self.stacks = []
+        self.stacks: list[tuple[Any, Any, np.ndarray, np.ndarray]] = []
         for members in stacks.values():
             first = environments[pairs[members[0]][0]]
-            params = jax.tree.map(
-                lambda *x: np.stack(x), *[environments[pairs[m][0]].params for m in members]
-            )
-            self.stacks.append(
-                (_play(policy, first, population), params, np.array(members), pairs[members][:, 1])
-            )
+            params = jax.tree.map(lambda *x: np.stack(x), *[environments[pairs[m][0]].params for m in members])
+            self.stacks.append((_play(policy, first, population), params, np.array(members), pairs[members][:, 1]))
         self.typed = population is not None and "participant" in decisions.cells
 
     def choices(
@@ -225,30 +222,26 @@ class _Games:
         out = jnp.full((self.of_cell.max() + 1, roles, self.width), -jnp.inf)
         for policy, params, members, level in self.stacks:
             own = None if cost is None else cost[level]
-            solve = lambda c, p, policy=policy: policy.log_prob_all(c, phi, psi, p)  # noqa: E731
+            solve = lambda c, p, policy=policy: policy.log_prob_all(c, phi, psi, p)
             log_p = jax.vmap(solve, in_axes=(None if own is None else 0, 0))(own, params)
             out = out.at[members, : log_p.shape[1], : log_p.shape[2]].set(log_p)
         return out
 
-    def _by_type(
-        self, phi: Any, psi: Any
-    ) -> tuple[Float[Array, "pairs roles types actions"], Float[Array, " types"]]:
+    def _by_type(self, phi: Any, psi: Any) -> tuple[Float[Array, "pairs roles types actions"], Float[Array, " types"]]:
         roles = max(p.environment.roles for p, *_ in self.stacks)
-        out = weights = None
+        costs, weights = self.stacks[0][0].population.quadrature(phi)
+        out = jnp.full((self.of_cell.max() + 1, roles, costs.shape[0], self.width), -jnp.inf)
         for policy, params, members, _ in self.stacks:
-            costs, weights = policy.population.quadrature(phi)
-            if out is None:
-                out = jnp.full((self.of_cell.max() + 1, roles, costs.shape[0], self.width), -jnp.inf)
-            solve = lambda p, policy=policy: policy.log_prob_by_type(phi, psi, p)  # noqa: E731
+            solve = lambda p, policy=policy: policy.log_prob_by_type(phi, psi, p)
             log_p = jax.vmap(solve)(params)
             out = out.at[members, : log_p.shape[1], :, : log_p.shape[3]].set(log_p)
         return out, jnp.log(weights)
 
-    def check_support(self, psi_given: bool) -> None:
+    def check_support(self) -> None:
         """No observed action may be impossible under the prior: its likelihood would be zero at any cost."""
         offenders = []
         for policy, _, members, _ in self.stacks:
-            if psi_given or not hasattr(policy, "log_prior"):
+            if not hasattr(policy, "log_prior"):
                 continue
             possible = np.asarray(policy.log_prior() > -1e29)
             for cell in np.flatnonzero(np.isin(self.of_cell, members)):

@@ -41,9 +41,7 @@ class NUTS:
     def __post_init__(self) -> None:
         small = [f"{n} is {v}" for n, v in self._sizes().items() if not (isinstance(v, int) and v >= 1)]
         if small:
-            raise InputError(
-                f"NUTS: {', '.join(small)}: draws, warmup and chains are whole numbers of at least 1."
-            )
+            raise InputError(f"NUTS: {', '.join(small)}: draws, warmup and chains are whole numbers of at least 1.")
 
     def _sizes(self) -> dict[str, Any]:
         return {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
@@ -88,9 +86,7 @@ def run_nuts(
         move, go = jax.random.split(key)
         leaves, tree = jax.tree.flatten(start)
         keys = jax.random.split(move, len(leaves))
-        near = [
-            x + jax.random.uniform(k, x.shape, x.dtype, -0.5, 0.5) for x, k in zip(leaves, keys, strict=True)
-        ]
+        near = [x + jax.random.uniform(k, x.shape, x.dtype, -0.5, 0.5) for x, k in zip(leaves, keys, strict=True)]
         return kernel.init(go, settings.warmup, jax.tree.unflatten(tree, near), (), {})
 
     def advance(state):
@@ -119,9 +115,7 @@ def run_nuts(
 
 def _deterministic(model: Callable[[], None], values: dict[str, Any]) -> dict[str, Any]:
     """The latent values and the deterministic ones that follow from them."""
-    trace = handlers.trace(
-        handlers.seed(handlers.substitute(model, data=values), jax.random.key(0))
-    ).get_trace()
+    trace = handlers.trace(handlers.seed(handlers.substitute(model, data=values), jax.random.key(0))).get_trace()
     return values | {n: s["value"] for n, s in trace.items() if s["type"] == "deterministic"}
 
 

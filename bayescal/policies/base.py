@@ -20,9 +20,7 @@ class Policy(eqx.Module):
     environment: eqx.AbstractVar[Environment]
 
     @abstractmethod
-    def log_prob(
-        self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any
-    ) -> Float[Array, " actions"]:
+    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
         """Log-probabilities over the (padded) grid for one person in one state; -inf where there is no action.
 
         In a one-shot game the observation is the index of the person's role.
@@ -30,6 +28,4 @@ class Policy(eqx.Module):
 
     def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
         """`log_prob` of every role of a one-shot game at once."""
-        return jax.vmap(lambda role: self.log_prob(role, cost, phi, psi, params))(
-            jnp.arange(self.environment.roles)
-        )
+        return jax.vmap(lambda role: self.log_prob(role, cost, phi, psi, params))(jnp.arange(self.environment.roles))

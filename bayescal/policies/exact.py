@@ -18,6 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from bayescal.environments.base import OneShot
@@ -109,15 +110,11 @@ class ExactPolicy(Policy):
         width = env.mask.shape[1]
         rows = []
         for role, values in enumerate(env.action_values):
-            row = self.prior.log_prob(
-                role, psi, role=role, action_values=jnp.asarray(values, jnp.result_type(float))
-            )
+            row = self.prior.log_prob(role, psi, role=role, action_values=jnp.asarray(values, jnp.result_type(float)))
             rows.append(jnp.pad(jnp.maximum(row, _ABSENT), (0, width - len(values)), constant_values=_ABSENT))
         return jnp.stack(rows)
 
-    def log_prob(
-        self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any
-    ) -> Float[Array, " actions"]:
+    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
         """Log-probabilities of a person of role `observation`: with private costs, of one whose cost is `cost`."""
         if not self.private or cost is None:
             return self.log_prob_all(cost, phi, psi, params)[observation]
@@ -162,7 +159,7 @@ class ExactPolicy(Policy):
                 f"cost has shape {cost.shape}: give one number, or {roles} (one for each role of "
                 f"{self.environment.name}: {', '.join(self.environment.role_names)})."
             )
-        if not isinstance(cost, jax.core.Tracer) and not np.all(np.asarray(cost) > 0):
+        if not isinstance(cost, Tracer) and not np.all(np.asarray(cost) > 0):
             raise InputError(
                 f"cost is {np.asarray(cost).tolist()}: every cost must be a positive number "
                 "(it is the price, in payoff units, of a nat of information)."
@@ -193,9 +190,7 @@ def _unknowns(env: OneShot) -> tuple[np.ndarray, np.ndarray]:
 
 def _mixtures(log_q, x, precision, weights):
     """By role, the average over types of q exp(precision x) / Z."""
-    return jnp.einsum(
-        "k,rka->ra", weights, _softmax(log_q[:, None, :] + precision[:, :, None] * x[:, None, :])
-    )
+    return jnp.einsum("k,rka->ra", weights, _softmax(log_q[:, None, :] + precision[:, :, None] * x[:, None, :]))
 
 
 @eqx.filter_jit  # so that a model that solves in several places is traced once
@@ -207,7 +202,7 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
 
     def units(theta):
         """Payoffs in spreads, costs as precisions relative to the smallest: end is that precision, scaled."""
-        log_q, costs, weights, params = theta
+        _log_q, costs, _weights, params = theta
         scale = jax.lax.stop_gradient(env.payoff_scale(params)).astype(dtype)
         least = jax.lax.stop_gradient(jnp.min(costs))
         return scale, least / costs, scale / least
@@ -235,9 +230,7 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
         # d mixture / d x of a role: the covariance of its choices, averaged over its types.
         tilt = weights * precision
         spread = -jnp.einsum("rk,rka,rkb->rab", tilt, by_type, by_type)
-        spread = (
-            spread + jnp.eye(p.shape[1], dtype=dtype) * jnp.einsum("rk,rka->ra", tilt, by_type)[:, None, :]
-        )
+        spread = spread + jnp.eye(p.shape[1], dtype=dtype) * jnp.einsum("rk,rka->ra", tilt, by_type)[:, None, :]
         slopes = env.payoff_slopes(p, params) / scale
         slopes = (slopes - slopes[:, :1])[cells]
         jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, cells[0], cells[1]]
@@ -265,14 +258,12 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
     u = env.expected_payoffs(p, params)
     tilted = log_q[:, None, :] + u[:, None, :] / costs[:, :, None]
     by_type = jax.vmap(jax.vmap(_log_softmax))(tilted)
-    log_p = jax.nn.logsumexp(
-        jnp.where(by_type == -jnp.inf, _ABSENT, by_type), axis=1, b=weights[None, :, None]
-    )
+    log_p = jax.nn.logsumexp(jnp.where(by_type == -jnp.inf, _ABSENT, by_type), axis=1, b=weights[None, :, None])
     possible = log_p > _ABSENT / 2
     strategies = jnp.where(possible, jnp.exp(log_p), 0.0)
     best = jnp.max(jnp.where(possible, u, -jnp.inf), axis=1)
     ok = path.status == CONVERGED
-    honest = lambda x: jnp.where(ok, x, jnp.nan)  # noqa: E731
+    honest = lambda x: jnp.where(ok, x, jnp.nan)
     return Solution(
         strategies=honest(strategies),
         log_strategies=honest(jnp.where(possible, log_p, -jnp.inf)),

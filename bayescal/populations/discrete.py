@@ -20,9 +20,7 @@ class Discrete(Population):
     def __check_init__(self) -> None:
         problems = []
         if len(self.costs) != len(self.probabilities) or not self.costs:
-            problems.append(
-                f"{len(self.costs)} costs were given with {len(self.probabilities)} probabilities"
-            )
+            problems.append(f"{len(self.costs)} costs were given with {len(self.probabilities)} probabilities")
         if not all(np.isfinite(c) and c > 0 for c in self.costs):
             problems.append(f"the costs {list(self.costs)} are not all positive numbers")
         if not all(p >= 0 for p in self.probabilities) or abs(sum(self.probabilities) - 1) > 1e-6:

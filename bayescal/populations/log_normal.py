@@ -30,6 +30,4 @@ class LogNormal(Population):
     def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
         z, w = np.polynomial.hermite_e.hermegauss(self.nodes)
         dtype = jnp.result_type(float)
-        return jnp.exp(phi["log_mean"] + phi["log_sd"] * jnp.asarray(z, dtype)), jnp.asarray(
-            w / w.sum(), dtype
-        )
+        return jnp.exp(phi["log_mean"] + phi["log_sd"] * jnp.asarray(z, dtype)), jnp.asarray(w / w.sum(), dtype)

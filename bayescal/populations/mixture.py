@@ -25,9 +25,7 @@ class Mixture(Population):
         return weights | own
 
     def _log_weights(self, phi: Phi) -> Float[Array, " components"]:
-        free = [
-            jnp.asarray(phi[f"weight_{k}"], jnp.result_type(float)) for k in range(1, len(self.components))
-        ]
+        free = [jnp.asarray(phi[f"weight_{k}"], jnp.result_type(float)) for k in range(1, len(self.components))]
         return jax.nn.log_softmax(jnp.stack([jnp.zeros_like(free[0]), *free]))
 
     def _own(self, phi: Phi, k: int) -> Phi:
@@ -40,10 +38,7 @@ class Mixture(Population):
     def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         which, *keys = jax.random.split(key, 1 + len(self.components))
         draws = jnp.stack(
-            [
-                c.sample(k, self._own(phi, i), shape)
-                for i, (c, k) in enumerate(zip(self.components, keys, strict=True))
-            ]
+            [c.sample(k, self._own(phi, i), shape) for i, (c, k) in enumerate(zip(self.components, keys, strict=True))]
         )
         label = jax.random.categorical(which, self._log_weights(phi), shape=shape)
         return jnp.take_along_axis(draws, label[None], axis=0)[0]

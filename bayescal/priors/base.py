@@ -1,6 +1,7 @@
 """What people fall back on: q_psi(a | o), the behaviour that costs nothing."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -26,7 +27,7 @@ class Prior(eqx.Module):
     def log_prob(
         self,
         observation: Any,
-        psi: dict[str, Float[Array, ""]],
+        psi: Mapping[str, Any],
         *,
         role: int,
         action_values: Float[Array, " actions"],

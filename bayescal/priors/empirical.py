@@ -1,7 +1,7 @@
 """A habit known in advance: fixed probabilities, by role and action."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Empirical(Prior):
     def log_prob(
         self,
         observation: Any,
-        psi: dict[str, Float[Array, ""]],
+        psi: Mapping[str, Any],
         *,
         role: int,
         action_values: Float[Array, " actions"],
@@ -58,9 +58,7 @@ def load_prior_file(path: str | Path, environment: Environment) -> Empirical:
     try:
         rows = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: there is no such file; give a JSON list of probabilities by player."
-        ) from None
+        raise InputError(f"{path}: there is no such file; give a JSON list of probabilities by player.") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from None
     return prior_from_rows(rows, environment, str(path))

@@ -1,5 +1,6 @@
 """A habit of round numbers: some actions catch the eye."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -27,7 +28,7 @@ class Focal(Prior):
     def log_prob(
         self,
         observation: Any,
-        psi: dict[str, Float[Array, ""]],
+        psi: Mapping[str, Any],
         *,
         role: int,
         action_values: Float[Array, " actions"],

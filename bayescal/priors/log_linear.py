@@ -1,5 +1,6 @@
 """A habit that leans: an exponential tilt of uniform play along a feature of the actions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -37,7 +38,7 @@ class LogLinear(Prior):
     def log_prob(
         self,
         observation: Any,
-        psi: dict[str, Float[Array, ""]],
+        psi: Mapping[str, Any],
         *,
         role: int,
         action_values: Float[Array, " actions"],

@@ -1,5 +1,6 @@
 """Several habits at once, each followed with some probability."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -23,9 +24,7 @@ class Mixture(Prior):
     @property
     def parameters(self) -> dict[str, Interval]:
         weights = {f"weight_{k}": REAL for k in range(1, len(self.components))}
-        return weights | {
-            f"{n}_{k}": i for k, c in enumerate(self.components) for n, i in c.parameters.items()
-        }
+        return weights | {f"{n}_{k}": i for k, c in enumerate(self.components) for n, i in c.parameters.items()}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -35,7 +34,7 @@ class Mixture(Prior):
     def log_prob(
         self,
         observation: Any,
-        psi: dict[str, Float[Array, ""]],
+        psi: Mapping[str, Any],
         *,
         role: int,
         action_values: Float[Array, " actions"],

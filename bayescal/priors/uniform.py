@@ -1,5 +1,6 @@
 """No habit at all: every action is as likely as every other."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ class Uniform(Prior):
     def log_prob(
         self,
         observation: Any,
-        psi: dict[str, Float[Array, ""]],
+        psi: Mapping[str, Any],
         *,
         role: int,
         action_values: Float[Array, " actions"],

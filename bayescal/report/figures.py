@@ -42,9 +42,7 @@ def cost_forest(fits: dict[str, Any], units: str) -> Figure | None:
     ax.plot(mid, y, "o", color=BLUE, ms=4)
     ax.set_yticks(y, labels)
     ax.set_xscale("log")
-    ticks = [
-        t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low.min() <= t <= high.max()
-    ]
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low.min() <= t <= high.max()]
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
     ax.set_xlabel(f"cost of information, {units} per nat (median and 90% interval)")

@@ -54,9 +54,7 @@ def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, comm
         _replace(out / "report.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
         _replace(out / "report.html", page.encode())
     except OSError as error:
-        raise InputError(
-            f"{out}: the report cannot be written ({error.strerror}); choose another folder."
-        ) from None
+        raise InputError(f"{out}: the report cannot be written ({error.strerror}); choose another folder.") from None
     return out / "report.html"
 
 
@@ -72,7 +70,7 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
     for name, fit in fits.items():
         if not name.startswith("by "):
             continue
-        posterior = fit.tree["posterior"]
+        posterior = fit.tree["posterior"].to_dataset()
         level = name.removeprefix("by ")
         costs = posterior["cost"]
         typical = figures.interval(np.exp(posterior["log_cost_mean"].to_numpy().reshape(-1)))
@@ -96,9 +94,7 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
 
 def log_score(fit: Fit) -> float:
     """Posterior mean of the log-likelihood of all data."""
-    return float(
-        sum(v.sum().item() for v in fit.tree["log_likelihood"].mean(("chain", "draw")).data_vars.values())
-    )
+    return float(sum(v.sum().item() for v in fit.tree["log_likelihood"].mean(("chain", "draw")).data_vars.values()))
 
 
 def rational_play(study: Study) -> np.ndarray | None:
@@ -114,9 +110,7 @@ def rational_play(study: Study) -> np.ndarray | None:
             solved = equilibrium(environment, 1e-4 * float(environment.payoff_scale(environment.params)))
             rows.append(np.asarray(solved.strategies))
     out = np.full(decisions.counts.shape, np.nan)
-    for cell, (g, r) in enumerate(
-        zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)
-    ):
+    for cell, (g, r) in enumerate(zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)):
         out[cell, : rows[g].shape[1]] = rows[g][r]
     return None if np.isnan(out[decisions.mask]).any() else out
 
@@ -172,12 +166,8 @@ def _rows(study: Study) -> list[dict[str, Any]]:
 
 
 def _environment() -> jinja2.Environment:
-    templates = jinja2.DictLoader(
-        {"report.html": files("bayescal.report").joinpath("report.html").read_text()}
-    )
-    env = jinja2.Environment(
-        loader=templates, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
+    templates = jinja2.DictLoader({"report.html": files("bayescal.report").joinpath("report.html").read_text()})
+    env = jinja2.Environment(loader=templates, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     env.filters["num"] = lambda x, digits=3: "–" if x is None else f"{x:,.{digits}f}"
     return env
 

@@ -210,9 +210,7 @@ def follow_path(
                 jnp.where(iterations >= max_iterations, OUT_OF_STEPS, _WALKING),
             ),
         )
-        return new._replace(
-            first_distance=first_distance, iterations=iterations, status=status.astype(jnp.int32)
-        )
+        return new._replace(first_distance=first_distance, iterations=iterations, status=status.astype(jnp.int32))
 
     zero = jnp.zeros((), dtype)
     walk = _Walk(

@@ -35,9 +35,7 @@ def newton(
         roundoff = 16 * jnp.finfo(dtype).eps * (1 + jnp.max(jnp.abs(v), initial=0.0))
         return (size > tol + roundoff) & (i < max_iterations)
 
-    v, size, i = jax.lax.while_loop(
-        walking, body, (start, jnp.asarray(jnp.inf, dtype), jnp.asarray(0, jnp.int32))
-    )
+    v, size, i = jax.lax.while_loop(walking, body, (start, jnp.asarray(jnp.inf, dtype), jnp.asarray(0, jnp.int32)))
     roundoff = 16 * jnp.finfo(dtype).eps * (1 + jnp.max(jnp.abs(v), initial=0.0))
     found = (size <= tol + roundoff) & jnp.all(jnp.isfinite(v))
     return PathResult(v, jnp.where(found, CONVERGED, OUT_OF_STEPS).astype(jnp.int32), i)

@@ -20,9 +20,7 @@ def experiment(draws: int = 1000, warmup: int = 600, chains: int = 4, seed: int 
         ("by game", "game", ("log_cost_mean", "log_cost_sd")),
     ):
         hyperpriors = {site: study.hyperpriors[site] for site in sites}
-        model = bc.build_model(
-            policy, bc.populations.Homogeneous(), study.decisions, by=by, hyperpriors=hyperpriors
-        )
+        model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions, by=by, hyperpriors=hyperpriors)
         fits[name] = bc.infer(model, settings)
     return fits
 

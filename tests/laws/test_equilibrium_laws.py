@@ -46,6 +46,11 @@ GAMES = {
     "beauty-contest": BeautyContest(players=3, multiplier=2 / 3, guesses=np.linspace(0, 100, 11)),
 }
 each_game = pytest.mark.parametrize("name", GAMES)
+# One of each kind by default; the others take minutes to compile and are run as slow.
+_KINDS = ("2x2", "2x3x2", "cournot", "volunteers-dilemma")
+each_kind = pytest.mark.parametrize(
+    "name", [g if g in _KINDS else pytest.param(g, marks=pytest.mark.slow) for g in GAMES]
+)
 
 
 @eqx.filter_jit
@@ -81,9 +86,7 @@ def test_it_is_a_fixed_point(name):
     game = GAMES[name]
     cost = 0.1 * float(game.payoff_scale(game.params))
     solved = solve(ExactPolicy(game), cost)
-    reply = jax.nn.softmax(
-        jnp.where(game.mask, game.expected_payoffs(solved.strategies, game.params) / cost, -jnp.inf)
-    )
+    reply = jax.nn.softmax(jnp.where(game.mask, game.expected_payoffs(solved.strategies, game.params) / cost, -jnp.inf))
     np.testing.assert_allclose(solved.strategies, reply, atol=1e-9)
     assert float(solved.residual) < 1e-9
 
@@ -137,9 +140,7 @@ def test_scaling_payoffs_and_costs_together_changes_nothing(name):
     game = GAMES[name]
     for factor in (1e-3, 17.0, 1e6):
         before = solve(ExactPolicy(game), 0.3).strategies
-        after = solve(
-            ExactPolicy(game), 0.3 * factor, {"payoffs": factor * game.params["payoffs"]}
-        ).strategies
+        after = solve(ExactPolicy(game), 0.3 * factor, {"payoffs": factor * game.params["payoffs"]}).strategies
         np.testing.assert_allclose(after, before, atol=1e-8)
 
 
@@ -165,7 +166,7 @@ def likelihood(log_strategies, game):
     return jnp.sum(jnp.where(game.mask, counts * log_strategies, 0.0))
 
 
-@each_game
+@each_kind
 def test_derivatives_in_cost_and_prior(name):
     game = GAMES[name]
     policy = ExactPolicy(game, LogLinear())

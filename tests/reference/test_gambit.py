@@ -35,15 +35,24 @@ def distance(found, golden) -> float:
     return max(float(np.abs(np.asarray(found)[i, : len(row)] - row).max()) for i, row in enumerate(golden))
 
 
-@pytest.mark.parametrize("name", SOLVED)
-def test_quantal_response_equilibrium(name, tolerance):
-    game = SOLVED[name]
-    policy = ExactPolicy(NormalForm(game["payoffs"], name=name))
-    precisions = np.array([float(p) for p in game["qre"]])
-    solved = jax.jit(jax.vmap(lambda cost: policy.solve(cost)))(jnp.asarray(1 / precisions))
+@pytest.mark.parametrize("shape", sorted({str(np.shape(game["payoffs"])) for game in SOLVED.values()}))
+def test_quantal_response_equilibrium(shape, tolerance):
+    """All games of a shape at all precisions, in one vmapped solve."""
+    games = {n: g for n, g in SOLVED.items() if str(np.shape(g["payoffs"])) == shape}
+    payoffs = jnp.asarray([g["payoffs"] for g in games.values()], float)
+    precisions = list(next(iter(games.values()))["qre"])
+    policy = ExactPolicy(NormalForm(payoffs[0]))
+
+    def solve(u, cost):
+        return policy.solve(cost, params={"payoffs": u})
+
+    costs = 1 / jnp.asarray([float(p) for p in precisions])
+    solved = jax.jit(jax.vmap(jax.vmap(solve, (None, 0)), (0, None)))(payoffs, costs)
     assert np.all(np.asarray(solved.converged))
-    for k, precision in enumerate(game["qre"]):
-        assert distance(solved.strategies[k], game["qre"][precision]["strategies"]) <= tolerance, precision
+    for i, (name, game) in enumerate(games.items()):
+        for k, precision in enumerate(precisions):
+            golden = game["qre"][precision]["strategies"]
+            assert distance(solved.strategies[i, k], golden) <= tolerance, (name, precision)
 
 
 @pytest.mark.parametrize("name", EXT["kl_prior"])

@@ -26,23 +26,17 @@ def ranks():
     """
     rng = np.random.default_rng(7)
     right = get_game(GAME)
-    wrong = NormalForm(
-        np.asarray(right.params["payoffs"]) * np.array([[[[0.5], [1.0]]], [[[1.0], [1.0]]]])[:, 0]
-    )
+    wrong = NormalForm(np.asarray(right.params["payoffs"]) * np.array([[[[0.5], [1.0]]], [[[1.0], [1.0]]]])[:, 0])
     with jax.enable_x64(True):
         tables = [
-            np.asarray(
-                jax.jit(jax.vmap(lambda c, g=g: ExactPolicy(g).solve(c).log_strategies))(jnp.exp(GRID))
-            )
+            np.asarray(jax.jit(jax.vmap(lambda c, g=g: ExactPolicy(g).solve(c).log_strategies))(jnp.exp(GRID)))
             for g in (right, wrong)
         ]
     truth = rng.normal(-0.3, 0.5, FITS)
     out = {"right": [], "wrong": []}
     log_prior = -0.5 * ((GRID + 0.3) / 0.5) ** 2
     for log_cost in truth:
-        log_p = np.stack(
-            [[np.interp(log_cost, GRID, tables[0][:, r, a]) for a in range(2)] for r in range(2)]
-        )
+        log_p = np.stack([[np.interp(log_cost, GRID, tables[0][:, r, a]) for a in range(2)] for r in range(2)])
         counts = np.stack([rng.multinomial(60, np.exp(row) / np.exp(row).sum()) for row in log_p])
         for name, table in zip(out, tables, strict=True):
             log_post = log_prior + np.einsum("ra,gra->g", counts, table)

@@ -88,9 +88,7 @@ def test_a_game_may_be_a_file_of_payoffs(tmp_path):
 
 def test_snapping_is_asked_for_under_model(tmp_path):
     toml = '[meta]\ntitle = "C"\n[games]\nc = "cournot-2"\n[model]\nsnap = {snap}\n'
-    game = load_study(study_at(tmp_path / "c", toml.replace("{snap}", "true"), "action\n3\n")).environments[
-        "c"
-    ]
+    game = load_study(study_at(tmp_path / "c", toml.replace("{snap}", "true"), "action\n3\n")).environments["c"]
     low, high = game.action_values[0][:2]
     table = f"action\n{low + 0.4 * (high - low)}\n{high}\n"
     study = load_study(study_at(tmp_path / "c", toml.replace("{snap}", "true"), table))
@@ -201,14 +199,10 @@ def test_selten_chmura_labels_mean_what_the_source_means():
 
 
 def test_selten_chmura_frequencies_are_transcribed_without_error():
-    table = pd.read_csv(DATA / "selten-chmura" / "frequencies.csv").set_index(["game", "role", "action"])[
-        "share"
-    ]
+    table = pd.read_csv(DATA / "selten-chmura" / "frequencies.csv").set_index(["game", "role", "action"])["share"]
     for name, game in golden().items():
         name = name.replace("_", "-")
         for role, first, second in (("row", "Up", "Down"), ("column", "Left", "Right")):
-            assert table[name, role, first] == pytest.approx(
-                game["mean_frequencies_200_rounds"][first[0]], abs=1e-8
-            )
+            assert table[name, role, first] == pytest.approx(game["mean_frequencies_200_rounds"][first[0]], abs=1e-8)
             assert table[name, role, first] + table[name, role, second] == pytest.approx(1, abs=1e-8)
     assert len(table) == 48

@@ -31,9 +31,7 @@ PENNIES = Toy(("row", "column"), ((0.0, 1.0), (0.0, 1.0)), (("U", "D"), ("L", "R
 TENTHS = tuple(float(x) for x in np.arange(31) / 10)
 MARKET = Toy(("firm",), (TENTHS,), (tuple(f"{x:g}" for x in TENTHS),), ordered=True)
 TRIPLE = Toy(("row", "column"), ((0.0, 1.0, 2.0), (0.0, 1.0)), (("A", "B", "C"), ("L", "R")))
-REQUEST = Toy(
-    ("player",), (tuple(map(float, range(11, 21))),), (tuple(map(str, range(11, 21))),), ordered=True
-)
+REQUEST = Toy(("player",), (tuple(map(float, range(11, 21))),), (tuple(map(str, range(11, 21))),), ordered=True)
 ONE_TWO = Toy(("player",), ((0.0, 1.0, 2.0),), (("1", "2", "3"),))
 GAMES = {"pennies": PENNIES, "triple": TRIPLE}
 
@@ -162,9 +160,7 @@ def test_a_game_with_one_role_may_leave_the_role_empty():
 
 
 def test_counts_of_zero_are_nobody():
-    frame = pd.DataFrame(
-        {"participant": ["x", "y"], "role": ["row", "row"], "action": ["U", "D"], "n": [3, 0]}
-    )
+    frame = pd.DataFrame({"participant": ["x", "y"], "role": ["row", "row"], "action": ["U", "D"], "n": [3, 0]})
     d = Decisions.from_table(frame, {"pennies": PENNIES})
     assert d.levels("participant") == ("x",)
     assert d.counts.tolist() == [[3, 0]]
@@ -281,9 +277,7 @@ def test_many_offenders_are_counted_and_the_first_few_named():
 
 def test_the_closest_actions_are_offered():
     assert "(closest: 0.1, 0.2)" in refusal(pd.DataFrame({"action": [0.14]}), {"market": MARKET})
-    assert "did you mean 'U'" in refusal(
-        pd.DataFrame({"role": ["row"], "action": ["u"]}), {"pennies": PENNIES}
-    )
+    assert "did you mean 'U'" in refusal(pd.DataFrame({"role": ["row"], "action": ["u"]}), {"pennies": PENNIES})
     assert "(31 actions)" in refusal(pd.DataFrame({"action": [0.14]}), {"market": MARKET})
 
 
@@ -325,9 +319,7 @@ def test_a_file_is_read_as_written(tmp_path):
 
 def test_messages_name_the_line_through_blank_lines_and_quoted_line_breaks(tmp_path):
     path = write(tmp_path, 'role,action,note\nrow,U,"two\nlines"\n\nrow,D,\nrow,X,"a\n\nb"\nrow,Y,\n')
-    with pytest.raises(
-        InputError, match=r"choices\.csv, column 'action'.*line 6 holds 'X'.*line 9 holds 'Y'"
-    ):
+    with pytest.raises(InputError, match=r"choices\.csv, column 'action'.*line 6 holds 'X'.*line 9 holds 'Y'"):
         Decisions.from_csv(path, {"pennies": PENNIES})
 
 

@@ -112,9 +112,7 @@ def test_selten_chmura_payoffs():
     golden = json.loads((GOLDEN / "selten_chmura_data.json").read_text())["games"]
     for number in range(1, 13):
         game = get_game(f"selten-chmura-{number:02d}")
-        np.testing.assert_array_equal(
-            game.params["payoffs"], golden[f"selten_chmura_{number:02d}"]["payoffs"]
-        )
+        np.testing.assert_array_equal(game.params["payoffs"], golden[f"selten_chmura_{number:02d}"]["payoffs"])
 
 
 @pytest.mark.parametrize("name", game_names())

@@ -23,9 +23,7 @@ from bayescal.populations import Homogeneous, LogNormal
 from bayescal.priors import Empirical, LogLinear
 
 
-def study(
-    cost: float = 0.8, seed: int = 0, games=("selten-chmura-01", "stag-hunt", "request-11-20")
-) -> Decisions:
+def study(cost: float = 0.8, seed: int = 0, games=("selten-chmura-01", "stag-hunt", "request-11-20")) -> Decisions:
     """Simulated decisions of games of three shapes."""
     rng = np.random.default_rng(seed)
     environments = {n: get_game(n) for n in games}
@@ -64,11 +62,7 @@ def test_choices_is_a_multinomial_and_ignores_padding():
     np.testing.assert_allclose(mine.log_prob(counts)[0], reference, rtol=1e-5)
     assert np.isfinite(np.asarray(mine.log_prob(counts))).all()
     slope = jax.grad(
-        lambda x: (
-            Choices(jnp.where(jnp.asarray(probs) > 0, jnp.log(probs) + x, -jnp.inf), 10)
-            .log_prob(counts)
-            .sum()
-        )
+        lambda x: Choices(jnp.where(jnp.asarray(probs) > 0, jnp.log(probs) + x, -jnp.inf), 10).log_prob(counts).sum()
     )
     assert np.isfinite(slope(0.0))
     draws = mine.draw(np.random.default_rng(0))
@@ -81,9 +75,7 @@ def test_private_types_are_mixed_by_person():
     mine = TypedChoices(log_probs, jnp.log(jnp.array([0.3, 0.7])), jnp.array([4]))
     expected = 4 * (0.3 * 0.9**3 * 0.1 + 0.7 * 0.2**3 * 0.8)
     np.testing.assert_allclose(jnp.exp(mine.log_prob(jnp.array([[3, 1]]))), [expected], rtol=1e-5)
-    many = TypedChoices(
-        jnp.broadcast_to(log_probs, (4000, 2, 2)), jnp.log(jnp.array([0.3, 0.7])), jnp.full(4000, 4)
-    )
+    many = TypedChoices(jnp.broadcast_to(log_probs, (4000, 2, 2)), jnp.log(jnp.array([0.3, 0.7])), jnp.full(4000, 4))
     for draws in (many.draw(np.random.default_rng(0)), np.asarray(many.sample(jax.random.key(0)))):
         share = np.mean((draws == [3, 1]).all(axis=1))
         assert abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
@@ -126,8 +118,7 @@ def test_every_group_is_there_and_named(fit, decisions):
 
 def test_the_log_groups_are_the_density_that_was_sampled(fit):
     total = sum(
-        v.sum([d for d in v.dims if d not in ("chain", "draw")])
-        for v in fit.tree["log_prior"].data_vars.values()
+        v.sum([d for d in v.dims if d not in ("chain", "draw")]) for v in fit.tree["log_prior"].data_vars.values()
     )
     total = total + fit.tree["log_likelihood"]["choices"].sum("cell")
     # The sampler's density is on the unconstrained scale: log_cost_sd adds its Jacobian.
@@ -135,6 +126,7 @@ def test_the_log_groups_are_the_density_that_was_sampled(fit):
     np.testing.assert_allclose(unconstrained, fit.tree["sample_stats"]["lp"], rtol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")  # two hundred draws, on purpose
 def test_arviz_reads_it(fit):
     loo = azs.loo(fit.tree)
     assert np.isfinite(loo.elpd) and loo.n_data_points == 5
@@ -197,7 +189,7 @@ def test_people_with_private_costs_are_mixed_over_types():
         by_type = solved.strategies_by_type[0]
         person = jnp.sum(solved.type_weights * by_type[:, 0] * by_type[:, 8] * by_type[:, 9]) * 6
         prior = model.hyperpriors["log_mean"].log_prob(0.5) + model.hyperpriors["log_sd"].log_prob(0.8)
-    np.testing.assert_allclose(log_lik, 6 * jnp.log(person) + prior, rtol=1e-8)
+        np.testing.assert_allclose(log_lik, 6 * jnp.log(person) + prior, rtol=1e-8)
 
 
 def test_bad_requests(decisions, policy):

@@ -22,9 +22,7 @@ def cpu_seconds(*args: str) -> tuple[float, str]:
 
 
 def test_importing_loads_nothing_numeric_and_is_quick():
-    code = (
-        "import bayescal, sys; print([m for m in ('jax', 'numpy', 'pandas', 'numpyro') if m in sys.modules])"
-    )
+    code = "import bayescal, sys; print([m for m in ('jax', 'numpy', 'pandas', 'numpyro') if m in sys.modules])"
     times = []
     for _ in range(3):
         used, out = cpu_seconds("-c", code)
@@ -72,8 +70,6 @@ def test_the_readme_runs(tmp_path):
     """Its Python example, as a user would paste it."""
     text = (ROOT / "README.md").read_text()
     code = text.split("```python\n")[1].split("```")[0].replace("draws=500", "draws=50, warmup=100")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "cost[selten-chmura-12]" in done.stdout

@@ -107,7 +107,7 @@ def test_points():
     assert abs(float(jnp.mean(draws == 2.0)) - 0.75) < 4 * np.sqrt(0.75 * 0.25 / 2000)
 
 
-@pytest.mark.parametrize("costs, shares", [((1.0,), (0.5,)), ((0.0, 1.0), (0.5, 0.5)), ((1.0, 2.0), (1.0,))])
+@pytest.mark.parametrize(("costs", "shares"), [((1.0,), (0.5,)), ((0.0, 1.0), (0.5, 0.5)), ((1.0, 2.0), (1.0,))])
 def test_bad_types(costs, shares):
     with pytest.raises(InputError, match="Types"):
         Discrete(costs, shares)

@@ -25,9 +25,7 @@ def fits(study):
 
 @pytest.fixture(scope="module")
 def page(study, fits, tmp_path_factory):
-    return write_report(
-        study, fits, tmp_path_factory.mktemp("report"), command="bayescal calibrate selten-chmura"
-    )
+    return write_report(study, fits, tmp_path_factory.mktemp("report"), command="bayescal calibrate selten-chmura")
 
 
 class Tags(HTMLParser):
