@@ -16,8 +16,13 @@ class _Group(click.Group):
         except InputError as error:
             click.echo(f"bayescal: {error}", err=True)
             sys.exit(2)
+        except OSError as error:
+            if error.filename is None:  # no file to name: a closed pipe, which click knows how to end
+                raise
+            click.echo(f"bayescal: {error.filename}: {error.strerror}; give another path.", err=True)
+            sys.exit(2)
         except KeyboardInterrupt:
-            click.echo("bayescal: interrupted; nothing was written.", err=True)
+            click.echo("bayescal: interrupted.", err=True)
             sys.exit(130)
 
 

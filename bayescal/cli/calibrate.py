@@ -1,7 +1,7 @@
 """`bayescal calibrate`: from a study's decisions to a posterior, a table and a report."""
 
+import contextlib
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -47,9 +47,10 @@ def calibrate_study(
 
 def check_sizes(draws: int, warmup: int, chains: int) -> None:
     sizes = {"--draws": draws, "--warmup": warmup, "--chains": chains}
-    small = [f"{name} is {size}" for name, size in sizes.items() if size < 1]
+    least = {"--draws": 10, "--warmup": 1, "--chains": 1}  # fewer draws have no effective sample size
+    small = [f"{k} is {n} where at least {least[k]} is needed" for k, n in sizes.items() if n < least[k]]
     if small:
-        raise InputError(f"{', '.join(small)}: give whole numbers of at least 1.")
+        raise InputError(f"{'; '.join(small)}: leave it out to get the default.")
 
 
 def check_writable(folder: Path) -> None:
@@ -61,14 +62,15 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         for path in missing:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else None
+            with contextlib.suppress(OSError):
+                path.rmdir()  # only what was made here, and only while it is empty
         raise InputError(
             f"--out {folder}: the folder cannot be written to ({error.strerror}); choose another one."
         ) from None
 
 
 class fit_progress:
-    """A progress bar for each fit; the first chunk of a fit is its compilation."""
+    """A progress bar for each fit, and one that only pulses while a fit is compiled or summed up."""
 
     def __init__(self, console: Console):
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -78,6 +80,7 @@ class fit_progress:
             TimeElapsedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
         self.bars = Progress(*columns, console=console)
+        self.between = self.bars.add_task("preparing ", total=None)
         self.tasks: dict[str, Any] = {}
 
     def __enter__(self) -> "fit_progress":
@@ -85,12 +88,14 @@ class fit_progress:
         return self
 
     def __exit__(self, *raised: Any) -> None:
+        self.bars.update(self.between, visible=False)
         self.bars.__exit__(*raised)
 
     def __call__(self, name: str, done: int, total: int) -> None:
         if name not in self.tasks:
             self.tasks[name] = self.bars.add_task(f"{name:<10}", total=total)
         self.bars.update(self.tasks[name], completed=done)
+        self.bars.update(self.between, visible=done == total)
 
 
 def posterior_table(name: str, fit: Any) -> Any:

@@ -24,4 +24,5 @@ def list_games(as_json: bool) -> None:
         table.add_column(column)
     for name, game in NAMED_GAMES.items():
         table.add_row(name, game.title, str(game.players), game.actions, game.source)
-    Console().print(table)
+    # In a pipe there is no window to fit: rich would fold every row at 80 columns.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -61,11 +61,11 @@ def _solve(
     from bayescal.environments.base import role_of_player
     from bayescal.policies.exact import ExactPolicy
     from bayescal.populations.discrete import Discrete
-    from bayescal.priors.empirical import load_prior_file, prior_from_rows
+    from bayescal.priors.empirical import prior_from_rows
     from bayescal.priors.uniform import Uniform
 
     environment = find_game(game)
-    belief = Uniform() if prior is None else load_prior_file(prior, environment)
+    belief = Uniform() if prior is None else prior_from_rows(read_json(prior), environment, prior)
     players = role_of_player(environment.role_counts)
     by_role = None
     if costs is not None:
@@ -83,7 +83,7 @@ def _solve(
             )
     near = None
     if start is not None:
-        rows = prior_from_rows(_read_json(start), environment, start).probabilities
+        rows = prior_from_rows(read_json(start), environment, start).probabilities
         near = np.zeros(environment.mask.shape)
         near[environment.mask] = np.concatenate([np.asarray(r) for r in rows])
     if pairs is None:
@@ -117,19 +117,26 @@ def read_costs(text: str) -> list[float]:
 def read_types(text: str) -> list[tuple[float, float]]:
     expected = "give pairs [[cost, probability], …] as JSON, for example '[[0.5, 0.3], [2, 0.7]]'"
     try:
-        pairs = [(float(cost), float(probability)) for cost, probability in json.loads(text)]
-    except (ValueError, TypeError):
-        raise InputError(f"--types is {text!r}, which is not a list of pairs: {expected}.") from None
-    if not pairs:
+        rows = json.loads(text)
+    except ValueError:
+        rows = None
+    if not isinstance(rows, list) or not all(_is_pair(row) for row in rows):
+        raise InputError(f"--types is {text!r}, which is not a list of pairs: {expected}.")
+    if not rows:
         raise InputError(f"--types is empty: {expected}.")
-    return pairs
+    return [(float(cost), float(probability)) for cost, probability in rows]
 
 
-def _read_json(path: str) -> Any:
+def _is_pair(row: Any) -> bool:
+    numbers = isinstance(row, list) and len(row) == 2 and all(isinstance(x, int | float) for x in row)
+    return numbers and not any(isinstance(x, bool) for x in row)
+
+
+def read_json(path: str) -> Any:
     try:
         return json.loads(Path(path).read_text())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a JSON file.") from None
     except ValueError as error:
         raise InputError(f"{path}: this is not JSON ({error}).") from None
 

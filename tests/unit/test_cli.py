@@ -93,8 +93,17 @@ BAD = {
     "types that are not pairs": (("solve", "chicken", "--types", "[1, 2]"), "pairs"),
     "types with a negative cost": (("solve", "chicken", "--types", "[[-1, 1]]"), "positive"),
     "types that do not sum to one": (("solve", "chicken", "--types", "[[1, 0.5]]"), "sum to"),
+    "types of three numbers": (("solve", "chicken", "--types", "[[1, 0.5, 0.5]]"), "pairs"),
+    "types in words": (("solve", "chicken", "--types", '["12"]'), "pairs"),
+    "types that are true": (("solve", "chicken", "--types", "[[1, true]]"), "pairs"),
+    "types that are an object": (("solve", "chicken", "--types", '{"12": 3}'), "pairs"),
+    "no types": (("solve", "chicken", "--types", "[]"), "empty"),
+    "a missing prior": (("solve", "chicken", "--cost", "1", "--prior", "nowhere.json"), "cannot be read"),
+    "a missing start": (("solve", "chicken", "--cost", "1", "--start", "nowhere.json"), "cannot be read"),
     "an unknown study": (("calibrate", "selten-chmra"), "selten-chmura"),
     "no draws": (("calibrate", "selten-chmura", "--draws", "0"), "--draws"),
+    "too few draws": (("calibrate", "selten-chmura", "--draws", "3"), "at least 10"),
+    "no chains": (("calibrate", "selten-chmura", "--chains", "0"), "--chains"),
 }
 
 
@@ -142,6 +151,20 @@ def test_bad_prior_files(tmp_path, content, word):
     prior.write_text(content)
     result = run("solve", "chicken", "--cost", "1", "--prior", str(prior))
     assert result.exit_code == 2 and "prior.json" in result.stderr and word in result.stderr
+
+
+@pytest.mark.parametrize("option", ["game", "--prior", "--start"])
+def test_a_file_that_is_a_folder_or_not_text_is_one_sentence(tmp_path, option):
+    folder, bytes_ = tmp_path / "folder.json", tmp_path / "bytes.json"
+    folder.mkdir()
+    bytes_.write_bytes(b"\xff\xfe\x00")
+    for path in (folder, bytes_):
+        args = ("solve", str(path)) if option == "game" else ("solve", "chicken", option, str(path))
+        result = run(*args, "--cost", "1", "--json")
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert path.name in result.stderr
+        assert result.stderr.count("\n") == 1
 
 
 def test_an_unwritable_folder_is_refused_before_the_work(tmp_path):

@@ -17,6 +17,7 @@ from bayescal.errors import InputError
 from bayescal.inference import NUTS, Fit, build_model, infer
 from bayescal.inference import tree as bridge
 from bayescal.inference.choices import Choices, TypedChoices
+from bayescal.inference.fit import status_of
 from bayescal.inference.nuts import run_nuts
 from bayescal.policies.exact import ExactPolicy, equilibrium
 from bayescal.populations import Homogeneous, LogNormal
@@ -166,9 +167,20 @@ def test_draws_do_not_depend_on_the_chunks(decisions, policy, monkeypatch):
     assert seen[:2] == [(100, 130), (130, 130)] and seen[-1] == (130, 130)
 
 
-def test_an_unfinished_fit_says_so(decisions, policy):
-    fit = infer(build_model(policy, Homogeneous(), decisions), NUTS(draws=20, warmup=20, chains=2))
-    assert not fit.converged and "not to be trusted" in fit.status
+def test_the_status_names_what_is_wrong(fit):
+    """Broken copies of a fit: chains that disagree, divergences, an equilibrium that was not solved."""
+
+    def broken(group, name, change):
+        tree = fit.tree.copy(deep=True)
+        values = tree[group].to_dataset()
+        values[name] = change(values[name])
+        tree[group] = xr.DataTree(values)
+        return status_of(tree)
+
+    apart = broken("posterior", "log_cost_mean", lambda x: x + 10 * x["chain"])
+    assert apart.startswith("not to be trusted") and "R-hat is" in apart
+    assert "200 transitions diverged" in broken("sample_stats", "diverging", lambda x: x | True)
+    assert "could not be solved" in broken("log_likelihood", "choices", lambda x: x.where(x["draw"] > 3))
 
 
 def test_private_population_and_prior_parameters_have_their_sites(decisions):

@@ -66,6 +66,7 @@ def test_nothing_but_the_agreed_folders_at_the_top():
     assert {t for t in top if not t.startswith(".")} <= allowed
 
 
+@pytest.mark.slow
 def test_the_readme_runs(tmp_path):
     """Its Python example, as a user would paste it."""
     text = (ROOT / "README.md").read_text()
