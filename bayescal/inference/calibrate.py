@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.inference.infer import infer
 from bayescal.inference.model import build_model
@@ -28,6 +29,12 @@ def calibrate(
     """Fit a study's standard models on exact policies: one cost for all ("pooled") and, where it has several
     games or groups, one cost for each, partially pooled ("by game", "by group")."""
     decisions = study.decisions
+    unknown = sorted(set(study.hyperpriors) - {"log_cost", "log_cost_mean", "log_cost_sd"})
+    if unknown:
+        raise InputError(
+            f"{study.name}: the hyperpriors name {', '.join(unknown)}, which no standard model has; they have log_cost "
+            "(pooled), log_cost_mean and log_cost_sd (by game or group)."
+        )
     levels: list[Any] = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
     policy = ExactPolicy(next(iter(decisions.environments.values())), prior or Uniform())
     fits = {}

@@ -87,3 +87,8 @@ def test_an_unwritable_folder_leaves_nothing(study, fits, tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         write_report(study, fits, tmp_path / "file" / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_misspelt_hyperprior_is_refused(study):
+    with pytest.raises(InputError, match="log_costs"):
+        calibrate(replace(study, hyperpriors={"log_costs": [0.0, 1.0]}))
