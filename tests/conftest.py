@@ -25,6 +25,9 @@ def shared_is_there():
 @pytest.fixture(autouse=True)
 def global_state_is_left_alone():
     """A test that changes JAX's settings for the others fails."""
-    before = jax.config.jax_enable_x64
+    before = dict(jax.config.values)
     yield
-    assert jax.config.jax_enable_x64 == before, "this test changed jax_enable_x64 for everybody after it"
+    changed = [name for name, value in jax.config.values.items() if value != before[name]]
+    for name in changed:  # only the culprit fails
+        jax.config.update(name, before[name])
+    assert not changed, f"this test changed {', '.join(changed)} for everybody after it"

@@ -66,6 +66,23 @@ def test_nothing_but_the_agreed_folders_at_the_top():
     assert {t for t in top if not t.startswith(".")} <= allowed
 
 
+def test_a_test_that_changes_jax_for_the_others_fails(tmp_path):
+    """And only that one: the next finds things as they were."""
+    tests = tmp_path / "checkout" / "tests"
+    tests.mkdir(parents=True)
+    (tmp_path / "shared").symlink_to(ROOT.parent / "shared")
+    (tests / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    (tests / "test_it.py").write_text(
+        "import jax\n"
+        "def test_culprit(): jax.config.update('jax_enable_x64', True)\n"
+        "def test_next(): assert not jax.config.jax_enable_x64\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(tests)]
+    done = subprocess.run(command, cwd=tests, capture_output=True, text=True, check=False)
+    assert "2 passed, 1 error" in done.stdout
+    assert "changed jax_enable_x64" in done.stdout
+
+
 @pytest.mark.slow
 def test_the_readme_runs(tmp_path):
     """Its Python example, as a user would paste it."""
