@@ -1,7 +1,7 @@
 """What a game is: rules only. Who plays, on which grid of actions, for which payoffs."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -128,3 +128,10 @@ def symmetric_fields(
         "horizon": 1,
         "discount": 1.0,
     }
+
+
+def shape_key(environment: Environment) -> Hashable:
+    """Games with the same key differ in their parameters alone, so one compiled solve serves them all."""
+    leaves, structure = jax.tree.flatten(environment.params)
+    shapes = tuple(np.shape(x) for x in leaves)
+    return type(environment), environment.role_counts, environment.action_values, str(structure), shapes

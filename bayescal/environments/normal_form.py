@@ -121,4 +121,6 @@ def check_payoffs(payoffs: Any, where: str) -> np.ndarray:
         raise InputError(f"{where}: payoffs{[int(i) for i in at]} is {tensor[tuple(at)]}; {expected}, all finite.")
     if min(tensor.shape) == 0:
         raise InputError(f"{where}: the payoffs have shape {tensor.shape}; every player needs at least one action.")
+    if max(tensor.shape[1:]) == 1:
+        raise InputError(f"{where}: nobody has a choice (shape {tensor.shape}); give somebody two actions.")
     return tensor

@@ -11,7 +11,7 @@ import numpyro
 from jaxtyping import Array, Float, Int
 
 from bayescal.decisions import Decisions
-from bayescal.environments.base import OneShot
+from bayescal.environments.base import OneShot, shape_key
 from bayescal.errors import InputError
 from bayescal.inference.choices import Choices, TypedChoices
 from bayescal.inference.hyperpriors import (
@@ -98,7 +98,9 @@ def build_model(
         decisions,
         np.zeros(0, int) if by is None else decisions.by(by),
     )
-    scale = float(np.median([float(e.payoff_scale(e.params)) for e in decisions.environments.values()]))
+    # In the precision of `infer`: JAX confuses its two where NumPy arrays meet both in one process.
+    with jax.enable_x64(True):
+        scale = float(np.median([float(e.payoff_scale(e.params)) for e in decisions.environments.values()]))
 
     defaults: Hyperpriors = {}
     if private:
@@ -117,10 +119,11 @@ def build_model(
         )
     defaults |= {f"psi_{n}": default_parameter(n, i, scale) for n, i in psi_names.items()}
     chosen = read_hyperpriors(hyperpriors, defaults)
-    games.check_support()
+    with jax.enable_x64(True):
+        games.check_support()
 
-    counts = jnp.asarray(decisions.counts)
-    totals = jnp.sum(counts, axis=1)
+    counts = jnp.asarray(decisions.counts.astype(np.int32))
+    totals = jnp.asarray(decisions.counts.sum(axis=1).astype(np.int32))
 
     def costs() -> tuple[Any, Any]:
         """(cost of each level, phi)."""
@@ -200,7 +203,7 @@ class _Games:
         environments = list(decisions.environments.values())
         stacks: dict[Any, list[int]] = {}
         for pair, (g, _) in enumerate(pairs):
-            stacks.setdefault(_shape(environments[g]), []).append(pair)
+            stacks.setdefault(shape_key(environments[g]), []).append(pair)
         self.stacks: list[tuple[Any, Any, np.ndarray, np.ndarray]] = []
         for members in stacks.values():
             first = environments[pairs[members[0]][0]]
@@ -259,15 +262,6 @@ class _Games:
                 f"{self.decisions.source}: the prior gives probability zero to what people did: "
                 f"{'; '.join(offenders[:5])}{more}. Give those actions a positive prior probability."
             )
-
-
-def _shape(environment: OneShot) -> Any:
-    """Games of equal shape differ only in their parameters."""
-    leaves, structure = jax.tree.flatten(environment.params)
-    return (
-        type(environment), environment.role_counts, environment.action_values, str(structure),
-        tuple(np.shape(x) for x in leaves),
-    )  # fmt: skip
 
 
 def _play(policy: Policy, environment: OneShot, population: Population | None) -> Any:

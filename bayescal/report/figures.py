@@ -42,10 +42,13 @@ def cost_forest(fits: dict[str, Any], units: str) -> Figure | None:
     ax.plot(mid, y, "o", color=BLUE, ms=4)
     ax.set_yticks(y, labels)
     ax.set_xscale("log")
-    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low.min() <= t <= high.max()]
+    # Enough ticks to see that the axis is logarithmic.
+    decades = [m * 10.0**e for e in range(-6, 7) for m in (1, 1.5, 2, 3, 4, 5, 7)]
+    ticks = [t for t in decades if 0.9 * low.min() <= t <= 1.1 * high.max()]
+    ticks = ticks if len(ticks) <= 9 else [t for t in ticks if f"{t:e}"[:3] in ("1.0", "2.0", "5.0")]
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
-    ax.set_xlabel(f"cost of information, {units} per nat (median and 90% interval)")
+    ax.set_xlabel(f"cost of information, {units} per nat (log scale; median and 90% interval)")
     ax.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return fig
 

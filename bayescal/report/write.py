@@ -101,14 +101,17 @@ def rational_play(study: Study) -> np.ndarray | None:
     """Each cell's strategy at a cost near zero (a Nash equilibrium), or None where one is not found."""
     import jax
 
-    from bayescal.policies.exact import equilibrium
+    from bayescal.environments.base import shape_key
+    from bayescal.policies.exact import ExactPolicy
 
     decisions = study.decisions
     rows = []
+    first: dict[Any, Any] = {}
     with jax.enable_x64(True):
         for environment in decisions.environments.values():
-            solved = equilibrium(environment, 1e-4 * float(environment.payoff_scale(environment.params)))
-            rows.append(np.asarray(solved.strategies))
+            policy = ExactPolicy(first.setdefault(shape_key(environment), environment))
+            cost = 1e-4 * float(environment.payoff_scale(environment.params))
+            rows.append(np.asarray(policy.solve(cost, params=environment.params).strategies))
     out = np.full(decisions.counts.shape, np.nan)
     for cell, (g, r) in enumerate(zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)):
         out[cell, : rows[g].shape[1]] = rows[g][r]

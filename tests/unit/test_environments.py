@@ -143,6 +143,7 @@ def test_best_replies():
         lambda: BeautyContest(5, payoff="winner"),
         lambda: VolunteersDilemma(1),
         lambda: NormalForm([[[1, 2]]]),
+        lambda: NormalForm([[[5]], [[5]]]),
         lambda: NormalForm([[[1, 2]], [[1, 2]]], role_names=("a",)),
         lambda: NormalForm([[[1, 2]], [[1, 2]]], action_labels=(("x",), ("y",))),
         lambda: get_game("nonsense"),
