@@ -48,7 +48,7 @@ def cost_forest(fits: dict[str, Any], units: str) -> Figure | None:
     ticks = ticks if len(ticks) <= 9 else [t for t in ticks if f"{t:e}"[:3] in ("1.0", "2.0", "5.0")]
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
-    ax.set_xlabel(f"cost of information, {units} per nat (log scale; median and 90% interval)")
+    ax.set_xlabel(f"cost, {units} per nat (log scale; medians and 90% intervals)")
     ax.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return fig
 
