@@ -5,7 +5,7 @@ from typing import Any
 
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
-from bayescal.inference.infer import infer
+from bayescal.inference.infer import prepare
 from bayescal.inference.model import build_model
 from bayescal.inference.nuts import NUTS
 from bayescal.policies.exact import ExactPolicy
@@ -37,7 +37,7 @@ def calibrate(
         )
     levels: list[Any] = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
     policy = ExactPolicy(next(iter(decisions.environments.values())), prior or Uniform())
-    fits = {}
+    begun = {}
     for by in levels:
         name = f"by {by}" if by else "pooled"
         tell = None if progress is None else lambda i, n, name=name: progress(name, i, n)
@@ -50,5 +50,6 @@ def calibrate(
             hyperpriors={k: v for k, v in study.hyperpriors.items() if k in mine},
         )
         method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, progress=tell)
-        fits[name] = infer(model, method, provenance={"study": study.name, "data_hash": decisions.data_hash})
-    return fits
+        begun[name] = prepare(model, method)
+    provenance = {"study": study.name, "data_hash": decisions.data_hash}
+    return {name: run(provenance) for name, run in begun.items()}

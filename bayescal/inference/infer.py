@@ -11,7 +11,7 @@ import xarray as xr
 
 from bayescal.inference import tree as bridge
 from bayescal.inference.fit import Fit, status_of
-from bayescal.inference.nuts import NUTS, run_nuts
+from bayescal.inference.nuts import NUTS, Draws, compile_nuts
 
 _PRIOR_DRAWS = 500
 
@@ -22,36 +22,71 @@ def infer(model: Callable[[], None], method: NUTS | None = None, *, provenance: 
     Everything runs in float64, whatever JAX's default: a log-likelihood of thousands of decisions is a number so
     large that float32 leaves visible noise in its differences.
     """
+    return prepare(model, method)(provenance)
+
+
+def prepare(model: Callable[[], None], method: NUTS | None = None) -> Callable[[dict[str, Any] | None], Fit]:
+    """The first half of `infer`: trace the model, and begin to compile. Call the result for the second half.
+
+    Several models prepared before the first is run are compiled side by side.
+    """
     method = NUTS() if method is None else method
     with jax.enable_x64(True):
         sites = bridge.sites_of(model)
-        sample, predict, prior_key = jax.random.split(jax.random.key(method.seed), 3)
-        prior, prior_predicted = bridge.sample_prior(model, prior_key, _PRIOR_DRAWS)
         latent = {n: s for n, s in sites.items() if s.kind == "latent"}
-        centre = {n: np.median(prior[n][0], axis=0) for n in latent}
-        draws = run_nuts(model, method, sample, centre, {n: s.support for n, s in latent.items()})
-        values = {n: draws.posterior[n] for n in latent}
-        log_likelihood, log_prior, predicted = bridge.evaluate(model, values, predict)
+        shapes = {n: s.shape for n, s in latent.items()}
+        prior_draws = bridge.compile_prior(model, _PRIOR_DRAWS)
+        sampler = compile_nuts(model, method, {n: s.support for n, s in latent.items()}, shapes)
+        evaluate = bridge.compile_evaluation(model, shapes)
+
+    def run(provenance: dict[str, Any] | None = None) -> Fit:
+        with jax.enable_x64(True):
+            rng = np.random.default_rng(method.seed)
+            prior = prior_draws(rng)
+            draws = sampler(rng, {n: np.median(x[0], axis=0) for n, x in prior.items()})
+            before, _, _, prior_predicted = evaluate(prior, rng)
+            after, log_likelihood, log_prior, predicted = evaluate(draws.values, rng)
+        return _fit(
+            model,
+            method,
+            sites,
+            draws,
+            {
+                "posterior": after,
+                "sample_stats": draws.stats,
+                "log_likelihood": log_likelihood,
+                "log_prior": log_prior,
+                "prior": before,
+                "prior_predictive": prior_predicted,
+                "posterior_predictive": predicted,
+            },
+            provenance or {},
+        )
+
+    return run
+
+
+def _fit(
+    model: Any,
+    method: NUTS,
+    sites: dict[str, bridge.Site],
+    draws: Draws,
+    sampled: dict[str, bridge.Sites],
+    provenance: dict[str, Any],
+) -> Fit:
     dims = {n: s.dims for n, s in sites.items()}
     observed = {n: s.value for n, s in sites.items() if s.kind == "observed"}
     coords = dict(getattr(model, "coords", {}))
     constant = getattr(model, "constant_data", {})
+    unnamed = ("sample_stats", "log_prior")  # one number a draw
     groups = {
-        "posterior": bridge.dataset(draws.posterior, dims, coords, sampled=True),
-        "sample_stats": bridge.dataset(draws.stats, {}, {}, sampled=True),
-        "log_likelihood": bridge.dataset(log_likelihood, dims, coords, sampled=True),
-        "log_prior": bridge.dataset(log_prior, {}, {}, sampled=True),
-        "prior": bridge.dataset(prior, dims, coords, sampled=True),
-        "prior_predictive": bridge.dataset(prior_predicted, dims, coords, sampled=True),
-        "posterior_predictive": bridge.dataset(predicted, dims, coords, sampled=True),
-        "observed_data": bridge.dataset(observed, dims, coords, sampled=False),
-        "constant_data": bridge.dataset(
-            {n: v for n, (_, v) in constant.items()},
-            {n: d for n, (d, _) in constant.items()},
-            coords,
-            sampled=False,
-        ),
+        group: bridge.dataset(values, {} if group in unnamed else dims, coords, sampled=True)
+        for group, values in sampled.items()
     }
+    groups["observed_data"] = bridge.dataset(observed, dims, coords, sampled=False)
+    groups["constant_data"] = bridge.dataset(
+        {n: v for n, (_, v) in constant.items()}, {n: d for n, (d, _) in constant.items()}, coords, sampled=False
+    )
     tree = xr.DataTree.from_dict(groups)
     facts = {
         "seed": method.seed,
@@ -65,7 +100,7 @@ def infer(model: Callable[[], None], method: NUTS | None = None, *, provenance: 
         "seconds_sampling": round(draws.seconds_sampling, 3),
         "versions": versions(),
     }
-    return Fit(tree, status_of(tree), facts | (provenance or {}))
+    return Fit(tree, status_of(tree), facts | provenance)
 
 
 def versions() -> dict[str, str]:

@@ -28,6 +28,8 @@ from bayescal.populations.homogeneous import Homogeneous
 
 Level = Literal["game", "group"]
 
+_INFORMED = 500  # decisions of a level that usually say more of its cost than the other levels do
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:
@@ -66,6 +68,7 @@ def build_model(
     prior_parameters: bool = False,
     hyperpriors: Mapping[str, Any] | None = None,
     payoff_scale: bool = False,
+    centred: bool | None = None,
 ) -> Model:
     """The NumPyro model of these decisions.
 
@@ -74,10 +77,14 @@ def build_model(
         population: `Homogeneous()` for costs that everybody knows; any other for private costs, whose
             parameters phi are inferred.
         by: with common costs, one cost for all (None) or one by game or group, partially pooled:
-            log cost ~ Normal(log_cost_mean, log_cost_sd²), non-centred.
+            log cost ~ Normal(log_cost_mean, log_cost_sd²).
         prior_parameters: infer the prior's parameters psi too (sites `psi_NAME`).
         hyperpriors: by site name; a NumPyro distribution, or numbers as in `read_hyperpriors`.
         payoff_scale: not identified beside a cost; asking for it is an error that says so.
+        centred: whether the costs of the levels are sampled themselves (True) or as offsets from their mean in
+            units of their sd (False). The posterior is the same; the first is several times faster where each level
+            has many decisions, the second does not diverge where they have few. None: the first where every level
+            has at least 500.
 
     Raises:
         InputError: a level that the data do not have, a hyperprior of a site that is not there, a prior that
@@ -122,6 +129,8 @@ def build_model(
     with jax.enable_x64(True):
         games.check_support()
 
+    informed = by is not None and np.bincount(decisions.by(by), decisions.counts.sum(axis=1)).min() >= _INFORMED
+    centre = informed if centred is None else centred
     counts = jnp.asarray(decisions.counts.astype(np.int32))
     totals = jnp.asarray(decisions.counts.sum(axis=1).astype(np.int32))
 
@@ -138,8 +147,11 @@ def build_model(
         mean = numpyro.sample("log_cost_mean", chosen["log_cost_mean"])
         sd = numpyro.sample("log_cost_sd", chosen["log_cost_sd"])
         with numpyro.plate(by, len(levels)):
-            offset = numpyro.sample("log_cost_offset", numpyro.distributions.Normal(0.0, 1.0))
-            log_cost = numpyro.deterministic("log_cost", mean + sd * offset)
+            if centre:
+                log_cost = numpyro.sample("log_cost", numpyro.distributions.Normal(mean, sd))
+            else:
+                offset = numpyro.sample("log_cost_offset", numpyro.distributions.Normal(0.0, 1.0))
+                log_cost = numpyro.deterministic("log_cost", mean + sd * offset)
             cost = numpyro.deterministic("cost", jnp.exp(log_cost))
             numpyro.deterministic("precision", 1 / cost)
         return cost, None

@@ -2,22 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro import handlers
 from numpyro.distributions import biject_to
 from numpyro.infer import NUTS as Kernel
 from numpyro.infer.util import potential_energy
 
 from bayescal.errors import InputError
+from bayescal.inference.aside import Aside, random_keys
 
 Progress = Callable[[int, int], None]  # (iterations done, iterations in all)
 
 CHUNK = 100
+_PLAIN = 1e15  # above the potential of any data
 
 
 @dataclass(frozen=True)
@@ -51,40 +53,40 @@ class NUTS:
 class Draws:
     """What the sampler saw: latent sites on their own scale, its statistics, and how long it took."""
 
-    posterior: dict[str, np.ndarray]  # (chain, draw, *shape)
+    values: dict[str, np.ndarray]  # (chain, draw, *shape)
     stats: dict[str, np.ndarray]
     seconds_compiling: float
     seconds_sampling: float
 
 
-def run_nuts(
-    model: Callable[[], None],
-    settings: NUTS,
-    key: Any,
-    centre: Mapping[str, np.ndarray],
-    supports: Mapping[str, Any],
-) -> Draws:
-    """Draw from the posterior of a NumPyro model.
+def compile_nuts(model: Callable[[], None], settings: NUTS, supports: Mapping[str, Any], shapes: Mapping[str, Any]):
+    """Trace the sampler of a NumPyro model, and begin to compile it in another thread.
 
     Args:
-        centre: where the chains begin, each within half a unit of it on the unconstrained scale: prior medians.
-        supports: of the latent sites.
+        supports, shapes: of the latent sites, on their own scale.
+
+    Returns:
+        `run(rng, centre) -> Draws`: the chains begin within half a unit of `centre` (on the unconstrained scale).
     """
     transforms = {n: biject_to(s) for n, s in supports.items()}
-
-    def constrain(z):
-        return {n: transforms[n](x) for n, x in z.items()}
-
     # A dense mass matrix takes half the steps in a hierarchy, and diverges in a few of them: diagonal.
     kernel = Kernel(
         potential_fn=lambda z: potential_energy(model, (), {}, z), target_accept_prob=settings.target_accept
     )
-    start = {n: transforms[n].inv(jnp.asarray(x, float)) for n, x in centre.items()}
+    # Compiling the model's gradient a second time, only to evaluate it where the chains begin, takes seconds: they
+    # begin on a flat plain so high that the first step onto the true surface, in warm-up, is always taken.
+    plain = Kernel(
+        potential_fn=lambda z: _PLAIN + 0.0 * sum(x.sum() for x in jax.tree.leaves(z)),
+        target_accept_prob=settings.target_accept,
+    )
     each_chain = _over_chains(settings.chains)
 
-    def begin(key):
+    def unconstrain(values):
+        return {n: transforms[n].inv(jnp.asarray(x, float)) for n, x in values.items()}
+
+    def begin(key, centre, kernel=plain):
         move, go = jax.random.split(key)
-        leaves, tree = jax.tree.flatten(start)
+        leaves, tree = jax.tree.flatten(unconstrain(centre))
         keys = jax.random.split(move, len(leaves))
         near = [x + jax.random.uniform(k, x.shape, x.dtype, -0.5, 0.5) for x, k in zip(leaves, keys, strict=True)]
         return kernel.init(go, settings.warmup, jax.tree.unflatten(tree, near), (), {})
@@ -92,31 +94,33 @@ def run_nuts(
     def advance(state):
         def step(state, _):
             state = kernel.sample(state, (), {})
-            return state, (state.z, _statistics(state))
+            return state, ({n: transforms[n](x) for n, x in state.z.items()}, _statistics(state))
 
         return jax.lax.scan(step, state, None, length=CHUNK)
 
-    started = perf_counter()
-    state = each_chain(begin)(jax.random.split(key, settings.chains))
-    run = each_chain(advance).lower(state).compile()
-    compiled = perf_counter()
-    total = settings.warmup + settings.draws
-    chunks = []
-    for done in range(0, total, CHUNK):
-        state, kept = run(state)
-        chunks.append(jax.tree.map(np.asarray, kept))
-        if settings.progress is not None:
-            settings.progress(min(done + CHUNK, total), total)
-    z, stats = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, settings.warmup : total], *chunks)
-    sampled = perf_counter()
-    posterior = jax.jit(jax.vmap(jax.vmap(lambda z: _deterministic(model, constrain(z)))))(z)
-    return Draws(jax.tree.map(np.asarray, posterior), stats, compiled - started, sampled - compiled)
+    keys = random_keys(np.random.default_rng(), settings.chains)
+    centre = {n: jax.ShapeDtypeStruct(s, float) for n, s in shapes.items()}
+    jax.eval_shape(partial(begin, kernel=kernel), keys[0], centre)  # kernel.init also readies kernel.sample
+    begin_all = jax.jit(jax.vmap(begin, in_axes=(0, None)))
+    states = jax.eval_shape(begin_all, keys, centre)
+    begin_all = Aside(begin_all, keys, centre, brief=True)
+    advance_all = Aside(each_chain(advance), states)
 
+    def run(rng, centre) -> Draws:
+        state = begin_all(random_keys(rng, settings.chains), dict(centre))
+        compiling = advance_all.seconds
+        started = perf_counter()
+        total = settings.warmup + settings.draws
+        chunks = []
+        for done in range(0, total, CHUNK):
+            state, kept = advance_all(state)
+            chunks.append(jax.tree.map(np.asarray, kept))
+            if settings.progress is not None:
+                settings.progress(min(done + CHUNK, total), total)
+        values, stats = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, settings.warmup : total], *chunks)
+        return Draws(values, stats, compiling, perf_counter() - started)
 
-def _deterministic(model: Callable[[], None], values: dict[str, Any]) -> dict[str, Any]:
-    """The latent values and the deterministic ones that follow from them."""
-    trace = handlers.trace(handlers.seed(handlers.substitute(model, data=values), jax.random.key(0))).get_trace()
-    return values | {n: s["value"] for n, s in trace.items() if s["type"] == "deterministic"}
+    return run
 
 
 def _statistics(state: Any) -> dict[str, Any]:
@@ -167,7 +171,7 @@ class _Staged:
         return self.join(self.run(self.split(x)))
 
     def lower(self, x: Any) -> "_Staged":
-        return _Staged(self.run.lower(self.split(x)), self.split, self.join)
+        return _Staged(self.run.lower(jax.eval_shape(self.split, x)), self.split, self.join)
 
     def compile(self) -> "_Staged":
         return _Staged(self.run.compile(), self.split, self.join)

@@ -13,7 +13,11 @@ import numpy as np
 import xarray as xr
 from numpyro import handlers
 
+from bayescal.inference.aside import Aside, random_keys
+
 Sites = Mapping[str, Any]
+
+BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,26 @@ def sites_of(model: Callable[[], None]) -> dict[str, Site]:
     return found
 
 
-def evaluate(model: Callable[[], None], draws: Sites, key: Any) -> tuple[Sites, Sites, Sites]:
-    """(log-likelihood, log-prior, posterior predictive) at every draw of the latent sites, in one compiled pass.
+def compile_evaluation(
+    model: Callable[[], None], shapes: Mapping[str, Any]
+) -> Callable[[Sites, np.random.Generator], tuple[Sites, Sites, Sites, Sites]]:
+    """Trace a pass over draws of the latent sites, and begin to compile it in another thread.
 
-    The log-likelihood is pointwise, the log-prior summed over each site's plates.
+    Args:
+        shapes: of the latent sites.
+
+    Returns:
+        `run(draws, rng)` with draws of shape (chain, draw, …) gives (every latent and deterministic site,
+        log-likelihood, log-prior, predictive). The log-likelihood is pointwise, the log-prior summed over each
+        site's plates. Draws go through in batches, so that memory does not grow with their number.
     """
 
     def one(values, key):
         trace = _trace(handlers.substitute(model, data=values), key)
-        log_lik, log_prior, predicted = {}, {}, {}
+        sites, log_lik, log_prior, predicted = dict(values), {}, {}, {}
         for name, site in trace.items():
+            if site["type"] == "deterministic":
+                sites[name] = site["value"]
             if site["type"] != "sample":
                 continue
             log_prob = site["fn"].log_prob(site["value"])
@@ -70,12 +84,31 @@ def evaluate(model: Callable[[], None], draws: Sites, key: Any) -> tuple[Sites, 
                 predicted[name] = _to_predict(site["fn"], jax.random.fold_in(key, len(predicted)))
             else:
                 log_prior[name] = log_prob.sum()
-        return log_lik, log_prior, predicted
+        return sites, log_lik, log_prior, predicted
 
-    keys = jax.random.split(key, next(iter(draws.values())).shape[:2])
-    log_lik, log_prior, predicted = jax.jit(jax.vmap(jax.vmap(one)))(draws, keys)
-    log_lik, log_prior = jax.tree.map(np.asarray, (log_lik, log_prior))
-    return log_lik, log_prior, _predictions(predicted, key)
+    batched = jax.jit(jax.vmap(one))
+    keys = random_keys(np.random.default_rng(), BATCH)
+    values = {n: jax.ShapeDtypeStruct((BATCH, *s), float) for n, s in shapes.items()}
+    passed = Aside(batched, values, keys, brief=True)
+
+    def run(draws, rng):
+        chains, per_chain = next(iter(draws.values())).shape[:2]
+        total = chains * per_chain
+        flat = {n: np.reshape(x, (total, *x.shape[2:])) for n, x in draws.items()}
+        parts = []
+        for at in range(0, total, BATCH):
+            batch = {n: _fill(x[at : at + BATCH]) for n, x in flat.items()}
+            *numbers, predicted = passed(batch, random_keys(rng, BATCH))
+            parts.append((*jax.tree.map(np.asarray, numbers), _draw(predicted, rng)))
+        joined = jax.tree.map(lambda *x: np.concatenate(x)[:total], *parts)
+        return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
+
+    return run
+
+
+def _fill(x: np.ndarray) -> np.ndarray:
+    """A last, incomplete batch, filled up with copies of its first row."""
+    return np.concatenate([x, np.repeat(x[:1], BATCH - len(x), axis=0)])
 
 
 def _to_predict(distribution: Any, key: Any) -> Any:
@@ -83,25 +116,20 @@ def _to_predict(distribution: Any, key: Any) -> Any:
     return distribution if hasattr(distribution, "draw") else distribution.sample(key)
 
 
-def _predictions(predicted: Sites, key: Any) -> Sites:
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+def _draw(predicted: Sites, rng: np.random.Generator) -> Sites:
     return {n: x.draw(rng) if hasattr(x, "draw") else np.asarray(x) for n, x in predicted.items()}
 
 
-def sample_prior(model: Callable[[], None], key: Any, draws: int) -> tuple[Sites, Sites]:
-    """(prior draws of every latent and deterministic site, prior predictive), as one chain."""
+def compile_prior(model: Callable[[], None], draws: int) -> Callable[[np.random.Generator], Sites]:
+    """Begin to compile prior draws of every latent site: `run(rng)` gives them, as one chain."""
 
     def one(key):
-        prior, predicted = {}, {}
-        for n, site in _trace(model, key).items():
-            if site["type"] == "sample" and site["is_observed"]:
-                predicted[n] = _to_predict(site["fn"], jax.random.fold_in(key, 1))
-            elif site["type"] in ("sample", "deterministic"):
-                prior[n] = site["value"]
-        return prior, predicted
+        # Nothing of the likelihood is returned, so the compiler leaves it out.
+        trace = _trace(model, key).items()
+        return {n: s["value"] for n, s in trace if s["type"] == "sample" and not s["is_observed"]}
 
-    prior, predicted = jax.jit(jax.vmap(one))(jax.random.split(key, draws))
-    return jax.tree.map(lambda x: np.asarray(x)[None], (prior, _predictions(predicted, key)))
+    drawn = Aside(jax.jit(jax.vmap(one)), random_keys(np.random.default_rng(), draws), brief=True)
+    return lambda rng: {n: np.asarray(x)[None] for n, x in drawn(random_keys(rng, draws)).items()}
 
 
 def _trace(model: Callable[[], None], key: Any) -> dict[str, Any]:

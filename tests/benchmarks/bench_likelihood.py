@@ -36,12 +36,10 @@ def main() -> None:
     start = time.perf_counter()
     fits = bc.calibrate(study, draws=draws, chains=chains)
     whole = time.perf_counter() - start
-    nuts = 0.0
     for name, fit in fits.items():
         compiling, sampling = (fit.provenance[k] for k in ("seconds_compiling", "seconds_sampling"))
-        nuts += compiling + sampling
-        print(f"{name}: NUTS compile {compiling:.1f} s, sample {sampling:.1f} s; {fit.status}")
-    print(f"both NUTS runs {nuts:.1f} s; with likelihoods, predictions and summaries {whole:.1f} s")
+        print(f"{name}: NUTS compile {compiling:.1f} s (beside the other), sample {sampling:.1f} s; {fit.status}")
+    print(f"both runs, wall clock, with compilation, likelihoods and predictions {whole:.1f} s")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from bayescal.inference import NUTS, Fit, build_model, infer
 from bayescal.inference import tree as bridge
 from bayescal.inference.choices import Choices, TypedChoices
 from bayescal.inference.fit import status_of
-from bayescal.inference.nuts import run_nuts
+from bayescal.inference.nuts import compile_nuts
 from bayescal.policies.exact import ExactPolicy, equilibrium
 from bayescal.populations import Homogeneous, LogNormal
 from bayescal.priors import Empirical, LogLinear
@@ -50,7 +50,7 @@ def policy():
 
 @pytest.fixture(scope="module")
 def fit(decisions, policy):
-    model = build_model(policy, Homogeneous(), decisions, by="game")
+    model = build_model(policy, Homogeneous(), decisions, by="game", centred=False)
     return infer(model, NUTS(draws=100, warmup=200, chains=2, seed=1))
 
 
@@ -96,6 +96,21 @@ def test_the_likelihood_is_that_of_each_game_solved_alone(decisions, policy):
             counts = decisions.counts[cell, : len(p)]
             by_hand += Choices(p, jnp.asarray(counts.sum())).log_prob(jnp.asarray(counts))
     np.testing.assert_allclose(log_lik, by_hand, rtol=1e-9)
+
+
+def test_centred_and_not_are_one_density(decisions, policy):
+    """The offsets' density is that of the costs, times sd to the number of games; 500 decisions a game choose."""
+    mean, sd, costs = 0.1, 0.5, np.array([0.3, -1.0, 0.7])
+    hyper = {"log_cost_mean": mean, "log_cost_sd": sd}
+    density = lambda values, **kw: numpyro.infer.util.log_density(
+        build_model(policy, Homogeneous(), decisions, by="game", **kw), (), {}, hyper | values
+    )[0]
+    with jax.enable_x64(True):
+        offsets = density({"log_cost_offset": (costs - mean) / sd}, centred=False)
+        centred = density({"log_cost": costs}, centred=True)
+        np.testing.assert_allclose(offsets, centred + 3 * np.log(sd), rtol=1e-10)
+        sites = bridge.sites_of(build_model(policy, Homogeneous(), decisions, by="game"))
+    assert "log_cost_offset" in sites and sites["log_cost"].kind == "deterministic"  # 200 decisions are few
 
 
 def test_every_group_is_there_and_named(fit, decisions):
@@ -158,11 +173,11 @@ def test_draws_do_not_depend_on_the_chunks(decisions, policy, monkeypatch):
     draws, seen = [], []
     with jax.enable_x64(True):
         sites = bridge.sites_of(model)
-        args = ({"log_cost": np.zeros(())}, {"log_cost": sites["log_cost"].support})
         for chunk in (100, 30):
             monkeypatch.setattr("bayescal.inference.nuts.CHUNK", chunk)
             settings = NUTS(draws=60, warmup=70, chains=2, progress=lambda i, n: seen.append((i, n)))
-            draws.append(run_nuts(model, settings, jax.random.key(4), *args).posterior["log_cost"])
+            run = compile_nuts(model, settings, {"log_cost": sites["log_cost"].support}, {"log_cost": ()})
+            draws.append(run(np.random.default_rng(4), {"log_cost": np.zeros(())}).values["log_cost"])
     np.testing.assert_array_equal(*draws)
     assert seen[:2] == [(100, 130), (130, 130)] and seen[-1] == (130, 130)
 

@@ -1,0 +1,51 @@
+"""Compiling in other threads: XLA lets go of Python's lock, so two programs compile while a third is traced."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from time import perf_counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_QUICK = {"xla_backend_optimization_level": 0}
+
+
+class Aside:
+    """A program being compiled. Calling it waits for the compiler, then runs.
+
+    Args:
+        jitted, shapes: what to compile, and for which arguments.
+        brief: compiling it takes longer than running it ever will: leave out what makes it fast.
+    """
+
+    def __init__(self, jitted: Any, *shapes: Any, brief: bool = False):
+        started = perf_counter()
+        lowered = jitted.lower(*shapes)
+        self._tracing = perf_counter() - started
+        self._compiled = _pool().submit(_timed, partial(lowered.compile, _QUICK) if brief else lowered.compile)
+
+    @property
+    def seconds(self) -> float:
+        """How long tracing and compiling it took (perhaps while something else was going on)."""
+        return self._tracing + self._compiled.result()[1]
+
+    def __call__(self, *args: Any) -> Any:
+        return self._compiled.result()[0](*args)
+
+
+def random_keys(rng: np.random.Generator, n: int) -> Any:
+    """JAX keys from NumPy's generator: `jax.random.split` is compiled anew, in half a second, for every n."""
+    return jax.random.wrap_key_data(jnp.asarray(rng.integers(0, 2**32, (n, 2), dtype=np.uint32)))
+
+
+def _timed(f: Callable[[], Any]) -> tuple[Any, float]:
+    started = perf_counter()
+    return f(), perf_counter() - started
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="compile")
