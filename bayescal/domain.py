@@ -23,6 +23,11 @@ class Interval:
         if not self.low < self.high:
             raise DomainError(f"An interval from {self.low} to {self.high} holds nothing: low must be below high.")
 
+    @property
+    def logarithmic(self) -> bool:
+        """Whether it is even in the logarithm: positive ends, a factor of ten or more apart."""
+        return self.low > 0 and math.isfinite(self.high) and self.high >= 10 * self.low
+
     def contains(self, x: Any) -> bool:
         return bool(jnp.all((jnp.asarray(x) >= self.low) & (jnp.asarray(x) <= self.high)))
 
@@ -96,14 +101,20 @@ class Domain:
     def clip(self, values: Mapping[str, Any]) -> dict[str, Float[Array, "..."]]:
         return {name: jnp.clip(jnp.asarray(values[name]), box.low, box.high) for name, box in self.intervals}
 
-    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> dict[str, Float[Array, "..."]]:
-        """Uniform in the box (log-uniform where both ends are positive and a factor of ten or more apart)."""
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), *, sizes: Mapping[str, tuple[int, ...]] | None = None
+    ) -> dict[str, Float[Array, "..."]]:
+        """Uniform in the box (log-uniform where both ends are positive and a factor of ten or more apart).
+
+        Args:
+            shape: of the sample; `sizes` adds further dimensions to the names that are arrays.
+        """
         out = {}
         for (name, box), k in zip(self.intervals, jax.random.split(key, len(self.intervals)), strict=True):
             if not (math.isfinite(box.low) and math.isfinite(box.high)):
                 raise DomainError(f"{name} has no ends {box}, so it cannot be sampled uniformly: give it finite ones.")
-            u = jax.random.uniform(k, shape)
-            if box.low > 0 and box.high >= 10 * box.low:
+            u = jax.random.uniform(k, shape + tuple((sizes or {}).get(name, ())))
+            if box.logarithmic:
                 out[name] = box.low * (box.high / box.low) ** u
             else:
                 out[name] = box.low + (box.high - box.low) * u

@@ -65,6 +65,29 @@ class Environment(eqx.Module):
     def replay(self, table: Any) -> Any:
         """What each person saw before each recorded decision, row by row of the table."""
 
+    @abstractmethod
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        """The spread of payoffs, a positive number in money: sets a solver's and a network's units."""
+
+    def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
+        """An observation as a network is told of it: numbers of order one."""
+        leaves = [jnp.ravel(jnp.asarray(x, jnp.result_type(float))) for x in jax.tree.leaves(observation)]
+        return jnp.concatenate(leaves) if leaves else jnp.zeros(0)
+
+    def stakes(self, params: Params, role: int, costs: Float[Array, " roles"] | None) -> Float[Array, " numbers"] | None:
+        """What is at stake for a role, as a network is told of it in numbers of order one, in place of the raw
+        parameters; costs by role are given where everybody knows them. None: the raw parameters will do."""
+        return None
+
+    def relabel(self, params: Params) -> tuple[Params, Any]:
+        """Parameters of the same game under standard names of its actions, and where each action went (None: they
+        have kept their names). A network then learns only one of all the games that are the same."""
+        return params, None
+
+    def stake_scale(self, params: Params, role: int) -> Float[Array, ""]:
+        """The most that a role's choice can change its payoff, about: the unit of what a network predicts for it."""
+        return self.payoff_scale(params)
+
 
 class OneShot(Environment):
     """A game played once (or over and over with nothing carried from round to round).
@@ -89,10 +112,6 @@ class OneShot(Environment):
     def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
         """What each player gets when these actions (indices into the grid) are played."""
 
-    @abstractmethod
-    def payoff_scale(self, params: Params) -> Float[Array, ""]:
-        """The spread of payoffs, a positive number in money: only sets the solver's units."""
-
     # One-shot dynamics: the state is the round, the observation is the role.
     def reset(self, key: PRNGKeyArray, params: Params) -> Int[Array, ""]:
         return jnp.zeros((), jnp.int32)
@@ -102,6 +121,9 @@ class OneShot(Environment):
 
     def observe(self, state: Any, player: int) -> int:
         return role_of_player(self.role_counts)[player]
+
+    def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
+        return jnp.zeros(0)  # the role is told apart from what is observed
 
     def replay(self, table: Any) -> Any:
         """In a one-shot game a person sees nothing but the role: one role index per row."""

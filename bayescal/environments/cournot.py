@@ -94,8 +94,7 @@ class Cournot(OneShot):
         p = strategies[0]
         rivals, size = self.players - 1, len(p)
         rest = _total(p, rivals - 1) if rivals > 1 else jnp.ones(1, p.dtype)
-        lag = np.arange(rivals * (size - 1) + 1)[:, None] - np.arange(size)[None, :]
-        shifted = jnp.where((lag >= 0) & (lag < len(rest)), rest[np.clip(lag, 0, len(rest) - 1)], 0.0)
+        shifted = _shifts(rest, size).T
         return (rivals * self._profit_table(params, rivals) @ shifted)[None, :, None, :]
 
 
@@ -103,5 +102,16 @@ def _total(p: Float[Array, " actions"], firms: int) -> Float[Array, " totals"]:
     """The distribution of the sum of `firms` independent draws from p."""
     total = p
     for _ in range(firms - 1):
-        total = jnp.convolve(total, p)
+        total = p @ _shifts(total, len(p))
     return total
+
+
+def _shifts(v: Float[Array, " n"], size: int) -> Float[Array, "size n+size-1"]:
+    """Row k is v moved k places to the right: p @ _shifts(v) is the convolution of p and v.
+
+    A batch of `jnp.convolve` is a grouped convolution, which XLA's CPU backend does very slowly. Here every row of
+    the tiled vector is one element short, so that each begins one place later.
+    """
+    length = len(v) + size
+    padded = jnp.pad(v, (0, length - len(v)))
+    return jnp.tile(padded, size)[: size * (length - 1)].reshape(size, length - 1)

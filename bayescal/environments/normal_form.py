@@ -94,6 +94,39 @@ class NormalForm(OneShot):
 
         return jnp.stack([jnp.stack([block(i, k) for k in range(roles)], axis=1) for i in range(roles)])
 
+    def stakes(self, params: Params, role: int, costs: Float[Array, " roles"] | None) -> Float[Array, " numbers"]:
+        """By player, beginning with one's own: each action's payoff over the first's at all that others may do,
+        in nats of that player's cost (compressed), or relative to the game's spread where costs are private.
+
+        All else in the payoffs is without consequence, and players of one network may swap seats.
+        """
+        order = [(role + k) % self.players for k in range(self.players)]
+        if costs is None:
+            scale = self.payoff_scale(params)
+            return jnp.concatenate([self._gains(params, j) / scale for j in order])
+        nats = jnp.concatenate([self._gains(params, j) / costs[j] for j in order])
+        return jnp.concatenate([jnp.arcsinh(nats) / 3, jnp.tanh(nats / 6), jnp.tanh(nats / 2)])
+
+    def relabel(self, params: Params) -> tuple[Params, Int[Array, "roles actions"]]:
+        """Each player's actions from the best to the worst against uniform play: one of all the games that differ
+        in names alone, and which action each became."""
+        sizes = [len(v) for v in self.action_values]
+        uniform = jnp.asarray(self.mask / np.array(sizes)[:, None], jnp.result_type(float))
+        mean = jnp.where(jnp.asarray(self.mask), self.expected_payoffs(uniform, params), -jnp.inf)
+        order = jnp.argsort(-mean, axis=1)
+        tensor = params["payoffs"]
+        for j, n in enumerate(sizes):
+            tensor = jnp.take(tensor, order[j, :n], axis=j + 1)
+        return {"payoffs": tensor}, jnp.argsort(order, axis=1)
+
+    def stake_scale(self, params: Params, role: int) -> Float[Array, ""]:
+        return jnp.max(jnp.abs(self._gains(params, role))) + 1e-6
+
+    def _gains(self, params: Params, player: int) -> Float[Array, " gains"]:
+        """Each of the player's actions over the first, at all that the others may do, the next player's first."""
+        tensor = jnp.transpose(params["payoffs"][player], [(player + k) % self.players for k in range(self.players)])
+        return jnp.ravel(tensor[1:] - tensor[:1])
+
     def _against(self, player: int, keep: tuple[int, ...], strategies: Array, params: Params) -> Array:
         """Player's payoff tensor averaged over the mixtures of all players but those in `keep`."""
         tensor = params["payoffs"][player]

@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +15,7 @@ from matplotlib.figure import Figure
 
 from bayescal.data.study import Study
 from bayescal.errors import InputError
+from bayescal.files import write_atomically
 from bayescal.inference.fit import Fit
 from bayescal.report import figures
 
@@ -49,10 +48,10 @@ def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, comm
     try:
         (out / "figures").mkdir(parents=True, exist_ok=True)
         for name, fig in shown.items():
-            _replace(out / "figures" / f"{name}.svg", _image(fig, "svg"))
-            _replace(out / "figures" / f"{name}.png", _image(fig, "png"))
-        _replace(out / "report.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
-        _replace(out / "report.html", page.encode())
+            write_atomically(out / "figures" / f"{name}.svg", _image(fig, "svg"))
+            write_atomically(out / "figures" / f"{name}.png", _image(fig, "png"))
+        write_atomically(out / "report.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
+        write_atomically(out / "report.html", page.encode())
     except OSError as error:
         raise InputError(f"{out}: the report cannot be written ({error.strerror}); choose another folder.") from None
     return out / "report.html"
@@ -190,15 +189,3 @@ def _svg(fig: Figure, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
     return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", text, count=1)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

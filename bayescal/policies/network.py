@@ -1,0 +1,38 @@
+"""The network inside learned policies: a multilayer perceptron that is nothing but arrays."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+class Network(eqx.Module):
+    """x -> W_n silu(… silu(W_1 x + b_1) …) + b_n. Weights are float32; what it is given decides what it computes in."""
+
+    weights: tuple[Float[Array, "out inp"], ...]
+    biases: tuple[Float[Array, " out"], ...]
+
+    @classmethod
+    def of(cls, inputs: int, outputs: int, width: int, depth: int) -> "Network":
+        """All zero: a shape to be filled."""
+        sizes = [inputs, *[width] * depth, outputs]
+        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+        return cls(
+            tuple(jnp.zeros((o, i), jnp.float32) for i, o in pairs), tuple(jnp.zeros(o, jnp.float32) for _, o in pairs)
+        )
+
+    def fresh(self, key: PRNGKeyArray) -> "Network":
+        """Random weights of the same shape, the last layer small: training begins near the prior."""
+        keys = jax.random.split(key, len(self.weights))
+        weights = [
+            jax.random.normal(k, w.shape, w.dtype) * jnp.sqrt(2.0 / w.shape[-1])
+            for k, w in zip(keys, self.weights, strict=True)
+        ]
+        weights[-1] = 0.1 * weights[-1]
+        return Network(tuple(weights), tuple(jnp.zeros_like(b) for b in self.biases))
+
+    def __call__(self, x: Float[Array, " inp"]) -> Float[Array, " out"]:
+        *hidden, last = zip(self.weights, self.biases, strict=True)
+        for w, b in hidden:
+            x = jax.nn.silu(w.astype(x.dtype) @ x + b.astype(x.dtype))
+        return last[0].astype(x.dtype) @ x + last[1].astype(x.dtype)

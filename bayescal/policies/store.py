@@ -1,0 +1,168 @@
+"""A learned policy on disk: weights in `policy.safetensors`, everything that gives them meaning in `policy.json`.
+
+Nothing is pickled. The two files carry each other's hashes and that of the game, so that weights are never read
+into another game, box or format than their own.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_tensors
+from safetensors.numpy import save as to_tensors
+
+from bayescal.errors import InputError
+from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.files import write_atomically
+
+FORMAT = 1
+WEIGHTS, FACTS = "policy.safetensors", "policy.json"
+
+
+def describe(policy: AmortisedPolicy) -> dict[str, Any]:
+    """What the weights were trained for: games, box, prior, population and the way numbers enter the network."""
+    return {
+        "environments": [_fields(v) for v in policy.variants],
+        "prior": _fields(policy.prior),
+        "population": None if policy.population is None else _fields(policy.population),
+        "domain": policy.domain.as_dict(),
+        "roles": policy.roles,
+        "unit": policy.unit,
+        "layers": [list(w.shape) for w in policy.network.weights],
+    }
+
+
+def environment_hash(policy: AmortisedPolicy) -> str:
+    """A fingerprint of everything in `describe`."""
+    return fingerprint(describe(policy))
+
+
+def fingerprint(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def save_policy(policy: AmortisedPolicy, folder: Path, provenance: Mapping[str, Any] | None = None) -> None:
+    """Write both files into a folder, each under a temporary name first."""
+    weights = to_tensors(tensors(policy.network))
+    facts = {
+        "format": FORMAT,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "environment_hash": environment_hash(policy),
+        "policy": describe(policy),
+        "provenance": dict(provenance or {}),
+    }
+    write_atomically(folder / WEIGHTS, weights)
+    write_atomically(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def load_policy(skeleton: AmortisedPolicy, folder: Path) -> tuple[AmortisedPolicy, dict[str, Any]]:
+    """(the skeleton with the folder's weights, the facts that are stored with them).
+
+    Raises:
+        InputError: files are missing, damaged, of another format, or were trained for something else.
+    """
+    facts = read_facts(folder)
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise InputError(f"{folder} has no {WEIGHTS}: train the model again.")
+    raw = path.read_bytes()
+    if hashlib.sha256(raw).hexdigest() != facts["weights_sha256"]:
+        raise InputError(
+            f"{path} is not the file that {FACTS} describes (their hashes differ): copy both files from one place, or "
+            "train the model again."
+        )
+    differ = differences(facts["policy"], describe(skeleton))
+    if differ:
+        raise InputError(
+            f"{folder} was trained for something else than is asked for: {'; '.join(differ[:4])}. Train it again, or use the "
+            "experiment that it was trained with."
+        )
+    return with_network(skeleton, read_tensors(raw, skeleton.network, str(path))), facts
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / FACTS
+    if not path.is_file():
+        raise InputError(f"{folder} holds no trained policy ({FACTS} is missing): train it first.")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        number = facts["format"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is damaged or not a policy's description: train the model again.") from None
+    if number != FORMAT:
+        raise InputError(
+            f"{path} has format {number}, this version of bayescal reads format {FORMAT}: train the model again."
+        )
+    return facts
+
+
+def tensors(tree: Any) -> dict[str, np.ndarray]:
+    """The arrays of a pytree by their path."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(tree, eqx.is_array))
+    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in leaves}
+
+
+def read_tensors(raw: bytes, like: Any, where: str) -> Any:
+    """Arrays of the same names, shapes and types as those of `like`, in its place."""
+    try:
+        found = parse_tensors(raw)
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{where} is damaged or cut short ({error}): delete it and begin again.") from None
+    arrays, rest = eqx.partition(like, eqx.is_array)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(arrays)
+    new, problems = [], []
+    for path, leaf in leaves:
+        name = jax.tree_util.keystr(path)
+        x = found.pop(name, None)
+        if x is None:
+            problems.append(f"{name} is missing")
+        elif x.shape != leaf.shape or x.dtype != leaf.dtype:
+            problems.append(f"{name} is {x.dtype}{list(x.shape)} where {leaf.dtype}{list(leaf.shape)} is needed")
+        new.append(x)
+    problems += [f"{name} is not known" for name in found]
+    if problems:
+        raise InputError(f"{where} does not fit: {'; '.join(problems[:4])}. Delete it and begin again.")
+    return eqx.combine(jax.tree_util.tree_unflatten(tree, [jax.numpy.asarray(x) for x in new]), rest)
+
+
+def differences(theirs: Any, ours: Any, path: str = "") -> list[str]:
+    """Where two descriptions differ, in words."""
+    ours = json.loads(json.dumps(ours))
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        out = []
+        for name in sorted(set(theirs) | set(ours)):
+            out += differences(theirs.get(name), ours.get(name), f"{path}.{name}" if path else name)
+        return out
+    if theirs == ours:
+        return []
+    if isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        return [d for i, (a, b) in enumerate(zip(theirs, ours, strict=True)) for d in differences(a, b, f"{path}[{i}]")]
+    return [f"{path} was {_short(theirs)}, now {_short(ours)}"]
+
+
+def _short(x: Any) -> str:
+    text = json.dumps(x)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _fields(module: Any) -> dict[str, Any]:
+    """A game, prior or population: its class and everything that it was given."""
+    loose = {"name", "role_names", "action_labels"}
+    fields = {n: _plain(getattr(module, n)) for n in type(module).__dataclass_fields__ if n not in loose}
+    return {"class": f"{type(module).__module__}.{type(module).__qualname__}", **fields}
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, eqx.Module):
+        return _fields(x)
+    if isinstance(x, np.ndarray | jax.Array | np.generic):
+        return np.asarray(x).tolist()
+    if isinstance(x, tuple | list):
+        return [_plain(y) for y in x]
+    return x

@@ -1,0 +1,82 @@
+"""Points of a policy's domain, as the pieces that a policy takes."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from bayescal.environments.base import OneShot
+from bayescal.policies.amortised import AmortisedPolicy
+
+
+class Points(NamedTuple):
+    """Games to be played; every leaf has the leading dimension of the batch.
+
+    `cost` has one column a role where costs are known, and is an own cost to look at where they are private.
+    """
+
+    cost: Any
+    phi: dict[str, Any]
+    psi: dict[str, Any]
+    params: dict[str, Any]
+
+
+def sample_points(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> Points:
+    """Points spread evenly over the box. Known costs are drawn independently for each role, and for half of the
+    points are the same for all."""
+    draw, same, cost_key = jax.random.split(key, 3)
+    values = policy.domain.sample(draw, (n,), sizes=_sizes(policy))
+    if not policy.private:
+        roles = policy.environment.roles
+        box = policy.cost_interval
+        own = box.low * (box.high / box.low) ** jax.random.uniform(cost_key, (n, roles))
+        together = jax.random.bernoulli(same, 0.5, (n, 1))
+        values["cost"] = jnp.where(together, own[:, :1], own)
+    return assemble(policy, values, n)
+
+
+def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
+    """All corners of the box, or an even choice of `most` of them. Arrays (payoff tables) take random corners."""
+    rng = np.random.default_rng(0)
+    names, sizes = policy.domain.names, _sizes(policy)
+    scalars = [n for n in names if n not in sizes]
+    total = 2 ** len(scalars)
+    chosen = np.arange(total) if total <= most else np.sort(rng.choice(total, most, replace=False))
+    chosen = np.resize(chosen, most) if sizes else chosen
+    bits = (chosen[:, None] >> np.arange(len(scalars))) & 1
+    boxes = dict(policy.domain.intervals)
+    values: dict[str, Any] = {
+        n: np.where(bits[:, i] == 1, boxes[n].high, boxes[n].low).astype(float) for i, n in enumerate(scalars)
+    }
+    for n, shape in sizes.items():
+        values[n] = rng.choice([boxes[n].low, boxes[n].high], size=(len(chosen), *shape))
+    if not policy.private:
+        values["cost"] = np.repeat(values["cost"][:, None], policy.environment.roles, axis=1)
+    return assemble(policy, values, len(chosen))
+
+
+def assemble(policy: AmortisedPolicy, values: dict[str, Any], n: int) -> Points:
+    """Values by the domain's names, completed by the defaults of what does not vary."""
+    dtype = jnp.result_type(float)
+    part = lambda kind: {k.split(".", 1)[1]: jnp.asarray(x, dtype) for k, x in values.items() if k.startswith(f"{kind}.")}
+    spread = lambda defaults: {k: jnp.broadcast_to(jnp.asarray(x, dtype), (n, *np.shape(x))) for k, x in defaults.items()}
+    return Points(
+        jnp.asarray(values["cost"], dtype),
+        part("phi"),
+        spread(policy.prior.defaults) | part("psi"),
+        spread(policy.environment.params) | part("params"),
+    )
+
+
+def _sizes(policy: AmortisedPolicy) -> dict[str, tuple[int, ...]]:
+    """The names of the domain that are arrays, and their shapes."""
+    shapes = {f"params.{n}": np.shape(x) for n, x in policy.environment.params.items()}
+    return {n: s for n, s in shapes.items() if s and n in policy.domain.names}
+
+
+def one_shot(policy: AmortisedPolicy) -> bool:
+    return isinstance(policy.environment, OneShot)
+
+

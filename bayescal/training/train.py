@@ -1,0 +1,176 @@
+"""The loop around a trainer: one compiled loop, progress, checkpoints, and the same result however often it stops."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors.numpy import save as to_tensors
+
+from bayescal.errors import InputError
+from bayescal.files import write_atomically
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.store import describe, differences, read_tensors, tensors
+from bayescal.training.base import Trainer
+from bayescal.training.check import check_environment
+
+CHECKPOINT = "checkpoint.safetensors"
+FORMAT = 1
+PATIENCE = 1.0  # seconds between two looks at the clock, about
+
+Progress = Callable[["Report"], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """How training goes: steps done, of how many, seconds so far, and the trainer's own figures since the last."""
+
+    step: int
+    steps: int
+    seconds: float
+    info: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The policies that were learned (one a seed), and what it took."""
+
+    policies: tuple[AmortisedPolicy, ...]
+    history: tuple[Report, ...]
+    seconds_compiling: float
+    seconds_training: float  # of this run, not of those before an interruption
+
+    @property
+    def policy(self) -> AmortisedPolicy:
+        return self.policies[0]
+
+
+def train(
+    trainer: Trainer,
+    *,
+    seed: int = 0,
+    members: int = 1,
+    folder: Path | None = None,
+    every: float = 30.0,
+    restart: bool = False,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train from scratch, or on from the checkpoint that an interrupted run of the same settings has left.
+
+    Args:
+        seed: everything random follows from it.
+        members: how many policies to train side by side, from seeds that differ (an ensemble).
+        folder: where checkpoints are; None for none.
+        every: seconds between checkpoints.
+        restart: begin anew even if there is a checkpoint.
+        progress: called about once a second.
+
+    Raises:
+        InputError: a broken environment, a checkpoint that is damaged or of other settings, or training that
+            diverged (its checkpoint from before stays).
+        KeyboardInterrupt: as ever, once what has been done is safe.
+    """
+    for environment in trainer.policy(jax.eval_shape(trainer.init, jax.random.key(0))).variants:
+        check_environment(environment)
+    root = jax.random.key(seed)
+    keys = jax.vmap(lambda m: jax.random.fold_in(root, m))(jnp.arange(members))
+
+    @jax.jit
+    def advance(states, first, count):
+        """`count` steps of every member; the figures are averages over them."""
+
+        def body(i, carry):
+            states, total = carry
+            own = jax.vmap(lambda k: jax.random.fold_in(jax.random.fold_in(k, 1), first + i))(keys)
+            states, info = jax.vmap(trainer.step)(own, states)
+            return states, jax.tree.map(lambda t, x: t + jnp.mean(x) / count, total, info)
+
+        _, shapes = jax.eval_shape(jax.vmap(trainer.step), keys, states)
+        zero = {name: jnp.zeros((), x.dtype) for name, x in shapes.items()}
+        return jax.lax.fori_loop(0, count, body, (states, zero))
+
+    settings = settings_of(trainer) | {"seed": seed, "members": members}
+    states = jax.jit(jax.vmap(lambda k: trainer.init(jax.random.fold_in(k, 0))))(keys)
+    step, before = 0, 0.0
+    if folder is not None and not restart and (folder / CHECKPOINT).exists():
+        states, step, before = read_checkpoint(folder / CHECKPOINT, states, settings)
+    started = time.perf_counter()
+    compiled = advance.lower(states, 0, 1).compile()
+    compiling = time.perf_counter() - started
+    started = saved = time.perf_counter()
+    history: list[Report] = []
+    count, safe = 10, step
+    try:
+        while step < trainer.steps:
+            count = min(count, trainer.steps - step)
+            tick = time.perf_counter()
+            new, info = compiled(states, jnp.asarray(step), jnp.asarray(count))
+            info = {name: float(x) for name, x in info.items()}
+            if not all(np.isfinite(x) for x in info.values()):
+                bad = ", ".join(n for n, x in info.items() if not np.isfinite(x))
+                raise InputError(
+                    f"Training diverged between steps {step} and {step + count}: {bad} is not a number. Lower the learning "
+                    "rate (the last checkpoint is kept; --restart begins anew)."
+                )
+            states, step = new, step + count
+            now = time.perf_counter()
+            count = max(1, min(int(count * PATIENCE / max(now - tick, 1e-6)), 4 * count))
+            history.append(Report(step, trainer.steps, before + now - started, info))
+            if progress is not None:
+                progress(history[-1])
+            if folder is not None and now - saved > every:
+                write_checkpoint(folder / CHECKPOINT, states, step, before + now - started, settings)
+                saved, safe = now, step
+    except KeyboardInterrupt:
+        if folder is not None and step > safe:
+            write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
+        raise
+    if folder is not None:
+        # Kept until the policy is: a crash between the two loses nothing.
+        write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
+    policies = tuple(trainer.policy(jax.tree.map(lambda x, m=m: x[m], states)) for m in range(members))
+    return Trained(policies, tuple(history), compiling, time.perf_counter() - started)
+
+
+def settings_of(trainer: Trainer) -> dict[str, Any]:
+    """Everything that the result depends on, beside the seed: to be stored, and compared on resuming."""
+    plain = {n: getattr(trainer, n) for n in type(trainer).__dataclass_fields__}
+    skeletons = {n: describe(x) for n, x in plain.items() if isinstance(x, AmortisedPolicy)}
+    numbers = {n: x for n, x in plain.items() if isinstance(x, bool | int | float | str)}
+    return {"trainer": type(trainer).__name__, **numbers, **skeletons}
+
+
+def write_checkpoint(path: Path, states: Any, step: int, seconds: float, settings: dict[str, Any]) -> None:
+    facts = {"format": FORMAT, "step": step, "seconds": seconds, "settings": settings}
+    write_atomically(path, to_tensors(tensors(states), metadata={"bayescal": json.dumps(facts)}))
+
+
+def read_checkpoint(path: Path, like: Any, settings: dict[str, Any]) -> tuple[Any, int, float]:
+    """(states, steps done, seconds spent) of an interrupted run with these settings."""
+    raw = path.read_bytes()
+    try:
+        size = int.from_bytes(raw[:8], "little")
+        facts = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["bayescal"])
+        number, step, seconds = facts["format"], int(facts["step"]), float(facts["seconds"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"The checkpoint {path} is damaged or cut short: begin anew with --restart.") from None
+    if number != FORMAT:
+        raise InputError(f"The checkpoint {path} has format {number}, not {FORMAT}: begin anew with --restart.")
+    if differ := differences(facts["settings"], settings):
+        raise InputError(
+            f"The checkpoint {path} is of a training with other settings ({'; '.join(differ[:4])}): go back to those, or begin "
+            "anew with --restart."
+        )
+    return read_tensors(raw, like, f"The checkpoint {path}"), step, seconds
+
+
+def remove_checkpoint(folder: Path) -> None:
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+__all__ = ["Report", "Trained", "remove_checkpoint", "settings_of", "train"]
