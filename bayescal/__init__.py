@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from bayescal.errors import DomainError, InputError
     from bayescal.inference import NUTS, Fit, build_model, calibrate, infer
     from bayescal.parallel import use_cores
+    from bayescal.policies.amortised import AmortisedPolicy
     from bayescal.policies.exact import ExactPolicy, Solution, equilibrium
     from bayescal.report import write_report
+    from bayescal.training import Recipe, SoftQExpected, certify, load_model, model_names, train
 
 _HOME = {
     # games
@@ -40,7 +42,15 @@ _HOME = {
     "ExactPolicy": "bayescal.policies.exact",
     "Solution": "bayescal.policies.exact",
     "equilibrium": "bayescal.policies.exact",
+    "AmortisedPolicy": "bayescal.policies.amortised",
     "Domain": "bayescal.domain",
+    # learning
+    "SoftQExpected": "bayescal.training",
+    "Recipe": "bayescal.training",
+    "train": "bayescal.training",
+    "certify": "bayescal.training",
+    "load_model": "bayescal.training",
+    "model_names": "bayescal.training",
     # data
     "Decisions": "bayescal.decisions",
     "Study": "bayescal.data.study",
@@ -63,6 +73,7 @@ _MODULES = ("populations", "priors")
 
 __all__ = [
     "NUTS",
+    "AmortisedPolicy",
     "BeautyContest",
     "Cournot",
     "Decisions",
@@ -74,19 +85,25 @@ __all__ = [
     "InputError",
     "NormalForm",
     "OneShot",
+    "Recipe",
+    "SoftQExpected",
     "Solution",
     "Study",
     "VolunteersDilemma",
     "build_model",
     "calibrate",
+    "certify",
     "equilibrium",
     "game_names",
     "get_game",
     "infer",
     "load_game_file",
+    "load_model",
     "load_study",
+    "model_names",
     "request_game",
     "study_names",
+    "train",
     "travelers_dilemma",
     "use_cores",
     "write_report",

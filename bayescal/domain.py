@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.errors import DomainError
@@ -24,12 +25,18 @@ class Interval:
             raise DomainError(f"An interval from {self.low} to {self.high} holds nothing: low must be below high.")
 
     @property
+    def _finite(self) -> bool:
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
     def logarithmic(self) -> bool:
         """Whether it is even in the logarithm: positive ends, a factor of ten or more apart."""
         return self.low > 0 and math.isfinite(self.high) and self.high >= 10 * self.low
 
     def contains(self, x: Any) -> bool:
-        return bool(jnp.all((jnp.asarray(x) >= self.low) & (jnp.asarray(x) <= self.high)))
+        # In NumPy, and forgiving roundoff: float32 may put the end of a box a hair outside it.
+        x, slack = np.asarray(x, float), 1e-6 * (abs(self.low) + abs(self.high)) if self._finite else 0.0
+        return bool(np.all((x >= self.low - slack) & (x <= self.high + slack)))
 
     def to_real(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """A smooth bijection from the inside of the interval to the real line."""
@@ -90,7 +97,7 @@ class Domain:
         out = [f"{name} is missing: the box has {', '.join(self.names)}." for name in self.names if name not in values]
         for name, interval in self.intervals:
             if name in values and not interval.contains(values[name]):
-                low, high = (float(f(jnp.asarray(values[name]))) for f in (jnp.min, jnp.max))
+                low, high = (float(f(np.asarray(values[name], float))) for f in (np.min, np.max))
                 found = f"{low:g}" if low == high else f"{low:g} to {high:g}"
                 out.append(
                     f"{name} is {found}, outside the box {interval} that this policy answers for: "

@@ -87,9 +87,12 @@ def solve(
 @click.option("--warmup", type=int, default=600, show_default=True, help="Adaptation draws of each chain.")
 @click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--policy", help="A learned policy (see `bayescal models`) as the likelihood [default: solved exactly].")
 @click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
-def calibrate(study: str, draws: int, warmup: int, chains: int, seed: int, out: str | None, as_json: bool) -> None:
+def calibrate(
+    study: str, draws: int, warmup: int, chains: int, seed: int, policy: str | None, out: str | None, as_json: bool
+) -> None:
     """Infer the costs behind the decisions of STUDY, a name or a folder with a dataset.toml; write a report.
 
     \b
@@ -98,4 +101,44 @@ def calibrate(study: str, draws: int, warmup: int, chains: int, seed: int, out: 
     """
     from bayescal.cli.calibrate import calibrate_study
 
-    calibrate_study(study, draws, warmup, chains, seed, out, as_json)
+    calibrate_study(study, draws, warmup, chains, seed, policy, out, as_json)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--out", help="Folder for weights, certificate and card [default: the model's own].")
+@click.option("--every", type=float, default=30.0, show_default=True, help="Seconds between checkpoints.")
+@click.option("--restart", is_flag=True, help="Begin anew, even where an interrupted training could go on.")
+@click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON and nothing else.")
+def train(model: str, out: str | None, every: float, restart: bool, as_json: bool) -> None:
+    """Train MODEL, a name (see `bayescal models`) or a folder with an experiment.py, and certify it.
+
+    Ctrl-C is safe: the same command goes on from there, to the same result.
+
+    \b
+    bayescal train cournot
+    bayescal train my-game/ --out my-game/trained
+    """
+    from bayescal.cli.train import train_zoo_model
+
+    train_zoo_model(model, out, every, restart, as_json)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--points", type=int, help="Points of the domain to measure at [default: the recipe's].")
+@click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON and nothing else.")
+def certify(model: str, points: int | None, as_json: bool) -> None:
+    """Measure the trained MODEL against the exact solution again, and write its certificate and card."""
+    from bayescal.cli.train import certify_zoo_model
+
+    certify_zoo_model(model, points, as_json)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+def models(as_json: bool) -> None:
+    """List the learned policies, what they answer for, and how well."""
+    from bayescal.cli.train import list_zoo
+
+    list_zoo(as_json)

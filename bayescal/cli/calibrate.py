@@ -14,7 +14,7 @@ from bayescal.parallel import use_cores
 
 
 def calibrate_study(
-    study: str, draws: int, warmup: int, chains: int, seed: int, out: str | None, as_json: bool
+    study: str, draws: int, warmup: int, chains: int, seed: int, policy: str | None, out: str | None, as_json: bool
 ) -> None:
     check_sizes(draws, warmup, chains)
     use_cores(chains)
@@ -25,11 +25,19 @@ def calibrate_study(
         from bayescal.report import write_report
 
         loaded = load_study(study)
+        learned = None
+        if policy is not None:
+            from bayescal.training.recipe import load_model
+
+            learned = load_model(policy)
     folder = Path(out) if out else Path("bayescal-out") / loaded.name
     check_writable(folder)
     with fit_progress(console) as progress:
-        fits = calibrate(loaded, draws=draws, warmup=warmup, chains=chains, seed=seed, progress=progress)
+        fits = calibrate(
+            loaded, draws=draws, warmup=warmup, chains=chains, seed=seed, policy=learned, progress=progress
+        )
     command = f"bayescal calibrate {study} --draws {draws} --warmup {warmup} --chains {chains} --seed {seed}"
+    command += f" --policy {policy}" if policy else ""
     with console.status("Writing the report"):
         for name, fit in fits.items():
             fit.save(folder / f"{name.replace(' ', '-')}.nc")

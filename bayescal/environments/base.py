@@ -74,7 +74,9 @@ class Environment(eqx.Module):
         leaves = [jnp.ravel(jnp.asarray(x, jnp.result_type(float))) for x in jax.tree.leaves(observation)]
         return jnp.concatenate(leaves) if leaves else jnp.zeros(0)
 
-    def stakes(self, params: Params, role: int, costs: Float[Array, " roles"] | None) -> Float[Array, " numbers"] | None:
+    def stakes(
+        self, params: Params, role: int, costs: Float[Array, " roles"] | None
+    ) -> Float[Array, " numbers"] | None:
         """What is at stake for a role, as a network is told of it in numbers of order one, in place of the raw
         parameters; costs by role are given where everybody knows them. None: the raw parameters will do."""
         return None

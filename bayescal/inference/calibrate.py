@@ -8,6 +8,7 @@ from bayescal.inference.fit import Fit
 from bayescal.inference.infer import prepare
 from bayescal.inference.model import build_model
 from bayescal.inference.nuts import NUTS
+from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
@@ -24,10 +25,16 @@ def calibrate(
     chains: int = 4,
     seed: int = 0,
     prior: Prior | None = None,
+    policy: Policy | None = None,
     progress: Report | None = None,
 ) -> dict[str, Fit]:
     """Fit a study's standard models on exact policies: one cost for all ("pooled") and, where it has several
-    games or groups, one cost for each, partially pooled ("by game", "by group")."""
+    games or groups, one cost for each, partially pooled ("by game", "by group").
+
+    Args:
+        prior: what people fall back on; uniform when None.
+        policy: the likelihood, a learned one for example; games are solved exactly when None.
+    """
     decisions = study.decisions
     unknown = sorted(set(study.hyperpriors) - {"log_cost", "log_cost_mean", "log_cost_sd"})
     if unknown:
@@ -36,7 +43,10 @@ def calibrate(
             "(pooled), log_cost_mean and log_cost_sd (by game or group)."
         )
     levels: list[Any] = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
-    policy = ExactPolicy(next(iter(decisions.environments.values())), prior or Uniform())
+    if policy is None:
+        policy = ExactPolicy(next(iter(decisions.environments.values())), prior or Uniform())
+    elif prior is not None:
+        raise InputError("A policy has a prior of its own: give a policy or a prior, not both.")
     begun = {}
     for by in levels:
         name = f"by {by}" if by else "pooled"

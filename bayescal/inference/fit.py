@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayescal.domain import Interval
 from bayescal.errors import InputError
 
 
@@ -80,7 +82,17 @@ def summarise(tree: xr.DataTree, var_names: list[str] | None = None) -> pd.DataF
     return table.apply(pd.to_numeric, errors="coerce")
 
 
-def status_of(tree: xr.DataTree) -> str:
+def wall_mass(posterior: Any, box: Mapping[str, Interval]) -> dict[str, float]:
+    """For each site in a learned policy's box: the share of draws in the outermost hundredth at either wall."""
+    out = {}
+    for name, interval in box.items():
+        if name in posterior:
+            x, edge = posterior[name].to_numpy(), 0.01 * (interval.high - interval.low)
+            out[name] = float(np.mean((x < interval.low + edge) | (x > interval.high - edge)))
+    return out
+
+
+def status_of(tree: xr.DataTree, walls: Mapping[str, float] | None = None) -> str:
     """Whether the draws can be trusted, in one sentence."""
     table = summarise(tree)
     moving = table[table["sd"] > 0]
@@ -98,6 +110,12 @@ def status_of(tree: xr.DataTree) -> str:
         problems.append(f"the smallest effective sample size is {ess:.0f} where 400 are wanted")
     if unsolved:
         problems.append(f"{unsolved} likelihood values could not be solved")
+    crowded = [f"{n} ({share:.0%})" for n, share in (walls or {}).items() if share > 0.05]
+    if crowded:
+        return (
+            f"not to be trusted: the posterior of {', '.join(crowded)} lies against the walls of the box that the "
+            f"learned policy answers for ({facts}). Use a policy with a larger box, or ExactPolicy."
+        )
     if not problems:
         return f"converged: {facts}"
     remedy = "raise target_accept" if divergences else "take more warmup and draws"

@@ -35,7 +35,27 @@ def default_parameter(name: str, interval: Interval, scale: float) -> dist.Distr
         return dist.Normal(scale / 10, scale / 4)
     if np.isfinite(interval.low) and np.isfinite(interval.high):
         return dist.Uniform(interval.low, interval.high)
+    if interval.low == 0:
+        return dist.HalfNormal(3.0)
     return dist.Normal(0.0, 1.5)
+
+
+def inside(name: str, distribution: dist.Distribution, box: Interval) -> dist.Distribution:
+    """The distribution, cut off at the box that a learned policy answers for."""
+    d, low, high = distribution, box.low, box.high
+    if isinstance(d, dist.Normal):
+        return dist.TruncatedNormal(d.loc, d.scale, low=low, high=high)
+    if isinstance(d, dist.HalfNormal):
+        return dist.TruncatedNormal(0.0, d.scale, low=max(low, 0.0), high=high)
+    if isinstance(d, dist.LogNormal):
+        cut = inside(name, dist.Normal(d.loc, d.scale), Interval(np.log(max(low, 1e-300)), np.log(high)))
+        return dist.TransformedDistribution(cut, dist.transforms.ExpTransform())
+    if isinstance(d, dist.Uniform):
+        return dist.Uniform(max(low, float(d.low)), min(high, float(d.high)))
+    raise InputError(
+        f"The hyperprior of {name} is a {type(d).__name__}, which cannot be cut off at the box {box} that the learned "
+        "policy answers for: give a Normal, HalfNormal, LogNormal or Uniform, or use ExactPolicy."
+    )
 
 
 def read_hyperpriors(given: Mapping[str, Any] | None, defaults: Hyperpriors) -> Hyperpriors:

@@ -1,8 +1,6 @@
 """Inference: a model and a method in, a fit out."""
 
-import platform
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -10,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from bayescal.inference import tree as bridge
-from bayescal.inference.fit import Fit, status_of
+from bayescal.inference.fit import Fit, status_of, wall_mass
 from bayescal.inference.nuts import NUTS, Draws, compile_nuts
+from bayescal.versions import versions
 
 _PRIOR_DRAWS = 500
 
@@ -100,17 +99,7 @@ def _fit(
         "seconds_sampling": round(draws.seconds_sampling, 3),
         "versions": versions(),
     }
-    return Fit(tree, status_of(tree), facts | provenance)
-
-
-def versions() -> dict[str, str]:
-    """What the numbers were computed with."""
-    packages = ("bayescal", "jax", "numpyro", "equinox", "arviz", "numpy")
-    return {"python": platform.python_version()} | {p: _version(p) for p in packages}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except Exception:  # noqa: BLE001 - a checkout on the path without being installed
-        return "unknown"
+    walls = wall_mass(tree["posterior"], getattr(model, "box", {}))
+    if walls:
+        facts["posterior_share_at_the_walls"] = walls
+    return Fit(tree, status_of(tree, walls), facts | provenance)

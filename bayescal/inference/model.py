@@ -11,6 +11,7 @@ import numpyro
 from jaxtyping import Array, Float, Int
 
 from bayescal.decisions import Decisions
+from bayescal.domain import Interval
 from bayescal.environments.base import OneShot, shape_key
 from bayescal.errors import InputError
 from bayescal.inference.choices import Choices, TypedChoices
@@ -20,8 +21,10 @@ from bayescal.inference.hyperpriors import (
     default_cost,
     default_parameter,
     describe,
+    inside,
     read_hyperpriors,
 )
+from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -41,6 +44,7 @@ class Model:
         dims: dimensions of the observed site's events.
         constant_data: what an analysis needs beside the draws, as (dims, values).
         hyperpriors: the priors of its parameters.
+        box: where a learned policy's domain ends, by site; empty for policies that answer for everything.
         description: the model in one sentence.
     """
 
@@ -49,6 +53,7 @@ class Model:
     dims: Mapping[str, tuple[str, ...]]
     constant_data: Mapping[str, tuple[tuple[str, ...], Any]]
     hyperpriors: Hyperpriors
+    box: Mapping[str, Interval]
     description: str
 
     def __call__(self) -> None:
@@ -126,6 +131,9 @@ def build_model(
         )
     defaults |= {f"psi_{n}": default_parameter(n, i, scale) for n, i in psi_names.items()}
     chosen = read_hyperpriors(hyperpriors, defaults)
+    box = _box(policy)
+    chosen = {n: inside(n, d, box[n]) if n in box else d for n, d in chosen.items()}
+    walls = box.get("log_cost")
     with jax.enable_x64(True):
         games.check_support()
 
@@ -148,10 +156,10 @@ def build_model(
         sd = numpyro.sample("log_cost_sd", chosen["log_cost_sd"])
         with numpyro.plate(by, len(levels)):
             if centre:
-                log_cost = numpyro.sample("log_cost", numpyro.distributions.Normal(mean, sd))
+                log_cost = numpyro.sample("log_cost", _level(mean, sd, walls))
             else:
                 offset = numpyro.sample("log_cost_offset", numpyro.distributions.Normal(0.0, 1.0))
-                log_cost = numpyro.deterministic("log_cost", mean + sd * offset)
+                log_cost = numpyro.deterministic("log_cost", _level_from(offset, mean, sd, walls))
             cost = numpyro.deterministic("cost", jnp.exp(log_cost))
             numpyro.deterministic("precision", 1 / cost)
         return cost, None
@@ -176,8 +184,42 @@ def build_model(
         dims={"choices": ("action",)},
         constant_data=constant,
         hyperpriors=chosen,
+        box={n: i for n, i in box.items() if n in chosen or n == "log_cost"},
         description=_describe(policy, population, by, bool(psi_names)),
     )
+
+
+def _box(policy: Policy) -> dict[str, Interval]:
+    """The domain of a learned policy by the names of the model's sites."""
+    domain = getattr(policy, "domain", None)
+    if domain is None:
+        return {}
+    renamed = {}
+    for name, interval in domain.intervals:
+        if name == "cost":
+            renamed["log_cost"] = Interval(float(np.log(interval.low)), float(np.log(interval.high)))
+        elif name.startswith("phi."):
+            renamed[name.removeprefix("phi.")] = interval
+        elif name.startswith("psi."):
+            renamed["psi_" + name.removeprefix("psi.")] = interval
+    return renamed
+
+
+def _level(mean: Any, sd: Any, walls: Interval | None) -> numpyro.distributions.Distribution:
+    """The log cost of a level around its mean, inside the walls."""
+    if walls is None:
+        return numpyro.distributions.Normal(mean, sd)
+    return numpyro.distributions.TruncatedNormal(mean, sd, low=walls.low, high=walls.high)
+
+
+def _level_from(offset: Any, mean: Any, sd: Any, walls: Interval | None) -> Any:
+    """The same from a standard normal offset."""
+    if walls is None:
+        return mean + sd * offset
+    cdf = jax.scipy.stats.norm.cdf
+    low, high = cdf((walls.low - mean) / sd), cdf((walls.high - mean) / sd)
+    share = jnp.clip(low + (high - low) * cdf(offset), 1e-12, 1 - 1e-12)
+    return jnp.clip(mean + sd * jax.scipy.stats.norm.ppf(share), walls.low, walls.high)
 
 
 def _describe(policy: Policy, population: Population, by: str | None, psi: bool) -> str:
@@ -278,6 +320,8 @@ class _Games:
 
 def _play(policy: Policy, environment: OneShot, population: Population | None) -> Any:
     """The policy, in this game and for this population."""
+    if isinstance(policy, AmortisedPolicy):
+        return policy.play(environment, population)
     changes: dict[str, Any] = {"environment": environment}
     if hasattr(policy, "population"):
         changes["population"] = population

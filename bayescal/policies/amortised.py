@@ -9,7 +9,6 @@ so an infinite cost gives the prior and a vanishing one the best action, whateve
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import equinox as eqx
@@ -47,8 +46,8 @@ class AmortisedPolicy(Policy):
         width, depth: of the network.
         roles: one network for all roles that is told which ("embedded") or not ("shared": right where
             `Environment.stakes` puts a role's own payoffs first), or one for each ("separate").
-        unit: what the network's numbers are in: the spread of payoffs, or ("cost", the default where costs are
-            known) the own cost where that is smaller, which resolves mixed equilibria at small costs.
+        unit: what the network's numbers are in: the spread of payoffs, or ("cost", the default in one-shot games
+            where costs are known) the own cost where that is smaller, which resolves mixed equilibria at small costs.
     """
 
     network: Network
@@ -78,7 +77,7 @@ class AmortisedPolicy(Policy):
         self.population = None if isinstance(population, Homogeneous) else population
         self.domain = domain if isinstance(domain, Domain) else Domain.from_dict(domain)
         self.roles = roles
-        self.unit = unit or ("payoff" if self.private else "cost")
+        self.unit = unit or ("cost" if isinstance(self.environment, OneShot) and not self.private else "payoff")
         check_domain(self)
         inputs = jax.eval_shape(lambda: self._inputs(0, *_example(self))).shape[0]
         network = Network.of(inputs, self.environment.mask.shape[1], width, depth)
@@ -105,7 +104,7 @@ class AmortisedPolicy(Policy):
         return jnp.stack(rows)
 
     def log_prior_of(self, role: int, psi: Any, observation: Any) -> Float[Array, " actions"]:
-        psi = self.prior.defaults if not psi else psi
+        psi = psi or self.prior.defaults
         values = self.environment.action_values[role]
         grid = jnp.asarray(values, jnp.result_type(float))
         row = jnp.maximum(self.prior.log_prob(observation, psi, role=role, action_values=grid), ABSENT)
@@ -115,18 +114,21 @@ class AmortisedPolicy(Policy):
         self, role: int, observation: Any, cost: Any, phi: Any, psi: Any, params: Any
     ) -> Float[Array, " actions"]:
         """Q of every action of one role, in money. `cost` is one's own, or everybody's (by role) if known."""
-        dtype = jnp.result_type(float)
         params = self._params(params)
-        x = self._inputs(role, observation, cost, phi, psi, params)
+        return self.values_at(role, self._inputs(role, observation, cost, phi, psi, params), cost, params)
+
+    def values_at(self, role: int, inputs: Any, cost: Any, params: Any) -> Float[Array, " actions"]:
+        """`values_of` from the network's inputs, for trainers that keep them."""
+        dtype = jnp.result_type(float)
         net = self.network
         if self.roles == "separate":
             net = jax.tree.map(lambda w: w[role], net)
         scale = self.environment.stake_scale(params, role).astype(dtype)
         if self.unit == "cost" and self.sees_cost:
-            # Small where cost is, so that choices between nearly equal actions stay resolved; bounded where it is large.
+            # Small where cost is, so that choices between near equals stay resolved; bounded where it is large.
             own = jnp.clip(self._costs(cost)[role], self.cost_interval.low, self.cost_interval.high)
             scale = own * scale / (own + scale)
-        return scale * net(x.astype(dtype))
+        return scale * net(inputs.astype(dtype))
 
     def values(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
         """Q of every role of a one-shot game."""
@@ -172,8 +174,8 @@ class AmortisedPolicy(Policy):
         if eqx.tree_equal(own, self.population) is not True:
             ours = "costs that everybody knows" if self.population is None else f"{self.population}"
             raise InputError(
-                f"The policy was trained for {ours}, not for {own or 'costs that everybody knows'}: give that population, "
-                "or train one for yours."
+                f"The policy was trained for {ours}, not for {own or 'costs that everybody knows'}: give that "
+                "population, or train one for yours."
             )
         for variant in self.variants:
             if shape_key(variant) == shape_key(environment) and _statics(variant) == _statics(environment):
@@ -201,7 +203,9 @@ class AmortisedPolicy(Policy):
         fixed = {f"params.{n}": x for n, x in self.environment.params.items() if f"params.{n}" not in self.domain.names}
         trained = {f"params.{n}": x for n, x in self.variants[0].params.items()}
         for name, own in fixed.items():
-            value = concrete.get(name, own)
+            value = concrete.get(name, given.get(name, own))
+            if isinstance(value, Tracer) or isinstance(trained[name], Tracer):
+                continue  # the policy itself is being traced
             if not np.allclose(np.asarray(value), trained[name], rtol=1e-6):
                 raise DomainError(
                     f"{name.removeprefix('params.')} is {np.asarray(value)}, but the policy was trained at "
@@ -225,7 +229,7 @@ class AmortisedPolicy(Policy):
     ) -> Float[Array, " inputs"]:
         env = self.environment
         boxes = dict(self.domain.intervals)
-        psi = self.prior.defaults if not psi else psi
+        psi = psi or self.prior.defaults
         seen: list[Any] = [env.see(observation, params)]
         costs = None
         if self.sees_cost:
@@ -241,60 +245,6 @@ class AmortisedPolicy(Policy):
             log_cost = jnp.log(nodes / env.payoff_scale(params))
             mean = jnp.dot(weights, log_cost)
             seen += [mean / 4, jnp.sqrt(jnp.dot(weights, (log_cost - mean) ** 2) + 1e-12)]
-        for kind, values in (("phi", phi), ("psi", psi), ("params", params)):
-            given |= {f"{kind}.{n}": x for n, x in (values or {}).items()}
-        # Costs of zero and infinity are the limits, right by construction.
-        concrete = {n: np.asarray(x, float) for n, x in given.items() if x is not None and not isinstance(x, Tracer)}
-        if "cost" in concrete:
-            finite = concrete["cost"][(concrete["cost"] > 0) & np.isfinite(concrete["cost"])]
-            if np.any(np.isnan(concrete["cost"])) or np.any(concrete["cost"] < 0):
-                raise DomainError(f"cost is {concrete['cost'].tolist()}: every cost must be a positive number.")
-            concrete["cost"] = finite if finite.size else np.asarray(self.cost_interval.low)
-        inside = Domain(tuple((n, box) for n, box in self.domain.intervals if n in concrete))
-        inside.check(concrete)
-        fixed = {f"params.{n}": x for n, x in self.environment.params.items() if f"params.{n}" not in self.domain.names}
-        trained = {f"params.{n}": x for n, x in self.variants[0].params.items()}
-        for name, own in fixed.items():
-            value = concrete.get(name, own)
-            if not np.allclose(np.asarray(value), trained[name], rtol=1e-6):
-                raise DomainError(
-                    f"{name.removeprefix('params.')} is {np.asarray(value)}, but the policy was trained at "
-                    f"{trained[name]} only: choose that, or train one with {name} in its domain."
-                )
-
-    @property
-    def _population(self) -> Population:
-        if self.population is None:
-            raise InputError("This policy knows everybody's cost: pass cost=…, not phi.")
-        return self.population
-
-    def _params(self, params: Any) -> Any:
-        return jax.tree.map(jnp.asarray, self.environment.params | dict(params or {}))
-
-    def _costs(self, cost: Any) -> Float[Array, " roles"]:
-        return jnp.broadcast_to(jnp.asarray(cost, jnp.result_type(float)), (self.environment.roles,))
-
-    def _inputs(
-        self, role: int, observation: Any, cost: Any, phi: Any, psi: Any, params: Any
-    ) -> Float[Array, " inputs"]:
-        env = self.environment
-        boxes = dict(self.domain.intervals)
-        psi = self.prior.defaults if not psi else psi
-        seen: list[Any] = [env.see(observation, params)]
-        costs = None
-        if self.sees_cost:
-            # Zero and infinite costs are outside every box; the nearest values inside are good enough there.
-            costs = jnp.clip(self._costs(cost), boxes["cost"].low, boxes["cost"].high)
-            stakes = env.stakes(params, role, None if self.private else costs)
-            order = [role] if self.private else [(role + k) % env.roles for k in range(env.roles)]
-            seen.append(_to_unit(costs[np.array(order)], boxes["cost"]))
-            seen.append(jnp.log(costs[np.array(order)] / env.payoff_scale(params)) / 4)
-        if self.population is not None:
-            nodes, weights = self.population.quadrature(phi)
-            log_cost = jnp.log(nodes / env.payoff_scale(params))
-            mean = jnp.dot(weights, log_cost)
-            seen += [mean / 4, jnp.sqrt(jnp.dot(weights, (log_cost - mean) ** 2) + 1e-12)]
-        stakes = env.stakes(params, role, None if self.private else costs)
         for kind, values in (("phi", phi), ("psi", psi), ("params", params if stakes is None else {})):
             for name, x in (values or {}).items():
                 if box := boxes.get(f"{kind}.{name}"):
@@ -342,7 +292,9 @@ def check_domain(policy: AmortisedPolicy) -> None:
         if not (math.isfinite(box.low) and math.isfinite(box.high)):
             problems.append(f"{name} is {box}, where a network needs finite ends")
         elif name == "cost" and box.low <= 0:
-            problems.append(f"cost begins at {box.low:g}, where it must be above zero (zero itself is right by construction)")
+            problems.append(
+                f"cost begins at {box.low:g}, where it must be above zero (zero itself is right by construction)"
+            )
     if len({v.roles for v in policy.variants}) > 1 or len({v.action_values for v in policy.variants}) > 1:
         problems.append("the games differ in more than their number of players")
     if problems:
@@ -376,7 +328,9 @@ def _range(policy: AmortisedPolicy) -> range:
 def _statics(environment: Environment) -> dict[str, Any]:
     """The rules of a game apart from its parameters, its name and its labels."""
     loose = {"name", "role_names", "action_labels"}
-    fields = {n: getattr(environment, n) for n, f in environment.__dataclass_fields__.items() if f.metadata.get("static")}
+    fields = {
+        n: getattr(environment, n) for n, f in environment.__dataclass_fields__.items() if f.metadata.get("static")
+    }
     return {n: x for n, x in fields.items() if n not in loose}
 
 

@@ -1,5 +1,7 @@
 """The network inside learned policies: a multilayer perceptron that is nothing but arrays."""
 
+from itertools import pairwise
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ class Network(eqx.Module):
     def of(cls, inputs: int, outputs: int, width: int, depth: int) -> "Network":
         """All zero: a shape to be filled."""
         sizes = [inputs, *[width] * depth, outputs]
-        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+        pairs = list(pairwise(sizes))
         return cls(
             tuple(jnp.zeros((o, i), jnp.float32) for i, o in pairs), tuple(jnp.zeros(o, jnp.float32) for _, o in pairs)
         )

@@ -18,8 +18,8 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as to_tensors
 
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy, with_network
 from bayescal.files import write_atomically
+from bayescal.policies.amortised import AmortisedPolicy, with_network
 
 FORMAT = 1
 WEIGHTS, FACTS = "policy.safetensors", "policy.json"
@@ -80,8 +80,8 @@ def load_policy(skeleton: AmortisedPolicy, folder: Path) -> tuple[AmortisedPolic
     differ = differences(facts["policy"], describe(skeleton))
     if differ:
         raise InputError(
-            f"{folder} was trained for something else than is asked for: {'; '.join(differ[:4])}. Train it again, or use the "
-            "experiment that it was trained with."
+            f"{folder} was trained for something else than is asked for: {'; '.join(differ[:4])}. Train it again, or "
+            "use the experiment that it was trained with."
         )
     return with_network(skeleton, read_tensors(raw, skeleton.network, str(path))), facts
 

@@ -1,0 +1,20 @@
+"""Learning policies: trainers, the loop around them, certificates, and the zoo."""
+
+from bayescal.training.base import Trainer
+from bayescal.training.certificate import certify
+from bayescal.training.recipe import Recipe, list_models, load_model, model_names, train_model
+from bayescal.training.soft_q_expected import SoftQExpected
+from bayescal.training.train import Trained, train
+
+__all__ = [
+    "Recipe",
+    "SoftQExpected",
+    "Trained",
+    "Trainer",
+    "certify",
+    "list_models",
+    "load_model",
+    "model_names",
+    "train",
+    "train_model",
+]

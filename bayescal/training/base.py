@@ -16,6 +16,8 @@ class Trainer(eqx.Module):
     scanned and vmapped over keys, and depend on nothing else: a run that is resumed ends as if it had not been
     interrupted."""
 
+    skeleton: eqx.AbstractVar[AmortisedPolicy]
+
     @abstractmethod
     def init(self, key: PRNGKeyArray) -> Any: ...
 

@@ -44,7 +44,7 @@ def certify(
         progress: called with (what, done, in all).
     """
     tell = progress or (lambda what, done, total: None)
-    variants = _some(policy.variants, 5)
+    variants: list[Any] = _some(policy.variants, 5)
     parts: dict[str, list[dict[str, np.ndarray]]] = {"inside": [], "corners": []}
     # Solutions and their slopes are taken in double precision, whatever the network was trained in.
     with jax.enable_x64(True):
@@ -172,7 +172,8 @@ def _measure(policy: AmortisedPolicy, point: Points, ensemble: Sequence[Amortise
 
 def _exact(policy: AmortisedPolicy, point: Points) -> tuple[Any, Any]:
     """(log-probabilities of each role at the point's own cost, whether they were solved)."""
-    solver = ExactPolicy(policy.environment, policy.prior, policy.population)
+    game: Any = policy.environment
+    solver = ExactPolicy(game, policy.prior, policy.population)
     if not policy.private:
         solution = solver.solve(point.cost, psi=point.psi, params=point.params)
         return solution.log_strategies, solution.status == CONVERGED
@@ -205,17 +206,18 @@ def _theta(policy: AmortisedPolicy, point: Points) -> Any:
 
 def _choice(policy: AmortisedPolicy, point: Points, theta: Any, *, exact: bool) -> Any:
     """Log-probabilities of the decision of somebody of whom only theta is known; "log cost" is added to every cost."""
+    game: Any = policy.environment
     values = dict(zip(_parameters(policy), theta, strict=True))
     pick = lambda kind, old: {n: values.get(f"{kind}.{n}", x) for n, x in old.items()}
     phi, psi = pick("phi", point.phi), pick("psi", point.psi)
     if policy.private:
         if exact:
-            solver = ExactPolicy(policy.environment, policy.prior, policy.population)
+            solver = ExactPolicy(game, policy.prior, policy.population)
             return solver.solve(phi=phi, psi=psi, params=point.params).log_strategies
         return policy.log_prob_average(phi, psi, point.params)
     cost = point.cost * jnp.exp(values["log cost"])
     if exact:
-        return ExactPolicy(policy.environment, policy.prior).log_prob_all(cost, None, psi, point.params)
+        return ExactPolicy(game, policy.prior).log_prob_all(cost, None, psi, point.params)
     return policy.log_prob_all(cost, None, psi, point.params)
 
 

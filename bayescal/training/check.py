@@ -38,7 +38,7 @@ def check_environment(environment: Environment) -> None:
         def round_(state, key):
             act, go = jax.random.split(key)
             joint = jax.random.randint(act, (env.players,), 0, sizes)
-            state, payoffs, done = env.step(go, state, joint, params)
+            state, payoffs, _ = env.step(go, state, joint, params)
             seen = [env.see(env.observe(state, i), params) for i in range(env.players)]
             return state, (joint, payoffs, jnp.stack([jnp.all(jnp.isfinite(x)) for x in seen]))
 

@@ -60,8 +60,12 @@ def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
 def assemble(policy: AmortisedPolicy, values: dict[str, Any], n: int) -> Points:
     """Values by the domain's names, completed by the defaults of what does not vary."""
     dtype = jnp.result_type(float)
-    part = lambda kind: {k.split(".", 1)[1]: jnp.asarray(x, dtype) for k, x in values.items() if k.startswith(f"{kind}.")}
-    spread = lambda defaults: {k: jnp.broadcast_to(jnp.asarray(x, dtype), (n, *np.shape(x))) for k, x in defaults.items()}
+    part = lambda kind: {
+        k.split(".", 1)[1]: jnp.asarray(x, dtype) for k, x in values.items() if k.startswith(f"{kind}.")
+    }
+    spread = lambda defaults: {
+        k: jnp.broadcast_to(jnp.asarray(x, dtype), (n, *np.shape(x))) for k, x in defaults.items()
+    }
     return Points(
         jnp.asarray(values["cost"], dtype),
         part("phi"),
@@ -78,5 +82,3 @@ def _sizes(policy: AmortisedPolicy) -> dict[str, tuple[int, ...]]:
 
 def one_shot(policy: AmortisedPolicy) -> bool:
     return isinstance(policy.environment, OneShot)
-
-

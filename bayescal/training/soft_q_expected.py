@@ -21,7 +21,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy, replace_environment, with_network
-from bayescal.policies.network import Network
 from bayescal.training.base import Info, Trainer
 from bayescal.training.optimiser import average, fresh_network, optimiser
 from bayescal.training.points import Points, sample_points
@@ -30,8 +29,8 @@ from bayescal.training.points import Points, sample_points
 class State(NamedTuple):
     """What training changes: weights, their running average (the policy that is kept), the optimiser's memory."""
 
-    network: Network
-    average: Network
+    network: Any
+    average: Any
     memory: Any
     count: Int[Array, ""]
 
@@ -44,7 +43,7 @@ class SoftQExpected(Trainer):
         steps, batch, learning_rate: how many updates, games in each, and the peak rate of the optimiser.
         looks: own costs at which each game's choices are compared with their target (private costs).
         newton: whether targets are Newton steps, or plain replies to the network's own mixtures.
-        stride: the longest Newton step, in logits at a typical cost.
+        stride: the longest Newton step that is believed, in logits at a typical cost.
         curriculum: the share of the steps over which the lowest known cost falls from the highest to its own, so
             that equilibria at low costs grow out of the branch that begins at the prior.
         outlier: divergences above this many nats count only logarithmically: where the equilibrium jumps from one
@@ -69,7 +68,7 @@ class SoftQExpected(Trainer):
             )
 
     def init(self, key: PRNGKeyArray) -> State:
-        network = fresh_network(self.skeleton, key)
+        network: Any = fresh_network(self.skeleton, key)
         return State(network, network, self._optimiser.init(network), jnp.zeros((), jnp.int32))
 
     def policy(self, state: State) -> AmortisedPolicy:
@@ -87,7 +86,7 @@ class SoftQExpected(Trainer):
             chosen = jax.random.randint(which, (), 0, len(branches))
             (loss, gap), slope = jax.lax.switch(chosen, branches, state.network, points, looks)
         updates, memory = self._optimiser.update(slope, state.memory, state.network)
-        network = optax.apply_updates(state.network, updates)
+        network: Any = optax.apply_updates(state.network, updates)
         kept = average(state.average, network, state.count, self.steps)
         return State(network, kept, memory, state.count + 1), {"loss": loss, "gap": gap}
 
@@ -112,7 +111,7 @@ class SoftQExpected(Trainer):
         cost = box.low * (box.high / box.low) ** even
         return jnp.broadcast_to(cost[:, None, :], (self.batch, self.skeleton.environment.roles, n))
 
-    def _slope(self, environment: OneShot, network: Network, points: Points, looks: Any) -> Any:
+    def _slope(self, environment: Any, network: Any, points: Points, looks: Any) -> Any:
         """((loss, gap), gradient) over a batch of games."""
         skeleton = replace_environment(self.skeleton, environment)
 
@@ -155,7 +154,7 @@ def types(policy: AmortisedPolicy, point: Points) -> tuple[Float[Array, "roles t
 
 
 def replies(
-    environment: OneShot, q: Any, log_q: Any, costs: Any, weights: Any, params: Any
+    environment: Any, q: Any, log_q: Any, costs: Any, weights: Any, params: Any
 ) -> tuple[Float[Array, "roles actions"], Float[Array, "roles actions"], Float[Array, "roles types actions"]]:
     """(payoff of each action when everybody plays as the values say, everybody's mixture, and by type)."""
     by_type = jax.nn.softmax(log_q[:, None, :] + q[:, None, :] / costs[:, :, None])
@@ -164,7 +163,7 @@ def replies(
 
 
 def aim(
-    environment: OneShot, q: Any, log_q: Any, costs: Any, weights: Any, params: Any, *, newton: bool, stride: float
+    environment: Any, q: Any, log_q: Any, costs: Any, weights: Any, params: Any, *, newton: bool, stride: float
 ) -> tuple[Float[Array, "roles actions"], Float[Array, ""]]:
     """The values to aim at, and the largest gap between a value and the payoff that it predicts."""
     reply, p, by_type = replies(environment, q, log_q, costs, weights, params)
@@ -182,8 +181,9 @@ def aim(
         system = jnp.eye(p.size) - jacobian
         sign, _ = jnp.linalg.slogdet(system)
         step = centred(jnp.linalg.solve(system, gap.reshape(p.size)).reshape(p.shape))
-        # Beyond a fold Newton's method is drawn to the unstable equilibrium; plain replies lead away from it.
-        gap = jnp.where((sign > 0) & jnp.all(jnp.isfinite(step)), step, gap)
-    typical = jnp.exp(jnp.einsum("k,rk->r", weights, jnp.log(costs)))[:, None]
-    longest = jnp.max(jnp.abs(gap) / typical)
-    return q + gap * jnp.minimum(1.0, stride / jnp.maximum(longest, 1e-12)), size
+        # Newton's method is for near an equilibrium. Far from one its step is anything, and beyond a fold it is
+        # drawn to the unstable equilibrium; plain replies lead near, and away from there.
+        typical = jnp.exp(jnp.einsum("k,rk->r", weights, jnp.log(costs)))[:, None]
+        near = jnp.max(jnp.abs(step) / typical) <= stride
+        gap = jnp.where((sign > 0) & near, step, gap)
+    return q + gap, size

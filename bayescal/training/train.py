@@ -23,7 +23,7 @@ CHECKPOINT = "checkpoint.safetensors"
 FORMAT = 1
 PATIENCE = 1.0  # seconds between two looks at the clock, about
 
-Progress = Callable[["Report"], None]
+Progress = Callable[["Report", Callable[[], AmortisedPolicy]], None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def train(
         folder: where checkpoints are; None for none.
         every: seconds between checkpoints.
         restart: begin anew even if there is a checkpoint.
-        progress: called about once a second.
+        progress: called about once a second with a report and a function that gives the policy so far.
 
     Raises:
         InputError: a broken environment, a checkpoint that is damaged or of other settings, or training that
@@ -104,6 +104,10 @@ def train(
     compiling = time.perf_counter() - started
     started = saved = time.perf_counter()
     history: list[Report] = []
+
+    def member(m: int) -> AmortisedPolicy:
+        return trainer.policy(jax.tree.map(lambda x: x[m], states))
+
     count, safe = 10, step
     try:
         while step < trainer.steps:
@@ -114,15 +118,15 @@ def train(
             if not all(np.isfinite(x) for x in info.values()):
                 bad = ", ".join(n for n, x in info.items() if not np.isfinite(x))
                 raise InputError(
-                    f"Training diverged between steps {step} and {step + count}: {bad} is not a number. Lower the learning "
-                    "rate (the last checkpoint is kept; --restart begins anew)."
+                    f"Training diverged between steps {step} and {step + count}: {bad} is not a number. Lower the "
+                    "learning rate (the last checkpoint is kept; --restart begins anew)."
                 )
             states, step = new, step + count
             now = time.perf_counter()
             count = max(1, min(int(count * PATIENCE / max(now - tick, 1e-6)), 4 * count))
             history.append(Report(step, trainer.steps, before + now - started, info))
             if progress is not None:
-                progress(history[-1])
+                progress(history[-1], lambda: member(0))
             if folder is not None and now - saved > every:
                 write_checkpoint(folder / CHECKPOINT, states, step, before + now - started, settings)
                 saved, safe = now, step
@@ -133,8 +137,7 @@ def train(
     if folder is not None:
         # Kept until the policy is: a crash between the two loses nothing.
         write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
-    policies = tuple(trainer.policy(jax.tree.map(lambda x, m=m: x[m], states)) for m in range(members))
-    return Trained(policies, tuple(history), compiling, time.perf_counter() - started)
+    return Trained(tuple(member(m) for m in range(members)), tuple(history), compiling, time.perf_counter() - started)
 
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
@@ -163,8 +166,8 @@ def read_checkpoint(path: Path, like: Any, settings: dict[str, Any]) -> tuple[An
         raise InputError(f"The checkpoint {path} has format {number}, not {FORMAT}: begin anew with --restart.")
     if differ := differences(facts["settings"], settings):
         raise InputError(
-            f"The checkpoint {path} is of a training with other settings ({'; '.join(differ[:4])}): go back to those, or begin "
-            "anew with --restart."
+            f"The checkpoint {path} is of a training with other settings ({'; '.join(differ[:4])}): go back to those, "
+            "or begin anew with --restart."
         )
     return read_tensors(raw, like, f"The checkpoint {path}"), step, seconds
 

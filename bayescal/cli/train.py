@@ -1,0 +1,153 @@
+"""`bayescal train`, `certify`, `models`: the zoo of learned policies."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bayescal.cli.calibrate import check_writable
+from bayescal.errors import InputError
+
+
+def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as_json: bool) -> None:
+    if not every > 0:
+        raise InputError(f"--every is {every:g}: give the seconds between two checkpoints, above zero.")
+    console = Console(stderr=True)
+    with console.status("Starting"):
+        from bayescal.training.recipe import find_model, read_recipe, train_model
+
+        source = find_model(model)
+        recipe = read_recipe(source)
+    folder = Path(out) if out else source
+    check_writable(folder)
+    if out is not None and folder.resolve() != source.resolve():
+        _keep_recipe(source, folder)
+    console.print(f"[bold]{recipe.title}[/bold]\n{recipe.trainer.steps:,} steps; writing to {folder}", highlight=False)
+    try:
+        with _Bars(console) as bars:
+            certificate = train_model(
+                recipe, folder, restart=restart, every=every, progress=bars.training, measuring=bars.measuring
+            )
+    except KeyboardInterrupt:
+        again = f"bayescal train {model}" + (f" --out {out}" if out else "")
+        console.print(f"Interrupted; what was learned is safe in {folder}. Go on with: {again}", highlight=False)
+        raise
+    _show(certificate, folder, as_json)
+
+
+def certify_zoo_model(model: str, points: int | None, as_json: bool) -> None:
+    if points is not None and points < 10:
+        raise InputError(f"--points is {points}: at least 10 are needed for quantiles.")
+    console = Console(stderr=True)
+    with console.status("Starting"):
+        from bayescal.training.recipe import certify_model, find_model, read_recipe
+
+        folder = find_model(model)
+        recipe = read_recipe(folder)
+    check_writable(folder)
+    with _Bars(console) as bars:
+        certificate = certify_model(recipe, folder, points=points, progress=bars.measuring)
+    _show(certificate, folder, as_json)
+
+
+def list_zoo(as_json: bool) -> None:
+    from bayescal.training.recipe import list_models
+
+    models = list_models()
+    if as_json:
+        json.dump(models, sys.stdout)
+        sys.stdout.write("\n")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "domain", "KL to exact: mean", "95%", "corners, max", "decisions*"):
+        table.add_column(column, overflow="fold", justify="left" if column in ("model", "domain") else "right")
+    for model in models:
+        box = "\n".join(f"{n} {low:g} to {high:g}" for n, (low, high) in (model["domain"] or {}).items())
+        table.add_row(f"[bold]{model['name']}[/bold]", box or "not trained yet", *_figures(model["certificate"]))
+    console = Console()
+    console.print(table)
+    console.print(
+        "\n* decisions up to which the network's error moves no parameter by a tenth of its sd (median point).",
+        highlight=False,
+    )
+
+
+def _figures(certificate: dict[str, Any] | None) -> list[str]:
+    if not certificate:
+        return ["", "", "", ""]
+    kl, corners = certificate["kl"], certificate["corner_kl"]
+    fewest = min(b["median"] for b in certificate["decisions_below_a_tenth_of_sd"].values())
+    return [f"{kl['mean']:.1g}", f"{kl['q95']:.1g}", f"{corners['max']:.1g}", f"{fewest:,.0f}"]
+
+
+def _show(certificate: dict[str, Any], folder: Path, as_json: bool) -> None:
+    if as_json:
+        json.dump(certificate | {"folder": str(folder)}, sys.stdout)
+        sys.stdout.write("\n")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("measured", "mean", "median", "95%", "max"):
+        table.add_column(column, justify="left" if column == "measured" else "right")
+    for name, figures in certificate.items():
+        if isinstance(figures, dict) and set(figures) == {"mean", "median", "q95", "max"}:
+            table.add_row(name.replace("_", " "), *(f"{x:.2g}" for x in figures.values()))
+    console = Console()
+    console.print(table)
+    for name, budget in certificate["decisions_below_a_tenth_of_sd"].items():
+        console.print(
+            f"{name}: good for {budget['median']:,.0f} decisions at the median point, "
+            f"{budget['worst 5%']:,.0f} at the worst 5%",
+            highlight=False,
+        )
+    console.print(f"Card: {folder / 'card.md'}", highlight=False, soft_wrap=True)
+
+
+def _keep_recipe(source: Path, folder: Path) -> None:
+    """A model elsewhere is whole too: it has its experiment beside its weights."""
+    from bayescal.files import write_atomically
+    from bayescal.training.recipe import EXPERIMENT
+
+    write_atomically(folder / EXPERIMENT, (source / EXPERIMENT).read_bytes())
+
+
+class _Bars:
+    """Steps, loss, gap, divergence from the exact policy, and the time left."""
+
+    def __init__(self, console: Console):
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20),
+            TextColumn("{task.completed}/{task.total}"), TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(), TimeRemainingColumn(),
+        )  # fmt: skip
+        self.bars = Progress(*columns, console=console)
+        self.tasks: dict[str, Any] = {}
+        self.kl = ""
+
+    def __enter__(self) -> "_Bars":
+        self.bars.__enter__()
+        self.tasks["training"] = self.bars.add_task("compiling", total=None, figures="")
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self.bars.__exit__(*raised)
+
+    def training(self, report: Any, kl: float | None) -> None:
+        self.kl = self.kl if kl is None else f" KL to exact {kl:.1e}"
+        figures = " ".join(f"{n} {x:.1e}" for n, x in report.info.items()) + self.kl
+        self.bars.update(
+            self.tasks["training"], description="training", completed=report.step, total=report.steps, figures=figures
+        )
+
+    def measuring(self, what: str, done: int, total: int) -> None:
+        if what not in self.tasks:
+            self.bars.update(self.tasks["training"], visible=self.bars.tasks[0].description == "training")
+            self.tasks[what] = self.bars.add_task(what, total=total, figures="")
+        self.bars.update(self.tasks[what], completed=done)

@@ -1,0 +1,183 @@
+"""A recipe: everything that makes one model of the zoo, and the folder that it is kept in."""
+
+import importlib.util
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bayescal.environments.base import OneShot
+from bayescal.errors import InputError
+from bayescal.files import write_atomically
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.store import FACTS, load_policy, read_facts, save_policy
+from bayescal.resources import resource_folder, resource_names, resource_path
+from bayescal.training.base import Trainer
+from bayescal.training.card import write_card
+from bayescal.training.certificate import certify, oracle_kl
+from bayescal.training.train import Report, remove_checkpoint, settings_of, train
+from bayescal.versions import versions
+
+EXPERIMENT, CERTIFICATE, CARD = "experiment.py", "certificate.json", "card.md"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model of the zoo is made.
+
+    Args:
+        title, about: what it answers for, in a line and in a paragraph.
+        trainer: with the skeleton of the policy inside.
+        seed: of the training; the certificate's points are drawn from another.
+        points: of the domain at which the certificate measures.
+    """
+
+    title: str
+    about: str
+    trainer: Trainer
+    seed: int = 0
+    points: int = 300
+
+    @property
+    def skeleton(self) -> AmortisedPolicy:
+        return self.trainer.skeleton
+
+
+def model_names() -> tuple[str, ...]:
+    """The models of the zoo that can be trained or have been."""
+    names = resource_names("models", EXPERIMENT)
+    return tuple(n for n in names if "def recipe(" in (resource_path("models", n) / EXPERIMENT).read_text("utf-8"))
+
+
+def find_model(model: str | Path) -> Path:
+    """The folder of a model: a name of the zoo, or a folder with an experiment.py."""
+    if isinstance(model, str) and model in model_names():
+        return resource_path("models", model)
+    folder = Path(model)
+    folder = folder.parent if folder.name == EXPERIMENT else folder
+    if (folder / EXPERIMENT).is_file():
+        return folder
+    raise InputError(
+        f"There is no model {str(model)!r}: the models are {', '.join(model_names())}; one of your own is a folder "
+        f"with an {EXPERIMENT} that defines recipe()."
+    )
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Run the folder's experiment.py and ask it for its recipe."""
+    path = folder / EXPERIMENT
+    spec = importlib.util.spec_from_file_location("experiment", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "recipe"):
+        raise InputError(f"{path} defines no recipe(): there is nothing to train.")
+    recipe = module.recipe()
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"{path}: recipe() gives a {type(recipe).__name__}, where a bayescal.Recipe is needed.")
+    return recipe
+
+
+def load_model(model: str | Path) -> AmortisedPolicy:
+    """A trained policy of the zoo (or of a folder like one), ready to stand where an ExactPolicy stood."""
+    folder = find_model(model)
+    return load_policy(read_recipe(folder).skeleton, folder)[0]
+
+
+def train_model(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    restart: bool = False,
+    every: float = 30.0,
+    progress: Callable[[Report, float | None], None] | None = None,
+    measuring: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Train, certify, and write the model's folder; returns the certificate.
+
+    Args:
+        progress: called with each report and, now and then, the mean divergence from the exact policy.
+        measuring: called while the certificate is made.
+    """
+    kl = (
+        oracle_kl(recipe.skeleton)
+        if progress is not None and isinstance(recipe.skeleton.environment, OneShot)
+        else None
+    )
+    checked = 0.0
+
+    def tell(report: Report, peek: Callable[[], AmortisedPolicy]) -> None:
+        nonlocal checked
+        assert progress is not None
+        look = kl is not None and report.seconds - checked > 5
+        progress(report, kl(peek()) if look and kl is not None else None)
+        checked = report.seconds if look else checked
+
+    trained = train(
+        recipe.trainer,
+        seed=recipe.seed,
+        folder=folder,
+        every=every,
+        restart=restart,
+        progress=None if progress is None else tell,
+    )
+    provenance = {
+        "trainer": settings_of(recipe.trainer),
+        "seed": recipe.seed,
+        "seconds_training": round(trained.history[-1].seconds if trained.history else 0.0, 1),
+        "seconds_compiling": round(trained.seconds_compiling, 1),
+        "data_hash": None,  # nothing was trained on data
+        "versions": versions(),
+    }
+    save_policy(trained.policy, folder, provenance)
+    certificate = certify_model(recipe, folder, progress=measuring)
+    remove_checkpoint(folder)
+    return certificate
+
+
+def certify_model(
+    recipe: Recipe, folder: Path, *, points: int | None = None, progress: Callable[[str, int, int], None] | None = None
+) -> dict[str, Any]:
+    """Measure the folder's policy again; write its certificate and its card."""
+    policy, facts = load_policy(recipe.skeleton, folder)
+    started = time.perf_counter()
+    measured = certify(policy, points=points or recipe.points, seed=recipe.seed + 1, progress=progress)
+    certificate = {
+        "title": recipe.title,
+        "weights_sha256": facts["weights_sha256"],
+        "environment_hash": facts["environment_hash"],
+        **measured,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    write_atomically(folder / CERTIFICATE, (json.dumps(certificate, indent=2) + "\n").encode())
+    write_atomically(folder / CARD, write_card(recipe.title, recipe.about, facts, certificate).encode())
+    return certificate
+
+
+def read_certificate(folder: Path) -> dict[str, Any] | None:
+    path = folder / CERTIFICATE
+    try:
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    except ValueError:
+        raise InputError(f"{path} is damaged: measure the model again with `bayescal certify`.") from None
+
+
+def list_models() -> list[dict[str, Any]]:
+    """Of every model of the zoo: its title, box, whether it is trained, and the main figures of its certificate."""
+    out = []
+    for name in model_names():
+        folder = resource_folder("models") / name
+        trained = (folder / FACTS).is_file()
+        certificate = read_certificate(folder) or {}
+        out.append(
+            {
+                "name": name,
+                "title": certificate.get("title", ""),
+                "trained": trained,
+                "domain": read_facts(folder)["policy"]["domain"] if trained else None,
+                "certificate": certificate or None,
+            }
+        )
+    return out

@@ -1,0 +1,181 @@
+"""SoftQ: values by regression on what every own action would have brought.
+
+A simulator gives for free what a player in the world cannot have: from one state, the outcome of *all* of a
+player's own actions, the others' actions and the noise held fixed (common random numbers). The network is
+regressed on
+
+    r(a) + gamma · V(o'(a)),    V(o) = lambda · log sum_a q(a | o) exp(Q(o, a) / lambda),
+
+with a slowly following copy of itself in V. There is no actor, and there are no importance ratios. The concept is
+trajectory-KL: V contains the player's own future cost of information.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from bayescal.environments.base import OneShot, role_of_player
+from bayescal.policies.amortised import ABSENT, AmortisedPolicy, with_network
+from bayescal.priors.uniform import Uniform
+from bayescal.training.base import Info, Trainer
+from bayescal.training.optimiser import average, fresh_network, optimiser
+from bayescal.training.points import Points, sample_points
+
+
+class Game(NamedTuple):
+    """One game in progress: where in the domain it is played, everybody's costs, and its state."""
+
+    point: Points
+    costs: Float[Array, " players"]
+    state: Any
+
+
+class State(NamedTuple):
+    """Weights, their running average (target and final policy), the optimiser's memory, the games in progress."""
+
+    network: Any
+    average: Any
+    memory: Any
+    games: Game
+    count: Int[Array, ""]
+
+
+class SoftQ(Trainer):
+    """SoftQ from play, for any game, over time or not.
+
+    Args:
+        skeleton: the policy to be trained; its weights are only the shape of what is trained.
+        steps, learning_rate: of the optimiser.
+        games, rollout: how many games are played side by side, and for how many rounds between two updates.
+        explore: the share of decisions drawn from the prior instead of the policy, so that what follows rare
+            actions is learned too. Others' play is the policy's own as far as values go: their rare draws are noise.
+    """
+
+    skeleton: AmortisedPolicy
+    steps: int = eqx.field(static=True, default=10_000)
+    games: int = eqx.field(static=True, default=128)
+    rollout: int = eqx.field(static=True, default=1)
+    learning_rate: float = eqx.field(static=True, default=5e-3)
+    explore: float = eqx.field(static=True, default=0.0)
+
+    def init(self, key: PRNGKeyArray) -> State:
+        weights, play = jax.random.split(key)
+        network: Any = fresh_network(self.skeleton, weights)
+        games = self._begin(play, self.games)
+        return State(network, network, self._optimiser.init(network), games, jnp.zeros((), jnp.int32))
+
+    def policy(self, state: State) -> AmortisedPolicy:
+        return with_network(self.skeleton, state.average)
+
+    def step(self, key: PRNGKeyArray, state: State) -> tuple[State, Info]:
+        target = with_network(self.skeleton, state.average)
+        playing = with_network(self.skeleton, state.network)
+
+        def round_(games, key):
+            play, fresh, leave = jax.random.split(key, 3)
+            keys = jax.random.split(play, self.games)
+            games, done, seen = jax.vmap(lambda k, g: self._round(playing, target, k, g))(keys, games)
+            anew = self._begin(fresh, self.games)
+            # Games that do not end are left now and then, so that all of the domain is played.
+            done = done | jax.random.bernoulli(leave, 0.5 / self.skeleton.environment.horizon, (self.games,))
+            pick = lambda new, old: jnp.where(done.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+            return jax.tree.map(pick, anew, games), seen
+
+        games, seen = jax.lax.scan(round_, state.games, jax.random.split(key, self.rollout))
+
+        def loss(network):
+            policy = with_network(self.skeleton, network)
+            errors = [
+                jax.vmap(jax.vmap(lambda s, p, role=role: self._error(policy, role, s, p)))(one, seen["point"])
+                for role, one in zip(self._roles, seen["players"], strict=True)
+            ]
+            return jnp.mean(jnp.stack(errors))
+
+        error, slope = jax.value_and_grad(loss)(state.network)
+        updates, memory = self._optimiser.update(slope, state.memory, state.network)
+        network: Any = optax.apply_updates(state.network, updates)
+        kept = average(state.average, network, state.count, self.steps)
+        return State(network, kept, memory, games, state.count + 1), {"loss": error}
+
+    @property
+    def _optimiser(self) -> optax.GradientTransformation:
+        return optimiser(self.learning_rate, self.steps)
+
+    @property
+    def _roles(self) -> tuple[int, ...]:
+        return role_of_player(self.skeleton.environment.role_counts)
+
+    def _begin(self, key: PRNGKeyArray, n: int) -> Game:
+        """New games: points of the domain, costs of the players, first states."""
+        where, cost, reset = jax.random.split(key, 3)
+        points = sample_points(self.skeleton, where, n)
+        env, box, population = self.skeleton.environment, self.skeleton.cost_interval, self.skeleton.population
+        if population is None:
+            costs = points.cost[:, jnp.asarray(self._roles)]
+        else:
+            draw = lambda k, phi: population.sample(k, phi, (env.players,))
+            costs = jnp.clip(jax.vmap(draw)(jax.random.split(cost, n), points.phi), box.low, box.high)
+        if isinstance(env, OneShot) and isinstance(self.skeleton.prior, Uniform):
+            # The policy knows such games by their standard names only (`AmortisedPolicy.values`): those are played.
+            points = points._replace(params=jax.vmap(lambda p: env.relabel(p)[0])(points.params))
+        return Game(points, costs, jax.vmap(env.reset)(jax.random.split(reset, n), points.params))
+
+    def _round(self, playing: AmortisedPolicy, target: AmortisedPolicy, key: PRNGKeyArray, game: Game) -> Any:
+        """Everybody decides; what each own action would have brought; the game goes on with what was decided."""
+        env, point = self.skeleton.environment, game.point
+        act, noise = jax.random.split(key)
+        players, decided = [], []
+        for i, role in enumerate(self._roles):
+            seen = env.observe(game.state, i)
+            known = self._known(game, i)
+            inputs = playing._inputs(role, seen, known, point.phi, point.psi, point.params)
+            log_q = playing.log_prior_of(role, point.psi, seen)
+            q = playing.values_at(role, inputs, known, point.params)
+            draw, stray = jax.random.split(jax.random.fold_in(act, i))
+            logits = jnp.where(jax.random.bernoulli(stray, self.explore), log_q, log_q + q / game.costs[i])
+            decided.append(jax.random.categorical(draw, logits))
+            players.append({"inputs": inputs, "known": known, "cost": game.costs[i]})
+        joint = jnp.stack(decided).astype(jnp.int32)
+        after, _, done = env.step(noise, game.state, joint, point.params)
+        for i, role in enumerate(self._roles):
+            # The same noise for every own action.
+            brought = jax.vmap(
+                lambda a, i=i, role=role: self._outcome(target, noise, game, joint.at[i].set(a), i, role)
+            )
+            size = len(env.action_values[role])
+            values = brought(jnp.arange(size))
+            players[i]["target"] = jnp.pad(values, (0, env.mask.shape[1] - size))
+        seen = {"players": [jax.lax.stop_gradient(p) for p in players], "point": point}
+        return Game(point, game.costs, after), done, seen
+
+    def _outcome(self, target: AmortisedPolicy, noise: Any, game: Game, joint: Any, i: int, role: int) -> Any:
+        """Payoff of player i and the value of where it leads."""
+        env, point = self.skeleton.environment, game.point
+        after, payoffs, done = env.step(noise, game.state, joint, point.params)
+        if env.horizon == 1:
+            return payoffs[i]
+        seen = env.observe(after, i)
+        q = target.values_of(role, seen, self._known(game, i), point.phi, point.psi, point.params)
+        log_q = target.log_prior_of(role, point.psi, seen)
+        return payoffs[i] + env.discount * jnp.where(done, 0.0, soft_value(log_q, q, game.costs[i]))
+
+    def _known(self, game: Game, player: int) -> Any:
+        """What a player knows of costs: everybody's by role, or its own."""
+        return game.costs[player] if self.skeleton.private else game.point.cost
+
+    def _error(self, policy: AmortisedPolicy, role: int, seen: Any, point: Points) -> Float[Array, ""]:
+        mask = jnp.asarray(policy.environment.mask[role])
+        q = policy.values_at(role, seen["inputs"], seen["known"], point.params)
+        scale = policy.environment.stake_scale(point.params, role)
+        # Small costs magnify errors of values into errors of choices; up to a tenth of the stakes they weigh more.
+        weight = 1 / (0.1 + seen["cost"] / scale)
+        return weight * jnp.sum(jnp.where(mask, (q - seen["target"]) / scale, 0.0) ** 2) / jnp.sum(mask)
+
+
+def soft_value(log_q: Float[Array, " actions"], q: Float[Array, " actions"], cost: Any) -> Float[Array, ""]:
+    """lambda · log sum_a q(a) exp(Q(a) / lambda)."""
+    return cost * jax.nn.logsumexp(jnp.where(log_q <= ABSENT / 2, ABSENT, log_q + q / cost))
