@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bayescal.policies.amortised import AmortisedPolicy
     from bayescal.policies.exact import ExactPolicy, Solution, equilibrium
     from bayescal.report import write_report
-    from bayescal.training import Recipe, SoftQExpected, certify, load_model, model_names, train
+    from bayescal.training import KLPPO, Recipe, SoftQ, SoftQExpected, certify, load_model, model_names, train
 
 _HOME = {
     # games
@@ -45,7 +45,9 @@ _HOME = {
     "AmortisedPolicy": "bayescal.policies.amortised",
     "Domain": "bayescal.domain",
     # learning
+    "SoftQ": "bayescal.training",
     "SoftQExpected": "bayescal.training",
+    "KLPPO": "bayescal.training",
     "Recipe": "bayescal.training",
     "train": "bayescal.training",
     "certify": "bayescal.training",
@@ -83,9 +85,11 @@ __all__ = [
     "ExactPolicy",
     "Fit",
     "InputError",
+    "KLPPO",
     "NormalForm",
     "OneShot",
     "Recipe",
+    "SoftQ",
     "SoftQExpected",
     "Solution",
     "Study",

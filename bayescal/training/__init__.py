@@ -2,12 +2,16 @@
 
 from bayescal.training.base import Trainer
 from bayescal.training.certificate import certify
+from bayescal.training.kl_ppo import KLPPO
 from bayescal.training.recipe import Recipe, list_models, load_model, model_names, train_model
+from bayescal.training.soft_q import SoftQ
 from bayescal.training.soft_q_expected import SoftQExpected
 from bayescal.training.train import Trained, train
 
 __all__ = [
+    "KLPPO",
     "Recipe",
+    "SoftQ",
     "SoftQExpected",
     "Trained",
     "Trainer",

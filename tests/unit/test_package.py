@@ -31,7 +31,9 @@ def test_importing_loads_nothing_numeric_and_is_quick():
     assert min(times) < 0.3
 
 
-@pytest.mark.parametrize("command", [(), ("games",), ("solve",), ("calibrate",), ("version",)])
+@pytest.mark.parametrize(
+    "command", [(), ("games",), ("solve",), ("calibrate",), ("train",), ("certify",), ("models",), ("version",)]
+)
 def test_help_does_not_wait_for_jax(command):
     code = (
         "import sys; from bayescal.cli import main\n"

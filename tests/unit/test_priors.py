@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from bayescal.errors import InputError
-from bayescal.priors import Empirical, Focal, LogLinear, Mixture, Uniform
+from bayescal.priors import Anchored, Empirical, Focal, LogLinear, Mixture, Uniform
 
 GRID = jnp.arange(0.0, 31.0)
 PRIORS = {
     "uniform": (Uniform(), {}),
     "empirical": (Empirical([np.arange(31) / np.arange(31).sum()]), {}),
     "log-linear": (LogLinear(), {"tilt": 0.8}),
+    "anchored": (Anchored(), {"anchor": 0.4, "pull": 3.0}),
     "focal": (Focal(10.0), {"bonus": 2.0}),
     "mixture": (Mixture((Uniform(), Focal(5.0))), {"weight_1": 0.3, "bonus_1": 1.5}),
 }
@@ -49,6 +50,13 @@ def test_shapes():
     assert np.all(np.diff(tilted) > 0)
     focal = jnp.exp(Focal(10.0).log_prob(0, {"bonus": jnp.log(4.0)}, role=0, action_values=GRID))
     np.testing.assert_allclose(focal[20] / focal[21], 4, rtol=1e-5)
+
+
+def test_anchored_falls_away_from_the_anchor_by_pull_nats_a_grid():
+    log_q = Anchored().log_prob(0, {"anchor": 0.5, "pull": 6.0}, role=0, action_values=GRID)
+    assert np.argmax(log_q) == 15
+    np.testing.assert_allclose(log_q[20] - log_q[25], 6 * 5 / 30, rtol=1e-2)
+    np.testing.assert_allclose(log_q, log_q[::-1], atol=1e-5)
 
 
 def test_impossible_probabilities_are_refused():
