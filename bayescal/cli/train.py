@@ -77,7 +77,7 @@ def list_zoo(as_json: bool) -> None:
 
 
 def _figures(certificate: dict[str, Any] | None) -> list[str]:
-    if not certificate:
+    if not certificate or certificate["oracle"] is None:
         return ["", "", "", ""]
     kl, corners = certificate["kl"], certificate["corner_kl"]
     fewest = min(b["median"] for b in certificate["decisions_below_a_tenth_of_sd"].values())
@@ -99,7 +99,7 @@ def _show(certificate: dict[str, Any], folder: Path, as_json: bool) -> None:
             table.add_row(name.replace("_", " "), *(f"{x:.2g}" for x in figures.values()))
     console = Console()
     console.print(table)
-    for name, budget in certificate["decisions_below_a_tenth_of_sd"].items():
+    for name, budget in certificate.get("decisions_below_a_tenth_of_sd", {}).items():
         console.print(
             f"{name}: good for {budget['median']:,.0f} decisions at the median point, "
             f"{budget['worst 5%']:,.0f} at the worst 5%",

@@ -19,7 +19,9 @@ def write_card(title: str, about: str, facts: dict[str, Any], certificate: dict[
         "",
         "## Measured",
         "",
-        f"Against the {certificate['oracle']}, at {certificate['points_solved']} points of the box (drawn evenly; "
+        "No exact policy of this game is known: the policy is measured against itself, in games that it plays."
+        if certificate["oracle"] is None
+        else f"Against the {certificate['oracle']}, at {certificate['points_solved']} points of the box (drawn evenly; "
         f"{certificate['points'] - certificate['points_solved']} more could not be solved) and "
         f"{certificate['corners_solved']} of {certificate['corners']} corners; games: {games}.",
         "",
@@ -34,13 +36,15 @@ def write_card(title: str, about: str, facts: dict[str, Any], certificate: dict[
         "nats lost per decision": "nats_per_decision",
         "gain of a best reply, share of the payoffs' spread": "soft_exploitability",
         "Bellman residual, share of the payoffs' spread": "bellman_residual",
+        "KL between seeds": "ensemble_disagreement_kl",
     }
     for text, key in rows.items():
         if figures := certificate.get(key):
             lines.append(
                 f"| {text} | " + " | ".join(f"{figures[c]:.2g}" for c in ("mean", "median", "q95", "max")) + " |"
             )
-    lines += [
+    budgets = certificate.get("decisions_below_a_tenth_of_sd", {})
+    lines += budgets and [
         "",
         "The network's error moves a parameter by less than a tenth of its posterior sd while a data set from one "
         "point of the box has at most this many decisions:",
@@ -48,7 +52,7 @@ def write_card(title: str, about: str, facts: dict[str, Any], certificate: dict[
         "| parameter | median point | worst 5% of points | relative error of the score |",
         "|---|---|---|---|",
     ]
-    for name, budget in certificate["decisions_below_a_tenth_of_sd"].items():
+    for name, budget in budgets.items():
         error = certificate["slope_of_log_probability"][name]["relative error"]
         lines.append(f"| {name} | {budget['median']:,.0f} | {budget['worst 5%']:,.0f} | {error:.1%} |")
     trainer = made["trainer"]

@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescal.environments.base import OneShot
-from bayescal.policies.amortised import AmortisedPolicy, replace_environment
+from bayescal.policies.amortised import ABSENT, AmortisedPolicy, replace_environment
 from bayescal.policies.exact import ExactPolicy
 from bayescal.solvers.path import CONVERGED
 from bayescal.training.points import Points, corner_points, sample_points
+from bayescal.training.soft_q import SoftQ
 from bayescal.training.soft_q_expected import replies, types
 
 SHARE_OF_SD = 0.1
@@ -36,13 +37,15 @@ def certify(
     ensemble: Sequence[AmortisedPolicy] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Measure a policy of a one-shot game.
+    """Measure a policy: against the exact one in a one-shot game, against itself in a game over time.
 
     Args:
         points: how many points of the domain, drawn evenly and anew from `seed`.
         ensemble: policies of other seeds, for their disagreement.
         progress: called with (what, done, in all).
     """
+    if not isinstance(policy.environment, OneShot):
+        return certify_in_play(policy, games=points, seed=seed, ensemble=ensemble)
     tell = progress or (lambda what, done, total: None)
     variants: list[Any] = _some(policy.variants, 5)
     parts: dict[str, list[dict[str, np.ndarray]]] = {"inside": [], "corners": []}
@@ -95,6 +98,59 @@ def certify(
     }
     if ensemble:
         out["ensemble_disagreement_kl"] = spread(inside["disagreement"])
+    return out
+
+
+def certify_in_play(
+    policy: AmortisedPolicy, *, games: int, seed: int, ensemble: Sequence[AmortisedPolicy] = (), noises: int = 256
+) -> dict[str, Any]:
+    """What can be measured without an oracle, in games that the policy plays with itself: how far its values are from
+    what they predict (the Bellman residual, averaged over `noises` draws of chance and of the others' actions), and
+    how far other seeds of it disagree."""
+    player = SoftQ(policy, games=games)
+    rounds = min(policy.environment.horizon, 50)
+
+    def visit(game, key):
+        on, chance = jax.random.split(key)
+        after, done, _ = player._round(policy, policy, on, game)
+        draws = jax.vmap(lambda k: player._round(policy, policy, k, game)[2])(jax.random.split(chance, noises))
+        found = []
+        for role, seen in zip(player._roles, draws["players"], strict=True):
+            inputs, known, cost = (jax.tree.map(lambda x: x[0], seen[n]) for n in ("inputs", "known", "cost"))
+            target = jnp.mean(seen["target"], axis=0)
+            q = policy.values_at(role, inputs, known, game.point.params)
+            mask = jnp.asarray(policy.environment.mask[role])
+            scale = policy.environment.stake_scale(game.point.params, role)
+            residual = jnp.sqrt(jnp.sum(jnp.where(mask, (q - target) ** 2, 0.0)) / jnp.sum(mask)) / scale
+            own = jax.nn.log_softmax(jnp.where(mask, q / cost, ABSENT))
+            others = [
+                jax.nn.log_softmax(jnp.where(mask, e.values_at(role, inputs, known, game.point.params) / cost, ABSENT))
+                for e in ensemble
+            ]
+            gaps = [jnp.sum(jnp.where(mask, jnp.exp(own) * (own - o), 0.0)) for o in others]
+            found.append((residual, jnp.max(jnp.stack(gaps)) if gaps else jnp.zeros(())))
+        return (after, done), jax.tree.map(lambda *x: jnp.stack(x), *found)
+
+    def play(game, key):
+        def go(carry, key):
+            game, over = carry
+            (after, done), found = visit(game, key)
+            return (after, over | done), (found, over)
+
+        return jax.lax.scan(go, (game, jnp.asarray(False)), jax.random.split(key, rounds))[1]
+
+    begin, go = jax.random.split(jax.random.key(seed))
+    started = player._begin(begin, games)
+    (residual, disagreement), over = jax.jit(jax.vmap(play))(started, jax.random.split(go, games))
+    live = ~np.asarray(over)
+    out = {
+        "oracle": None,
+        "games": [f"{type(policy.environment).__name__}, {policy.environment.players} players"],
+        "points": games,
+        "bellman_residual": spread(np.asarray(residual)[live].ravel()),
+    }
+    if ensemble:
+        out["ensemble_disagreement_kl"] = spread(np.asarray(disagreement)[live].ravel())
     return out
 
 
@@ -163,7 +219,7 @@ def _measure(policy: AmortisedPolicy, point: Points, ensemble: Sequence[Amortise
         "bias": jnp.sum(weight * learned_slope, axis=(0, 1)),
         "information": jnp.sum(weight * slope**2, axis=(0, 1)),
         "regret": jnp.max(regret) / scale,
-        "gap": jnp.max(jnp.abs(gap)) / scale,
+        "gap": jnp.sqrt(jnp.max(jnp.sum(p * gap**2, axis=1))) / scale,  # of actions as they are played
     }
     if ensemble:
         out["disagreement"] = jnp.max(jnp.stack([jnp.max(_kl(learned, _log_probs(e, point))) for e in ensemble]))

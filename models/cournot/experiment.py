@@ -34,5 +34,5 @@ def recipe() -> bc.Recipe:
     return bc.Recipe(
         title="Cournot, 2 to 5 firms, 31 quantities, private log-normal costs, anchored prior",
         about="Firms choose quantities; each knows its own cost of information and the distribution of the others'.",
-        trainer=bc.SoftQExpected(policy, steps=20_000, batch=128, learning_rate=5e-3),
+        trainer=bc.SoftQExpected(policy, steps=35_000, batch=128, learning_rate=5e-3, outlier=1e-2),
     )

@@ -15,7 +15,7 @@ def recipe() -> bc.Recipe:
     game = bc.NormalForm(np.zeros((2, 2, 2)), name="2x2 game")
     domain = {"cost": (0.1, 100.0), "params.payoffs": (-25.0, 25.0)}
     # The game tells each role its own payoffs first, so both share one network.
-    policy = bc.AmortisedPolicy(game, domain, roles="shared", width=192, depth=3)
+    policy = bc.AmortisedPolicy(game, domain, roles="shared", width=160, depth=3)
     return bc.Recipe(
         title="Any 2x2 game with payoffs within ±25, known costs",
         about=(
@@ -23,6 +23,6 @@ def recipe() -> bc.Recipe:
             "equilibria jump from one to the other; there, at small costs, no network can follow, and the maxima "
             "over the corners show it."
         ),
-        trainer=bc.SoftQExpected(policy, steps=50_000, batch=1024, learning_rate=5e-3, curriculum=0.3, outlier=1e-4),
+        trainer=bc.SoftQExpected(policy, steps=40_000, batch=1024, learning_rate=5e-3, curriculum=0.3, outlier=1e-4),
         points=2000,
     )

@@ -83,6 +83,18 @@ def test_soft_q_from_play_learns_to_plan():
     assert np.abs(myopic - walk.exact(0.6)[0][:, 1]).max() > 0.1  # so planning is what was learned
 
 
+def test_without_an_oracle_residuals_and_disagreement_are_what_is_left():
+    """Trained longer, a policy is nearer to what it predicts, and its seeds agree more."""
+    policy = bc.AmortisedPolicy(Walk(), {"cost": (0.1, 3.0)}, width=32)
+    figures = []
+    for steps in (100, 3000):
+        members = train(SoftQ(policy, steps=steps, games=64), members=2).policies
+        figures.append(certify(members[0], points=16, ensemble=members[1:]))
+    assert figures[0]["oracle"] is None
+    for what in ("bellman_residual", "ensemble_disagreement_kl"):
+        assert figures[1][what]["median"] < 0.3 * figures[0][what]["median"]
+
+
 def test_soft_value_is_the_best_that_can_be_had():
     log_q, q = jnp.log(jnp.array([0.5, 0.3, 0.2])), jnp.array([1.0, 2.0, -1.0])
     p = jax.nn.softmax(log_q + q / 0.7)
@@ -204,7 +216,7 @@ def test_the_certificate_measures_what_it_says(learned):
     # Pinsker: total variation is at most the root of half the divergence.
     assert figures["total_variation"]["max"] <= np.sqrt(figures["kl"]["max"] / 2) * (1 + 1e-6)
     # A divergence is at least what a best reply could still gain, and values are near what they predict.
-    assert figures["soft_exploitability"]["mean"] < 1e-3 and figures["bellman_residual"]["mean"] < 0.05
+    assert figures["soft_exploitability"]["mean"] < 1e-3 and figures["bellman_residual"]["mean"] < 0.01
 
 
 def test_the_certificate_catches_a_bad_policy(learned):

@@ -64,7 +64,7 @@ def test_one_network_solves_all_of_selten_and_chmura():
 
 @pytest.mark.slow
 def test_the_learned_posterior_of_selten_and_chmura_is_the_exact_one():
-    """The pooled log cost within a tenth of its posterior sd. Densities on a grid, so that no Monte-Carlo error enters."""
+    """The pooled log cost within a tenth of its posterior sd, on a grid, so that no Monte-Carlo error enters."""
     study = bc.load_study("selten-chmura")
     grid = np.linspace(-0.45, 0.0, 181)
     moments = {}
