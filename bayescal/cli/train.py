@@ -63,8 +63,13 @@ def list_zoo(as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("model", "domain", "KL to exact: mean", "95%", "corners, max", "decisions*"):
-        table.add_column(column, overflow="fold", justify="left" if column in ("model", "domain") else "right")
+    for column in ("model", "domain", "KL to exact: median", "mean", "95%", "max at corners", "decisions*"):
+        table.add_column(
+            column,
+            no_wrap=column == "model",
+            overflow="fold",
+            justify="left" if column in ("model", "domain") else "right",
+        )
     for model in models:
         box = "\n".join(f"{n} {low:g} to {high:g}" for n, (low, high) in (model["domain"] or {}).items())
         table.add_row(f"[bold]{model['name']}[/bold]", box or "not trained yet", *_figures(model["certificate"]))
@@ -78,10 +83,10 @@ def list_zoo(as_json: bool) -> None:
 
 def _figures(certificate: dict[str, Any] | None) -> list[str]:
     if not certificate or certificate["oracle"] is None:
-        return ["", "", "", ""]
+        return [""] * 5
     kl, corners = certificate["kl"], certificate["corner_kl"]
     fewest = min(b["median"] for b in certificate["decisions_below_a_tenth_of_sd"].values())
-    return [f"{kl['mean']:.1g}", f"{kl['q95']:.1g}", f"{corners['max']:.1g}", f"{fewest:,.0f}"]
+    return [*(f"{kl[x]:.1g}" for x in ("median", "mean", "q95")), f"{corners['max']:.1g}", f"{fewest:,.0f}"]
 
 
 def _show(certificate: dict[str, Any], folder: Path, as_json: bool) -> None:

@@ -84,17 +84,17 @@ def small(skeleton, **settings: Any):
 @pytest.mark.parametrize("roles", ["embedded", "separate"])
 def test_it_finds_the_equilibrium_of_a_two_by_two_game(roles):
     skeleton = AmortisedPolicy(PENNIES, {"cost": (1.0, 4.0)}, width=16, depth=1, roles=roles)
-    trainer = KLPPO(skeleton, steps=100, games=128, rollout=4, learning_rate=5e-3)
+    trainer = KLPPO(skeleton, steps=200, games=128, rollout=4, learning_rate=5e-3)
     state, info = run(trainer)
     policy = trainer.policy(state)
-    # Three seeds left 0.003 to 0.010; uniform play, where training begins, is ten times as far away as is allowed.
+    # Three seeds left 0.003 to 0.023; uniform play, where training begins, is at least twice as far as is allowed.
     for cost in (jnp.array([1.2, 1.2]), jnp.array([3.0, 1.5])):
         exact = bc.ExactPolicy(PENNIES).solve(cost).strategies
         learned = jnp.exp(policy.log_prob_all(cost, None, None, None))
         away = lambda p, exact=exact: np.max(0.5 * np.sum(np.abs(p - exact), axis=1))
         assert away(learned) < 0.03
         assert away(np.full((2, 2), 0.5)) > 0.06
-    assert info["kl"].shape == (100,) and np.all(np.isfinite(info["loss"]))
+    assert info["kl"].shape == (200,) and np.all(np.isfinite(info["loss"]))
 
 
 def test_it_finds_the_equilibrium_of_a_market_with_private_costs():
