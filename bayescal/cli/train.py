@@ -71,7 +71,7 @@ def list_zoo(as_json: bool) -> None:
             justify="left" if column in ("model", "domain") else "right",
         )
     for model in models:
-        box = "\n".join(f"{n} {low:g} to {high:g}" for n, (low, high) in (model["domain"] or {}).items())
+        box = "\n".join(f"{n} {low:.4g} to {high:.4g}" for n, (low, high) in (model["domain"] or {}).items())
         table.add_row(f"[bold]{model['name']}[/bold]", box or "not trained yet", *_figures(model["certificate"]))
     console = Console()
     console.print(table)

@@ -26,5 +26,5 @@ def recipe() -> bc.Recipe:
             "Guesses from 0 to 100 in steps of 2. For p above 1 several equilibria exist at small costs; the policy "
             "follows the branch that begins at the prior."
         ),
-        trainer=bc.SoftQExpected(policy, steps=20_000, batch=128, newton=False, outlier=1e-2),
+        trainer=bc.SoftQExpected(policy, steps=15_000, batch=128, newton=False, outlier=1e-2),
     )
