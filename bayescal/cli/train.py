@@ -24,7 +24,11 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
     check_writable(folder)
     if out is not None and folder.resolve() != source.resolve():
         _keep_recipe(source, folder)
-    console.print(f"[bold]{recipe.title}[/bold]\n{recipe.trainer.steps:,} steps; writing to {folder}", highlight=False)
+    console.print(
+        f"[bold]{recipe.title}[/bold]\n{recipe.trainer.steps:,} steps; writing to {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
     try:
         with _Bars(console) as bars:
             certificate = train_model(
@@ -32,7 +36,9 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
             )
     except KeyboardInterrupt:
         again = f"bayescal train {model}" + (f" --out {out}" if out else "")
-        console.print(f"Interrupted; what was learned is safe in {folder}. Go on with: {again}", highlight=False)
+        console.print(
+            f"Interrupted; what was learned is safe in {folder}. Go on with: {again}", highlight=False, soft_wrap=True
+        )
         raise
     _show(certificate, folder, as_json)
 
