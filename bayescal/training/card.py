@@ -43,6 +43,12 @@ def write_card(title: str, about: str, facts: dict[str, Any], certificate: dict[
             lines.append(
                 f"| {text} | " + " | ".join(f"{figures[c]:.2g}" for c in ("mean", "median", "q95", "max")) + " |"
             )
+    if gain := certificate.get("best_reply_gain"):
+        lines += [
+            "",
+            f"A best reply trained against the policy gains {gain['mean']:.2g} ± {gain['standard error']:.1g} of the "
+            "stakes a game.",
+        ]
     budgets = certificate.get("decisions_below_a_tenth_of_sd", {})
     lines += budgets and [
         "",

@@ -22,6 +22,7 @@ from bayescal.environments.base import OneShot
 from bayescal.policies.amortised import ABSENT, AmortisedPolicy, replace_environment
 from bayescal.policies.exact import ExactPolicy
 from bayescal.solvers.path import CONVERGED
+from bayescal.training.best_reply import best_reply_gain
 from bayescal.training.points import Points, corner_points, sample_points
 from bayescal.training.soft_q import SoftQ
 from bayescal.training.soft_q_expected import replies, types
@@ -105,8 +106,8 @@ def certify_in_play(
     policy: AmortisedPolicy, *, games: int, seed: int, ensemble: Sequence[AmortisedPolicy] = (), noises: int = 256
 ) -> dict[str, Any]:
     """What can be measured without an oracle, in games that the policy plays with itself: how far its values are from
-    what they predict (the Bellman residual, averaged over `noises` draws of chance and of the others' actions), and
-    how far other seeds of it disagree."""
+    what they predict (the Bellman residual, averaged over `noises` draws of chance and of the others' actions),
+    what a best reply trained against it gains, and how far other seeds of it disagree."""
     player = SoftQ(policy, games=games)
     rounds = min(policy.environment.horizon, 50)
 
@@ -149,6 +150,7 @@ def certify_in_play(
         "points": games,
         "bellman_residual": spread(np.asarray(residual)[live].ravel()),
     }
+    out["best_reply_gain"] = best_reply_gain(policy, seed=seed)
     if ensemble:
         out["ensemble_disagreement_kl"] = spread(np.asarray(disagreement)[live].ravel())
     return out

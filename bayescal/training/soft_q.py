@@ -53,6 +53,8 @@ class SoftQ(Trainer):
         games, rollout: how many games are played side by side, and for how many rounds between two updates.
         explore: the share of decisions drawn from the prior instead of the policy, so that what follows rare
             actions is learned too. Others' play is the policy's own as far as values go: their rare draws are noise.
+        others: who everybody meets: the policy that is learned (None), or a frozen one. What is learned is then the
+            best reply to it.
     """
 
     skeleton: AmortisedPolicy
@@ -61,6 +63,7 @@ class SoftQ(Trainer):
     rollout: int = eqx.field(static=True, default=1)
     learning_rate: float = eqx.field(static=True, default=5e-3)
     explore: float = eqx.field(static=True, default=0.0)
+    others: AmortisedPolicy | None = None
 
     def init(self, key: PRNGKeyArray) -> State:
         weights, play = jax.random.split(key)
@@ -73,7 +76,7 @@ class SoftQ(Trainer):
 
     def step(self, key: PRNGKeyArray, state: State) -> tuple[State, Info]:
         target = with_network(self.skeleton, state.average)
-        playing = with_network(self.skeleton, state.network)
+        playing = with_network(self.skeleton, state.network) if self.others is None else self.others
 
         def round_(games, key):
             play, fresh, leave = jax.random.split(key, 3)

@@ -12,8 +12,9 @@ from games import Walk
 import bayescal as bc
 from bayescal.environments.base import OneShot, symmetric_fields
 from bayescal.policies.amortised import with_network
-from bayescal.policies.store import load_policy, save_policy
+from bayescal.policies.store import describe, load_policy, save_policy
 from bayescal.populations import LogNormal
+from bayescal.training.card import write_card
 from bayescal.training.certificate import certify, oracle_kl
 from bayescal.training.check import check_environment
 from bayescal.training.soft_q import SoftQ, soft_value
@@ -91,6 +92,20 @@ def test_without_an_oracle_residuals_and_disagreement_are_what_is_left():
         members = train(SoftQ(policy, steps=steps, games=64), members=2).policies
         figures.append(certify(members[0], points=16, ensemble=members[1:]))
     assert figures[0]["oracle"] is None
+    # The planted error: who has hardly learned leaves much to be gained; who has learned, nothing that shows.
+    facts = {
+        "policy": json.loads(json.dumps(describe(policy))),
+        "provenance": {"trainer": {"trainer": "SoftQ"}, "seed": 0, "seconds_training": 1.0, "seconds_compiling": 1.0}
+        | {"versions": {}},
+        "weights_sha256": "w" * 64,
+        "environment_hash": "e" * 64,
+    }
+    card = write_card("A walk", "For tests.", facts, figures[1])
+    assert "No exact policy of this game is known" in card and "A best reply trained against the policy gains" in card
+    early, late = (f["best_reply_gain"] for f in figures)
+    assert early["mean"] > 5 * early["standard error"]
+    assert late["mean"] < 0.1 * early["mean"]
+    assert abs(late["mean"]) < 5 * late["standard error"] + 0.02
     for what in ("bellman_residual", "ensemble_disagreement_kl"):
         assert figures[1][what]["median"] < 0.3 * figures[0][what]["median"]
 
