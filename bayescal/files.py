@@ -2,26 +2,36 @@
 
 import os
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bayescal.errors import InputError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder, then rename.
+@contextmanager
+def whole_file(path: Path) -> Generator[Path]:
+    """A temporary name in the same folder to write under, renamed to `path` unless something is raised.
 
     Raises:
         InputError: the folder cannot be written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder.") from None
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write under a temporary name in the same folder, then rename."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)

@@ -1,8 +1,6 @@
 """A fit: every draw and everything needed to judge, save and repeat it."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import xarray as xr
 
 from bayescal.domain import Interval
 from bayescal.errors import InputError
+from bayescal.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -49,18 +48,8 @@ class Fit:
             f"/{name}": {v: {"zlib": True} for v, x in node.data_vars.items() if x.dtype.kind in "fiub"}
             for name, node in tree.children.items()
         }
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(suffix=".nc", dir=path.parent)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder.") from None
-        os.close(handle)
-        try:
+        with whole_file(path) as temporary:
             tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
         return path
 
     @classmethod

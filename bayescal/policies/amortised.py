@@ -21,14 +21,12 @@ from jaxtyping import Array, Float
 from bayescal.domain import Domain, Interval
 from bayescal.environments.base import Environment, OneShot, shape_key
 from bayescal.errors import DomainError, InputError
-from bayescal.policies.base import Policy
+from bayescal.policies.base import ABSENT, Policy, padded_log_prior
 from bayescal.policies.network import Network
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
-
-ABSENT = -1e30  # log-probability of an action that cannot be played, finite so that gradients stay so
 
 Roles = Literal["shared", "embedded", "separate"]
 Unit = Literal["payoff", "cost"]
@@ -104,11 +102,7 @@ class AmortisedPolicy(Policy):
         return jnp.stack(rows)
 
     def log_prior_of(self, role: int, psi: Any, observation: Any) -> Float[Array, " actions"]:
-        psi = psi or self.prior.defaults
-        values = self.environment.action_values[role]
-        grid = jnp.asarray(values, jnp.result_type(float))
-        row = jnp.maximum(self.prior.log_prob(observation, psi, role=role, action_values=grid), ABSENT)
-        return jnp.pad(row, (0, self.environment.mask.shape[1] - len(values)), constant_values=ABSENT)
+        return padded_log_prior(self.environment, self.prior, role, psi or self.prior.defaults, observation)
 
     def values_of(
         self, role: int, observation: Any, cost: Any, phi: Any, psi: Any, params: Any

@@ -9,6 +9,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.environments.base import Environment
+from bayescal.priors.base import Prior
+
+ABSENT = -1e30  # log-probability of an action that cannot be played, finite so that gradients stay so
+
+
+def padded_log_prior(
+    environment: Environment, prior: Prior, role: int, psi: Any, observation: Any
+) -> Float[Array, " actions"]:
+    """log q of one role over the padded grid; ABSENT stands for impossible."""
+    values = environment.action_values[role]
+    grid = jnp.asarray(values, jnp.result_type(float))
+    row = jnp.maximum(prior.log_prob(observation, psi, role=role, action_values=grid), ABSENT)
+    return jnp.pad(row, (0, environment.mask.shape[1] - len(values)), constant_values=ABSENT)
 
 
 class Policy(eqx.Module):

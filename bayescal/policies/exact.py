@@ -23,15 +23,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
-from bayescal.policies.base import Policy
+from bayescal.policies.base import ABSENT, Policy, padded_log_prior
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 from bayescal.solvers.path import CONVERGED, MESSAGES, follow_path
 from bayescal.solvers.root import implicit_root, newton
-
-_ABSENT = -1e30  # log-probability of an action that cannot be played, finite so that gradients stay so
 
 
 class Solution(eqx.Module):
@@ -107,12 +105,7 @@ class ExactPolicy(Policy):
         """log q of every role over the padded grid; -1e30 stands for impossible."""
         env = self.environment
         psi = self.prior.defaults if psi is None else psi
-        width = env.mask.shape[1]
-        rows = []
-        for role, values in enumerate(env.action_values):
-            row = self.prior.log_prob(role, psi, role=role, action_values=jnp.asarray(values, jnp.result_type(float)))
-            rows.append(jnp.pad(jnp.maximum(row, _ABSENT), (0, width - len(values)), constant_values=_ABSENT))
-        return jnp.stack(rows)
+        return jnp.stack([padded_log_prior(env, self.prior, r, psi, r) for r in range(env.roles)])
 
     def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
         """Log-probabilities of a person of role `observation`: with private costs, of one whose cost is `cost`."""
@@ -173,7 +166,7 @@ def _softmax(x: Float[Array, "... actions"]) -> Float[Array, "... actions"]:
 
 def _log_softmax(x: Float[Array, " actions"]) -> Float[Array, " actions"]:
     """-inf where x stands for an absent action, without a NaN in the gradient."""
-    absent = x <= _ABSENT / 2
+    absent = x <= ABSENT / 2
     return jnp.where(absent, -jnp.inf, jax.nn.log_softmax(x))
 
 
@@ -258,8 +251,8 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
     u = env.expected_payoffs(p, params)
     tilted = log_q[:, None, :] + u[:, None, :] / costs[:, :, None]
     by_type = jax.vmap(jax.vmap(_log_softmax))(tilted)
-    log_p = jax.nn.logsumexp(jnp.where(by_type == -jnp.inf, _ABSENT, by_type), axis=1, b=weights[None, :, None])
-    possible = log_p > _ABSENT / 2
+    log_p = jax.nn.logsumexp(jnp.where(by_type == -jnp.inf, ABSENT, by_type), axis=1, b=weights[None, :, None])
+    possible = log_p > ABSENT / 2
     strategies = jnp.where(possible, jnp.exp(log_p), 0.0)
     best = jnp.max(jnp.where(possible, u, -jnp.inf), axis=1)
     ok = path.status == CONVERGED

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayescal.policies.amortised import ABSENT, AmortisedPolicy
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.base import ABSENT
 from bayescal.training.soft_q import Game, SoftQ
 from bayescal.training.train import train
 

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescal.environments.base import OneShot
-from bayescal.policies.amortised import ABSENT, AmortisedPolicy, replace_environment
+from bayescal.policies.amortised import AmortisedPolicy, replace_environment
+from bayescal.policies.base import ABSENT
 from bayescal.policies.exact import ExactPolicy
 from bayescal.solvers.path import CONVERGED
 from bayescal.training.best_reply import best_reply_gain
@@ -193,8 +194,9 @@ def _measure(policy: AmortisedPolicy, point: Points, ensemble: Sequence[Amortise
     solution = lambda theta: _choice(policy, point, theta, exact=True)
     network = lambda theta: _choice(policy, point, theta, exact=False)
     here = _theta(policy, point)
-    truth, slope = jnp.exp(solution(here)), jax.jacfwd(solution)(here)
-    other, learned_slope = network(here), jax.jacfwd(network)(here)
+    slope, log_truth = _slope_and_value(solution, here)
+    learned_slope, other = _slope_and_value(network, here)
+    truth = jnp.exp(log_truth)
     possible = truth > 0
     weight = jnp.where(possible, truth, 0.0)[:, :, None] / policy.environment.roles
     masked = lambda x: jnp.where(possible[:, :, None], x, 0.0)
@@ -215,7 +217,7 @@ def _measure(policy: AmortisedPolicy, point: Points, ensemble: Sequence[Amortise
         "solved": solved,
         "kl": jnp.max(kl),
         "tv": jnp.max(tv),
-        "nats": jnp.sum(weight[:, :, 0] * jnp.where(possible, solution(here) - other, 0.0)),
+        "nats": jnp.sum(weight[:, :, 0] * jnp.where(possible, log_truth - other, 0.0)),
         "slope": jnp.sqrt(jnp.sum(weight * slope**2, axis=(0, 1))),
         "slope_error": jnp.sqrt(jnp.sum(weight * (learned_slope - slope) ** 2, axis=(0, 1))),
         "bias": jnp.sum(weight * learned_slope, axis=(0, 1)),
@@ -226,6 +228,11 @@ def _measure(policy: AmortisedPolicy, point: Points, ensemble: Sequence[Amortise
     if ensemble:
         out["disagreement"] = jnp.max(jnp.stack([jnp.max(_kl(learned, _log_probs(e, point))) for e in ensemble]))
     return out
+
+
+def _slope_and_value(f: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
+    """f is an equilibrium to be solved: once for both."""
+    return jax.jacfwd(lambda x: (f(x),) * 2, has_aux=True)(x)
 
 
 def _exact(policy: AmortisedPolicy, point: Points) -> tuple[Any, Any]:

@@ -28,10 +28,9 @@ from bayescal.environments.base import OneShot, role_of_player
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy, with_network
 from bayescal.policies.network import Network
-from bayescal.priors.uniform import Uniform
 from bayescal.training.base import Info, Trainer
 from bayescal.training.optimiser import average, fresh_network
-from bayescal.training.points import Points, sample_points
+from bayescal.training.points import Points, new_games
 
 SLIVER = 1.01  # plain PPO answers for costs from the lowest to this many times the lowest
 
@@ -239,22 +238,6 @@ def advantages(
 
     start = jnp.zeros_like(last), last
     return jax.lax.scan(back, start, (rewards, values, done), reverse=True)[1]
-
-
-def new_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> tuple[Any, Points]:
-    """States and points of n new games. Private costs are drawn for each player of each game."""
-    env = policy.environment
-    draw, own, begin = jax.random.split(key, 3)
-    points = sample_points(policy, draw, n)
-    if policy.population is not None:
-        population, box = policy.population, policy.cost_interval
-        sample = lambda k, phi: population.sample(k, phi, (env.players,))
-        costs = jax.vmap(sample)(jax.random.split(own, n), points.phi)
-        points = points._replace(cost=jnp.clip(costs, box.low, box.high))
-    if isinstance(env, OneShot) and isinstance(policy.prior, Uniform):
-        # The policy knows games by their standard names only (`AmortisedPolicy.values`): those are what is played.
-        points = points._replace(params=jax.vmap(lambda p: env.relabel(p)[0])(points.params))
-    return jax.vmap(env.reset)(jax.random.split(begin, n), points.params), points
 
 
 def look_all(policy: AmortisedPolicy, worlds: Any, games: Points) -> View:

@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from bayescal.environments.base import OneShot
 from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.priors.uniform import Uniform
 
 
 class Points(NamedTuple):
@@ -80,5 +81,17 @@ def _sizes(policy: AmortisedPolicy) -> dict[str, tuple[int, ...]]:
     return {n: s for n, s in shapes.items() if s and n in policy.domain.names}
 
 
-def one_shot(policy: AmortisedPolicy) -> bool:
-    return isinstance(policy.environment, OneShot)
+def new_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> tuple[Any, Points]:
+    """States and points of n new games. Private costs are drawn for each player of each game."""
+    env = policy.environment
+    draw, own, begin = jax.random.split(key, 3)
+    points = sample_points(policy, draw, n)
+    if policy.population is not None:
+        population, box = policy.population, policy.cost_interval
+        sample = lambda k, phi: population.sample(k, phi, (env.players,))
+        costs = jax.vmap(sample)(jax.random.split(own, n), points.phi)
+        points = points._replace(cost=jnp.clip(costs, box.low, box.high))
+    if isinstance(env, OneShot) and isinstance(policy.prior, Uniform):
+        # The policy knows games by their standard names only (`AmortisedPolicy.values`): those are what is played.
+        points = points._replace(params=jax.vmap(lambda p: env.relabel(p)[0])(points.params))
+    return jax.vmap(env.reset)(jax.random.split(begin, n), points.params), points

@@ -13,7 +13,7 @@ from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.store import FACTS, load_policy, read_facts, save_policy
-from bayescal.resources import resource_folder, resource_names, resource_path
+from bayescal.resources import resource_names, resource_path
 from bayescal.training.base import Trainer
 from bayescal.training.card import write_card
 from bayescal.training.certificate import certify, oracle_kl
@@ -168,7 +168,7 @@ def list_models() -> list[dict[str, Any]]:
     """Of every model of the zoo: its title, box, whether it is trained, and the main figures of its certificate."""
     out = []
     for name in model_names():
-        folder = resource_folder("models") / name
+        folder = resource_path("models", name)
         trained = (folder / FACTS).is_file()
         certificate = read_certificate(folder) or {}
         out.append(

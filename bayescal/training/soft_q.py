@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from bayescal.environments.base import OneShot, role_of_player
-from bayescal.policies.amortised import ABSENT, AmortisedPolicy, with_network
-from bayescal.priors.uniform import Uniform
+from bayescal.environments.base import role_of_player
+from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.base import ABSENT
 from bayescal.training.base import Info, Trainer
 from bayescal.training.optimiser import average, fresh_network, optimiser
-from bayescal.training.points import Points, sample_points
+from bayescal.training.points import Points, new_games
 
 
 class Game(NamedTuple):
@@ -114,18 +114,9 @@ class SoftQ(Trainer):
 
     def _begin(self, key: PRNGKeyArray, n: int) -> Game:
         """New games: points of the domain, costs of the players, first states."""
-        where, cost, reset = jax.random.split(key, 3)
-        points = sample_points(self.skeleton, where, n)
-        env, box, population = self.skeleton.environment, self.skeleton.cost_interval, self.skeleton.population
-        if population is None:
-            costs = points.cost[:, jnp.asarray(self._roles)]
-        else:
-            draw = lambda k, phi: population.sample(k, phi, (env.players,))
-            costs = jnp.clip(jax.vmap(draw)(jax.random.split(cost, n), points.phi), box.low, box.high)
-        if isinstance(env, OneShot) and isinstance(self.skeleton.prior, Uniform):
-            # The policy knows such games by their standard names only (`AmortisedPolicy.values`): those are played.
-            points = points._replace(params=jax.vmap(lambda p: env.relabel(p)[0])(points.params))
-        return Game(points, costs, jax.vmap(env.reset)(jax.random.split(reset, n), points.params))
+        states, points = new_games(self.skeleton, key, n)
+        costs = points.cost if self.skeleton.private else points.cost[:, jnp.asarray(self._roles)]
+        return Game(points, costs, states)
 
     def _round(self, playing: AmortisedPolicy, target: AmortisedPolicy, key: PRNGKeyArray, game: Game) -> Any:
         """Everybody decides; what each own action would have brought; the game goes on with what was decided."""

@@ -75,7 +75,7 @@ def train(
             diverged (its checkpoint from before stays).
         KeyboardInterrupt: as ever, once what has been done is safe.
     """
-    for environment in trainer.policy(jax.eval_shape(trainer.init, jax.random.key(0))).variants:
+    for environment in trainer.skeleton.variants:
         check_environment(environment)
     root = jax.random.key(seed)
     keys = jax.vmap(lambda m: jax.random.fold_in(root, m))(jnp.arange(members))
@@ -174,6 +174,3 @@ def read_checkpoint(path: Path, like: Any, settings: dict[str, Any]) -> tuple[An
 
 def remove_checkpoint(folder: Path) -> None:
     (folder / CHECKPOINT).unlink(missing_ok=True)
-
-
-__all__ = ["Report", "Trained", "remove_checkpoint", "settings_of", "train"]
