@@ -1,14 +1,21 @@
 """What a game is: rules only. Who plays, on which grid of actions, for which payoffs."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from bayescal.environments.replay import Replay
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Params = Any  # a pytree of arrays: the environment parameters that may be inferred or vmapped over
 
@@ -21,14 +28,14 @@ class Environment(eqx.Module):
     Cournot market share one. Grids of different length are padded to the longest, `mask` says what is real.
     """
 
-    name: eqx.AbstractVar[str]
-    role_names: eqx.AbstractVar[tuple[str, ...]]
-    role_counts: eqx.AbstractVar[tuple[int, ...]]  # players in each role
-    action_values: eqx.AbstractVar[tuple[tuple[float, ...], ...]]  # by role: the grid that decisions live on
-    action_labels: eqx.AbstractVar[tuple[tuple[str, ...], ...]]  # by role: what a table may call the actions
-    ordered: eqx.AbstractVar[bool]  # whether the grid is a quantity (mean, quantiles make sense) or a list
-    horizon: eqx.AbstractVar[int]
-    discount: eqx.AbstractVar[float]
+    name: str = eqx.field(static=True)
+    role_names: tuple[str, ...] = eqx.field(static=True)
+    role_counts: tuple[int, ...] = eqx.field(static=True)  # players in each role
+    action_values: tuple[tuple[float, ...], ...] = eqx.field(static=True)  # by role: the grid that decisions live on
+    action_labels: tuple[tuple[str, ...], ...] = eqx.field(static=True)  # by role: what a table may call the actions
+    ordered: bool = eqx.field(static=True)  # whether the grid is a quantity (mean, quantiles make sense) or a list
+    horizon: int = eqx.field(static=True)
+    discount: float = eqx.field(static=True)
 
     @property
     def players(self) -> int:
@@ -59,11 +66,28 @@ class Environment(eqx.Module):
         """(next state, payoffs, whether the game is over)."""
 
     @abstractmethod
-    def observe(self, state: Any, player: int) -> Any: ...
+    def observe(self, state: Any, player: int) -> Any:
+        """What a player knows before deciding. In a game over time: a dict of arrays, of which priors look at
 
-    @abstractmethod
-    def replay(self, table: Any) -> Any:
-        """What each person saw before each recorded decision, row by row of the table."""
+        - "own": one's own last decision, in the grid's units;
+        - "seen": what was last seen happening (demand, price, others' mean), in the grid's units;
+        - "began": 0. before the first decision (own and seen mean nothing then), 1. after it.
+        """
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """What a table of recorded play holds beside participant, group, role, round and action, and its meaning."""
+        return {}
+
+    def record(
+        self, before: Any, joint_action: Int[Array, " players"], after: Any, params: Params
+    ) -> dict[str, Float[Array, " players"]]:
+        """Those columns for one round: one number a player."""
+        return {}
+
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        """What each person saw before each recorded decision, rebuilt from the decisions (see `Replay`)."""
+        raise NotImplementedError(f"{type(self).__name__} does not rebuild what was seen from a table.")
 
     @abstractmethod
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
@@ -127,9 +151,9 @@ class OneShot(Environment):
     def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
         return jnp.zeros(0)  # the role is told apart from what is observed
 
-    def replay(self, table: Any) -> Any:
-        """In a one-shot game a person sees nothing but the role: one role index per row."""
-        return np.asarray([self.role_names.index(r) for r in table["role"]])
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        """In a one-shot game a person sees nothing but the role."""
+        return Replay({}, np.ones(len(table), bool))
 
 
 def role_of_player(role_counts: Sequence[int]) -> tuple[int, ...]:
@@ -137,21 +161,43 @@ def role_of_player(role_counts: Sequence[int]) -> tuple[int, ...]:
     return tuple(r for r, n in enumerate(role_counts) for _ in range(n))
 
 
+def rules(
+    name: str,
+    roles: Mapping[str, int],
+    action_values: Sequence[Iterable[float]],
+    *,
+    ordered: bool,
+    labels: Sequence[Sequence[str]] | None = None,
+    horizon: int = 1,
+    discount: float = 1.0,
+) -> dict[str, Any]:
+    """The static fields of an environment, for `vars(self).update(rules(...))` in its `__init__`.
+
+    Args:
+        roles: how many players there are of each.
+        action_values, labels: by role; one entry serves all.
+    """
+    values = tuple(tuple(float(v) for v in row) for row in action_values)
+    names = tuple(tuple(map(str, row)) for row in labels or ((f"{v:g}" for v in row) for row in values))
+    spread = lambda rows: rows * len(roles) if len(rows) == 1 else rows
+    return {
+        "name": name,
+        "role_names": tuple(roles),
+        "role_counts": tuple(int(n) for n in roles.values()),
+        "action_values": spread(values),
+        "action_labels": spread(names),
+        "ordered": ordered,
+        "horizon": int(horizon),
+        "discount": float(discount),
+    }
+
+
 def symmetric_fields(
     name: str, role: str, players: int, action_values: Iterable[float], *, ordered: bool, labels: Any = None
 ) -> dict[str, Any]:
     """The static fields of a one-shot game whose players share one role."""
-    values = tuple(float(v) for v in action_values)
-    return {
-        "name": name,
-        "role_names": (role,),
-        "role_counts": (int(players),),
-        "action_values": (values,),
-        "action_labels": (tuple(labels or (f"{v:g}" for v in values)),),
-        "ordered": ordered,
-        "horizon": 1,
-        "discount": 1.0,
-    }
+    named = None if labels is None else [labels]
+    return rules(name, {role: players}, [action_values], ordered=ordered, labels=named)
 
 
 def shape_key(environment: Environment) -> Hashable:

@@ -27,14 +27,6 @@ class BeautyContest(OneShot):
     multiplier: float
     prize: float
     payoff: Literal["distance", "winner"] = eqx.field(static=True)
-    name: str = eqx.field(static=True)
-    role_names: tuple[str, ...] = eqx.field(static=True)
-    role_counts: tuple[int, ...] = eqx.field(static=True)
-    action_values: tuple[tuple[float, ...], ...] = eqx.field(static=True)
-    action_labels: tuple[tuple[str, ...], ...] = eqx.field(static=True)
-    ordered: bool = eqx.field(static=True)
-    horizon: int = eqx.field(static=True)
-    discount: float = eqx.field(static=True)
 
     def __init__(
         self,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -27,14 +26,6 @@ class Cournot(OneShot):
     intercept: float
     slope: float
     cost: float
-    name: str = eqx.field(static=True)
-    role_names: tuple[str, ...] = eqx.field(static=True)
-    role_counts: tuple[int, ...] = eqx.field(static=True)
-    action_values: tuple[tuple[float, ...], ...] = eqx.field(static=True)
-    action_labels: tuple[tuple[str, ...], ...] = eqx.field(static=True)
-    ordered: bool = eqx.field(static=True)
-    horizon: int = eqx.field(static=True)
-    discount: float = eqx.field(static=True)
 
     def __init__(
         self,

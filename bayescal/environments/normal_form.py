@@ -23,14 +23,6 @@ class NormalForm(OneShot):
     """
 
     default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
-    name: str = eqx.field(static=True)
-    role_names: tuple[str, ...] = eqx.field(static=True)
-    role_counts: tuple[int, ...] = eqx.field(static=True)
-    action_values: tuple[tuple[float, ...], ...] = eqx.field(static=True)
-    action_labels: tuple[tuple[str, ...], ...] = eqx.field(static=True)
-    ordered: bool = eqx.field(static=True)
-    horizon: int = eqx.field(static=True)
-    discount: float = eqx.field(static=True)
 
     def __init__(
         self,

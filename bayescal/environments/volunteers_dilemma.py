@@ -1,6 +1,5 @@
 """The volunteer's dilemma: one volunteer is enough, and volunteering costs."""
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -18,14 +17,6 @@ class VolunteersDilemma(OneShot):
     benefit: float
     cost: float
     loss: float
-    name: str = eqx.field(static=True)
-    role_names: tuple[str, ...] = eqx.field(static=True)
-    role_counts: tuple[int, ...] = eqx.field(static=True)
-    action_values: tuple[tuple[float, ...], ...] = eqx.field(static=True)
-    action_labels: tuple[tuple[str, ...], ...] = eqx.field(static=True)
-    ordered: bool = eqx.field(static=True)
-    horizon: int = eqx.field(static=True)
-    discount: float = eqx.field(static=True)
 
     def __init__(self, players: int = 3, *, benefit: float = 1.0, cost: float = 0.2, loss: float = 0.2):
         if players < 2:
