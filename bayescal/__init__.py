@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bayescal.policies.amortised import AmortisedPolicy
     from bayescal.policies.exact import ExactPolicy, Solution, equilibrium
     from bayescal.report import write_report
+    from bayescal.simulation import simulate
     from bayescal.training import KLPPO, Recipe, SoftQ, SoftQExpected, certify, load_model, model_names, train
 
 _HOME = {
@@ -65,6 +66,8 @@ _HOME = {
     "NUTS": "bayescal.inference",
     "Fit": "bayescal.inference",
     "use_cores": "bayescal.parallel",
+    # simulation
+    "simulate": "bayescal.simulation",
     # reports and errors
     "write_report": "bayescal.report",
     "InputError": "bayescal.errors",
@@ -106,6 +109,7 @@ __all__ = [
     "load_study",
     "model_names",
     "request_game",
+    "simulate",
     "study_names",
     "train",
     "travelers_dilemma",
