@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.domain import POSITIVE, Interval
 from bayescal.priors.base import Prior
+from bayescal.priors.near import closeness
 
 
 class Anchored(Prior):
@@ -35,6 +35,5 @@ class Anchored(Prior):
         role: int,
         action_values: Float[Array, " actions"],
     ) -> Float[Array, " actions"]:
-        where = (action_values - action_values[0]) / (action_values[-1] - action_values[0])
-        distance = jnp.sqrt((where - psi["anchor"]) ** 2 + 1e-4)
-        return jax.nn.log_softmax(-psi["pull"] * distance)
+        target = action_values[0] + psi["anchor"] * (action_values[-1] - action_values[0])
+        return jax.nn.log_softmax(psi["pull"] * closeness(action_values, target))

@@ -1,0 +1,41 @@
+"""A pull to the centre, whatever happened."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+from bayescal.domain import POSITIVE, Interval
+from bayescal.priors.base import Prior
+from bayescal.priors.near import closeness
+
+
+class Centre(Prior):
+    """Mean anchoring, the pull to centre: q(a) ∝ exp(-pull · |a - at| / width of the grid); psi = {"pull"}.
+
+    Args:
+        at: the centre in the grid's units, such as mean demand; None for the middle of the grid.
+    """
+
+    at: float | None = eqx.field(static=True, default=None)
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {"pull": POSITIVE}
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {"pull": 1.0}
+
+    def log_prob(
+        self,
+        observation: Any,
+        psi: Mapping[str, Any],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        at = (action_values[0] + action_values[-1]) / 2 if self.at is None else self.at
+        return jax.nn.log_softmax(psi["pull"] * closeness(action_values, at))

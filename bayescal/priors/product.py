@@ -1,0 +1,34 @@
+"""Several habits at work in every decision."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bayescal.domain import Interval
+from bayescal.priors.combined import Combined
+
+
+class Product(Combined):
+    """q ∝ prod_k q_k; the components' parameters are `NAME_k`, with k from 0.
+
+    `Product((Repeat(), Adaptive(), Centre(), Focal(10)))` is somebody who likes to order what was ordered before, is
+    drawn to the last outcome and to the middle, and rounds; psi = {"bonus_0", "gain_1", "pull_1", "pull_2", "bonus_3"}.
+    """
+
+    @property
+    def weights(self) -> dict[str, tuple[Interval, float]]:
+        return {}
+
+    def log_prob(
+        self,
+        observation: Any,
+        psi: Mapping[str, Any],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        log_q = jnp.sum(self.rows(observation, psi, role, action_values), axis=0)
+        return jax.nn.log_softmax(log_q)
