@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from bayescal.domain import Domain, Interval
 from bayescal.environments.base import Environment, OneShot, shape_key
 from bayescal.errors import DomainError, InputError
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior
+from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
 from bayescal.policies.network import Network
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -251,18 +251,6 @@ class AmortisedPolicy(Policy):
             most = max(v.players for v in self.variants)
             seen += [env.players / most, 1 / env.players]
         return jnp.concatenate([jnp.ravel(jnp.asarray(x, jnp.result_type(float))) for x in seen])
-
-
-def tilt(log_q: Float[Array, " actions"], q: Float[Array, " actions"], cost: Any) -> Float[Array, " actions"]:
-    """log of q exp(Q / cost) / Z; at cost 0 the best action (ties as in the prior), at an infinite cost the prior."""
-    absent = log_q <= ABSENT / 2
-    q = jnp.where(absent, 0.0, q)
-    best = jnp.max(jnp.where(absent, -jnp.inf, q))
-    still = jnp.where(cost > 0, cost, 1.0)
-    # The best value is taken off before the division, so that a tiny cost overflows nothing.
-    tilted = jnp.where(cost > 0, log_q + (q - best) / still, jnp.where(q == best, log_q, ABSENT))
-    absent = absent | (tilted <= ABSENT / 2)
-    return jnp.where(absent, -jnp.inf, jax.nn.log_softmax(jnp.where(absent, ABSENT, tilted)))
 
 
 def with_network(policy: AmortisedPolicy, network: Network) -> AmortisedPolicy:

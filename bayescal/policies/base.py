@@ -24,6 +24,18 @@ def padded_log_prior(
     return jnp.pad(row, (0, environment.mask.shape[1] - len(values)), constant_values=ABSENT)
 
 
+def tilt(log_q: Float[Array, " actions"], q: Float[Array, " actions"], cost: Any) -> Float[Array, " actions"]:
+    """log of q exp(Q / cost) / Z; at cost 0 the best action (ties as in the prior), at an infinite cost the prior."""
+    absent = log_q <= ABSENT / 2
+    q = jnp.where(absent, 0.0, q)
+    best = jnp.max(jnp.where(absent, -jnp.inf, q))
+    still = jnp.where(cost > 0, cost, 1.0)
+    # The best value is taken off before the division, so that a tiny cost overflows nothing.
+    tilted = jnp.where(cost > 0, log_q + (q - best) / still, jnp.where(q == best, log_q, ABSENT))
+    absent = absent | (tilted <= ABSENT / 2)
+    return jnp.where(absent, -jnp.inf, jax.nn.log_softmax(jnp.where(absent, ABSENT, tilted)))
+
+
 class Policy(eqx.Module):
     """(observation, cost, phi, psi, params) -> log-probabilities over the grid.
 
@@ -36,9 +48,16 @@ class Policy(eqx.Module):
     def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
         """Log-probabilities over the (padded) grid for one person in one state; -inf where there is no action.
 
-        In a one-shot game the observation is the index of the person's role.
+        In a one-shot game the observation is the index of the person's role, else (role, what was seen).
         """
 
     def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
         """`log_prob` of every role of a one-shot game at once."""
         return jax.vmap(lambda role: self.log_prob(role, cost, phi, psi, params))(jnp.arange(self.environment.roles))
+
+    def log_prob_cells(
+        self, role: Any, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
+    ) -> Float[Array, "cells actions"]:
+        """`log_prob` of many decisions in a game over time; `cost` is one number, or one for each of them."""
+        one = lambda role, seen, cost: self.log_prob((role, seen), cost, phi, psi, params)
+        return jax.vmap(one, in_axes=(0, 0, 0 if jnp.ndim(cost) else None))(role, seen, cost)

@@ -1,5 +1,7 @@
 """The solved policy: the equilibrium in which everybody pays their cost of departing from the prior.
 
+(This page is about one-shot games; finite games over time are solved by `bayescal.policies.sequential`.)
+
 In a one-shot game a player of role r with cost lambda answers the others' mixtures p with
 
     pi(a) = q_psi(a) · exp(U_r(a; p) / lambda) / Z,
@@ -21,9 +23,12 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from bayescal.environments.base import OneShot
+from bayescal.environments.base import Environment, OneShot
+from bayescal.environments.extensive import ExtensiveForm
+from bayescal.environments.markov import Markov
 from bayescal.errors import InputError
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior
+from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
+from bayescal.policies.sequential import Concept, solve_sequential
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
@@ -61,31 +66,48 @@ class Solution(eqx.Module):
 
 
 class ExactPolicy(Policy):
-    """Solves a one-shot game for any cost, population, prior and payoffs.
+    """Solves a game for any cost, population, prior and payoffs.
 
     Args:
-        environment: the game.
+        environment: a one-shot game, a finite Markov game, a finite game in extensive form, or a game over time that
+            knows its own solution (a newsvendor).
         prior: what people fall back on.
         population: `None` for costs that everybody knows, one number per role; otherwise each player's cost
             is private and drawn from the population, whose quadrature nodes are the player's types.
+        concept: of games over time: whether one's own future cost of information counts ("trajectory") or not
+            ("agent": agent quantal response equilibrium, to compare with other programs).
 
     Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
     function theorem, and may be jitted and vmapped. A solve that fails says so in `status`, and its
     probabilities are NaN rather than wrong.
     """
 
-    environment: OneShot
+    environment: Environment
     prior: Prior = Uniform()
     population: Population | None = None
+    concept: Concept = eqx.field(static=True, default="trajectory")
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.environment, OneShot | Markov | ExtensiveForm) and not self._solves_itself:
+            raise InputError(
+                f"ExactPolicy: {self.environment.name} is neither a one-shot game nor a finite Markov game nor one in "
+                "extensive form, so it cannot be solved exactly: use a learned policy (`bayescal models`)."
+            )
+        if self.concept not in ("trajectory", "agent"):
+            raise InputError(f'ExactPolicy: the concept is {self.concept!r}; choose "trajectory" or "agent".')
 
     @property
     def private(self) -> bool:
         return self.population is not None and not isinstance(self.population, Homogeneous)
 
+    @property
+    def _solves_itself(self) -> bool:
+        return hasattr(self.environment, "exact_values")
+
     def solve(
         self, cost: Any = None, phi: Any = None, psi: Any = None, params: Any = None, *, start: Any = None
-    ) -> Solution:
-        """The equilibrium at these costs.
+    ) -> Any:
+        """The equilibrium at these costs: a `Solution`, or in a game over time a `SequentialSolution`.
 
         Args:
             cost: a number, or one per role (common costs only).
@@ -93,27 +115,76 @@ class ExactPolicy(Policy):
             psi: the prior's parameters; its defaults when None.
             params: environment parameters; the environment's own when None.
             start: mixed strategies (roles, actions) to start Newton's method from instead of following the
-                principal branch: the way to another equilibrium of a game that has several.
+                principal branch: the way to another equilibrium of a one-shot game that has several.
         """
-        env = self.environment
-        params = jax.tree.map(jnp.asarray, env.params if params is None else params)
+        env: Any = self.environment
+        params = self._params(params)
         costs, weights = self._types(cost, phi)
-        log_q = self.log_prior(psi)
-        return _solve(env, log_q, costs, weights, params, start)
+        if isinstance(env, OneShot):
+            return _solve(env, self.log_prior(psi), costs, weights, params, start)
+        if start is not None or self._solves_itself:
+            what = "start is for one-shot games" if start is not None else "ask it for `log_prob` of an observation"
+            raise InputError(f"{env.name} is a game over time: {what}.")
+        return solve_sequential(env, self.log_prior(psi), costs, weights, params, self.concept)
 
-    def log_prior(self, psi: Any = None) -> Float[Array, "roles actions"]:
-        """log q of every role over the padded grid; -1e30 stands for impossible."""
+    def log_prior(self, psi: Any = None) -> Float[Array, "roles ... actions"]:
+        """log q of every role (and situation) over the padded grid; -1e30 stands for impossible."""
         env = self.environment
         psi = self.prior.defaults if psi is None else psi
-        return jnp.stack([padded_log_prior(env, self.prior, r, psi, r) for r in range(env.roles)])
+        if isinstance(env, OneShot):
+            return jnp.stack([padded_log_prior(env, self.prior, r, psi, r) for r in range(env.roles)])
+        if not isinstance(env, Markov | ExtensiveForm):
+            raise InputError(f"The prior of {env.name} depends on what was seen: ask for `log_prior_of`.")
+        name, count = ("state", env.states) if isinstance(env, Markov) else ("situation", env.situations)
+        rows = lambda r: jax.vmap(lambda i: self.log_prior_of(r, psi, {name: i}))(jnp.arange(count))
+        log_q = jnp.stack([rows(r) for r in range(env.roles)])
+        if isinstance(env, ExtensiveForm):
+            log_q = jax.nn.log_softmax(jnp.where(env.possible, log_q, ABSENT), axis=-1)
+            log_q = jnp.where(env.possible, log_q, ABSENT)
+        return log_q
+
+    def log_prior_of(self, role: int, psi: Any, observation: Any) -> Float[Array, " actions"]:
+        return padded_log_prior(self.environment, self.prior, role, psi or self.prior.defaults, observation)
 
     def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
-        """Log-probabilities of a person of role `observation`: with private costs, of one whose cost is `cost`."""
+        """Log-probabilities of one person: `observation` is the role in a one-shot game, else (role, what was seen).
+        With private costs, of somebody whose cost is `cost` (of whom nothing is known where it is None)."""
+        env: Any = self.environment
+        if self._solves_itself:
+            role, seen = observation
+            q = env.exact_values(seen, cost, psi or self.prior.defaults, self._params(params), self.prior)
+            return tilt(self.log_prior_of(role, psi, seen), q, cost)
+        if not isinstance(env, OneShot):
+            return self.log_prob_table(cost, phi, psi, params)[self._place(*observation)]
         if not self.private or cost is None:
             return self.log_prob_all(cost, phi, psi, params)[observation]
         solution = self.solve(None, phi, psi, params)
-        tilted = self.log_prior(psi)[observation] + solution.expected_payoffs[observation] / cost
-        return _log_softmax(tilted)
+        return tilt(self.log_prior(psi)[observation], solution.expected_payoffs[observation], cost)
+
+    def log_prob_table(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "players situations actions"]:
+        """Log-probabilities of everybody everywhere in a finite game over time."""
+        if not self.private or cost is None:
+            return self.solve(cost, phi, psi, params).log_strategies
+        # Somebody whom nobody expects: a type of weight zero.
+        costs, weights = self._types(None, phi)
+        own = jnp.broadcast_to(jnp.asarray(cost, costs.dtype), (costs.shape[0], 1))
+        costs, weights = jnp.concatenate([costs, own], axis=1), jnp.append(weights, 0.0)
+        env: Any = self.environment
+        solved = solve_sequential(env, self.log_prior(psi), costs, weights, self._params(params), self.concept)
+        return solved.log_by_type[:, -1]
+
+    def log_prob_cells(
+        self, role: Any, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
+    ) -> Float[Array, "cells actions"]:
+        if isinstance(self.environment, Markov | ExtensiveForm) and jnp.ndim(cost) == 0:
+            return self.log_prob_table(cost, phi, psi, params)[self._place(role, seen)]  # one solution serves all
+        return super().log_prob_cells(role, seen, cost, phi, psi, params)
+
+    def _place(self, role: Any, seen: Any) -> tuple[Any, Any]:
+        return role, seen["state" if isinstance(self.environment, Markov) else "situation"]
+
+    def _params(self, params: Any) -> Any:
+        return jax.tree.map(jnp.asarray, self.environment.params | dict(params or {}))
 
     def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
         if self.private and cost is not None:

@@ -1,0 +1,139 @@
+"""Rust's bus engines: keep an engine that costs more with every mile, or replace it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayescal.environments.base import Params, rules
+from bayescal.environments.markov import Markov, states_of
+from bayescal.environments.replay import Fault, Replay, previous_row
+from bayescal.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEEP, REPLACE = 0, 1
+
+
+class BusEngine(Markov):
+    """Optimal replacement of bus engines (Rust 1987, Econometrica 55:999-1033).
+
+    Every month the superintendent of maintenance sees an engine's mileage since its last replacement, in bins
+    x = 0, …, 89 of 5,000 miles, and keeps it (at an operating cost of 0.001 · theta11 · x) or replaces it (at RC;
+    mileage then starts again from bin 0). By the next month mileage has grown by j bins with probability usage[j].
+    The discount is 0.9999 a month. With a uniform prior and a cost of information of 1 the choice is dynamic logit.
+
+    RC and theta11 together are the scale of all payoffs: with both free the cost of information is not identified,
+    and is 1.
+    """
+
+    RC: float
+    theta11: float
+    usage: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+
+    # Rust (1987), table IX, group 4: usage as counted in his data.
+    def __init__(
+        self,
+        RC: float = 10.075,
+        theta11: float = 2.293,
+        usage: Sequence[float] = (0.3919, 0.5953, 0.0128),
+        *,
+        discount: float = 0.9999,
+        bins: int = 90,
+        horizon: int = 120,
+    ):
+        if not 0 <= discount < 1:
+            raise InputError(f"BusEngine: the discount is {discount}; give one from 0 to below 1.")
+        shares = np.asarray(usage, float)
+        if shares.ndim != 1 or len(shares) < 2 or len(shares) >= bins or shares.min() < 0 or shares.sum() <= 0:
+            raise InputError(
+                f"BusEngine: usage is {shares.tolist()}; give the probabilities of 0, 1, 2, … bins a month (fewer than "
+                f"the {bins} bins there are)."
+            )
+        self.RC, self.theta11, self.usage = float(RC), float(theta11), shares / shares.sum()
+        labels = [("keep", "replace")]
+        fields = rules(
+            "bus-engine", {"superintendent": 1}, [(0.0, 1.0)], ordered=False, labels=labels, horizon=horizon,
+            discount=discount,
+        )  # fmt: skip
+        vars(self).update(fields)
+        self.states = bins
+        self.start = (1.0,) + (0.0,) * (bins - 1)
+
+    @property
+    def params(self) -> Params:
+        return {"RC": np.asarray(self.RC), "theta11": np.asarray(self.theta11), "usage": self.usage}
+
+    @property
+    def payoff_parameters(self) -> tuple[str, ...]:
+        return ("RC", "theta11")
+
+    def payoff_table(self, params: Params) -> Float[Array, "states 1 2"]:
+        keep = -0.001 * params["theta11"] * jnp.arange(self.states)
+        return jnp.stack([keep, jnp.broadcast_to(-params["RC"], keep.shape)], axis=1)[:, None, :]
+
+    def transition_table(self, params: Params) -> Float[Array, "states 2 states"]:
+        usage = jnp.asarray(params["usage"])
+        bins = jnp.arange(self.states)
+        after = jnp.minimum(bins[:, None] + np.arange(usage.shape[0])[None, :], self.states - 1)
+        keep = jnp.sum(usage[None, :, None] * (after[:, :, None] == bins[None, None, :]), axis=1)
+        return jnp.stack([keep, jnp.broadcast_to(keep[0], keep.shape)], axis=1)
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        # The cost of running at the last bin or of a new engine, whichever is less far from what people see.
+        return jnp.asarray(params["RC"]) + jnp.zeros(())
+
+    def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
+        """Mileage, finer where engines are usually replaced."""
+        x = observation["state"] / self.states
+        return jnp.stack([2 * x - 1, 4 * jnp.minimum(x, 0.5) - 1])
+
+    @property
+    def columns(self) -> dict[str, str]:
+        return {
+            "state": f"mileage since the last replacement, in bins 0 to {self.states - 1}, before the decision",
+            "usage": "bins driven since the month before, -1 in an engine's first month (optional)",
+        }
+
+    def record(self, before: Any, joint_action: Any, after: Any, params: Params) -> dict[str, Any]:
+        return {"state": jnp.full(1, before, float)}
+
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        """Each bus's first month is left out, as in Rust's likelihood, which is conditional on it.
+
+        A state must be a bin, and cannot be below the month before's unless the engine was replaced.
+        """
+        recorded = table["state"].to_numpy(float)
+        state, wrong = states_of(recorded, self.states)
+        faults = [Fault(int(i), "state", float(recorded[i]), float(state[i])) for i in np.flatnonzero(wrong)]
+        before = previous_row(table)
+        least = np.where(table["action_index"].to_numpy()[before] == KEEP, state[before], 0)
+        ran_back = (before >= 0) & np.isfinite(recorded) & np.isfinite(recorded[before]) & (state < least)
+        faults += [Fault(int(i), "state", float(state[i]), float(least[i])) for i in np.flatnonzero(ran_back)]
+        first = table.groupby("participant", observed=True)["round"].transform("min").to_numpy()
+        later = table["round"].to_numpy() > first
+        return Replay({"state": state}, np.isfinite(recorded) & ~wrong & later, faults)
+
+    def monthly_usage(self, table: pd.DataFrame) -> np.ndarray:
+        """How often 0, 1, 2, … bins were driven from one month to the next (at least three kinds).
+
+        After a replacement Rust counts a bus that is back in bin 0 as having been driven one bin; so do we, and his
+        log-likelihood is met. A `usage` column goes before the count.
+        """
+        before = previous_row(table)
+        state = table["state"].to_numpy(float)
+        was = np.where(table["action_index"].to_numpy()[before] == KEEP, state[before], -1.0)
+        driven = np.where(before >= 0, state - was, np.nan)
+        if "usage" in table:
+            written = table["usage"].to_numpy(float)
+            driven = np.where(np.isfinite(written), np.where(written >= 0, written, np.nan), driven)
+        driven = driven[np.isfinite(driven) & (driven >= 0)].astype(int)
+        if not len(driven):
+            raise InputError("The table has no two consecutive months of any bus, so usage cannot be counted.")
+        return np.bincount(driven, minlength=3)

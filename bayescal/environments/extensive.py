@@ -1,0 +1,285 @@
+"""Finite games in extensive form: who moves when, knowing what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.markov import states_of
+from bayescal.environments.replay import Fault, Replay
+from bayescal.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHANCE, END = -1, -2  # movers that are no player
+
+
+@dataclass(frozen=True)
+class End:
+    """The game is over: what each player gets."""
+
+    payoffs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Nature moves: (probability, what follows)."""
+
+    branches: tuple[tuple[float, Node], ...]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A player moves, knowing only the situation: moves of one player in one situation cannot be told apart."""
+
+    player: int
+    situation: str
+    actions: Mapping[str, Node]
+
+
+Node = End | Chance | Move
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """A game tree as arrays; nodes are in order of depth, so that parents come before their children."""
+
+    mover: np.ndarray  # by node: a player, CHANCE or END
+    situation: np.ndarray  # by node: index among the mover's situations
+    children: np.ndarray  # (nodes, branches); -1 where there is none
+    chances: np.ndarray  # (nodes, branches): probabilities where nature moves
+    end: np.ndarray  # by node: row of the payoffs
+    depth: np.ndarray
+    payoffs: np.ndarray  # (ends, players)
+    situations: tuple[tuple[str, ...], ...]  # names, by player
+    actions: tuple[tuple[tuple[str, ...], ...], ...]  # labels, by player and situation
+
+    @cached_property
+    def key(self) -> Any:
+        """The rules without the payoffs."""
+        return (
+            tuple(self.mover), tuple(self.situation), tuple(map(tuple, self.children)),
+            tuple(map(tuple, self.chances)), self.situations, self.actions,
+        )  # fmt: skip
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tree) and self.key == other.key
+
+
+@dataclass
+class _Builder:
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    situations: dict[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
+    payoffs: list[tuple[float, ...]] = field(default_factory=list)
+
+
+def build_tree(root: Node, players: int, name: str) -> Tree:
+    """Number the nodes by depth; every inconsistency in one InputError."""
+    built, problems = _Builder(), []
+    waiting: list[tuple[Node, int, int, int]] = [(root, -1, 0, 0)]
+    for node, parent, branch, depth in waiting:  # grows while it is walked: breadth first
+        here = len(built.rows)
+        row: dict[str, Any] = {"mover": END, "situation": "", "kids": {}, "chances": (), "end": -1, "depth": depth}
+        if parent >= 0:
+            built.rows[parent]["kids"][branch] = here
+        built.rows.append(row)
+        following: Sequence[Node] = ()
+        if isinstance(node, End):
+            if len(node.payoffs) != players:
+                problems.append(f"an end has {len(node.payoffs)} payoffs for {players} players")
+            row["end"] = len(built.payoffs)
+            built.payoffs.append(tuple(map(float, node.payoffs)))
+        elif isinstance(node, Chance):
+            row["mover"], row["chances"] = CHANCE, tuple(float(p) for p, _ in node.branches)
+            if min(row["chances"]) <= 0 or abs(sum(row["chances"]) - 1) > 1e-9:
+                problems.append(f"nature's probabilities {row['chances']} are not positive or do not sum to 1")
+            following = [n for _, n in node.branches]
+        else:
+            labels = tuple(node.actions)
+            if not 0 <= node.player < players:
+                problems.append(f"player {node.player} moves in a game of {players} players (numbered from 0)")
+            known = built.situations.setdefault((node.player, node.situation), labels)
+            if known != labels:
+                problems.append(f"situation {node.situation!r} has the actions {known} and {labels}")
+            row["mover"], row["situation"] = node.player, node.situation
+            following = list(node.actions.values())
+        waiting.extend((n, here, b, depth + 1) for b, n in enumerate(following))
+    if problems:
+        raise InputError(f"{name}: {'; '.join(dict.fromkeys(problems))}.")
+    names = [tuple(s for p, s in built.situations if p == i) for i in range(players)]
+    width = max(2, *(len(r["kids"]) for r in built.rows))
+    pad = lambda xs, fill: [*xs, *[fill] * (width - len(xs))]
+    return Tree(
+        mover=np.array([r["mover"] for r in built.rows]),
+        situation=np.array([names[r["mover"]].index(r["situation"]) if r["mover"] >= 0 else 0 for r in built.rows]),
+        children=np.array([pad([r["kids"][b] for b in sorted(r["kids"])], -1) for r in built.rows]),
+        chances=np.array([pad(r["chances"], 0.0) for r in built.rows]),
+        end=np.array([r["end"] for r in built.rows]),
+        depth=np.array([r["depth"] for r in built.rows]),
+        payoffs=np.array(built.payoffs),
+        situations=tuple(names),
+        actions=tuple(tuple(built.situations[i, s] for s in names[i]) for i in range(players)),
+    )
+
+
+class ExtensiveForm(Environment):
+    """A finite game in extensive form with perfect recall, from its tree of `Move`, `Chance` and `End`.
+
+    What a player observes is `{"situation": index, "moving": 0 or 1}`; who does not move chooses in vain.
+    `params = {"payoffs": (ends, players)}`, ends in the order of depth.
+    """
+
+    default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    tree: Tree = eqx.field(static=True)
+
+    def __init__(self, root: Node, *, name: str = "extensive-form", role_names: Sequence[str]):
+        tree = build_tree(root, len(role_names), name)
+        self.tree, self.default_payoffs = tree, tree.payoffs
+        most = [max((len(a) for a in rows), default=1) for rows in tree.actions]
+        # A situation's own labels may differ: the longest list names the grid.
+        labels = [max(rows, key=len, default=("none",)) for rows in tree.actions]
+        fields = rules(
+            name, dict.fromkeys(role_names, 1), [range(n) for n in most], ordered=False, labels=labels,
+            horizon=int(tree.depth.max()),
+        )  # fmt: skip
+        vars(self).update(fields)
+
+    @property
+    def params(self) -> Params:
+        return {"payoffs": self.default_payoffs}
+
+    @property
+    def situations(self) -> int:
+        """The most that any player has."""
+        return max(map(len, self.tree.situations))
+
+    @property
+    def possible(self) -> np.ndarray:
+        """(players, situations, actions): what can be chosen."""
+        out = np.zeros((self.players, self.situations, self.mask.shape[1]), bool)
+        for i, rows in enumerate(self.tree.actions):
+            for s, labels in enumerate(rows):
+                out[i, s, : len(labels)] = True
+        return out
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        u = jnp.asarray(params["payoffs"])
+        spread = jnp.max(jnp.max(u, axis=0) - jnp.min(u, axis=0))
+        return jnp.where(spread > 0, spread, 1.0)
+
+    def reset(self, key: PRNGKeyArray, params: Params) -> Int[Array, ""]:
+        return self._nature(key, jnp.zeros((), jnp.int32))
+
+    def step(self, key, state, joint_action, params):
+        tree = self.tree
+        mover = jnp.asarray(tree.mover)[state]
+        action = joint_action[jnp.maximum(mover, 0)]
+        # A choice that the situation does not have counts as its last one.
+        count = jnp.sum(jnp.asarray(tree.children)[state] >= 0)
+        child = jnp.asarray(tree.children)[state, jnp.clip(action, 0, count - 1)]
+        after = self._nature(key, jnp.where(mover >= 0, child, state).astype(state.dtype))
+        over = jnp.asarray(tree.mover)[after] == END
+        payoffs = jnp.asarray(params["payoffs"])[jnp.maximum(jnp.asarray(tree.end)[after], 0)]
+        return after, jnp.where(over, payoffs, 0.0), over
+
+    def _nature(self, key: PRNGKeyArray, node: Int[Array, ""]) -> Int[Array, ""]:
+        """Go on until a player moves or the game is over."""
+        tree = self.tree
+
+        def go(carry):
+            node, key = carry
+            now, later = jax.random.split(key)
+            branch = jax.random.categorical(now, jnp.log(jnp.asarray(tree.chances))[node])
+            return jnp.asarray(tree.children, jnp.int32)[node, branch], later
+
+        chance = lambda carry: jnp.asarray(tree.mover)[carry[0]] == CHANCE
+        return jax.lax.while_loop(chance, go, (node, key))[0]
+
+    def observe(self, state: Any, player: int) -> dict[str, Array]:
+        moving = jnp.asarray(self.tree.mover)[state] == player
+        situation = jnp.where(moving, jnp.asarray(self.tree.situation)[state], 0)
+        return {"situation": situation.astype(jnp.int32), "moving": moving.astype(jnp.result_type(float))}
+
+    def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
+        here = jax.nn.one_hot(observation["situation"], self.situations)
+        return jnp.append(here * observation["moving"], observation["moving"])
+
+    @property
+    def columns(self) -> dict[str, str]:
+        named = "; ".join(
+            f"{role}: {', '.join(f'{i} = {s}' for i, s in enumerate(names))}"
+            for role, names in zip(self.role_names, self.tree.situations, strict=True)
+        )
+        return {"situation": f"number of the situation that the player moved in ({named})"}
+
+    def record(self, before: Any, joint_action: Any, after: Any, params: Params) -> dict[str, Any]:
+        seen = [self.observe(before, i) for i in range(self.players)]
+        return {"situation": jnp.stack([jnp.where(o["moving"] > 0, o["situation"], jnp.nan) for o in seen])}
+
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        """The situation is recorded; rows without one are of players who did not move."""
+        recorded = table["situation"].to_numpy(float)
+        count = np.array([len(s) for s in self.tree.situations])[table["role_index"].to_numpy()]
+        situation, wrong = states_of(recorded, int(count.max(initial=1)))
+        wrong = wrong | (np.isfinite(recorded) & (situation >= count))
+        faults = [Fault(int(i), "situation", float(recorded[i]), float(situation[i])) for i in np.flatnonzero(wrong)]
+        moving = np.isfinite(recorded)
+        return Replay({"situation": situation, "moving": moving.astype(float)}, moving & ~wrong, faults)
+
+
+def kuhn_poker() -> ExtensiveForm:
+    """Kuhn's poker (Kuhn 1950, Contributions to the Theory of Games I): three cards, an ante of 1, one bet of 1.
+
+    Situations are named by one's own card (0, 1, 2) and the moves so far (p: pass, b: bet).
+    """
+
+    def pot(cards: tuple[int, int], stake: int) -> End:
+        won = stake if cards[0] > cards[1] else -stake
+        return End((won, -won))
+
+    def after(cards: tuple[int, int], history: str) -> Node:
+        match history:
+            case "pp":
+                return pot(cards, 1)
+            case "bp":
+                return End((1, -1))
+            case "pbp":
+                return End((-1, 1))
+            case "bb" | "pbb":
+                return pot(cards, 2)
+        mover = len(history) % 2
+        return Move(
+            mover, f"{cards[mover]}{history}", {"pass": after(cards, history + "p"), "bet": after(cards, history + "b")}
+        )
+
+    deals = [(i, j) for i in range(3) for j in range(3) if i != j]
+    return ExtensiveForm(
+        Chance(tuple((1 / 6, after(d, "")) for d in deals)), name="kuhn-poker", role_names=("first", "second")
+    )
+
+
+def centipede(large: float = 0.4, small: float = 0.1, moves: int = 4, factor: float = 2.0) -> ExtensiveForm:
+    """The centipede game (McKelvey & Palfrey 1992, Econometrica 60:803-836): take the larger pile or pass, and both
+    piles double; four moves, from piles of 0.40 and 0.10 dollars."""
+
+    def move(n: int) -> Node:
+        big, little = large * factor**n, small * factor**n
+        taken = (big, little) if n % 2 == 0 else (little, big)
+        if n == moves:  # everybody passed: the piles have doubled once more and go to the one whose turn it would be
+            return End(taken)
+        return Move(n % 2, f"m{n + 1}", {"take": End(taken), "pass": move(n + 1)})
+
+    return ExtensiveForm(move(0), name=f"centipede-{moves}", role_names=("first", "second"))

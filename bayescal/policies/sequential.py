@@ -1,0 +1,235 @@
+"""Equilibria of finite games over time: Markov games and games in extensive form.
+
+In situation o (a state, or an information set) a player of cost lambda chooses
+
+    pi(a | o) = q_psi(a | o) · exp(Q(o, a) / lambda) / Z,
+
+where Q is what the action brings now and later, everybody else playing as they do. Two concepts differ in what
+"later" counts:
+
+- **"trajectory"** (the concept of bayescal): one's own future cost of information is paid, V = lambda log sum q exp(Q /
+  lambda). In a decision problem of one person this is dynamic logit (Rust 1987).
+- **"agent"**: it is not, V = sum pi Q. This is agent quantal response equilibrium (McKelvey & Palfrey 1998), as
+  other programs compute it, and is here to be compared with them.
+
+With private costs a player's cost is one of the population's quadrature nodes and stays the same throughout. In
+extensive form others learn about it from what they saw (Bayes' rule). In a Markov game, where a state is all that
+anybody remembers, they do not: everybody meets the average of the population in every state.
+"""
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from bayescal.environments.extensive import CHANCE, END, ExtensiveForm
+from bayescal.environments.markov import Markov
+from bayescal.policies.base import ABSENT
+from bayescal.solvers.branch import principal_branch
+from bayescal.solvers.path import CONVERGED, MESSAGES
+from bayescal.solvers.policy_iteration import soft_values
+
+Concept = Literal["trajectory", "agent"]
+
+
+class SequentialSolution(eqx.Module):
+    """An equilibrium of a finite game over time. Situations are the states of a Markov game, or each player's
+    information sets. `by_type` has one entry per cost that a player may have (a single one when costs are known);
+    Q is in money, up to a constant for each player and type in decision problems of one player.
+    """
+
+    log_strategies: Float[Array, "players situations actions"]
+    log_by_type: Float[Array, "players types situations actions"]
+    q: Float[Array, "players types situations actions"]
+    values: Float[Array, "players types situations"]
+    residual: Float[Array, ""]
+    status: Int[Array, ""]
+    steps: Int[Array, ""]
+
+    @property
+    def strategies(self) -> Float[Array, "players situations actions"]:
+        return jnp.exp(self.log_strategies)
+
+    @property
+    def converged(self) -> Bool[Array, ""]:
+        return self.status == CONVERGED
+
+    @property
+    def message(self) -> str:
+        """The outcome in words (of one solution, not a batch)."""
+        return MESSAGES[int(self.status)]
+
+
+@eqx.filter_jit
+def solve_sequential(
+    env: Markov | ExtensiveForm,
+    log_q: Float[Array, "players situations actions"],
+    costs: Float[Array, "players types"],
+    weights: Float[Array, " types"],
+    params: Any,
+    concept: Concept,
+) -> SequentialSolution:
+    """The principal branch at these costs; a type of weight zero is somebody whom nobody expects."""
+    if isinstance(env, Markov) and env.players == 1 and concept == "trajectory":
+        return _decision_problem(env, log_q, costs, weights, params)
+    dtype = log_q.dtype
+    scale = jax.lax.stop_gradient(env.payoff_scale(params)).astype(dtype)
+    least = jax.lax.stop_gradient(jnp.min(costs))
+    possible = np.broadcast_to(
+        (env.possible if isinstance(env, ExtensiveForm) else np.asarray(env.mask)[:, None, :])[:, None],
+        (env.players, costs.shape[1], *log_q.shape[1:]),
+    )
+    cells = np.nonzero(possible)
+    returns: Any = _tree_returns if isinstance(env, ExtensiveForm) else _markov_returns
+
+    def unpack(v):
+        return jnp.zeros(possible.shape, dtype).at[cells].set(v)
+
+    def update(v, s, theta):
+        log_q, costs, weights, params = theta
+        return returns(env, unpack(v), s / scale, log_q, least / costs, weights, params, concept)[0][cells]
+
+    theta = (log_q, costs, weights, params)
+    end = scale / least
+    first = (cells[0] == 0) & (cells[1] == 0) & (cells[2] == 0)
+    tie_break = jnp.where(first, jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
+    v, path = principal_branch(update, len(cells[0]), end, theta, tie_break)
+
+    after, value = returns(env, unpack(v), end / scale, log_q, least / costs, weights, params, concept)
+    x = unpack(v)
+    log_by_type = _choices(x, log_q, least / costs)
+    change = jnp.max(jnp.abs(jnp.exp(log_by_type) - jnp.exp(_choices(after, log_q, least / costs))))
+    return _finish(log_by_type, weights, least * x, least * value, change, path.status, path.iterations)
+
+
+def _finish(log_by_type, weights, q, values, change, status, steps) -> SequentialSolution:
+    ok = status == CONVERGED
+    honest = lambda x: jnp.where(ok, x, jnp.nan)
+    present = jnp.maximum(log_by_type, ABSENT)
+    average = jax.nn.logsumexp(present, axis=1, b=weights[None, :, None, None])
+    hide = lambda x: jnp.where(x <= ABSENT / 2, -jnp.inf, x)
+    return SequentialSolution(
+        honest(hide(average)), honest(hide(log_by_type)), honest(q), honest(values), change, status, steps
+    )
+
+
+def _choices(v, log_q, precision):
+    """By type; -1e30 where there is no action."""
+    logits = log_q[:, None] + precision[:, :, None, None] * v
+    return jnp.where(log_q[:, None] <= ABSENT / 2, ABSENT, jax.nn.log_softmax(logits, axis=-1))
+
+
+def _inclusive(v, log_choices, log_q, precision, concept):
+    """The value of a situation in the units of v: what is expected; for "trajectory", less the information paid for."""
+    p = jnp.exp(log_choices)
+    expected = jnp.sum(p * v, axis=-1)
+    if concept == "agent":
+        return expected
+    r = precision[:, :, None]
+    log_z = jax.nn.logsumexp(log_q[:, None] + r[..., None] * v, axis=-1)
+    return expected - (r * expected - log_z) / r
+
+
+def _decision_problem(env, log_q, costs, weights, params) -> SequentialSolution:
+    payoffs, transitions = env.payoff_table(params)[:, 0].astype(log_q.dtype), env.transition_table(params)
+    solve = lambda cost: soft_values(payoffs, transitions.astype(log_q.dtype), log_q[0], cost, env.discount)
+    solved = jax.vmap(solve)(costs[0])
+    log_by_type = _choices(solved.q[None], log_q, 1 / costs)
+    zero = jnp.zeros((), log_q.dtype)
+    status = jnp.max(solved.status)
+    return _finish(log_by_type, weights, solved.q[None], solved.v[None], zero, status, jnp.max(solved.steps))
+
+
+def _markov_returns(env: Markov, v, s, log_q, precision, weights, params, concept):
+    """(s · Q of every action, s · V of every state), given that everybody's choices follow from v."""
+    players = env.players
+    log_choices = _choices(v, log_q, precision)
+    value = _inclusive(v, log_choices, log_q, precision, concept)
+    average = jnp.einsum("k,iksa->isa", weights, jnp.exp(log_choices))
+    payoffs, transitions = env.payoff_table(params), env.transition_table(params)
+    out = []
+    for i in range(players):
+        u, p = payoffs[:, i], transitions
+        for j in reversed([j for j in range(players) if j != i]):
+            size = u.shape[1 + j]
+            other = average[j, :, :size]
+            u, p = (
+                jnp.sum(x * other.reshape(other.shape[0], *[1] * j, size, *[1] * (x.ndim - 2 - j)), axis=1 + j)
+                for x in (u, p)
+            )
+        later = jnp.einsum("sat,kt->ksa", p, value[i])
+        row = s * u[None] + env.discount * later
+        out.append(jnp.pad(row, ((0, 0), (0, 0), (0, log_q.shape[2] - row.shape[2]))))
+    return jnp.stack(out), value
+
+
+def _tree_returns(env: ExtensiveForm, v, s, log_q, precision, weights, params, concept):
+    """The same for a tree: forward for who gets where, backward for what it brings."""
+    tree, players, types = env.tree, env.players, v.shape[1]
+    log_choices = _choices(v, log_q, precision)
+    nodes, levels = len(tree.mover), [np.flatnonzero(tree.depth == d) for d in range(tree.depth.max() + 1)]
+    parent, branch = np.zeros(nodes, int), np.zeros(nodes, int)
+    for h, b in np.argwhere(tree.children >= 0):
+        parent[tree.children[h, b]], branch[tree.children[h, b]] = h, b
+    # Log-probabilities of nature's and of each player's (and type's) own moves on the way to each node.
+    nature = jnp.zeros(nodes, v.dtype)
+    own = jnp.zeros((players, types, nodes), v.dtype)
+    for level in levels[1:]:
+        up, b = parent[level], branch[level]
+        chance = np.where(tree.mover[up] == CHANCE, tree.chances[up, b], 1.0)
+        nature = nature.at[level].set(nature[up] + np.log(chance))
+        for i in range(players):
+            moved = jnp.where(tree.mover[up] == i, log_choices[i][:, tree.situation[up], b], 0.0)
+            own = own.at[i, :, level].set((own[i][:, up] + moved).T)
+    reach = jax.nn.logsumexp(own, axis=1, b=weights[None, :, None])
+    payoffs = s * jnp.asarray(params["payoffs"], v.dtype)
+    worth = jnp.zeros((players, types, nodes), v.dtype)
+    at_end = np.flatnonzero(tree.mover == END)
+    worth = worth.at[:, :, at_end].set(jnp.swapaxes(payoffs[tree.end[at_end]], 0, 1)[:, None, :])
+    q = jnp.zeros(v.shape, v.dtype)
+    value = jnp.zeros(v.shape[:3], v.dtype)
+    for level in reversed(levels[:-1]):
+        inner = level[tree.mover[level] != END]
+        if not len(inner):
+            continue
+        kids = np.maximum(tree.children[inner], 0)
+        there = tree.children[inner] >= 0
+        mover = tree.mover[inner]
+        for i in range(players):
+            # Where it goes from here if player i does not move: nature's odds, or the mover's, given the way here.
+            odds = jnp.asarray(tree.chances[inner], v.dtype)
+            for j in range(players):
+                if j != i:
+                    theirs = jnp.exp(reach[j][kids] - reach[j][inner][:, None])
+                    odds = jnp.where((mover == j)[:, None], theirs, odds)
+            odds = jnp.where(there, odds, 0.0)
+            worth = worth.at[i, :, inner].set(jnp.einsum("hb,khb->hk", odds, worth[i][:, kids]))
+            mine = inner[mover == i]
+            if len(mine):
+                # Which of the nodes of a situation one is at, by what nature and the others did to get there.
+                others = nature + sum(reach[j] for j in range(players) if j != i)
+                count, where = env.situations, tree.situation[mine]
+                most = jnp.full(count, -jnp.inf, v.dtype).at[where].max(others[mine])
+                odds = jnp.exp(others[mine] - most[where])
+                odds = odds / jnp.zeros(count, v.dtype).at[where].add(odds)[where]
+                kids_of = np.maximum(tree.children[mine], 0)
+                brought = jnp.where(tree.children[mine] >= 0, odds[:, None] * worth[i][:, kids_of], 0.0)
+                brought = jnp.pad(brought, ((0, 0), (0, 0), (0, max(0, v.shape[3] - brought.shape[2]))))
+                q = q.at[i, :, where].add(jnp.swapaxes(brought[:, :, : v.shape[3]], 0, 1))
+                log_p = log_choices[i][:, where][:, :, : kids_of.shape[1]]
+                log_p = jnp.pad(log_p, ((0, 0), (0, 0), (0, kids_of.shape[1] - log_p.shape[2])), constant_values=ABSENT)
+                p = jnp.exp(log_p)
+                stay = jnp.sum(jnp.where(tree.children[mine] >= 0, p * worth[i][:, kids_of], 0.0), axis=-1)
+                if concept == "trajectory":
+                    paid = jnp.exp(log_choices[i]) * (log_choices[i] - jnp.maximum(log_q[i], ABSENT)[None])
+                    paid = jnp.sum(jnp.where(log_q[i][None] <= ABSENT / 2, 0.0, paid), axis=-1) / precision[i][:, None]
+                    stay = stay - paid[:, where]
+                worth = worth.at[i, :, mine].set(stay.T)
+    for i in range(players):
+        value = value.at[i].set(
+            _inclusive(v[i : i + 1], log_choices[i : i + 1], log_q[i : i + 1], precision[i : i + 1], concept)[0]
+        )
+    return q, value

@@ -1,0 +1,35 @@
+"""Fixed points v = G(v, s) on the branch that starts at v = 0, s = 0, with derivatives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bayescal.solvers.path import PathResult, follow_path
+from bayescal.solvers.root import implicit_root
+
+
+def principal_branch(
+    update: Callable[[Float[Array, " d"], Float[Array, ""], Any], Float[Array, " d"]],
+    size: int,
+    end: Float[Array, ""],
+    theta: Any,
+    tie_break: Float[Array, " d"],
+) -> tuple[Float[Array, " d"], PathResult]:
+    """(the point at s = end, differentiable in theta; how it was reached).
+
+    Args:
+        update: G(v, s, theta), with G(0, 0, theta) = 0; a unit of v is a logit.
+    """
+    fixed = jax.lax.stop_gradient(theta)
+
+    def linearise(v, s):
+        both = lambda v, s: v - update(v, s, fixed)
+        (jac, slope) = jax.jacfwd(both, argnums=(0, 1))(v, s)
+        return both(v, s), jac, slope
+
+    stop = jax.lax.stop_gradient(end)
+    path = follow_path(linearise, jnp.zeros(size, end.dtype), stop, tie_break=tie_break)
+    return implicit_root(lambda v, th: v - update(v, stop, th), path.point, theta), path

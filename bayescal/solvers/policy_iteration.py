@@ -1,0 +1,74 @@
+"""One decision maker's soft Bellman equation, by Newton's method on values (Kantorovich; soft policy iteration).
+
+    V(s) = lambda · log sum_a q(a|s) exp(Q(s, a) / lambda),    Q(s, a) = u(s, a) + gamma · sum_s' P(s'|s, a) V(s').
+
+With a uniform q and lambda = 1 this is dynamic logit (Rust 1987). Each iteration values the present policy exactly,
+a linear system; convergence is quadratic, and does not suffer as gamma approaches 1, because what is solved for are
+values relative to the first state and one common level (the system stays regular at gamma = 1).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS
+
+_MOST = 100
+
+
+class Values(NamedTuple):
+    """Q and V up to one constant each (they matter to no choice), the constant a round, and what happened."""
+
+    q: Float[Array, "states actions"]
+    v: Float[Array, " states"]  # relative to the first state
+    per_round: Float[Array, ""]  # (1 - gamma) V(first state), or the average payoff at gamma = 1
+    status: Int[Array, ""]
+    steps: Int[Array, ""]
+
+
+def soft_values(
+    payoffs: Float[Array, "states actions"],
+    transitions: Float[Array, "states actions states"],
+    log_q: Float[Array, "states actions"],
+    cost: Float[Array, ""],
+    discount: float,
+) -> Values:
+    """Solve it. Differentiable twice in payoffs, transitions, log_q and cost, in both modes."""
+    dtype = payoffs.dtype
+    tol = 1e-11 if dtype == jnp.float64 else 1e-5
+
+    def step(v, payoffs, transitions, log_q, cost):
+        """Value the policy that is best against v: a Newton step of the equation."""
+        q = payoffs + discount * transitions @ v
+        logits = log_q + q / cost
+        policy = jax.nn.softmax(logits, axis=1)
+        # u - lambda log(pi / q) = u - Q + V(policy): no logarithm of zero where an action is impossible.
+        soft = cost * jax.nn.logsumexp(logits, axis=1)
+        income = soft - discount * jnp.einsum("sa,sat,t->s", policy, transitions, v)
+        system = jnp.eye(v.shape[0], dtype=dtype) - discount * jnp.einsum("sa,sat->st", policy, transitions)
+        # Column 0 belongs to V(0) = 0; the level a round takes its place.
+        solved = jnp.linalg.solve(system.at[:, 0].set(1.0), income)
+        return solved.at[0].set(0.0), solved[0]
+
+    fixed = jax.lax.stop_gradient((payoffs, transitions, log_q, cost))
+
+    def body(state):
+        v, _, i = state
+        after, _ = step(v, *fixed)
+        return after, jnp.max(jnp.abs(after - v)), i + 1
+
+    def walking(state):
+        v, size, i = state
+        return (size > tol * (1 + jnp.max(jnp.abs(v)))) & (i < _MOST)
+
+    start = jnp.zeros(payoffs.shape[0], dtype)
+    v, size, i = jax.lax.while_loop(walking, body, (start, jnp.asarray(jnp.inf, dtype), jnp.zeros((), jnp.int32)))
+    found = jnp.isfinite(size) & (size <= tol * (1 + jnp.max(jnp.abs(v))))
+    # A Newton step has no slope in v at the solution, so two of them carry first and second derivatives exactly.
+    for _ in range(2):
+        v, level = step(v, payoffs, transitions, log_q, cost)
+    q = payoffs + discount * transitions @ v
+    status = jnp.where(found, CONVERGED, OUT_OF_STEPS).astype(jnp.int32)
+    return Values(q, v, level, status, i)
