@@ -105,6 +105,45 @@ def calibrate(
 
 
 @main.command()
+@click.argument("game", metavar="ENV")
+@click.option("--cost", help="Cost of information in payoff units per nat: one number, or one per role.")
+@click.option("--phi", help="Costs are private: the population's parameters, such as log_mean=3,log_sd=0.5.")
+@click.option("--psi", multiple=True, help="A parameter of the prior, NAME=VALUE.")
+@click.option("--set", "settings", multiple=True, help="A parameter of the game, NAME=VALUE.")
+@click.option("--prior", help="JSON file of prior probabilities, by player and action (default: uniform).")
+@click.option("--policy", help="A learned policy (see `bayescal models`) [default: solved exactly where possible].")
+@click.option("--groups", type=int, default=10, show_default=True, help="Games played side by side.")
+@click.option("--rounds", type=int, help="Rounds of each, or repetitions of a one-shot game [default: the game's own].")
+@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--out", help="CSV file to write [default: standard output].")
+def simulate(
+    game: str,
+    cost: str | None,
+    phi: str | None,
+    psi: tuple[str, ...],
+    settings: tuple[str, ...],
+    prior: str | None,
+    policy: str | None,
+    groups: int,
+    rounds: int | None,
+    seed: int,
+    out: str | None,
+) -> None:
+    """Simulate decisions in ENV, a name (see `bayescal games` and `bayescal models`) or a JSON file of payoffs.
+
+    The table has the columns that the loader reads, and each participant's true cost.
+
+    \b
+    bayescal simulate stag-hunt --cost 0.5 --seed 1 --rounds 20 --out decisions.csv
+    bayescal simulate mygame.json --cost 0.5,2
+    bayescal simulate cournot --phi log_mean=4,log_sd=0.5 --psi pull=5 --set intercept=110
+    """
+    from bayescal.cli.simulate import simulate_game
+
+    simulate_game(game, cost, phi, psi, settings, prior, policy, groups, rounds, seed, out)
+
+
+@main.command()
 @click.argument("model")
 @click.option("--out", help="Folder for weights, certificate and card [default: the model's own].")
 @click.option("--every", type=float, default=30.0, show_default=True, help="Seconds between checkpoints.")

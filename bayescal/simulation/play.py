@@ -86,8 +86,8 @@ def _costs(policy: Policy, cost: Any, phi: Any, groups: int, key: Any) -> Float[
         own = own[list(role_of_player(env.role_counts))]
     elif own.shape not in ((), (groups, env.players)):
         raise InputError(
-            f"cost has shape {own.shape}: give one number, {env.roles} (one for each role of {env.name}: "
-            f"{', '.join(env.role_names)}), or an array {(groups, env.players)} (groups, players)."
+            f"cost has shape {own.shape}: give one number, one for each role of {env.name} "
+            f"({', '.join(env.role_names)}), or an array {(groups, env.players)} (groups, players)."
         )
     own = np.broadcast_to(own, (groups, env.players))
     if population is None:
