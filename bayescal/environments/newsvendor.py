@@ -1,0 +1,279 @@
+"""The newsvendor: how much to order before demand is known, once or day after day."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.replay import Fault, Replay, contradictions, first_round, previous_row
+from bayescal.environments.watched import looked_at
+from bayescal.errors import InputError
+
+USUAL_NODES = 21  # of the mean of past orders, between which the exact solution is interpolated
+
+
+class Stand(NamedTuple):
+    """Where a newsvendor stands: rounds played, the last order and demand, the sum of all orders."""
+
+    round: Int[Array, ""]
+    own: Float[Array, ""]
+    seen: Float[Array, ""]
+    total: Float[Array, ""]
+
+
+class Newsvendor(Environment):
+    """One player orders q, then demand D is drawn: profit = price·min(q, D) + salvage·max(q - D, 0) - cost·q.
+
+    The rational order is the critical fractile, the smallest q with P(D <= q) >= (price - cost) / (price - salvage)
+    (Arrow, Harris & Marschak 1951, Econometrica). People order too near to mean demand and chase the last demand
+    (Schweitzer & Cachon 2000, Management Science; Bolton & Katok 2008, Manufacturing & Service Operations
+    Management). The defaults, demand U{1..100} at a price of 12 and a cost of 3, have 75 as their rational order.
+
+    **What is carried from day to day.** Demand is independent and nothing is stored, so only habits link the days:
+    a person who falls back on the last order, the last demand or the usual order sees them ("own", "seen", "usual").
+    Today's order is tomorrow's anchor. With `discount=1`, the default, the person foresees this, as the concept of
+    trajectory-KL says: an order nearer to the best one is also a cheaper start tomorrow. With `discount=0` the person
+    is myopic: Q is the day's expected profit. With a prior that looks at nothing of the past both are the same.
+
+    Args:
+        price, cost, salvage: per unit, all in `params`.
+        demand: values that are equally likely, or (values, probabilities); 1 to 100 when None.
+        orders: the grid of orders.
+        rounds: how many days there are; 1 is the newsvendor of the textbooks.
+        discount: of tomorrow against today.
+    """
+
+    demand: tuple[float, ...] = eqx.field(static=True)
+    chances: tuple[float, ...] = eqx.field(static=True)
+    price: float
+    cost: float
+    salvage: float
+
+    def __init__(
+        self,
+        price: float = 12.0,
+        cost: float = 3.0,
+        salvage: float = 0.0,
+        *,
+        demand: Sequence[float] | tuple[Sequence[float], Sequence[float]] | None = None,
+        orders: Sequence[float] = tuple(range(101)),
+        rounds: int = 30,
+        discount: float = 1.0,
+        name: str | None = None,
+    ):
+        if not salvage < cost < price:
+            raise InputError(
+                f"Newsvendor: price {price:g}, cost {cost:g} and salvage {salvage:g} were given; there is something to "
+                "decide only where salvage < cost < price."
+            )
+        grid = np.asarray(orders, float)
+        if grid.ndim != 1 or len(grid) < 2 or np.any(np.diff(grid) <= 0):
+            raise InputError(f"Newsvendor: the orders must be two or more rising numbers; found {grid.tolist()[:5]}….")
+        if rounds < 1 or not 0 <= discount <= 1:
+            raise InputError(
+                f"Newsvendor: {rounds} rounds and a discount of {discount:g} were given; give at least one round and a "
+                "discount from 0 (myopic) to 1."
+            )
+        self.price, self.cost, self.salvage = float(price), float(cost), float(salvage)
+        self.demand, self.chances = _distribution(range(1, 101) if demand is None else demand)
+        vars(self).update(
+            rules(name or "newsvendor", {"newsvendor": 1}, [grid], ordered=True, horizon=rounds, discount=discount)
+        )
+
+    @property
+    def params(self) -> Params:
+        return {k: np.asarray(getattr(self, k), float) for k in ("price", "cost", "salvage")}
+
+    def reset(self, key: PRNGKeyArray, params: Params) -> Stand:
+        zero = jnp.zeros((), jnp.result_type(float))
+        return Stand(jnp.zeros((), jnp.int32), zero, zero, zero)
+
+    def step(self, key, state, joint_action, params):
+        q = self._grid[joint_action[0]]
+        demand = jax.random.choice(key, self._demand, p=jnp.asarray(self.chances, q.dtype))
+        after = Stand(state.round + 1, q, demand, state.total + q)
+        return after, _profit(q, demand, params)[None], after.round >= self.horizon
+
+    def observe(self, state: Stand, player: int) -> dict[str, Array]:
+        return {
+            "own": state.own,
+            "seen": state.seen,
+            "usual": state.total / jnp.maximum(state.round, 1),
+            "began": (state.round > 0).astype(state.own.dtype),
+            "round": state.round,
+        }
+
+    def see(self, observation: Mapping[str, Any], params: Params) -> Float[Array, " numbers"]:
+        # The last order and demand change what is habitual, not what an order is worth; what is usual stays usual.
+        left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
+        low, high = self.action_values[0][0], self.action_values[0][-1]
+        usual = observation["began"] * (2 * (observation["usual"] - low) / (high - low) - 1)
+        return jnp.stack([left / self.horizon, 1 / left, usual])
+
+    def expected_profits(self, params: Params) -> Float[Array, " actions"]:
+        """Of each order, over demand."""
+        each = _profit(self._grid[:, None], self._demand[None, :], params)
+        return each @ jnp.asarray(self.chances, each.dtype)
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        profits = self.expected_profits(params)
+        return jnp.max(profits) - jnp.min(profits)
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {"demand": "demand of the round, after the order", "profit": "profit of the round (optional, checked)"}
+
+    def record(self, before: Stand, joint_action, after: Stand, params: Params) -> dict[str, Float[Array, " players"]]:
+        return {"demand": after.seen[None], "profit": _profit(after.own, after.seen, params)[None]}
+
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        """Orders and demand of earlier rounds, as seen before each order.
+
+        What is usual needs all earlier orders, so rounds after a missing one are not known.
+        """
+        demand, order = table["demand"].to_numpy(float), table["value"].to_numpy(float)
+        before, start = previous_row(table), first_round(table)
+        played = (table["round"] - table.groupby("group", observed=True)["round"].transform("min")).to_numpy(int)
+        total, count = _earlier(table)
+        last = lambda x: np.where(before >= 0, x[before], np.nan)
+        seen, own = last(demand), last(order)
+        known = start | ((count == played) & ~np.isnan(seen))
+        usual = total / np.maximum(count, 1)
+        clean = lambda x: np.where(~start & ~np.isnan(x), x, 0.0)
+        observations = {
+            "own": clean(own),
+            "seen": clean(seen),
+            "usual": clean(usual),
+            "began": (~start).astype(float),
+            "round": played,
+        }
+        support = np.asarray(self.demand)
+        nearest = support[np.argmin(np.abs(np.nan_to_num(demand)[:, None] - support[None, :]), axis=1)]
+        late = [
+            Fault(int(i), "round", float(table["round"].iloc[i]), float(self.horizon)) for i in _beyond(self, played)
+        ]
+        faults = late + contradictions("demand", demand, nearest, tolerance)
+        if "profit" in table:
+            profit = _profit(order, demand, self.params, np)
+            faults += contradictions("profit", table["profit"].to_numpy(float), profit, tolerance)
+        return Replay(observations, known, faults)
+
+    def exact_values(
+        self, observation: Mapping[str, Any], cost: Any, psi: Mapping[str, Any], params: Params, prior: Any
+    ) -> Float[Array, " actions"]:
+        """Q of every order in this round, in money (see `exact_table`)."""
+        table = self.exact_table(cost, psi, params, prior)[jnp.clip(observation["round"], 0, self.horizon - 1)]
+        return _hats(observation["usual"], self._usual(table.shape[0])) @ table
+
+    def exact_table(
+        self, cost: Any, psi: Mapping[str, Any], params: Params, prior: Any
+    ) -> Float[Array, "rounds usual actions"]:
+        """Q of every order in every round, by what is usual (one entry if the prior does not look at that).
+
+        Backward induction over everything that the prior looks at:
+
+            Q_t(a; u) = R(a) + discount · E_D V_{t+1}(a, D; u'),   u' = (t u + a) / (t + 1),
+            V_t(own, seen; u) = cost · log sum_a q(a | own, seen, u) exp(Q_t(a; u) / cost).
+
+        It is exact up to rounding, but for `Usual`, whose mean is interpolated linearly between 21 values. Habits of
+        more than some hundred nats (about 80 in single precision) are cut off there.
+        """
+        grid = self._grid
+        profits = self.expected_profits(params)
+        habit = lambda seen: prior.log_prob(seen, psi, role=0, action_values=grid)
+        sees = looked_at(habit, self.observe(self.reset(jax.random.key(0), params), 0))
+        if self.horizon == 1 or self.discount == 0:
+            return jnp.broadcast_to(profits, (self.horizon, 1, len(grid)))
+        # An infinite cost and one of zero have no soft value; the nearest ones that have are the same to rounding.
+        scale = self.payoff_scale(params)
+        cost = jnp.clip(jnp.asarray(cost, grid.dtype), 1e-6 * scale, 1e6 * scale)
+        usual = self._usual(USUAL_NODES if "usual" in sees else 1)
+        q = self._habits(habit, usual, sees)
+        chances = jnp.asarray(self.chances if "seen" in sees else [1.0], grid.dtype)
+        tiny = jnp.finfo(grid.dtype).tiny
+
+        def back(values, played):
+            best = jnp.max(values, axis=1, keepdims=True)
+            total = jnp.einsum("uoda,ua->uod", q, jnp.exp((values - best) / cost))
+            soft = best[:, :, None] + cost * jnp.log(jnp.maximum(total, tiny))
+            ahead = jnp.broadcast_to(soft @ chances, (len(usual), len(grid)))  # by what is usual and own then
+            after = (played * usual[:, None] + grid[None, :]) / (played + 1)  # what is usual then
+            go_on = jnp.einsum("uav,va->ua", _hats(after, usual), ahead) if len(usual) > 1 else ahead
+            now = profits + self.discount * go_on
+            return now, now
+
+        last = jnp.broadcast_to(profits, (len(usual), len(grid)))
+        rounds = jnp.arange(self.horizon - 2, -1, -1).astype(grid.dtype)
+        _, earlier = jax.lax.scan(back, last, rounds)
+        return jnp.concatenate([earlier[::-1], last[None]])
+
+    def _habits(
+        self, habit: Callable[[Mapping[str, Any]], Any], usual: Float[Array, " usual"], sees: frozenset[str]
+    ) -> Float[Array, "usual own seen actions"]:
+        """The prior's probabilities after everything that may have been; axes that it does not look at are 1 long."""
+        own = self._grid if "own" in sees else self._grid[:1]
+        seen = self._demand if "seen" in sees else self._demand[:1]
+        began, played = jnp.ones((), self._grid.dtype), jnp.ones((), jnp.int32)
+
+        def row(usual, own, seen):
+            return jnp.exp(habit({"own": own, "seen": seen, "usual": usual, "began": began, "round": played}))
+
+        every = jax.vmap(jax.vmap(jax.vmap(row, (None, None, 0)), (None, 0, None)), (0, None, None))
+        return every(usual, own, seen)
+
+    @property
+    def _grid(self) -> Float[Array, " actions"]:
+        return jnp.asarray(self.action_values[0], jnp.result_type(float))
+
+    @property
+    def _demand(self) -> Float[Array, " demands"]:
+        return jnp.asarray(self.demand, jnp.result_type(float))
+
+    def _usual(self, nodes: int) -> Float[Array, " nodes"]:
+        return jnp.linspace(self._grid[0], self._grid[-1], nodes)
+
+
+def _profit(q: Any, demand: Any, params: Params, xp: Any = jnp) -> Any:
+    return (
+        params["price"] * xp.minimum(q, demand) + params["salvage"] * xp.maximum(q - demand, 0.0) - params["cost"] * q
+    )
+
+
+def _distribution(demand: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(values, probabilities) of demand."""
+    pair = isinstance(demand, tuple | list) and len(demand) == 2 and np.ndim(demand[0]) == 1
+    values = np.asarray(demand[0] if pair else demand, float)
+    chances = np.asarray(demand[1], float) if pair else np.full(values.shape, 1 / max(values.size, 1))
+    if values.ndim != 1 or not len(values) or np.any(np.diff(values) <= 0) or not np.all(np.isfinite(values)):
+        raise InputError(f"Newsvendor: demand must be rising numbers; found {np.ravel(values)[:5].tolist()}….")
+    if chances.shape != values.shape or not np.all(chances >= 0) or abs(chances.sum() - 1) > 1e-6:
+        raise InputError(
+            f"Newsvendor: demand needs one probability for each of its {len(values)} values, which sum to one; found "
+            f"{chances.size} that sum to {chances.sum():g}."
+        )
+    return tuple(values.tolist()), tuple((chances / chances.sum()).tolist())
+
+
+def _hats(x: Any, nodes: Float[Array, " nodes"]) -> Float[Array, "... nodes"]:
+    """The weights of the nodes in linear interpolation at x."""
+    if len(nodes) == 1:
+        return jnp.ones((*jnp.shape(x), 1), nodes.dtype)
+    return jnp.maximum(1 - jnp.abs(jnp.asarray(x)[..., None] - nodes) / (nodes[1] - nodes[0]), 0.0)
+
+
+def _earlier(table: pd.DataFrame) -> tuple[Float[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
+    """(the sum, the number) of a participant's earlier recorded orders."""
+    ordered = table.sort_values("round", kind="stable").groupby(["group", "participant"], observed=True, sort=False)
+    order = table["value"].astype(float)
+    total = (ordered["value"].cumsum() - order).reindex(table.index)
+    return total.to_numpy(float), ordered.cumcount().reindex(table.index).to_numpy(int)
+
+
+def _beyond(environment: Environment, played: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " late"]:
+    return np.flatnonzero(played >= environment.horizon)
