@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bayescal.policies.amortised import AmortisedPolicy
     from bayescal.policies.exact import ExactPolicy, Solution, equilibrium
     from bayescal.report import write_report
-    from bayescal.simulation import simulate
+    from bayescal.simulation import Agents, simulate
     from bayescal.training import KLPPO, Recipe, SoftQ, SoftQExpected, certify, load_model, model_names, train
 
 _HOME = {
@@ -68,6 +68,7 @@ _HOME = {
     "use_cores": "bayescal.parallel",
     # simulation
     "simulate": "bayescal.simulation",
+    "Agents": "bayescal.simulation",
     # reports and errors
     "write_report": "bayescal.report",
     "InputError": "bayescal.errors",
@@ -78,6 +79,7 @@ _MODULES = ("populations", "priors")
 
 __all__ = [
     "NUTS",
+    "Agents",
     "AmortisedPolicy",
     "BeautyContest",
     "Cournot",

@@ -15,6 +15,7 @@ from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_costs
 from bayescal.simulation.given import check_box, population_of, read_params, read_phi, read_psi
+from bayescal.simulation.solved import choice_tables, has_table, situation
 
 
 def simulate(
@@ -58,9 +59,8 @@ def simulate(
     draw, play = jax.random.split(jax.random.key(seed))
     own = _costs(policy, cost, given[0], groups, draw)
     check_box(policy, own, *given)
-    one_shot = isinstance(env, OneShot)
-    length = rounds or (1 if one_shot else env.horizon)
-    choices = _choices(policy, own, *given) if one_shot else None
+    length = rounds or (1 if isinstance(env, OneShot) else env.horizon)
+    choices = _choices(policy, own, *given) if has_table(policy) else None
     played = _play(policy, jnp.asarray(own, jnp.result_type(float)), choices, *given, play, length)
     return _table(policy, jax.tree.map(np.asarray, played), own)
 
@@ -105,25 +105,21 @@ def _first_players(env: Any) -> list[int]:
     return np.cumsum([0, *env.role_counts[:-1]]).tolist()
 
 
-def _choices(policy: Policy, own: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "groups players actions"]:
-    """Everybody's choice in a one-shot game, which is solved once for each distinct cost (by role, if all know it)."""
-    env = policy.environment
-    roles = np.array(role_of_player(env.role_counts))
-    ask = lambda c: policy.log_prob_all(c, phi, psi, params)
+def _choices(
+    policy: Policy, own: Any, phi: Any, psi: Any, params: Any
+) -> Float[Array, "groups players situations actions"]:
+    """What everybody does in every situation of a game that is solved once for each distinct cost (where all know
+    everybody's: for each distinct vector of them)."""
+    roles = np.array(role_of_player(policy.environment.role_counts))
     if population_of(policy) is not None:
         distinct, which = np.unique(own, return_inverse=True)
         which = which.reshape(own.shape)
     else:
-        distinct, which = np.unique(own[:, _first_players(env)], axis=0, return_inverse=True)
+        distinct, which = np.unique(own[:, _first_players(policy.environment)], axis=0, return_inverse=True)
         which = which.reshape(-1, 1)
-    log_p = np.asarray(eqx.filter_jit(eqx.filter_vmap(ask))(jnp.asarray(distinct, jnp.result_type(float))))
-    failed = distinct[np.isnan(log_p).any(axis=(1, 2))]
-    if len(failed):
-        raise InputError(
-            f"{env.name} could not be solved at cost {failed[0].tolist()}: choose a larger cost, or solve in double "
-            "precision (jax.config.update('jax_enable_x64', True))."
-        )
-    return jnp.asarray(log_p[which, roles])
+    costs = jnp.asarray(distinct, jnp.result_type(float))
+    tables = choice_tables(policy, costs, phi, psi, params, shared=True)
+    return jnp.asarray(tables[which, roles])
 
 
 @eqx.filter_jit
@@ -133,16 +129,17 @@ def _play(policy: Policy, own: Any, choices: Any, phi: Any, psi: Any, params: An
     private = population_of(policy) is not None
     players = jnp.arange(env.players)
 
-    def log_probs(state: Any, own: Float[Array, " players"]) -> Float[Array, "players actions"]:
+    def log_probs(state: Any, own: Any, choices: Any) -> Float[Array, "players actions"]:
+        if choices is not None:
+            seen = [situation(policy, env.observe(state, i)) for i in range(env.players)]
+            return choices[players, jnp.stack(seen)]
         rows, first = [], 0
         for role, count in enumerate(env.role_counts):
-            mine = range(first, first + count)
-            seen = jax.tree.map(lambda *x: jnp.stack(x), *[env.observe(state, i) for i in mine])
+            seen = [env.observe(state, i) for i in range(first, first + count)]
+            known = own[first : first + count] if private else own[jnp.asarray(_first_players(env))]
             ask = lambda o, c, role=role: policy.log_prob((role, o), c, phi, psi, params)
-            if private:
-                rows.append(jax.vmap(ask)(seen, own[first : first + count]))
-            else:
-                rows.append(jax.vmap(ask, in_axes=(0, None))(seen, own[jnp.asarray(_first_players(env))]))
+            in_axes = (0, 0 if private else None)
+            rows.append(jax.vmap(ask, in_axes=in_axes)(jax.tree.map(lambda *x: jnp.stack(x), *seen), known))
             first += count
         return jnp.concatenate(rows)
 
@@ -152,13 +149,13 @@ def _play(policy: Policy, own: Any, choices: Any, phi: Any, psi: Any, params: An
         def round_(carry: Any, t: Int[Array, ""]) -> Any:
             state, over = carry
             act, noise = jax.random.split(jax.random.fold_in(mine, t))
-            log_p = log_probs(state, own) if choices is None else choices
+            log_p = log_probs(state, own, choices)
             keys = jax.vmap(lambda i: jax.random.fold_in(act, i))(players)
             joint = jax.vmap(jax.random.categorical)(keys, log_p).astype(jnp.int32)
             after, payoffs, done = env.step(noise, state, joint, params)
             out = joint, payoffs, env.record(state, joint, after, params), jnp.broadcast_to(~over, joint.shape)
             # People meet strangers in every repetition of a one-shot game: it begins anew.
-            return ((state, over) if choices is not None else (after, over | done)), out
+            return ((state, over) if isinstance(env, OneShot) else (after, over | done)), out
 
         start = env.reset(jax.random.fold_in(mine, 0), params), jnp.asarray(False)
         return jax.lax.scan(round_, start, jnp.arange(1, rounds + 1))[1]

@@ -1,0 +1,242 @@
+"""People drawn from a posterior, to be put into somebody else's simulation."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from bayescal.environments.base import OneShot
+from bayescal.errors import InputError
+from bayescal.inference.fit import Fit
+from bayescal.policies.base import Policy
+from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_costs
+from bayescal.simulation.given import check_box, population_of, read_params, read_psi
+from bayescal.simulation.solved import choice_tables, has_table, situation
+
+Resample = Literal["population", "people"]
+
+
+class Agents(eqx.Module):
+    """n people who decide as a fit says that people do, with all that it leaves uncertain.
+
+        agents = Agents.from_fit(fit, policy, n=1000, seed=1)
+        actions = agents.act(key, observation)          # in your model: (n,) indices into the grid
+        quantities = agents.grid()[actions]
+
+    A frozen pytree of arrays: `act` and `log_prob` are pure functions that may be jitted, vmapped and scanned over.
+    Where everybody's cost is known to all, an agent takes the others to have its own, as the fitted model does.
+
+    Attributes:
+        cost: each agent's own, in payoff units per nat.
+        phi: what each believes of the others' costs, where those are private.
+        psi: each one's parameters of the prior.
+        draw: the posterior draw (chain by chain) that each comes from.
+        person: whose cost it is, by index into `people`, if people were resampled.
+        params: of the game that they take themselves to be in.
+        status: of the fit: whether it can be trusted.
+    """
+
+    policy: Policy
+    cost: Float[Array, " n"]
+    phi: dict[str, Float[Array, " n"]] | None
+    psi: dict[str, Float[Array, " n"]]
+    params: dict[str, Any]
+    choices: Float[Array, "n roles situations actions"] | None
+    draw: Int[Array, " n"]
+    person: Int[Array, " n"] | None
+    people: tuple[str, ...] = eqx.field(static=True)
+    status: str = eqx.field(static=True)
+
+    @classmethod
+    def from_fit(
+        cls,
+        fit: Fit,
+        policy: Policy,
+        *,
+        n: int,
+        seed: int = 0,
+        resample: Resample = "population",
+        params: Mapping[str, Any] | None = None,
+    ) -> "Agents":
+        """Draw n agents: each from one draw of the posterior, so that they differ as people do and as far as the
+        data leave open how people are.
+
+        Args:
+            policy: of the fit, or another for the same game (a faster one, or without a box).
+            n: how many. More agents leave the first ones as they were.
+            resample: "population": new people, with costs from the population that was inferred (its log-normal in
+                hierarchical fits, the policy's population where costs are private, the one cost in pooled fits).
+                "people": those who were observed (or the games, or groups, whose costs were inferred), in turn.
+            params: parameters of the game that are to be other than they were: a tax, a larger market. The same
+                seed gives the same people.
+
+        Raises:
+            InputError: a fit that lacks what the policy needs, or costs outside a learned policy's box. New people
+                are drawn inside it, as the fitted model draws them; inferred costs are never moved there.
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise InputError(f"n is {n!r}: give a whole number of agents, at least 1.")
+        if resample not in ("population", "people"):
+            raise InputError(f'resample is {resample!r}: choose "population" (new people) or "people" (the observed).')
+        sites = _Sites(fit)
+        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.arange(n))
+        pick, own = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
+        draw = np.asarray(jax.vmap(lambda k: jax.random.randint(k, (), 0, sites.draws))(pick))
+        person, people = None, ()
+        if resample == "people":
+            cost, people = sites.by_level("cost")
+            person = np.arange(n) % len(people)
+            cost = cost[draw, person]
+        else:
+            cost = _new_costs(policy, sites, draw, own)
+        population = population_of(policy)
+        phi = None if population is None else {p: sites.number(p)[draw] for p in population.parameters}
+        game = read_params(policy.environment, params)
+        defaults = read_psi(policy, None)
+        psi = {p: sites.number(f"psi_{p}")[draw] if f"psi_{p}" in sites else np.full(n, x) for p, x in defaults.items()}
+        check_box(policy, cost, phi, psi, game)
+        as_array = lambda x: jnp.asarray(x, jnp.result_type(float))
+        cost, phi, psi = jax.tree.map(as_array, (cost, phi, psi))
+        choices = None
+        if has_table(policy):
+            choices = jnp.asarray(choice_tables(policy, cost, phi, psi, game, shared=False))
+        return cls(
+            policy=policy,
+            cost=cost,
+            phi=phi,
+            psi=psi,
+            params=jax.tree.map(jnp.asarray, game),
+            choices=choices,
+            draw=jnp.asarray(draw),
+            person=None if person is None else jnp.asarray(person),
+            people=people,
+            status=fit.status,
+        )
+
+    def __len__(self) -> int:
+        return self.cost.shape[0]
+
+    @eqx.filter_jit
+    def act(self, key: PRNGKeyArray, observation: Any = None, role: int | str = 0) -> Int[Array, " n"]:
+        """Everybody's decision, as indices into the grid of the role's actions.
+
+        Args:
+            observation: what is seen, by name as the game's `observe` gives it: each array for one (all see the
+                same) or with one row an agent. None in one-shot games.
+            role: by index or name.
+        """
+        return jax.random.categorical(key, self.log_prob(observation, role))
+
+    @eqx.filter_jit
+    def log_prob(self, observation: Any = None, role: int | str = 0) -> Float[Array, "n actions"]:
+        """Log-probabilities of everybody's actions."""
+        index = self._role(role)
+        actions = len(self.policy.environment.action_values[index])
+        seen, in_axes = self._seen(observation)
+        if self.choices is not None:
+            rows = jnp.broadcast_to(situation(self.policy, seen), (len(self),))
+            return self.choices[jnp.arange(len(self)), index, rows, :actions]
+        ask = lambda seen, cost, phi, psi: self.policy.log_prob((index, seen), cost, phi, psi, self.params)
+        return jax.vmap(ask, in_axes=(in_axes, 0, 0, 0))(seen, self.cost, self.phi, self.psi)[:, :actions]
+
+    def grid(self, role: int | str = 0) -> Float[Array, " actions"]:
+        """What the indices stand for: quantities, prices, …"""
+        return jnp.asarray(self.policy.environment.action_values[self._role(role)])
+
+    def table(self) -> pd.DataFrame:
+        """One row an agent: the posterior draw it comes from, its cost, phi and psi (and whose cost it is)."""
+        columns: dict[str, Any] = {"draw": np.asarray(self.draw)}
+        if self.person is not None:
+            columns["person"] = np.array(self.people, object)[np.asarray(self.person)]
+        columns["cost"] = np.asarray(self.cost)
+        columns |= {name: np.asarray(x) for name, x in (self.phi or {}).items()}
+        columns |= {f"psi_{name}": np.asarray(x) for name, x in self.psi.items()}
+        return pd.DataFrame(columns).rename_axis("agent")
+
+    def _role(self, role: int | str) -> int:
+        names = self.policy.environment.role_names
+        index = names.index(role) if role in names else role
+        if not isinstance(index, int | np.integer) or not 0 <= index < len(names):
+            raise InputError(f"role is {role!r}; {self.policy.environment.name} has {', '.join(names)}.")
+        return int(index)
+
+    def _seen(self, observation: Any) -> tuple[Any, Any]:
+        """(arrays, which of them have a row an agent)."""
+        env = self.policy.environment
+        if isinstance(env, OneShot):
+            if observation is not None:
+                raise InputError(f"{env.name} is decided without seeing anything: leave the observation out.")
+            return None, None
+        one = jax.eval_shape(lambda: env.observe(env.reset(jax.random.key(0), self.params), 0))
+        observation = jax.tree.map(jnp.asarray, observation)
+        if jax.tree.structure(observation) != jax.tree.structure(one):
+            found = f"has {', '.join(map(str, observation))}" if isinstance(observation, dict) else "is no such dict"
+            wanted = ", ".join(one) if isinstance(one, dict) else "one array"
+            raise InputError(f"In {env.name} what is seen is {wanted}; the observation {found}.")
+
+        def axis(path: Any, x: Any, like: Any) -> int | None:
+            if x.shape == like.shape:
+                return None
+            if x.shape == (len(self), *like.shape):
+                return 0
+            raise InputError(
+                f"The observation{jax.tree_util.keystr(path)} has shape {x.shape}: give {like.shape}, seen by all, or "
+                f"{(len(self), *like.shape)}, one row an agent."
+            )
+
+        return observation, jax.tree_util.tree_map_with_path(axis, observation, one)
+
+
+def _new_costs(policy: Policy, sites: "_Sites", draw: Int[np.ndarray, " n"], keys: Any) -> Float[np.ndarray, " n"]:
+    """Own costs of people from the population of each posterior draw."""
+    population, box = population_of(policy), box_of_costs(policy)
+    if population is not None:
+        phi = {p: jnp.asarray(sites.number(p)[draw]) for p in population.parameters}
+        cost = np.asarray(jax.vmap(lambda k, phi: draw_costs(population, k, phi, (), box))(keys, phi), float)
+        if np.isnan(cost).any():
+            raise InputError(f"The fit: {WALLED_OUT}")
+        return cost
+    if "log_cost_mean" in sites:
+        mean, sd = sites.number("log_cost_mean")[draw], sites.number("log_cost_sd")[draw]
+        low, high = (-np.inf, np.inf) if box is None else (np.log(box.low), np.log(box.high))
+        cut = lambda k, low, high: jax.random.truncated_normal(k, low, high)
+        z = np.asarray(jax.vmap(cut)(keys, jnp.asarray((low - mean) / sd), jnp.asarray((high - mean) / sd)), float)
+        # Roundoff may leave a hair outside.
+        return np.exp(np.clip(mean + sd * z, low, high))
+    return np.exp(sites.number("log_cost")[draw])
+
+
+class _Sites:
+    """The draws of a fit's posterior by site, chain after chain."""
+
+    def __init__(self, fit: Fit):
+        self.posterior = fit.tree["posterior"].to_dataset().transpose("chain", "draw", ...)
+        self.draws = self.posterior.sizes["chain"] * self.posterior.sizes["draw"]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.posterior
+
+    def number(self, name: str) -> Float[np.ndarray, " draws"]:
+        """A site that is one number."""
+        if name not in self or self.posterior[name].ndim > 2:
+            has = ", ".join(str(n) for n, x in self.posterior.data_vars.items() if x.ndim == 2)
+            raise InputError(
+                f"The fit has no {name}, which this policy's people are drawn from; it has {has}. Give the policy that "
+                "it was fitted with (the same population and prior)."
+            )
+        return self.posterior[name].to_numpy().reshape(-1).astype(float)
+
+    def by_level(self, name: str) -> tuple[Float[np.ndarray, "draws levels"], tuple[str, ...]]:
+        """A site that is one number for each person, game or group, and their labels."""
+        if name not in self or self.posterior[name].ndim != 3:
+            raise InputError(
+                f"The fit has no {name} for each person, game or group, so nobody can be resampled: use resample="
+                '"population".'
+            )
+        x = self.posterior[name]
+        return x.to_numpy().reshape(self.draws, -1).astype(float), tuple(map(str, x[x.dims[-1]].to_numpy()))

@@ -1,0 +1,71 @@
+"""Games that are solved before they are played: everybody's choice in every situation, as one table."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from bayescal.environments.base import OneShot
+from bayescal.environments.extensive import ExtensiveForm
+from bayescal.environments.markov import Markov
+from bayescal.errors import InputError
+from bayescal.policies.base import Policy
+from bayescal.policies.exact import ExactPolicy
+
+_BATCH = 64  # solved side by side
+
+
+def has_table(policy: Policy) -> bool:
+    """Whether all there is to know of the policy, at given costs, is one table: once solved, choices are looked up."""
+    env = policy.environment
+    return isinstance(env, OneShot) or (isinstance(policy, ExactPolicy) and isinstance(env, Markov | ExtensiveForm))
+
+
+def choice_tables(
+    policy: Policy, cost: Float[Array, "people ..."], phi: Any, psi: Any, params: Any, *, shared: bool
+) -> Float[np.ndarray, "people roles situations actions"]:
+    """Log-probabilities at each of many costs.
+
+    Args:
+        shared: whether everybody has the same phi and psi (otherwise one of each for each cost).
+
+    Raises:
+        InputError: a game that could not be solved at one of them.
+    """
+    # A shared population is solved once in a batch, whatever the own costs in it.
+    batch = len(cost) if shared and phi is not None else _BATCH
+    tables = np.asarray(_tables(policy, cost, phi, psi, params, shared, batch))
+    failed = np.isnan(tables).any(axis=(1, 2, 3))
+    if failed.any():
+        raise InputError(
+            f"{policy.environment.name} could not be solved at cost {np.asarray(cost)[failed][0].tolist()}: choose a "
+            "larger cost, or solve in double precision (jax.config.update('jax_enable_x64', True))."
+        )
+    return tables
+
+
+@eqx.filter_jit
+def _tables(policy: Policy, cost: Any, phi: Any, psi: Any, params: Any, shared: bool, batch: int) -> Any:
+    def one(cost: Any, phi: Any, psi: Any) -> Float[Array, "roles situations actions"]:
+        if isinstance(policy.environment, OneShot):
+            return policy.log_prob_all(cost, phi, psi, params)[:, None, :]
+        assert isinstance(policy, ExactPolicy)
+        return policy.log_prob_table(cost, phi, psi, params)
+
+    if shared:
+        return jax.lax.map(lambda cost: one(cost, phi, psi), cost, batch_size=batch)
+    return jax.lax.map(lambda x: one(*x), (cost, phi, psi), batch_size=batch)
+
+
+def situation(policy: Policy, seen: Any) -> Int[Array, "..."]:
+    """Which row of the table an observation stands for."""
+    match policy.environment:
+        case OneShot():
+            return jnp.zeros((), jnp.int32)
+        case Markov():
+            return seen["state"]
+        case _:
+            return seen["situation"]
