@@ -1,0 +1,440 @@
+"""Supply chains: everybody orders from the next one up, waits, and pays for stocks and for backlogs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.demand import Distribution, distribution, draw, mean, uniform
+from bayescal.environments.replay import Fault, Replay, contradictions
+from bayescal.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEMAND = uniform(range(9))  # U{0..8}: Croson & Donohue (2006)
+STEP = (4.0,) * 4 + (8.0,)  # four a week, eight from the fifth week on: Sterman (1989)
+MOST_CELLS = 100_000_000  # of groups x weeks x echelons in a table of play
+
+
+class ChainState(NamedTuple):
+    """A chain when this week's orders are due; arrays have one number an echelon, the retailer first.
+
+    Attributes:
+        week: how many weeks have been decided.
+        inventory: units on hand, or minus the units owed.
+        incoming, arriving: this week's orders received, and units that came in.
+        supply_line: ordered and not arrived yet.
+        own: the last order; 0 before the first.
+        mail: orders on their way up, the next to be received first.
+        transit: units on their way down, by the echelon that they go to, the next to arrive first.
+    """
+
+    week: Int[Array, ""]
+    inventory: Float[Array, " echelons"]
+    incoming: Float[Array, " echelons"]
+    arriving: Float[Array, " echelons"]
+    supply_line: Float[Array, " echelons"]
+    own: Float[Array, " echelons"]
+    mail: tuple[Float[Array, " echelons"], ...]
+    transit: tuple[Float[Array, " echelons"], ...]
+
+
+class SupplyChain(Environment):
+    """A serial chain of any number of echelons, each its own role: retailer, …, factory.
+
+    In a week t, at every echelon i at the same time (the retailer is 0; d_o and d_s are the two delays),
+
+    1. what was sent d_s weeks ago arrives:          A_i(t) = S_{i+1}(t - d_s)
+    2. what was ordered d_o weeks ago is received:   R_i(t) = O_{i-1}(t - d_o), customers' demand for the retailer
+    3. orders are filled from stock, late ones first, what is not there stays owed:
+       N_i(t) = N_i(t-1) + A_i(t) - R_i(t),          S_i(t) = R_i(t) + N_i(t-1)^- - N_i(t)^-
+    4. the week is paid for:                         holding · N_i(t)^+ + backlog · N_i(t)^-
+    5. having seen all this, everybody orders O_i(t).
+
+    N is net inventory, x^+ = max(x, 0), x^- = max(-x, 0). What the factory orders is made in full; it passes the same
+    two delays. An order of week t can thus arrive in week t + d_o + d_s at the earliest, and first shows in that
+    week's cost. Units are neither made nor lost: the supply line, Σ O_i - Σ A_i, always is what is in the mail, owed by
+    the supplier, and in transit.
+
+    The defaults are the beer game's (Sterman 1989, Management Science 35:321-339: delays, costs, twelve units on hand
+    and four in every slot of the pipeline, which is three weeks' and one week's mean demand), with the stationary
+    demand U{0..8} of Croson & Donohue (2006, Management Science 52:323-336).
+
+    **The end.** Experiments do not tell when they end, so that nobody runs stocks down. The default therefore is a
+    game that goes on after every week with probability `discount`, 1 - 1/weeks, and `step` never says that it is over:
+    `weeks` is its expected length, and the number of rounds of a recorded game. With `announced`, everybody knows the
+    last week, nothing is discounted, and later costs do not count.
+
+    Args:
+        echelons: how many, at least one.
+        orders: the grid of orders, zero or more, rising.
+        demand: customers' demand: {value: probability} for independent draws, or the demand of each week (the last
+            one goes on for ever).
+        holding, backlog: cost of a unit on hand, of a unit owed, for a week; both in `params`.
+        weeks: how long a game is.
+        order_delay, shipping_delay: in weeks, at least one each.
+        inventory: units on hand before the first week (three weeks' mean demand).
+        flow: units in each slot of the pipelines then (one week's mean demand).
+        team: everybody is paid the chain's cost divided by the echelons, which is what subjects are asked to keep
+            small (the default); or everybody the own cost.
+        announced: whether players know the last week.
+        discount: 1 - 1/weeks by default, 1 if the end is announced.
+    """
+
+    holding: float
+    backlog: float
+    demand: Distribution = eqx.field(static=True)  # values, probabilities; of a path: the weekly values, ()
+    inventory: float = eqx.field(static=True)
+    flow: float = eqx.field(static=True)
+    order_delay: int = eqx.field(static=True)
+    shipping_delay: int = eqx.field(static=True)
+    team: bool = eqx.field(static=True)
+    announced: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        echelons: int = 4,
+        orders: Iterable[float] = range(21),
+        *,
+        demand: Mapping[float, float] | Sequence[float] | None = None,
+        holding: float = 0.5,
+        backlog: float = 1.0,
+        weeks: int = 36,
+        order_delay: int = 1,
+        shipping_delay: int = 2,
+        inventory: float | None = None,
+        flow: float | None = None,
+        team: bool = True,
+        announced: bool = False,
+        discount: float | None = None,
+        name: str | None = None,
+    ):
+        grid = np.asarray(list(orders), float)
+        _check(echelons, grid, holding, backlog, weeks, order_delay, shipping_delay, discount, announced)
+        self.demand = _demand(demand)
+        usual = mean(self.demand) if self.demand[1] else self.demand[0][0]
+        self.holding, self.backlog = float(holding), float(backlog)
+        self.inventory = 3 * usual if inventory is None else float(inventory)
+        self.flow = usual if flow is None else float(flow)
+        if not (np.isfinite(self.inventory) and np.isfinite(self.flow) and self.flow >= 0):
+            raise InputError(
+                f"SupplyChain: the chain begins with inventory {self.inventory:g} and flow {self.flow:g}; give finite "
+                "numbers, the flow zero or more."
+            )
+        self.order_delay, self.shipping_delay = int(order_delay), int(shipping_delay)
+        self.team, self.announced = bool(team), bool(announced)
+        roles = dict.fromkeys(role_names(echelons), 1)
+        goes_on = (1.0 if announced else 1 - 1 / weeks) if discount is None else discount
+        fields = rules(name or f"supply-chain-{echelons}", roles, [grid], ordered=True, horizon=weeks, discount=goes_on)
+        vars(self).update(fields)
+
+    @property
+    def params(self) -> Params:
+        return {k: np.asarray(getattr(self, k), float) for k in ("holding", "backlog")}
+
+    @property
+    def usual(self) -> float:
+        """A week's mean demand (of a path: over the weeks of a game)."""
+        values, weights = self.demand
+        weekly = [values[min(t, len(values) - 1)] for t in range(self.horizon)]
+        return max(mean(self.demand) if weights else float(np.mean(weekly)), 1e-6)
+
+    def reset(self, key: PRNGKeyArray, params: Params) -> ChainState:
+        each = lambda x: jnp.full(self.roles, x, jnp.result_type(float))
+        week, flow = jnp.zeros((), jnp.int32), each(self.flow)
+        before = each(self.inventory)
+        on_its_way = each((self.order_delay + self.shipping_delay) * self.flow)
+        mail, transit = (flow,) * self.order_delay, (flow,) * self.shipping_delay
+        return self._week(key, week, before, on_its_way, each(0.0), mail, transit)
+
+    def step(
+        self, key: PRNGKeyArray, state: ChainState, joint_action: Int[Array, " players"], params: Params
+    ) -> tuple[ChainState, Float[Array, " players"], Any]:
+        orders, week = self._orders(joint_action), state.week + 1
+        costs = week_costs(state.inventory, params)
+        payoffs = -jnp.full_like(costs, jnp.mean(costs)) if self.team else -costs
+        supply_line = state.supply_line + orders
+        mail = (*state.mail, orders)
+        after = self._week(key, week, state.inventory, supply_line, orders, mail, state.transit)
+        return after, payoffs, week >= self.horizon if self.announced else jnp.zeros_like(week, bool)
+
+    def _week(self, key, week, inventory, supply_line, own, mail, transit) -> ChainState:
+        """Events 1 to 3."""
+        arriving, received = transit[0], mail[0]
+        incoming = jnp.concatenate([self._demand_of(key, week)[None], received[:-1]])
+        after = inventory + arriving - incoming
+        filled = incoming + jnp.maximum(-inventory, 0.0) - jnp.maximum(-after, 0.0)
+        sent = jnp.concatenate([filled[1:], received[-1:]])  # production is never short
+        return ChainState(
+            week, after, incoming, arriving, supply_line - arriving, own, tuple(mail[1:]), (*transit[1:], sent)
+        )
+
+    def _orders(self, actions: Int[Array, " players"]) -> Float[Array, " players"]:
+        grid = np.asarray(self.action_values[0])
+        if np.allclose(np.diff(grid), grid[1] - grid[0]):
+            return grid[0] + (grid[1] - grid[0]) * actions.astype(jnp.result_type(float))  # faster than a look-up
+        return jnp.asarray(grid, jnp.result_type(float))[actions]
+
+    def _demand_of(self, key: PRNGKeyArray, week: Int[Array, ""]) -> Float[Array, ""]:
+        values, weights = self.demand
+        if weights:
+            return draw(key, self.demand)
+        now = jnp.full((), values[0], jnp.result_type(float))
+        for t, jump in enumerate(np.diff(values), start=1):
+            now = now + jnp.where(week >= t, jump, 0.0) if jump else now
+        return now
+
+    def observe(self, state: ChainState, player: int) -> dict[str, Array]:
+        """Net inventory and supply line after this week's events, the order just received ("seen"), the own last
+        order, and how many weeks have been decided ("round"). "seen" is known in the first week too."""
+        return {
+            "own": state.own[player],
+            "seen": state.incoming[player],
+            "began": (state.week > 0).astype(state.own.dtype),
+            "inventory": state.inventory[player],
+            "supply_line": state.supply_line[player],
+            "round": state.week.astype(state.own.dtype),
+        }
+
+    def see(self, observation: dict[str, Array], params: Params) -> Float[Array, " numbers"]:
+        """Stocks in units of the demand during the delays, far ones compressed; flows in units of a week's demand."""
+        weekly = self.usual
+        lead = weekly * (self.order_delay + self.shipping_delay)
+        stock, line = observation["inventory"], observation["supply_line"]
+        near = [jnp.arcsinh(x / lead) for x in (stock, line, stock + line - lead)]
+        flows = [jnp.arcsinh(observation[n] / weekly) for n in ("seen", "own")]
+        far = [(stock + line) / (8 * lead), observation["began"]]
+        left = (self.horizon - observation["round"]) / self.horizon
+        end = [left, jnp.exp(-self.horizon * left / (self.order_delay + self.shipping_delay))]
+        path = [left] if not self.demand[1] else []
+        return jnp.stack([*near, *flows, *far, *(end if self.announced else path)])
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        """A week's holding and backlog cost of the largest order, shared by as many as pay for it."""
+        return (params["holding"] + params["backlog"]) * self.action_values[0][-1] / (self.roles if self.team else 1)
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {
+            "demand": "customers' demand of the week, on the retailer's row (optional where incoming is given)",
+            "incoming": "order received this week (optional, rebuilt from the customer's orders)",
+            "arriving": "units that came in this week (optional, rebuilt from the supplier's stock)",
+            "inventory": "units on hand after filling orders; less those owed if there is no backlog column (optional)",
+            "backlog": "units owed after filling orders (optional)",
+            "supply_line": "ordered and not arrived, before this week's order (optional)",
+        }
+
+    def record(
+        self, before: ChainState, joint_action: Int[Array, " players"], after: ChainState, params: Params
+    ) -> dict[str, Float[Array, " players"]]:
+        return {
+            "demand": jnp.where(jnp.arange(self.roles) == 0, before.incoming, jnp.nan),
+            "incoming": before.incoming,
+            "arriving": before.arriving,
+            "inventory": jnp.maximum(before.inventory, 0.0),
+            "backlog": jnp.maximum(-before.inventory, 0.0),
+            "supply_line": before.supply_line,
+        }
+
+    def replay(self, table: "pd.DataFrame", *, tolerance: float = 0.01) -> Replay:
+        """The week-by-week book-keeping of every chain, from its orders and from what was recorded.
+
+        A number follows from the orders of everybody in the group where those are in the table, else it is what was
+        recorded (a person who played with computers), else it is not known. A recorded number is a fault where it
+        follows neither from the rebuilt nor from the recorded numbers before it, so that one slip is one fault.
+        """
+        group, week, role = _places(table, self.roles)
+        shape = (int(group.max()) + 1, int(week.max()) + 1, self.roles) if len(table) else (0, 0, self.roles)
+        spread = lambda column: _spread(table[column].to_numpy(float), (group, week, role), shape)
+        orders, demand, recorded = spread("value"), spread("demand"), {n: spread(n) for n in STOCKS_AND_FLOWS}
+        recorded["inventory"] = recorded["inventory"] - np.nan_to_num(spread("backlog"))
+        customers = np.where(np.arange(self.roles) == 0, demand, np.nan)
+        book = self._book(orders, customers[..., :1], recorded)
+        at = lambda x: x[group, week, role]
+        faults: list[Fault] = []
+        for column in STOCKS_AND_FLOWS:
+            faults += contradictions(column, at(recorded[column]), at(book[column]), tolerance)
+        faults += contradictions("demand", at(customers), at(book["incoming"]), tolerance)
+        began = (week > 0).astype(float)
+        observations = {
+            "own": np.where(began > 0, at(_later(orders, 1, 0.0)), 0.0),
+            "seen": at(book["incoming"]),
+            "began": began,
+            "inventory": at(book["inventory"]),
+            "supply_line": at(book["supply_line"]),
+            "round": week.astype(float),
+        }
+        known = np.all([np.isfinite(x) for x in observations.values()], axis=0)
+        return Replay({n: np.nan_to_num(x) for n, x in observations.items()}, known, sorted(faults))
+
+    def _book(
+        self,
+        orders: Float[np.ndarray, "groups weeks echelons"],
+        demand: Float[np.ndarray, "groups weeks 1"],
+        recorded: dict[str, Float[np.ndarray, "groups weeks echelons"]],
+    ) -> dict[str, Float[np.ndarray, "groups weeks echelons"]]:
+        """What the rules say of every number; NaN where they and the table are silent."""
+        received = _later(orders, self.order_delay, self.flow)
+        due, told = np.concatenate([demand, received[..., :-1]], axis=-1), recorded["incoming"]
+        incoming = np.where(np.isnan(due), told, due)
+        filled = np.full_like(orders, np.nan)  # what each echelon sends down
+        book = {n: np.full_like(orders, np.nan) for n in STOCKS_AND_FLOWS} | {"incoming": incoming}
+        each = lambda x: np.full((len(orders), self.roles), x)
+        stock, line, placed = each(self.inventory), each((self.order_delay + self.shipping_delay) * self.flow), each(0)
+        last = {"inventory": stock, "supply_line": line}
+        for t in range(orders.shape[1]):
+            sent = each(self.flow)
+            if t >= self.shipping_delay:
+                begun = t - self.shipping_delay
+                sent = np.concatenate([filled[:, begun, 1:], received[:, begun, -1:]], axis=-1)
+            came = np.where(np.isnan(sent), recorded["arriving"][:, t], sent)
+            # Where nobody wrote down what came in, the stock tells.
+            came = np.where(np.isnan(came), recorded["inventory"][:, t] - stock + incoming[:, t], came)
+            flows = ([came, recorded["arriving"][:, t]], [incoming[:, t], told[:, t]])
+            ways = [(s, a, r) for s, a, r in product([stock, last["inventory"]], *flows)]
+            explained = _nearest([s + a - r for s, a, r in ways], recorded["inventory"][:, t])
+            pick = lambda i, ways=ways, chosen=explained: np.choose(chosen, [w[i] for w in ways])
+            before, arrived, asked = pick(0), pick(1), pick(2)
+            stock = before + arrived - asked
+            filled[:, t] = asked + np.maximum(-before, 0.0) - np.maximum(-stock, 0.0)
+            lines = [x + placed - a for x, a in product([line, last["supply_line"]], flows[0])]
+            line = np.choose(_nearest(lines, recorded["supply_line"][:, t]), lines)
+            # What the rules do not tell is as it was recorded.
+            stock, line = (
+                np.where(np.isnan(x), recorded[n][:, t], x) for n, x in (("inventory", stock), ("supply_line", line))
+            )
+            book["arriving"][:, t], book["inventory"][:, t], book["supply_line"][:, t] = came, stock, line
+            last = {n: recorded[n][:, t] for n in last}
+            placed = orders[:, t]
+        return book
+
+
+STOCKS_AND_FLOWS = ("incoming", "arriving", "inventory", "supply_line")
+
+
+def beer_game(
+    demand: Literal["uniform", "step"] | Mapping[float, float] | Sequence[float] = "uniform",
+    orders: Iterable[float] = range(21),
+    *,
+    name: str = "beer-game",
+    **options: Any,
+) -> SupplyChain:
+    """The beer distribution game: retailer, wholesaler, distributor and factory.
+
+    Orders take a week and shipments two; a unit on hand costs 0.5 a week, a unit owed 1.0; the chain begins with
+    twelve units at each place and four in each slot of the pipelines; 36 weeks. Orders are whole numbers from 0 to 20,
+    five times the mean demand: room enough for a bullwhip, and few of those that people placed are above.
+
+    Args:
+        demand: "uniform": U{0..8}; "step": four, from the fifth week eight (Sterman 1989); or as in `SupplyChain`.
+        orders: the grid of orders.
+        options: those of `SupplyChain`.
+    """
+    told = {"uniform": DEMAND, "step": STEP}.get(demand) if isinstance(demand, str) else demand
+    if told is None:
+        raise InputError(f"beer_game: there is no demand {demand!r}; it is uniform, step, or one of your own.")
+    return SupplyChain(4, orders, demand=told, name=name, **options)
+
+
+def role_names(echelons: int) -> tuple[str, ...]:
+    """From the customers up: retailer, wholesaler, distributor (1, 2, …), factory."""
+    if echelons <= 4:
+        below = ("retailer", "wholesaler", "distributor")[: echelons - 1]
+        return (*below, "factory" if below else "retailer")
+    return ("retailer", "wholesaler", *(f"distributor {i}" for i in range(1, echelons - 2)), "factory")
+
+
+def week_costs(inventory: Float[Array, " echelons"], params: Params) -> Float[Array, " echelons"]:
+    """Holding cost of what is on hand, backlog cost of what is owed."""
+    return params["holding"] * jnp.maximum(inventory, 0.0) + params["backlog"] * jnp.maximum(-inventory, 0.0)
+
+
+def _demand(demand: Mapping[float, float] | Sequence[float] | None) -> Distribution:
+    if demand is None:
+        return distribution(DEMAND, "SupplyChain")
+    if isinstance(demand, Mapping):
+        return distribution(demand, "SupplyChain")
+    weekly = np.asarray(demand, float)
+    if weekly.ndim != 1 or not len(weekly) or not np.all(np.isfinite(weekly)) or np.any(weekly < 0):
+        raise InputError(
+            f"SupplyChain: demand is {demand!r}; give {{value: probability}}, or the demand of each week, zero or more."
+        )
+    return tuple(weekly.tolist()), ()
+
+
+def _check(
+    echelons: int,
+    grid: np.ndarray,
+    holding: float,
+    backlog: float,
+    weeks: int,
+    order_delay: int,
+    shipping_delay: int,
+    discount: float | None,
+    announced: bool,
+) -> None:
+    """Raises InputError with every fault of the arguments."""
+    problems = []
+    if echelons < 1:
+        problems.append(f"{echelons} echelons were given, where at least one is needed")
+    if grid.ndim != 1 or len(grid) < 2 or not np.all(np.isfinite(grid)) or grid[0] < 0 or np.any(np.diff(grid) <= 0):
+        problems.append(f"orders are {grid[:4].tolist()}…; at least two are needed, zero or more, each above the last")
+    for what, cost in (("holding", holding), ("backlog", backlog)):
+        if not (np.isfinite(cost) and cost >= 0):
+            problems.append(f"{what} is {cost:g}, where a cost of zero or more is needed")
+    for what, count in (("weeks", weeks), ("order_delay", order_delay), ("shipping_delay", shipping_delay)):
+        if count < 1 or count != int(count):
+            problems.append(f"{what} is {count:g}, where a whole number of at least one is needed")
+    if discount is not None and not (0 < discount < 1 or (announced and discount == 1)):
+        problems.append(f"discount is {discount:g}, where a number above 0 and below 1 is needed (1: announced=True)")
+    if discount is None and not announced and weeks == 1:
+        problems.append("a game of one week whose end is not announced has discount 0: give announced=True")
+    if problems:
+        raise InputError(f"SupplyChain: {'; '.join(problems)}.")
+
+
+def _places(table: "pd.DataFrame", roles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(group, week from the group's first, echelon) of every row, as whole numbers; one row each."""
+    group = table["group"].astype(str).factorize()[0] if len(table) else np.zeros(0, int)
+    week = (table["round"] - table.groupby("group", observed=True)["round"].transform("min")).to_numpy(np.int64)
+    role = table["role_index"].to_numpy(np.int64)
+    if len(table) and (group.max() + 1) * (int(week.max()) + 1) * roles > MOST_CELLS:
+        raise InputError(
+            f"Rounds run over {int(week.max()) + 1:,} weeks in a table of {len(table):,} rows: correct its rounds."
+        )
+    doubles = table.assign(group_index=group)[["group_index", "round", "role_index"]].duplicated().to_numpy()
+    if doubles.any():
+        row = int(np.flatnonzero(doubles)[0])
+        raise InputError(
+            f"{int(doubles.sum())} rows are of an echelon that has decided in this round already (the first: row "
+            f"{row}, group {table['group'].iloc[row]}): an echelon is one person; give every chain a group of its own."
+        )
+    return group, week, role
+
+
+def _spread(column: np.ndarray, places: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> np.ndarray:
+    out = np.full(shape, np.nan)
+    out[places] = column
+    return out
+
+
+def _later(x: Float[np.ndarray, "groups weeks echelons"], weeks: int, before: float) -> np.ndarray:
+    """x some weeks later, and `before` until then."""
+    head = np.full_like(x[:, :weeks], before)
+    return np.concatenate([head, x[:, : x.shape[1] - weeks]], axis=1) if weeks < x.shape[1] else head
+
+
+def _nearest(candidates: list[np.ndarray], target: np.ndarray) -> np.ndarray:
+    """Which candidate is nearest to the target; the first known one where there is no target."""
+    stack = np.stack(candidates)
+    distance = np.where(np.isnan(target), np.isnan(stack) * 1.0, np.abs(stack - target))
+    distance = np.where(np.isnan(distance), np.inf, distance)
+    # Later candidates must be better by more than rounding.
+    best = np.argmin(distance, axis=0)
+    return np.where(distance[0] <= np.take_along_axis(distance, best[None], 0)[0] + 1e-6, 0, best)
