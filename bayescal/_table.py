@@ -22,6 +22,8 @@ from bayescal.errors import InputError
 COLUMNS = ("participant", "group", "game", "role", "round", "action", "n")
 SHOWN = 5  # offending rows that are named before "and ... more"
 
+Columns = Mapping[str, str | Sequence[str]]  # what a table calls a column: a name, or names of which it has one
+
 
 @runtime_checkable
 class Game(Protocol):
@@ -125,7 +127,7 @@ class TableReader:
         self,
         table: pd.DataFrame,
         environments: Mapping[str, Game],
-        columns: Mapping[str, str],
+        columns: Columns,
         source: str,
         snap: bool,
     ) -> None:
@@ -134,6 +136,7 @@ class TableReader:
         self.environments = dict(environments)
         self.games = list(environments.values())
         self.source = source
+        self.recorded = {k: v for game in self.games for k, v in getattr(game, "columns", {}).items()}
         self.snap = snap
         self.snapped = 0
         self.faults: list[str] = []
@@ -155,6 +158,7 @@ class TableReader:
         n = self._count()
         rounds = self._round()
         identities = {key: self._identity(key) for key in ("participant", "group") if key in self.columns}
+        numbers = {key: self._recorded(key) for key in self.recorded if key in self.columns}
         if rounds is not None and "participant" in identities:
             self._duplicates(game_index, identities["participant"], rounds, n)
         if not self.faults and not n.any():
@@ -165,30 +169,36 @@ class TableReader:
         rows = pd.DataFrame({**identities, "game": game, "role": role, "action": action, "n": n})
         if rounds is not None:
             rows["round"] = rounds.astype(np.int64)
-        rows = rows.assign(game_index=game_index, role_index=role_index, action_index=action_index)
+        rows = rows.assign(game_index=game_index, role_index=role_index, action_index=action_index, **numbers)
+        self.kept = np.flatnonzero(n > 0)
         return rows if n.all() else rows[n > 0].reset_index(drop=True)
 
     # The columns there are.
-    def _names(self, table: pd.DataFrame, columns: Mapping[str, str]) -> dict[str, str]:
+    def _names(self, table: pd.DataFrame, columns: Columns) -> dict[str, str]:
         """Canonical name -> the table's name, for the columns that the table has and needs."""
         there = [str(name) for name in table.columns]
         has = ", ".join(there) or "none"
         if len(there) == 1 and any(mark in there[0] for mark in ";\t|"):
             has += " (one column: separate the cells by commas)"
+        known = (*COLUMNS, *self.recorded)
         for key in columns:
-            if key not in COLUMNS:
+            if key not in known:
                 self.faults.append(
-                    f"The mapping of columns names {key!r}, which is not one of {', '.join(COLUMNS)}"
-                    f"{_closest(key, COLUMNS)}."
+                    f"The mapping of columns names {key!r}, which is not one of {', '.join(known)}"
+                    f"{_closest(key, known)}."
                 )
-        needed = {"action"}
+        needed = {"action"} | {key for key, meaning in self.recorded.items() if "(optional)" not in meaning}
+        if any(getattr(game, "over_time", False) for game in self.games):
+            needed.add("round")
         if len(self.games) > 1:
             needed.add("game")
         if any(len(game.role_names) > 1 for game in self.games):
             needed.add("role")
         names, missing = {}, []
-        for key in COLUMNS:
-            name = columns.get(key, key)
+        for key in known:
+            names_of = columns.get(key, key)
+            several = [names_of] if isinstance(names_of, str) else list(names_of)
+            name = next((n for n in several if n in there), several[0])
             if name in there:
                 names[key] = name
                 if there.count(name) > 1:
@@ -331,6 +341,33 @@ class TableReader:
         )
         # Rounds that cannot be read get numbers of their own, so that they are not called duplicates as well.
         return np.where(whole, number, -(2.0**53) - np.arange(self.size)).astype(np.int64)
+
+    def _recorded(self, key: str) -> Float[np.ndarray, " rows"]:
+        """A column of numbers of a game over time; empty cells are not known."""
+        column = self.columns[key]
+        number = column.number()
+        bad = np.isnan(number) & (column.codes >= 0)
+        self._fault(repr(column.name), bad, "no number", lambda i: repr(column.text(i)), "write a number or nothing.")
+        return number
+
+    def contradicted(self, faults: Sequence[Any]) -> None:
+        """Report what `Environment.replay` found: the rows of `rows()` that the game contradicts, and by how much."""
+        for key in dict.fromkeys(f.column for f in faults):
+            mine = {int(self.kept[f.row]): f for f in faults if f.column == key}
+            bad = np.zeros(self.size, bool)
+            bad[list(mine)] = True
+            told = lambda i, mine=mine: (
+                f"{mine[i].found:.6g} where the game makes it {mine[i].expected:.6g} "
+                f"(off by {abs(mine[i].found - mine[i].expected):.3g})"
+            )
+            worst = max(abs(f.found - f.expected) for f in mine.values())
+            self._fault(
+                repr(self.columns[key].name if key in self.columns else key), bad, "a number that the game contradicts",
+                told,
+                "correct the rows, or accept numbers that are off by less with a larger tolerance (--tolerance, or "
+                f"tolerance = … under [model] in dataset.toml; the largest is {worst:.3g}).",
+            )  # fmt: skip
+        self._raise()
 
     def _identity(self, key: str) -> pd.Categorical:
         column = self.columns[key]

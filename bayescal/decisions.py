@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,35 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from bayescal._table import COLUMNS, Game, TableReader, read_csv, spellings, unique_rows
+from bayescal._table import COLUMNS, Columns, Game, TableReader, read_csv, spellings, unique_rows
 from bayescal.errors import InputError
 
 LEVELS = ("game", "group", "participant")
 
 
 @dataclass(frozen=True, eq=False)
-class Decisions:
-    """Validated human decisions of one-shot (or repeated static) games.
+class Play:
+    """The decisions of games over time, one by one, with what each person saw before.
 
-    A **cell** is all that one person (or, without participants, everybody) did in one role of one game: the
-    counts over the grid are sufficient, because nothing is carried from round to round. A participant's or a
-    group's label means the same person or group wherever it appears, in other games too.
+    Attributes:
+        row: the row of `Decisions.table` of each decision that is used.
+        observations: by game: what was seen, by name as in `Environment.observe`; arrays over that game's decisions.
+        masked: rows of the table that are not used, because what was seen before them is not known.
+    """
+
+    row: Int[np.ndarray, " decisions"]
+    observations: Mapping[str, Mapping[str, np.ndarray]]
+    masked: int
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Validated human decisions.
+
+    A **cell** is all that one person (or, without participants, everybody) did in one role of one game. In one-shot
+    games (or repeated ones with nothing carried from round to round) the counts over the grid are sufficient; in
+    games over time `play` has every decision with what was seen before it. A participant's or a group's label means
+    the same person or group wherever it appears, in other games too.
 
     Attributes:
         table: one row per row of the source that holds a decision: those of participant, group and round that
@@ -36,6 +52,7 @@ class Decisions:
         counts: (cells, longest grid) decisions by action; 0 beyond the end of a shorter grid.
         snapped: decisions that were moved to the nearest grid value.
         source: where the table came from, for messages.
+        play: the sequence of decisions, in games over time.
     """
 
     table: pd.DataFrame
@@ -44,6 +61,7 @@ class Decisions:
     counts: Int[np.ndarray, "cells actions"]
     snapped: int = 0
     source: str = "table"
+    play: Play | None = None
 
     @classmethod
     def from_table(
@@ -51,9 +69,10 @@ class Decisions:
         table: pd.DataFrame,
         environments: Mapping[str, Game],
         *,
-        columns: Mapping[str, str] | None = None,
+        columns: Columns | None = None,
         source: str = "table",
         snap: bool = False,
+        tolerance: float = 0.01,
     ) -> Decisions:
         """Check a tidy table, one row per decision (or per count of decisions), and index it.
 
@@ -61,15 +80,26 @@ class Decisions:
             table: columns participant, group, game, role, round, action, n. Only `action` is always needed;
                 `game` too when there are several, `role` too when a game has several.
             environments: the games by the names that the table's game column uses.
+                Games over time need `round`, and the columns that `Environment.columns` names.
             columns: what the table calls a column, e.g. {"participant": "subject_id"}.
             source: the name used in messages. With an index named "line", rows are called by line number.
             snap: move values between two points of an ordered grid to the nearer one (the lower on a tie).
+            tolerance: in games over time, by how much a recorded number may differ from what the game makes it.
 
         Raises:
             InputError: one sentence for each kind of fault in the table, all of them at once.
         """
         reader = TableReader(table, environments, columns or {}, source, snap)
-        return cls._from_rows(reader.rows(), dict(environments), reader.snapped, source)
+        rows = reader.rows()
+        decisions = cls._from_rows(rows, dict(environments), reader.snapped, source)
+        over_time = [getattr(game, "over_time", False) for game in decisions.environments.values()]
+        if not any(over_time):
+            return decisions
+        if not all(over_time):
+            raise InputError(f"{source} mixes games over time with one-shot games: read them as two tables.")
+        play, faults = _replayed(decisions, tolerance)
+        reader.contradicted(faults)
+        return replace(decisions, play=play)
 
     @classmethod
     def from_csv(
@@ -77,11 +107,15 @@ class Decisions:
         path: str | Path,
         environments: Mapping[str, Game],
         *,
-        columns: Mapping[str, str] | None = None,
+        columns: Columns | None = None,
         snap: bool = False,
+        tolerance: float = 0.01,
     ) -> Decisions:
         """`from_table` of a comma-separated file; messages name its lines."""
-        return cls.from_table(read_csv(path), environments, columns=columns, source=Path(path).name, snap=snap)
+        name = Path(path).name
+        return cls.from_table(
+            read_csv(path), environments, columns=columns, source=name, snap=snap, tolerance=tolerance
+        )
 
     @classmethod
     def _from_rows(cls, rows: pd.DataFrame, environments: dict[str, Game], snapped: int, source: str) -> Decisions:
@@ -108,7 +142,9 @@ class Decisions:
         width = max(len(grid) for game in games.values() for grid in game.action_values)
         counts = np.zeros(len(cell) * width, dtype=np.int64)
         np.add.at(counts, of_row * width + rows["action_index"].to_numpy(), rows["n"].to_numpy())
-        order = [c for c in COLUMNS if c in rows] + ["game_index", "role_index", "action_index"]
+        indices = ["game_index", "role_index", "action_index"]
+        order = [c for c in COLUMNS if c in rows] + indices
+        order += [c for c in rows if c not in order and not str(c).endswith("_index")]  # what games over time record
         return cls(
             table=rows[order],
             environments=games,
@@ -186,4 +222,36 @@ class Decisions:
         order = np.lexsort(keys)
         for key in keys:
             digest.update(np.ascontiguousarray(key[order], dtype="<i8").tobytes())
+        for name in sorted(set(self.table) - set(COLUMNS) - {"game_index", "role_index", "action_index"}):
+            digest.update(json.dumps([name]).encode())
+            digest.update(np.ascontiguousarray(self.table[name].to_numpy()[order], dtype="<f8").tobytes())
         return digest.hexdigest()
+
+
+def _replayed(decisions: Decisions, tolerance: float) -> tuple[Play, list[Any]]:
+    """Every game's decisions in turn, with what was seen before each; faults by row of the table."""
+    table = decisions.table.copy(deep=False)
+    if "group" not in table:
+        table["group"] = "1"
+    if "participant" not in table:  # then everybody of a group has a role of their own
+        table["participant"] = table["role"].astype(str)
+    rows, observations, faults, masked = [], {}, [], 0
+    for g, (name, game) in enumerate(decisions.environments.items()):
+        here = np.flatnonzero(table["game_index"].to_numpy() == g)
+        mine = table.iloc[here].reset_index(drop=True)
+        if (mine["n"] != 1).any():
+            raise InputError(
+                f"{decisions.source}: {name} is a game over time, where every row is one decision (n = 1)."
+            )
+        grids = np.asarray([[*v, *[np.nan] * (decisions.counts.shape[1] - len(v))] for v in game.action_values])
+        mine["value"] = grids[mine["role_index"].to_numpy(), mine["action_index"].to_numpy()]
+        for column in game.columns:
+            if column not in mine:
+                mine[column] = np.nan
+        found = game.replay(mine, tolerance=tolerance)
+        known = np.asarray(found.known, bool)
+        rows.append(here[known])
+        masked += int((~known).sum())
+        observations[name] = {k: np.asarray(v)[known] for k, v in found.observations.items()}
+        faults += [f._replace(row=int(here[f.row])) for f in found.faults]
+    return Play(np.concatenate(rows), observations, masked), faults

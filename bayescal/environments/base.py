@@ -46,6 +46,16 @@ class Environment(eqx.Module):
         return len(self.role_counts)
 
     @property
+    def over_time(self) -> bool:
+        """Whether something is carried from one decision to the next."""
+        return True
+
+    @property
+    def payoff_parameters(self) -> tuple[str, ...]:
+        """Parameters that together scale all payoffs: with all of them free, no cost is identified."""
+        return ()
+
+    @property
     def mask(self) -> np.ndarray:
         """(roles, actions) booleans: which cells of the padded grid are actions."""
         sizes = [len(v) for v in self.action_values]
@@ -137,6 +147,10 @@ class OneShot(Environment):
     @abstractmethod
     def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
         """What each player gets when these actions (indices into the grid) are played."""
+
+    @property
+    def over_time(self) -> bool:
+        return False
 
     # One-shot dynamics: the state is the round, the observation is the role.
     def reset(self, key: PRNGKeyArray, params: Params) -> Int[Array, ""]:

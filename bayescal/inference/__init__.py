@@ -2,8 +2,10 @@
 
 from bayescal.inference.calibrate import calibrate
 from bayescal.inference.fit import Fit
+from bayescal.inference.grid import Grid
 from bayescal.inference.infer import infer
+from bayescal.inference.mle import Estimate, maximum_likelihood
 from bayescal.inference.model import Model, build_model
 from bayescal.inference.nuts import NUTS
 
-__all__ = ["NUTS", "Fit", "Model", "build_model", "calibrate", "infer"]
+__all__ = ["NUTS", "Estimate", "Fit", "Grid", "Model", "build_model", "calibrate", "infer", "maximum_likelihood"]

@@ -99,13 +99,28 @@ def status_of(tree: xr.DataTree, walls: Mapping[str, float] | None = None) -> st
         problems.append(f"the smallest effective sample size is {ess:.0f} where 400 are wanted")
     if unsolved:
         problems.append(f"{unsolved} likelihood values could not be solved")
-    crowded = [f"{n} ({share:.0%})" for n, share in (walls or {}).items() if share > 0.05]
-    if crowded:
-        return (
-            f"not to be trusted: the posterior of {', '.join(crowded)} lies against the walls of the box that the "
-            f"learned policy answers for ({facts}). Use a policy with a larger box, or ExactPolicy."
-        )
+    if crowded := _crowded(walls):
+        return f"not to be trusted: {crowded} ({facts}). Use a policy with a larger box, or ExactPolicy."
     if not problems:
         return f"converged: {facts}"
     remedy = "raise target_accept" if divergences else "take more warmup and draws"
     return f"not to be trusted yet: {'; '.join(problems)} ({facts}). Try to {remedy}."
+
+
+def status_of_grid(edge: float, walls: Mapping[str, float] | None = None) -> str:
+    """The same for a grid: is there anything beyond it?"""
+    if crowded := _crowded(walls):
+        return f"not to be trusted: {crowded}. Use a policy with a larger box, or ExactPolicy."
+    if edge > 1e-3:
+        return (
+            f"not to be trusted: {edge:.1%} of the posterior lies at the edge of the grid, so there is more beyond it. "
+            "Give it wider ranges."
+        )
+    return f"converged: {edge:.1g} of the posterior lies at the edge of the grid"
+
+
+def _crowded(walls: Mapping[str, float] | None) -> str:
+    names = [f"{n} ({share:.0%})" for n, share in (walls or {}).items() if share > 0.05]
+    if not names:
+        return ""
+    return f"the posterior of {', '.join(names)} lies against the walls of the box that the learned policy answers for"

@@ -40,6 +40,13 @@ def default_parameter(name: str, interval: Interval, scale: float) -> dist.Distr
     return dist.Normal(0.0, 1.5)
 
 
+def default_game_parameter(value: Any) -> dist.Distribution:
+    """Of a parameter of the game: around the value that the environment has, give or take a factor of e."""
+    if np.ndim(value) or not np.isfinite(value):
+        raise InputError("Only parameters of the game that are one number can be inferred.")
+    return dist.LogNormal(np.log(value), 1.0) if value > 0 else dist.Normal(value, 1.0)
+
+
 def inside(name: str, distribution: dist.Distribution, box: Interval) -> dist.Distribution:
     """The distribution, cut off at the box that a learned policy answers for."""
     d, low, high = distribution, box.low, box.high

@@ -8,15 +8,19 @@ import numpy as np
 import xarray as xr
 
 from bayescal.inference import tree as bridge
-from bayescal.inference.fit import Fit, status_of, wall_mass
+from bayescal.inference.fit import Fit, status_of, status_of_grid, wall_mass
+from bayescal.inference.grid import Grid, Gridded, compute_grid
 from bayescal.inference.nuts import NUTS, Draws, compile_nuts
 from bayescal.versions import versions
 
 _PRIOR_DRAWS = 500
 
 
-def infer(model: Callable[[], None], method: NUTS | None = None, *, provenance: dict[str, Any] | None = None) -> Fit:
-    """Draw from the posterior of a NumPyro model (one of `build_model`, or any other without arguments).
+def infer(
+    model: Callable[[], None], method: NUTS | Grid | None = None, *, provenance: dict[str, Any] | None = None
+) -> Fit:
+    """Draw from the posterior of a NumPyro model (one of `build_model`, or any other without arguments), by NUTS or,
+    where it has at most three parameters, from a `Grid`.
 
     Everything runs in float64, whatever JAX's default: a log-likelihood of thousands of decisions is a number so
     large that float32 leaves visible noise in its differences.
@@ -24,7 +28,7 @@ def infer(model: Callable[[], None], method: NUTS | None = None, *, provenance: 
     return prepare(model, method)(provenance)
 
 
-def prepare(model: Callable[[], None], method: NUTS | None = None) -> Callable[[dict[str, Any] | None], Fit]:
+def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Callable[[dict[str, Any] | None], Fit]:
     """The first half of `infer`: trace the model, and begin to compile. Call the result for the second half.
 
     Several models prepared before the first is run are compiled side by side.
@@ -35,8 +39,12 @@ def prepare(model: Callable[[], None], method: NUTS | None = None) -> Callable[[
         latent = {n: s for n, s in sites.items() if s.kind == "latent"}
         shapes = {n: s.shape for n, s in latent.items()}
         prior_draws = bridge.compile_prior(model, _PRIOR_DRAWS)
-        sampler = compile_nuts(model, method, {n: s.support for n, s in latent.items()}, shapes)
-        evaluate = bridge.compile_evaluation(model, shapes)
+        sampler = (
+            (lambda rng, centre: compute_grid(model, method, shapes))
+            if isinstance(method, Grid)
+            else compile_nuts(model, method, {n: s.support for n, s in latent.items()}, shapes)
+        )
+        evaluate = bridge.compile_evaluation(model, shapes, getattr(model, "batch", bridge.BATCH))
 
     def run(provenance: dict[str, Any] | None = None) -> Fit:
         with jax.enable_x64(True):
@@ -44,7 +52,9 @@ def prepare(model: Callable[[], None], method: NUTS | None = None) -> Callable[[
             prior = prior_draws(rng)
             draws = sampler(rng, {n: np.median(x[0], axis=0) for n, x in prior.items()})
             before, _, _, prior_predicted = evaluate(prior, rng)
-            after, log_likelihood, log_prior, predicted = evaluate(draws.values, rng)
+            gridded = isinstance(draws, Gridded)
+            values = draws.draws if gridded else draws.values
+            after, log_likelihood, log_prior, predicted = evaluate(values, rng)
         return _fit(
             model,
             method,
@@ -52,7 +62,7 @@ def prepare(model: Callable[[], None], method: NUTS | None = None) -> Callable[[
             draws,
             {
                 "posterior": after,
-                "sample_stats": draws.stats,
+                "sample_stats": {} if gridded else draws.stats,
                 "log_likelihood": log_likelihood,
                 "log_prior": log_prior,
                 "prior": before,
@@ -67,9 +77,9 @@ def prepare(model: Callable[[], None], method: NUTS | None = None) -> Callable[[
 
 def _fit(
     model: Any,
-    method: NUTS,
+    method: NUTS | Grid,
     sites: dict[str, bridge.Site],
-    draws: Draws,
+    draws: Draws | Gridded,
     sampled: dict[str, bridge.Sites],
     provenance: dict[str, Any],
 ) -> Fit:
@@ -89,17 +99,29 @@ def _fit(
     tree = xr.DataTree.from_dict(groups)
     facts = {
         "seed": method.seed,
-        "draws": method.draws,
-        "warmup": method.warmup,
-        "chains": method.chains,
-        "target_accept": method.target_accept,
+        **_settings(method, draws),
         "model": getattr(model, "description", ""),
         "hyperpriors": getattr(model, "hyperprior_text", {}),
-        "seconds_compiling": round(draws.seconds_compiling, 3),
-        "seconds_sampling": round(draws.seconds_sampling, 3),
         "versions": versions(),
     }
     walls = wall_mass(tree["posterior"], getattr(model, "box", {}))
     if walls:
         facts["posterior_share_at_the_walls"] = walls
-    return Fit(tree, status_of(tree, walls), facts | provenance)
+    status = status_of_grid(draws.edge, walls) if isinstance(draws, Gridded) else status_of(tree, walls)
+    return Fit(tree, status, facts | provenance)
+
+
+def _settings(method: NUTS | Grid, draws: Draws | Gridded) -> dict[str, Any]:
+    seconds = {"seconds_compiling": round(draws.seconds_compiling, 3)}
+    if isinstance(draws, Gridded):
+        assert isinstance(method, Grid)
+        moments = {n: {"mean": m, "sd": s} for n, (m, s) in draws.moments.items()}
+        return {"grid_points": method.points, "grid": moments, "seconds_sampling": round(draws.seconds, 3)} | seconds
+    assert isinstance(method, NUTS)
+    return {
+        "draws": method.draws,
+        "warmup": method.warmup,
+        "chains": method.chains,
+        "target_accept": method.target_accept,
+        "seconds_sampling": round(draws.seconds_sampling, 3),
+    } | seconds

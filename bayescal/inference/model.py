@@ -1,7 +1,7 @@
 """From decisions to a NumPyro model: costs (pooled, hierarchical or private), the prior's parameters, the choices."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -12,29 +12,31 @@ from jaxtyping import Array, Float, Int
 
 from bayescal.decisions import Decisions
 from bayescal.domain import Interval
-from bayescal.environments.base import OneShot, shape_key
+from bayescal.environments.base import shape_key
 from bayescal.errors import InputError
 from bayescal.inference.choices import Choices, TypedChoices
 from bayescal.inference.hyperpriors import (
     NOT_IDENTIFIED,
     Hyperpriors,
     default_cost,
+    default_game_parameter,
     default_parameter,
     describe,
     inside,
     read_hyperpriors,
 )
-from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.inference.play import Plays, play_in
+from bayescal.inference.tree import BATCH
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 
-Level = Literal["game", "group"]
+Level = Literal["game", "group", "participant"]
 
 _INFORMED = 500  # decisions of a level that usually say more of its cost than the other levels do
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A NumPyro model: call it (without arguments) inside any NumPyro handler, sampler or larger model.
 
@@ -46,6 +48,7 @@ class Model:
         hyperpriors: the priors of its parameters.
         box: where a learned policy's domain ends, by site; empty for policies that answer for everything.
         description: the model in one sentence.
+        batch: how many draws are gone through at once after sampling.
     """
 
     sample: Callable[[], None]
@@ -55,6 +58,7 @@ class Model:
     hyperpriors: Hyperpriors
     box: Mapping[str, Interval]
     description: str
+    batch: int = BATCH
 
     def __call__(self) -> None:
         self.sample()
@@ -70,6 +74,8 @@ def build_model(
     decisions: Decisions,
     *,
     by: Level | None = None,
+    cost: float | None = None,
+    parameters: Sequence[str] = (),
     prior_parameters: bool = False,
     hyperpriors: Mapping[str, Any] | None = None,
     payoff_scale: bool = False,
@@ -81,8 +87,11 @@ def build_model(
         policy: the likelihood; its environment is replaced by each game of the decisions in turn.
         population: `Homogeneous()` for costs that everybody knows; any other for private costs, whose
             parameters phi are inferred.
-        by: with common costs, one cost for all (None) or one by game or group, partially pooled:
-            log cost ~ Normal(log_cost_mean, log_cost_sd²).
+        by: one cost for all (None) or one by game, group or participant, partially pooled:
+            log cost ~ Normal(log_cost_mean, log_cost_sd²). With a private population in a game over time everybody
+            has a cost of their own, drawn from it.
+        cost: a cost that is known, instead of inferred.
+        parameters: names of parameters of the game to be inferred as well (sites of that name).
         prior_parameters: infer the prior's parameters psi too (sites `psi_NAME`).
         hyperpriors: by site name; a NumPyro distribution, or numbers as in `read_hyperpriors`.
         payoff_scale: not identified beside a cost; asking for it is an error that says so.
@@ -95,28 +104,27 @@ def build_model(
         InputError: a level that the data do not have, a hyperprior of a site that is not there, a prior that
             rules out what somebody did, or a payoff scale.
     """
-    if payoff_scale:
-        raise InputError(NOT_IDENTIFIED)
     private = not isinstance(population, Homogeneous)
-    if private and by is not None:
-        raise InputError(
-            f"by={by!r} gives each {by} one cost that everybody knows; a private population has a cost for every "
-            "person. Leave out one of the two."
-        )
+    environments = list(decisions.environments.values())
+    _refuse(decisions, private, by, cost, parameters, payoff_scale)
+    personal = private and decisions.play is not None  # everybody's own cost is a site
+    by = "participant" if personal else by
     levels = () if by is None else decisions.levels(by)
-    games = _Games(
-        policy,
-        population if private else None,
-        decisions,
-        np.zeros(0, int) if by is None else decisions.by(by),
+    belief = population if private else None
+    games = (
+        _Games(policy, belief, decisions, np.zeros(0, int) if by is None else decisions.by(by))
+        if decisions.play is None
+        else Plays(policy, belief, decisions, by)
     )
     # In the precision of `infer`: JAX confuses its two where NumPy arrays meet both in one process.
     with jax.enable_x64(True):
-        scale = float(np.median([float(e.payoff_scale(e.params)) for e in decisions.environments.values()]))
+        scale = float(np.median([float(e.payoff_scale(e.params)) for e in environments]))
 
     defaults: Hyperpriors = {}
     if private:
         defaults |= {n: default_parameter(n, i, scale) for n, i in population.parameters.items()}
+    elif cost is not None:
+        pass
     elif by is None:
         defaults["log_cost"] = default_cost(scale)
     else:
@@ -130,6 +138,7 @@ def build_model(
             "or a Mixture."
         )
     defaults |= {f"psi_{n}": default_parameter(n, i, scale) for n, i in psi_names.items()}
+    defaults |= {n: default_game_parameter(environments[0].params[n]) for n in parameters}
     chosen = read_hyperpriors(hyperpriors, defaults)
     box = _box(policy)
     chosen = {n: inside(n, d, box[n]) if n in box else d for n, d in chosen.items()}
@@ -139,54 +148,81 @@ def build_model(
 
     informed = by is not None and np.bincount(decisions.by(by), decisions.counts.sum(axis=1)).min() >= _INFORMED
     centre = informed if centred is None else centred
-    counts = jnp.asarray(decisions.counts.astype(np.int32))
-    totals = jnp.asarray(decisions.counts.sum(axis=1).astype(np.int32))
 
-    def costs() -> tuple[Any, Any]:
-        """(cost of each level, phi)."""
-        if private:
-            return None, {n: numpyro.sample(n, chosen[n]) for n in population.parameters}
-        if by is None:
-            log_cost = numpyro.sample("log_cost", chosen["log_cost"])
-            cost = jnp.exp(log_cost)
-            numpyro.deterministic("cost", cost)
-            numpyro.deterministic("precision", 1 / cost)
-            return cost[None], None
-        mean = numpyro.sample("log_cost_mean", chosen["log_cost_mean"])
-        sd = numpyro.sample("log_cost_sd", chosen["log_cost_sd"])
+    def level_costs(mean: Any, sd: Any) -> Any:
         with numpyro.plate(by, len(levels)):
             if centre:
                 log_cost = numpyro.sample("log_cost", _level(mean, sd, walls))
             else:
                 offset = numpyro.sample("log_cost_offset", numpyro.distributions.Normal(0.0, 1.0))
                 log_cost = numpyro.deterministic("log_cost", _level_from(offset, mean, sd, walls))
-            cost = numpyro.deterministic("cost", jnp.exp(log_cost))
-            numpyro.deterministic("precision", 1 / cost)
-        return cost, None
+            own = numpyro.deterministic("cost", jnp.exp(log_cost))
+            numpyro.deterministic("precision", 1 / own)
+        return own
+
+    def costs() -> tuple[Any, Any]:
+        """(cost of each level, phi)."""
+        if private:
+            phi = {n: numpyro.sample(n, chosen[n]) for n in population.parameters}
+            return (level_costs(phi["log_mean"], phi["log_sd"]) if personal else None), phi
+        if cost is not None:
+            return jnp.asarray(cost, jnp.result_type(float)), None
+        if by is None:
+            log_cost = numpyro.sample("log_cost", chosen["log_cost"])
+            own = jnp.exp(log_cost)
+            numpyro.deterministic("cost", own)
+            numpyro.deterministic("precision", 1 / own)
+            return own, None
+        mean = numpyro.sample("log_cost_mean", chosen["log_cost_mean"])
+        sd = numpyro.sample("log_cost_sd", chosen["log_cost_sd"])
+        return level_costs(mean, sd), None
 
     def model() -> None:
-        cost, phi = costs()
+        own, phi = costs()
         psi = {n: numpyro.sample(f"psi_{n}", chosen[f"psi_{n}"]) for n in psi_names} or None
-        with numpyro.plate("cell", counts.shape[0]):
-            numpyro.sample("choices", games.choices(cost, phi, psi, totals), obs=counts)
+        games.sample(own, phi, psi, {n: numpyro.sample(n, chosen[n]) for n in parameters})
 
-    cells = decisions.cells
-    keys = [k for k in ("game", "group", "participant", "role") if k in cells]
-    labels = cells[keys].astype(str).agg(" · ".join, axis=1).to_numpy()
-    coords = {"cell": labels, "action": np.arange(counts.shape[1])}
-    if by is not None:
-        coords[by] = np.asarray(levels, dtype=str)
-    constant = {"total": (("cell",), np.asarray(totals)), "available": (("cell", "action"), decisions.mask)}
-    constant |= {f"cell_{k}": (("cell",), cells[k].astype(str).to_numpy(dtype=str)) for k in keys}
+    coords = games.coords | ({} if by is None else {by: np.asarray(levels, dtype=str)})
     return Model(
         sample=model,
         coords=coords,
         dims={"choices": ("action",)},
-        constant_data=constant,
+        constant_data=games.constant,
         hyperpriors=chosen,
-        box={n: i for n, i in box.items() if n in chosen or n == "log_cost"},
-        description=_describe(policy, population, by, bool(psi_names)),
+        box={n: i for n, i in box.items() if n in chosen or (n == "log_cost" and cost is None)},
+        description=_describe(policy, population, by, cost, parameters, bool(psi_names)),
+        batch=games.batch,
     )
+
+
+def _refuse(
+    decisions: Decisions, private: bool, by: str | None, cost: float | None, parameters: Sequence[str], scale: bool
+) -> None:
+    """What cannot be asked for together, or at all."""
+    if scale:
+        raise InputError(NOT_IDENTIFIED)
+    if private and by is not None and decisions.play is None:
+        raise InputError(
+            f"by={by!r} gives each {by} one cost that everybody knows; a private population has a cost for every "
+            "person. Leave out one of the two."
+        )
+    if cost is not None and (private or by is not None or not cost > 0):
+        raise InputError(f"cost={cost}: a known cost is a positive number and one for all; leave out `by` and phi.")
+    for environment in decisions.environments.values():
+        unknown = [n for n in parameters if n not in environment.params]
+        if unknown:
+            raise InputError(
+                f"{environment.name} has no parameters {', '.join(unknown)}; it has {', '.join(environment.params)}."
+            )
+        scaling = environment.payoff_parameters
+        if cost is None and scaling and set(scaling) <= set(parameters):
+            raise InputError(
+                f"{', '.join(scaling)} together are the scale of all payoffs of {environment.name}, and "
+                f"{NOT_IDENTIFIED[0].lower()}{NOT_IDENTIFIED[1:]} Give a known cost (cost=1.0), or leave one of "
+                "them out."
+            )
+    if parameters and decisions.play is None:
+        raise InputError("Parameters of one-shot games cannot be inferred yet: leave out `parameters`.")
 
 
 def _box(policy: Policy) -> dict[str, Interval]:
@@ -202,6 +238,8 @@ def _box(policy: Policy) -> dict[str, Interval]:
             renamed[name.removeprefix("phi.")] = interval
         elif name.startswith("psi."):
             renamed["psi_" + name.removeprefix("psi.")] = interval
+        elif name.startswith("params."):
+            renamed[name.removeprefix("params.")] = interval
     return renamed
 
 
@@ -222,15 +260,20 @@ def _level_from(offset: Any, mean: Any, sd: Any, walls: Interval | None) -> Any:
     return jnp.clip(mean + sd * jax.scipy.stats.norm.ppf(share), walls.low, walls.high)
 
 
-def _describe(policy: Policy, population: Population, by: str | None, psi: bool) -> str:
+def _describe(
+    policy: Policy, population: Population, by: str | None, cost: float | None, parameters: Sequence[str], psi: bool
+) -> str:
     if not isinstance(population, Homogeneous):
-        cost = f"private costs drawn from a {type(population).__name__} population"
+        told = f"private costs drawn from a {type(population).__name__} population"
+    elif cost is not None:
+        told = f"a known cost of {cost:g}"
     elif by is None:
-        cost = "one cost for everybody in all games"
+        told = "one cost for everybody in all games"
     else:
-        cost = f"one cost for each {by}, partially pooled"
+        told = f"one cost for each {by}, partially pooled"
     prior = type(getattr(policy, "prior", None)).__name__
-    return f"{type(policy).__name__} with a {prior} prior{' (parameters inferred)' if psi else ''} and {cost}"
+    more = f"; {', '.join(parameters)} of the game inferred" if parameters else ""
+    return f"{type(policy).__name__} with a {prior} prior{' (parameters inferred)' if psi else ''} and {told}{more}"
 
 
 class _Games:
@@ -262,17 +305,42 @@ class _Games:
         for members in stacks.values():
             first = environments[pairs[members[0]][0]]
             params = jax.tree.map(lambda *x: np.stack(x), *[environments[pairs[m][0]].params for m in members])
-            self.stacks.append((_play(policy, first, population), params, np.array(members), pairs[members][:, 1]))
+            self.stacks.append((play_in(policy, first, population), params, np.array(members), pairs[members][:, 1]))
         self.typed = population is not None and "participant" in decisions.cells
+        self.counts = jnp.asarray(decisions.counts.astype(np.int32))
+        self.totals = jnp.asarray(decisions.counts.sum(axis=1).astype(np.int32))
+        self.batch = BATCH
 
-    def choices(
-        self, cost: Any, phi: Any, psi: Any, totals: Int[Array, " cells"]
-    ) -> numpyro.distributions.Distribution:
+    @property
+    def _keys(self) -> list[str]:
+        return [k for k in ("game", "group", "participant", "role") if k in self.decisions.cells]
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        labels = self.decisions.cells[self._keys].astype(str).agg(" · ".join, axis=1).to_numpy()
+        return {"cell": labels, "action": np.arange(self.width)}
+
+    @property
+    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """What an analysis needs beside the draws."""
+        cells = self.decisions.cells
+        out: dict[str, Any] = {
+            "total": (("cell",), np.asarray(self.totals)),
+            "available": (("cell", "action"), self.decisions.mask),
+        }
+        return out | {f"cell_{k}": (("cell",), cells[k].astype(str).to_numpy(dtype=str)) for k in self._keys}
+
+    def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any]) -> None:
+        own = None if cost is None else jnp.atleast_1d(cost)
+        with numpyro.plate("cell", self.counts.shape[0]):
+            numpyro.sample("choices", self.choices(own, phi, psi), obs=self.counts)
+
+    def choices(self, cost: Any, phi: Any, psi: Any) -> numpyro.distributions.Distribution:
         """The distribution of every cell's counts."""
         if self.typed:
             log_probs, log_weights = self._by_type(phi, psi)
-            return TypedChoices(log_probs[self.of_cell, self.role], log_weights, totals)
-        return Choices(self._log_probs(cost, phi, psi)[self.of_cell, self.role], totals)
+            return TypedChoices(log_probs[self.of_cell, self.role], log_weights, self.totals)
+        return Choices(self._log_probs(cost, phi, psi)[self.of_cell, self.role], self.totals)
 
     def _log_probs(self, cost: Any, phi: Any, psi: Any) -> Float[Array, "pairs roles actions"]:
         roles = max(p.environment.roles for p, *_ in self.stacks)
@@ -316,13 +384,3 @@ class _Games:
                 f"{self.decisions.source}: the prior gives probability zero to what people did: "
                 f"{'; '.join(offenders[:5])}{more}. Give those actions a positive prior probability."
             )
-
-
-def _play(policy: Policy, environment: OneShot, population: Population | None) -> Any:
-    """The policy, in this game and for this population."""
-    if isinstance(policy, AmortisedPolicy):
-        return policy.play(environment, population)
-    changes: dict[str, Any] = {"environment": environment}
-    if hasattr(policy, "population"):
-        changes["population"] = population
-    return dataclasses.replace(policy, **changes)

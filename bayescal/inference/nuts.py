@@ -69,15 +69,20 @@ def compile_nuts(model: Callable[[], None], settings: NUTS, supports: Mapping[st
         `run(rng, centre) -> Draws`: the chains begin within half a unit of `centre` (on the unconstrained scale).
     """
     transforms = {n: biject_to(s) for n, s in supports.items()}
-    # A dense mass matrix takes half the steps in a hierarchy, and diverges in a few of them: diagonal.
+    # A dense mass matrix takes half the steps in a hierarchy, and diverges in a few of them: diagonal there. A few
+    # numbers may be highly correlated (the two costs of a bus engine are), and then it is worth having.
+    dense = not any(shapes.values())
     kernel = Kernel(
-        potential_fn=lambda z: potential_energy(model, (), {}, z), target_accept_prob=settings.target_accept
+        potential_fn=lambda z: potential_energy(model, (), {}, z),
+        target_accept_prob=settings.target_accept,
+        dense_mass=dense,
     )
     # Compiling the model's gradient a second time, only to evaluate it where the chains begin, takes seconds: they
     # begin on a flat plain so high that the first step onto the true surface, in warm-up, is always taken.
     plain = Kernel(
         potential_fn=lambda z: _PLAIN + 0.0 * sum(x.sum() for x in jax.tree.leaves(z)),
         target_accept_prob=settings.target_accept,
+        dense_mass=dense,
     )
     each_chain = _over_chains(settings.chains)
 

@@ -57,12 +57,13 @@ def sites_of(model: Callable[[], None]) -> dict[str, Site]:
 
 
 def compile_evaluation(
-    model: Callable[[], None], shapes: Mapping[str, Any]
+    model: Callable[[], None], shapes: Mapping[str, Any], batch: int = BATCH
 ) -> Callable[[Sites, np.random.Generator], tuple[Sites, Sites, Sites, Sites]]:
     """Trace a pass over draws of the latent sites, and begin to compile it in another thread.
 
     Args:
         shapes: of the latent sites.
+        batch: how many draws are gone through at once.
 
     Returns:
         `run(draws, rng)` with draws of shape (chain, draw, …) gives (every latent and deterministic site,
@@ -87,8 +88,8 @@ def compile_evaluation(
         return sites, log_lik, log_prior, predicted
 
     batched = jax.jit(jax.vmap(one))
-    keys = random_keys(np.random.default_rng(), BATCH)
-    values = {n: jax.ShapeDtypeStruct((BATCH, *s), float) for n, s in shapes.items()}
+    keys = random_keys(np.random.default_rng(), batch)
+    values = {n: jax.ShapeDtypeStruct((batch, *s), float) for n, s in shapes.items()}
     passed = Aside(batched, values, keys, brief=True)
 
     def run(draws, rng):
@@ -96,9 +97,9 @@ def compile_evaluation(
         total = chains * per_chain
         flat = {n: np.reshape(x, (total, *x.shape[2:])) for n, x in draws.items()}
         parts = []
-        for at in range(0, total, BATCH):
-            batch = {n: _fill(x[at : at + BATCH]) for n, x in flat.items()}
-            *numbers, predicted = passed(batch, random_keys(rng, BATCH))
+        for at in range(0, total, batch):
+            some = {n: _fill(x[at : at + batch], batch) for n, x in flat.items()}
+            *numbers, predicted = passed(some, random_keys(rng, batch))
             parts.append((*jax.tree.map(np.asarray, numbers), _draw(predicted, rng)))
         joined = jax.tree.map(lambda *x: np.concatenate(x)[:total], *parts)
         return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
@@ -106,9 +107,9 @@ def compile_evaluation(
     return run
 
 
-def _fill(x: np.ndarray) -> np.ndarray:
+def _fill(x: np.ndarray, batch: int) -> np.ndarray:
     """A last, incomplete batch, filled up with copies of its first row."""
-    return np.concatenate([x, np.repeat(x[:1], BATCH - len(x), axis=0)])
+    return np.concatenate([x, np.repeat(x[:1], batch - len(x), axis=0)])
 
 
 def _to_predict(distribution: Any, key: Any) -> Any:

@@ -1,0 +1,128 @@
+"""The likelihood of decisions in games over time: one by one, each given what was seen before it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Float, Int
+from numpyro.distributions import constraints
+
+from bayescal.decisions import Decisions
+from bayescal.environments.base import Environment
+from bayescal.errors import InputError
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.base import Policy
+from bayescal.populations.base import Population
+
+_AT_ONCE = 2e7  # probabilities in memory while draws are gone through
+
+
+class Chosen(dist.Distribution):
+    """The index of the action that was chosen, with these log-probabilities; -inf where there is no action."""
+
+    support = constraints.integer_interval(0, np.iinfo(np.int32).max)
+    pytree_data_fields = ("log_probs",)
+
+    def __init__(self, log_probs: Float[Array, "*batch actions"]):
+        self.log_probs = log_probs
+        super().__init__(batch_shape=log_probs.shape[:-1], event_shape=())
+
+    def log_prob(self, value: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
+        return jnp.take_along_axis(self.log_probs, jnp.asarray(value)[..., None], axis=-1)[..., 0]
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Int[Array, "..."]:
+        return jax.random.categorical(key, self.log_probs, shape=sample_shape + self.batch_shape).astype(jnp.int32)
+
+
+class Plays:
+    """The decisions of games over time as a NumPyro model sees them.
+
+    Args:
+        by: the level that costs belong to; None where there is one for all.
+    """
+
+    def __init__(self, policy: Policy, population: Population | None, decisions: Decisions, by: str | None):
+        assert decisions.play is not None
+        self.decisions, self.play = decisions, decisions.play
+        table = decisions.table.iloc[self.play.row]
+        self.chosen = jnp.asarray(table["action_index"].to_numpy(np.int32))
+        self.role = table["role_index"].to_numpy(np.int32)
+        self.level = None if by is None else table[by].cat.codes.to_numpy(np.int32)
+        self.width = decisions.counts.shape[1]
+        self.policies: list[tuple[Any, np.ndarray, dict[str, Any], Any]] = []
+        game_index = table["game_index"].to_numpy()
+        for g, (name, environment) in enumerate(decisions.environments.items()):
+            _refuse_known_costs(environment, population, by)
+            here = np.flatnonzero(game_index == g)
+            seen = {k: np.asarray(v) for k, v in self.play.observations[name].items()}
+            self.policies.append((play_in(policy, environment, population), here, seen, environment.params))
+
+    @property
+    def batch(self) -> int:
+        """How many draws can be gone through at once."""
+        return int(np.clip(_AT_ONCE / (len(self.chosen) * self.width), 1, 500))
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        return {"decision": np.arange(len(self.chosen))}
+
+    @property
+    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """Who decided what and when, beside the draws."""
+        table = self.decisions.table.iloc[self.play.row]
+        keys = [k for k in ("game", "group", "participant", "role", "action") if k in table]
+        out: dict[str, Any] = {k: (("decision",), table[k].astype(str).to_numpy(dtype=str)) for k in keys}
+        return out | {"round": (("decision",), table["round"].to_numpy())}
+
+    def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any]) -> None:
+        log_probs = jnp.full((len(self.chosen), self.width), -jnp.inf)
+        for policy, here, seen, own in self.policies:
+            each = cost if self.level is None or jnp.ndim(cost) == 0 else cost[self.level[here]]
+            rows = policy.log_prob_cells(self.role[here], seen, each, phi, psi, {**own, **params})
+            log_probs = log_probs.at[here, : rows.shape[1]].set(rows)
+        with numpyro.plate("decision", len(self.chosen)):
+            numpyro.sample("choice", Chosen(log_probs), obs=self.chosen)
+
+    def check_support(self) -> None:
+        """No observed action may be impossible under the prior."""
+        table = self.decisions.table.iloc[self.play.row]
+        offenders = []
+        for policy, here, seen, _ in self.policies:
+            if not hasattr(policy, "log_prior_of"):
+                continue
+            for role in np.unique(self.role[here]):
+                mine = np.flatnonzero(self.role[here] == role)
+                some = {k: v[mine] for k, v in seen.items()}
+                prior = jax.vmap(lambda o, policy=policy, role=int(role): policy.log_prior_of(role, None, o))
+                log_q = np.asarray(prior(some))[np.arange(len(mine)), np.asarray(self.chosen)[here[mine]]]
+                offenders += [table.iloc[here[mine[i]]] for i in np.flatnonzero(log_q < -1e29)]
+        if offenders:
+            told = [f"{o.get('participant', '')} in round {o['round']}: {o['action']}" for o in offenders[:5]]
+            more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
+            raise InputError(
+                f"{self.decisions.source}: the prior gives probability zero to what people did: {'; '.join(told)}"
+                f"{more}. Give those actions a positive prior probability."
+            )
+
+
+def _refuse_known_costs(environment: Environment, population: Population | None, by: str | None) -> None:
+    if population is None and by == "participant" and environment.players > 1:
+        raise InputError(
+            f"by='participant' with costs that everybody knows: the players of {environment.name} would have to know "
+            "each other's. Give a population (bayescal.populations.LogNormal()), whose members know only their own."
+        )
+
+
+def play_in(policy: Policy, environment: Environment, population: Population | None) -> Any:
+    """The policy in this game and for this population."""
+    if isinstance(policy, AmortisedPolicy):
+        return policy.play(environment, population)
+    changes: dict[str, Any] = {"environment": environment}
+    if hasattr(policy, "population"):
+        changes["population"] = population
+    return dataclasses.replace(policy, **changes)
