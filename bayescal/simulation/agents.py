@@ -14,7 +14,7 @@ from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.policies.base import Policy
-from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_costs
+from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_cost
 from bayescal.simulation.given import check_box, population_of, read_params, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
 
@@ -197,7 +197,7 @@ def _new_costs(policy: Policy, sites: "_Sites", draw: Int[np.ndarray, " n"], key
     population, box = population_of(policy), box_of_costs(policy)
     if population is not None:
         phi = {p: jnp.asarray(sites.number(p)[draw]) for p in population.parameters}
-        cost = np.asarray(jax.vmap(lambda k, phi: draw_costs(population, k, phi, (), box))(keys, phi), float)
+        cost = np.asarray(jax.vmap(lambda k, phi: draw_cost(population, k, phi, box))(keys, phi), float)
         if np.isnan(cost).any():
             raise InputError(f"The fit: {WALLED_OUT}")
         return cost

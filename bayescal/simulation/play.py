@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from bayescal.environments.base import OneShot, role_of_player
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
-from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_costs
+from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_cost
 from bayescal.simulation.given import check_box, population_of, read_params, read_phi, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
 
@@ -75,8 +75,8 @@ def _costs(policy: Policy, cost: Any, phi: Any, groups: int, key: Any) -> Float[
     if cost is None:
         if population is None:
             raise InputError("No cost was given: pass cost=…, in payoff units per nat (one number, or one per role).")
-        box = box_of_costs(policy)
-        each = lambda g: draw_costs(population, jax.random.fold_in(key, g), phi, (env.players,), box)
+        one = lambda key: draw_cost(population, key, phi, box_of_costs(policy))
+        each = lambda g: jax.vmap(one)(jax.random.split(jax.random.fold_in(key, g), env.players))
         drawn = np.asarray(jax.jit(jax.vmap(each))(jnp.arange(groups)))
         if np.isnan(drawn).any():
             raise InputError(f"phi is {', '.join(f'{n} = {x:g}' for n, x in phi.items())}: {WALLED_OUT}")
@@ -89,6 +89,8 @@ def _costs(policy: Policy, cost: Any, phi: Any, groups: int, key: Any) -> Float[
             f"cost has shape {own.shape}: give one number, one for each role of {env.name} "
             f"({', '.join(env.role_names)}), or an array {(groups, env.players)} (groups, players)."
         )
+    if np.isnan(own).any():
+        raise InputError("cost is NaN: every cost must be a positive number of payoff units per nat.")
     own = np.broadcast_to(own, (groups, env.players))
     if population is None:
         first = own[:, _first_players(env)][:, list(role_of_player(env.role_counts))]

@@ -35,9 +35,18 @@ def choice_tables(
     Raises:
         InputError: a game that could not be solved at one of them.
     """
+    n = len(cost)
+    full = 2 ** (n - 1).bit_length()  # few sizes, so that few are compiled
     # A shared population is solved once in a batch, whatever the own costs in it.
-    batch = len(cost) if shared and phi is not None else _BATCH
-    tables = np.asarray(_tables(policy, cost, phi, psi, params, shared, batch))
+    batch = full if shared and phi is not None else min(full, _BATCH)
+    each = cost if shared else (cost, phi, psi)
+    parts = []
+    for at in range(0, n, batch):
+        rows = np.minimum(np.arange(at, at + batch), n - 1)
+        part = jax.tree.map(lambda x, rows=rows: x[rows], each)
+        cost_, phi_, psi_ = (part, phi, psi) if shared else part
+        parts.append(np.asarray(_tables(policy, cost_, phi_, psi_, params, shared)))
+    tables = np.concatenate(parts)[:n]
     failed = np.isnan(tables).any(axis=(1, 2, 3))
     if failed.any():
         raise InputError(
@@ -48,16 +57,15 @@ def choice_tables(
 
 
 @eqx.filter_jit
-def _tables(policy: Policy, cost: Any, phi: Any, psi: Any, params: Any, shared: bool, batch: int) -> Any:
+def _tables(policy: Policy, cost: Any, phi: Any, psi: Any, params: Any, shared: bool) -> Any:
     def one(cost: Any, phi: Any, psi: Any) -> Float[Array, "roles situations actions"]:
         if isinstance(policy.environment, OneShot):
             return policy.log_prob_all(cost, phi, psi, params)[:, None, :]
         assert isinstance(policy, ExactPolicy)
         return policy.log_prob_table(cost, phi, psi, params)
 
-    if shared:
-        return jax.lax.map(lambda cost: one(cost, phi, psi), cost, batch_size=batch)
-    return jax.lax.map(lambda x: one(*x), (cost, phi, psi), batch_size=batch)
+    axis = None if shared else 0
+    return jax.vmap(one, in_axes=(0, axis, axis))(cost, phi, psi)
 
 
 def situation(policy: Policy, seen: Any) -> Int[Array, "..."]:
