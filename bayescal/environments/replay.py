@@ -68,4 +68,4 @@ def round_table(table: pd.DataFrame) -> tuple[pd.DataFrame, Int[np.ndarray, " ro
     """(group and round of every round that was played, in order; which of them each row belongs to)."""
     keys = pd.MultiIndex.from_arrays([table["group"].astype(str), table["round"]], names=["group", "round"])
     codes, distinct = keys.factorize(sort=True)
-    return distinct.to_frame(index=False), np.asarray(codes)
+    return distinct.set_names(keys.names).to_frame(index=False), np.asarray(codes)

@@ -1,0 +1,216 @@
+"""The cobweb: producers forecast a price, and their forecasts make it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, Int
+
+from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.market_rounds import beyond, column, disagreements, earlier, find_rounds, shared, sums
+from bayescal.environments.replay import Replay, contradictions, previous_row
+from bayescal.errors import InputError
+
+# The supply's steepness in the three treatments.
+TREATMENTS = {"stable": 0.22, "unstable": 0.5, "strongly unstable": 2.0}
+DEMAND, SLOPE, FIRMS = 13.8, 1.5, 6  # p = (DEMAND - supply of FIRMS firms) / SLOPE
+MOST, LOSS = 1300.0, 260.0  # points for a perfect forecast, and lost for a squared unit of error
+SURPRISE = 6.0  # standard deviations of noise, beyond which a price contradicts the forecasts
+
+
+class Market(NamedTuple):
+    """Rounds played; prices and everybody's forecasts of the last rounds, the latest first; the last noise."""
+
+    round: Int[Array, ""]
+    prices: Float[Array, " window"]
+    forecasts: Float[Array, "players window"]
+    noise: Float[Array, ""]
+
+
+class Cobweb(Environment):
+    """Six producers forecast the next price; what each will supply follows from the forecast, and so does the price:
+
+        S(f) = tanh(kappa (f - 6)) + 1,    p = (13.8 - sum_h S(f_h)) / 1.5 + noise,    noise ~ N(0, 0.5²),
+
+    and each earns max(1300 - 260 (p - f)², 0) points (Hommes, Sonnemans, Tuinstra & van de Velden 2007, Learning in
+    cobweb experiments, Macroeconomic Dynamics). There kappa is 0.22 in the stable treatment, 0.5 in the unstable and 2
+    in the strongly unstable one (`cobweb`). In all of them one price is rational, but the map from one naive forecast
+    to the next price is steeper than -1 at it in the latter two (`rational_price`, `naive_slope`).
+
+    Forecasts lie in [0, 10]. Without noise all prices do so too (they lie between 1.2 and 9.2); with it about one in
+    twenty of the greatest ones does not, and is left as it is.
+
+    With another number of players, each counts for 6 / players producers, so that treatments stay what they are.
+
+    A forecaster sees the last `window` prices and own forecasts ("prices", "forecasts": the latest first, 0 where there
+    were none), and the round. "seen" is the last price.
+    """
+
+    kappa: float
+    noise: float = eqx.field(static=True)
+    window: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        kappa: float = TREATMENTS["stable"],
+        players: int = FIRMS,
+        rounds: int = 50,
+        forecasts: Sequence[float] = tuple(np.linspace(0, 10, 101)),
+        *,
+        noise: float = 0.5,
+        window: int = 3,
+        name: str | None = None,
+    ):
+        grid = np.asarray(forecasts, float)
+        if grid.ndim != 1 or len(grid) < 2 or np.any(np.diff(grid) <= 0):
+            raise InputError(f"Cobweb: the forecasts must be two or more rising numbers; found {grid.tolist()[:5]}….")
+        if min(players, rounds, window) < 1:
+            raise InputError(
+                f"Cobweb: {players} players, {rounds} rounds and a window of {window} were given; each must be at least 1."
+            )
+        if kappa <= 0 or noise < 0:
+            raise InputError(f"Cobweb: kappa {kappa:g} must be above zero and the noise {noise:g} not below.")
+        self.kappa, self.noise, self.window = float(kappa), float(noise), int(window)
+        vars(self).update(rules(name or "cobweb", {"forecaster": players}, [grid], ordered=True, horizon=rounds))
+
+    @property
+    def params(self) -> Params:
+        return {"kappa": np.asarray(self.kappa, float)}
+
+    def reset(self, key, params) -> Market:
+        dtype = jnp.result_type(float)
+        past = jnp.zeros(self.window, dtype)
+        return Market(
+            jnp.zeros((), jnp.int32), past, jnp.zeros((self.players, self.window), dtype), jnp.zeros((), dtype)
+        )
+
+    def step(self, key, state, joint_action, params):
+        forecasts = self._grid[joint_action]
+        noise = self.noise * jax.random.normal(key, (), forecasts.dtype)
+        price = self.price(jnp.mean(supply(forecasts, params["kappa"])), noise)
+        after = Market(
+            state.round + 1,
+            _push(state.prices, price),
+            jax.vmap(_push)(state.forecasts, forecasts),
+            noise,
+        )
+        payoffs = jnp.maximum(MOST - LOSS * (price - forecasts) ** 2, 0.0)
+        return after, payoffs, after.round >= self.horizon
+
+    def price(self, mean_supply: Any, noise: Any = 0.0) -> Any:
+        return (DEMAND - FIRMS * mean_supply) / SLOPE + noise
+
+    def rational_price(self, kappa: float | None = None) -> float:
+        """The price that, forecast by all, comes true on average."""
+        kappa = self.kappa if kappa is None else kappa
+        low, high = self.price(2.0), self.price(0.0)  # supply is between 0 and 2
+        for _ in range(100):  # the naive map falls, so halving the interval finds where it crosses the diagonal
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.price(supply(middle, kappa, np)) > middle else (low, middle)
+        return (low + high) / 2
+
+    def naive_slope(self, kappa: float | None = None) -> float:
+        """The slope, at the rational price, of the map from a price that all expect to come again to the next one."""
+        kappa = self.kappa if kappa is None else kappa
+        return -FIRMS / SLOPE * kappa / np.cosh(kappa * (self.rational_price(kappa) - 6)) ** 2
+
+    def observe(self, state: Market, player: int) -> dict[str, Array]:
+        return {
+            "own": state.forecasts[player, 0],
+            "seen": state.prices[0],
+            "began": (state.round > 0).astype(state.prices.dtype),
+            "prices": state.prices,
+            "forecasts": state.forecasts[player],
+            "round": state.round,
+        }
+
+    def see(self, observation: Mapping[str, Any], params: Params) -> Float[Array, " numbers"]:
+        there = (jnp.arange(self.window) < observation["round"]).astype(jnp.result_type(float))
+        left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
+        # What the forecasts were on average follows from prices; so does, roughly, what naive people expect to come.
+        level = lambda x: there * (x - 5.5) / 2
+        naive = (self.price(supply(observation["prices"], params["kappa"])) - 5.5) / 2 * there
+        ends = jnp.stack([left / self.horizon, 1 / left, observation["began"]])
+        return jnp.concatenate([level(observation["prices"]), level(observation["forecasts"]), naive, ends])
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        return jnp.asarray(MOST)
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {
+            "price": "price of the round, after the forecasts (optional where noise and all forecasts are there)",
+            "noise": "the price less what the forecasts imply (optional)",
+        }
+
+    def record(self, before, joint_action, after: Market, params) -> dict[str, Float[Array, " players"]]:
+        return {
+            "price": jnp.broadcast_to(after.prices[0], (self.players,)),
+            "noise": jnp.broadcast_to(after.noise, (self.players,)),
+        }
+
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        """The window of past prices and own forecasts before each forecast.
+
+        A recorded price contradicts the forecasts where it differs from what they and the recorded noise imply by more
+        than the tolerance; where noise is not recorded, by more than six standard deviations of it.
+        """
+        rounds, forecast = find_rounds(table), table["value"].to_numpy(float)
+        recorded, noise = column(table, "price"), column(table, "noise")
+        faults = beyond(rounds, table, self.horizon)
+        faults += disagreements("price", recorded, rounds, tolerance)
+        faults += disagreements("noise", noise, rounds, tolerance)
+        told, shock = shared(rounds, recorded), shared(rounds, noise)
+        supplied = sums(rounds, supply(forecast, self.kappa, np))
+        implied = np.where(rounds.members == self.players, self.price(supplied / self.players), np.nan)
+        known_shock = ~np.isnan(shock)
+        allowed = np.where(known_shock, tolerance, max(SURPRISE * self.noise, tolerance))
+        expected = implied + np.where(known_shock, shock, 0.0)
+        with np.errstate(invalid="ignore"):
+            contradicted = np.abs(told - expected) > allowed
+        in_round = lambda x: np.where(np.isnan(recorded), np.nan, x[rounds.of_row])
+        faults += contradictions("price", in_round(np.where(contradicted, told, np.nan)), in_round(expected), 0.0)
+        price = np.where(np.isnan(told), np.where(known_shock, expected, np.nan), told)
+        before = previous_row(table)
+        prices, forecasts = [], []
+        for _ in range(self.window):
+            price = earlier(price, rounds)
+            forecast = np.where(before >= 0, forecast[before], np.nan)
+            prices.append(price[rounds.of_row])
+            forecasts.append(forecast)
+        past, own = np.stack(prices, axis=1), np.stack(forecasts, axis=1)
+        there = np.arange(self.window) < rounds.played[:, None]
+        known = np.all(~there | ~(np.isnan(past) | np.isnan(own)), axis=1)
+        past, own = (np.where(there & ~np.isnan(x), x, 0.0) for x in (past, own))
+        observations = {
+            "own": own[:, 0],
+            "seen": past[:, 0],
+            "began": (rounds.played > 0).astype(float),
+            "prices": past,
+            "forecasts": own,
+            "round": rounds.played,
+        }
+        return Replay(observations, known, faults)
+
+    @property
+    def _grid(self) -> Float[Array, " actions"]:
+        return jnp.asarray(self.action_values[0], jnp.result_type(float))
+
+
+def cobweb(treatment: str = "stable", **kwargs: Any) -> Cobweb:
+    """The market of a treatment: "stable", "unstable" or "strongly unstable"; the rest as for `Cobweb`."""
+    if treatment not in TREATMENTS:
+        raise InputError(f"There is no cobweb treatment {treatment!r}: they are {', '.join(TREATMENTS)}.")
+    return Cobweb(TREATMENTS[treatment], name=f"cobweb-{treatment.replace(' ', '-')}", **kwargs)
+
+
+def supply(forecast: Any, kappa: Any, xp: Any = jnp) -> Any:
+    return xp.tanh(kappa * (forecast - 6)) + 1
+
+
+def _push(past: Float[Array, " window"], latest: Any) -> Float[Array, " window"]:
+    return jnp.concatenate([jnp.reshape(latest, (1,)), past[:-1]])

@@ -1,0 +1,146 @@
+"""Cournot competition round after round: firms see what the market brought before they choose again."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, Int
+
+from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.cournot import Cournot
+from bayescal.environments.market_rounds import beyond, column, earlier, find_rounds, shared, sums
+from bayescal.environments.replay import Replay, contradictions, previous_row
+from bayescal.errors import InputError
+
+
+class Outcome(NamedTuple):
+    """Rounds played, and what the last one brought."""
+
+    round: Int[Array, ""]
+    quantities: Float[Array, " firms"]
+    price: Float[Array, ""]
+    profits: Float[Array, " firms"]
+
+
+class RepeatedCournot(Environment):
+    """The market of `Cournot`, P = max(a - b Q, 0) at a unit cost c, for a known number of rounds with the same rivals.
+
+    After each round a firm sees its quantity ("own"), the others' mean quantity ("seen"), the price and its profit.
+    Huck, Normann & Oechssler (1999, Economic Journal; 2004, Journal of Economic Behavior & Organization) use a = 100,
+    b = 1, c = 1 and, in the latter, 25 rounds. In equilibrium without costs of information each round is that of
+    `Cournot`: 33 each for two firms, 24.75 for three.
+
+    Args:
+        firms: how many, at least two.
+        quantities: an equally spaced grid starting anywhere at or above zero.
+        rounds: how often the same firms meet.
+        intercept, slope, cost: a, b and c, all in `params`.
+    """
+
+    intercept: float
+    slope: float
+    cost: float
+
+    def __init__(
+        self,
+        firms: int = 2,
+        quantities: Sequence[float] = tuple(range(101)),
+        rounds: int = 25,
+        *,
+        intercept: float = 100.0,
+        slope: float = 1.0,
+        cost: float = 1.0,
+        name: str | None = None,
+    ):
+        market = Cournot(firms, quantities, intercept=intercept, slope=slope, cost=cost)
+        if rounds < 1:
+            raise InputError(f"RepeatedCournot: {rounds} rounds were given; give at least one.")
+        self.intercept, self.slope, self.cost = market.intercept, market.slope, market.cost
+        vars(self).update(
+            rules(name or "cournot-repeated", {"firm": firms}, [market.quantities], ordered=True, horizon=rounds)
+        )
+
+    @property
+    def params(self) -> Params:
+        return {k: np.asarray(getattr(self, k), float) for k in ("intercept", "slope", "cost")}
+
+    @property
+    def market(self) -> Cournot:
+        """One round of it, as a game of its own."""
+        return Cournot(self.players, self.action_values[0], intercept=self.intercept, slope=self.slope, cost=self.cost)
+
+    def reset(self, key, params) -> Outcome:
+        dtype = jnp.result_type(float)
+        none = jnp.zeros(self.players, dtype)
+        return Outcome(jnp.zeros((), jnp.int32), none, jnp.zeros((), dtype), none)
+
+    def step(self, key, state, joint_action, params):
+        q = jnp.asarray(self.action_values[0], state.quantities.dtype)[joint_action]
+        price = jnp.maximum(params["intercept"] - params["slope"] * jnp.sum(q), 0.0).astype(q.dtype)
+        profits = ((price - params["cost"]) * q).astype(q.dtype)
+        after = Outcome(state.round + 1, q, price, profits)
+        return after, profits, after.round >= self.horizon
+
+    def observe(self, state: Outcome, player: int) -> dict[str, Array]:
+        own = state.quantities[player]
+        return {
+            "own": own,
+            "seen": (jnp.sum(state.quantities) - own) / (self.players - 1),
+            "began": (state.round > 0).astype(own.dtype),
+            "price": state.price,
+            "profit": state.profits[player],
+            "round": state.round,
+        }
+
+    def see(self, observation: Mapping[str, Any], params: Params) -> Float[Array, " numbers"]:
+        # Price and profit follow from quantities.
+        left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
+        low, high = self.action_values[0][0], self.action_values[0][-1]
+        level = lambda x: observation["began"] * (2 * (x - low) / (high - low) - 1)
+        numbers = [level(observation["own"]), level(observation["seen"]), observation["began"]]
+        return jnp.stack([*numbers, left / self.horizon, 1 / left])
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        return self.market.payoff_scale(params)
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {
+            "price": "market price of the round (optional, checked; without it all firms' quantities are needed)",
+            "profit": "the firm's profit in the round (optional, checked)",
+        }
+
+    def record(self, before, joint_action, after: Outcome, params) -> dict[str, Float[Array, " players"]]:
+        return {"price": jnp.broadcast_to(after.price, (self.players,)), "profit": after.profits}
+
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        """The market outcome of the round before each decision. Where a rival's row is missing, the others' total
+        follows from the recorded price, unless that is zero."""
+        rounds, q = find_rounds(table), table["value"].to_numpy(float)
+        recorded, profit = column(table, "price"), column(table, "profit")
+        whole = rounds.members == self.players
+        told = shared(rounds, recorded)
+        inferred = np.where(told > 0, (self.intercept - told) / self.slope, np.nan)
+        total = np.where(whole, sums(rounds, q), inferred)
+        price = np.where(whole, np.maximum(self.intercept - self.slope * total, 0.0), told)
+        earned = (price[rounds.of_row] - self.cost) * q
+        faults = beyond(rounds, table, self.horizon)
+        faults += contradictions("price", recorded, price[rounds.of_row], tolerance)
+        faults += contradictions("profit", profit, earned, tolerance)
+        before = previous_row(table)
+        last = lambda x: np.where(before >= 0, x[before], np.nan)
+        own = last(q)
+        others = (earlier(total, rounds)[rounds.of_row] - own) / (self.players - 1)
+        start = rounds.played == 0
+        clean = lambda x: np.where(~start & ~np.isnan(x), x, 0.0)
+        observations = {
+            "own": clean(own),
+            "seen": clean(others),
+            "began": (~start).astype(float),
+            "price": clean(earlier(price, rounds)[rounds.of_row]),
+            "profit": clean(last(earned)),
+            "round": rounds.played,
+        }
+        return Replay(observations, start | ~np.isnan(others), faults)
