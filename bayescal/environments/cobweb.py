@@ -70,7 +70,7 @@ class Cobweb(Environment):
             raise InputError(f"Cobweb: the forecasts must be two or more rising numbers; found {grid.tolist()[:5]}….")
         if min(players, rounds, window) < 1:
             raise InputError(
-                f"Cobweb: {players} players, {rounds} rounds and a window of {window} were given; each must be at least 1."
+                f"Cobweb: {players} players, {rounds} rounds, a window of {window} were given; each must be at least 1."
             )
         if kappa <= 0 or noise < 0:
             raise InputError(f"Cobweb: kappa {kappa:g} must be above zero and the noise {noise:g} not below.")
