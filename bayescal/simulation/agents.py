@@ -37,7 +37,8 @@ class Agents(eqx.Module):
         psi: each one's parameters of the prior.
         draw: the posterior draw (chain by chain) that each comes from.
         person: whose cost it is, by index into `people`, if people were resampled.
-        params: of the game that they take themselves to be in.
+        params: of the game that they take themselves to be in, apart from those that were inferred.
+        inferred: parameters of the game that were inferred, by agent.
         status: of the fit: whether it can be trusted.
     """
 
@@ -46,6 +47,7 @@ class Agents(eqx.Module):
     phi: dict[str, Float[Array, " n"]] | None
     psi: dict[str, Float[Array, " n"]]
     params: dict[str, Any]
+    inferred: dict[str, Float[Array, " n"]]
     choices: Float[Array, "n roles situations actions"] | None
     draw: Int[Array, " n"]
     person: Int[Array, " n"] | None
@@ -61,6 +63,7 @@ class Agents(eqx.Module):
         n: int,
         seed: int = 0,
         resample: Resample = "population",
+        cost: float | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> "Agents":
         """Draw n agents: each from one draw of the posterior, so that they differ as people do and as far as the
@@ -72,8 +75,9 @@ class Agents(eqx.Module):
             resample: "population": new people, with costs from the population that was inferred (its log-normal in
                 hierarchical fits, the policy's population where costs are private, the one cost in pooled fits).
                 "people": those who were observed (or the games, or groups, whose costs were inferred), in turn.
+            cost: everybody's, for a fit in which it was known instead of inferred.
             params: parameters of the game that are to be other than they were: a tax, a larger market. The same
-                seed gives the same people.
+                seed gives the same people. Parameters that were inferred are as in each agent's draw otherwise.
 
         Raises:
             InputError: a fit that lacks what the policy needs, or costs outside a learned policy's box. New people
@@ -85,32 +89,36 @@ class Agents(eqx.Module):
             raise InputError(f'resample is {resample!r}: choose "population" (new people) or "people" (the observed).')
         sites = _Sites(fit)
         keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.arange(n))
-        pick, own = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
+        pick, noise = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
         draw = np.asarray(jax.vmap(lambda k: jax.random.randint(k, (), 0, sites.draws))(pick))
         person, people = None, ()
-        if resample == "people":
-            cost, people = sites.by_level("cost")
+        if cost is not None:
+            own = _known_cost(cost, sites, resample, n)
+        elif resample == "people":
+            costs, people = sites.by_level("cost")
             person = np.arange(n) % len(people)
-            cost = cost[draw, person]
+            own = costs[draw, person]
         else:
-            cost = _new_costs(policy, sites, draw, own)
+            own = _new_costs(policy, sites, draw, noise)
         population = population_of(policy)
         phi = None if population is None else {p: sites.number(p)[draw] for p in population.parameters}
-        game = read_params(policy.environment, params)
         defaults = read_psi(policy, None)
         psi = {p: sites.number(f"psi_{p}")[draw] if f"psi_{p}" in sites else np.full(n, x) for p, x in defaults.items()}
-        check_box(policy, cost, phi, psi, game)
+        game = read_params(policy.environment, params)
+        inferred = {p: sites.number(p)[draw] for p in game if p in sites.latent and p not in (params or {})}
+        check_box(policy, own, phi, psi, game | inferred)
         as_array = lambda x: jnp.asarray(x, jnp.result_type(float))
-        cost, phi, psi = jax.tree.map(as_array, (cost, phi, psi))
+        own, phi, psi, game, inferred = jax.tree.map(as_array, (own, phi, psi, game, inferred))
         choices = None
         if has_table(policy):
-            choices = jnp.asarray(choice_tables(policy, cost, phi, psi, game, shared=False))
+            choices = jnp.asarray(choice_tables(policy, own, phi, psi, game, inferred))
         return cls(
             policy=policy,
-            cost=cost,
+            cost=own,
             phi=phi,
             psi=psi,
-            params=jax.tree.map(jnp.asarray, game),
+            params=game,
+            inferred=inferred,
             choices=choices,
             draw=jnp.asarray(draw),
             person=None if person is None else jnp.asarray(person),
@@ -141,21 +149,23 @@ class Agents(eqx.Module):
         if self.choices is not None:
             rows = jnp.broadcast_to(situation(self.policy, seen), (len(self),))
             return self.choices[jnp.arange(len(self)), index, rows, :actions]
-        ask = lambda seen, cost, phi, psi: self.policy.log_prob((index, seen), cost, phi, psi, self.params)
-        return jax.vmap(ask, in_axes=(in_axes, 0, 0, 0))(seen, self.cost, self.phi, self.psi)[:, :actions]
+        ask = lambda seen, cost, phi, psi, own: self.policy.log_prob((index, seen), cost, phi, psi, self.params | own)
+        each = (self.cost, self.phi, self.psi, self.inferred)
+        return jax.vmap(ask, in_axes=(in_axes, 0, 0, 0, 0))(seen, *each)[:, :actions]
 
     def grid(self, role: int | str = 0) -> Float[Array, " actions"]:
         """What the indices stand for: quantities, prices, …"""
         return jnp.asarray(self.policy.environment.action_values[self._role(role)])
 
     def table(self) -> pd.DataFrame:
-        """One row an agent: the posterior draw it comes from, its cost, phi and psi (and whose cost it is)."""
+        """One row an agent: the posterior draw it comes from, its cost (and whose), phi, psi, inferred parameters."""
         columns: dict[str, Any] = {"draw": np.asarray(self.draw)}
         if self.person is not None:
             columns["person"] = np.array(self.people, object)[np.asarray(self.person)]
         columns["cost"] = np.asarray(self.cost)
         columns |= {name: np.asarray(x) for name, x in (self.phi or {}).items()}
         columns |= {f"psi_{name}": np.asarray(x) for name, x in self.psi.items()}
+        columns |= {f"params_{name}": np.asarray(x) for name, x in self.inferred.items()}
         return pd.DataFrame(columns).rename_axis("agent")
 
     def _role(self, role: int | str) -> int:
@@ -192,6 +202,12 @@ class Agents(eqx.Module):
         return observation, jax.tree_util.tree_map_with_path(axis, observation, one)
 
 
+def _known_cost(cost: float, sites: "_Sites", resample: Resample, n: int) -> Float[np.ndarray, " n"]:
+    if "log_cost" in sites or "log_cost_mean" in sites or resample == "people":
+        raise InputError("cost is for a fit in which it was known, but this one has costs of its own: leave it out.")
+    return np.full(n, float(cost))
+
+
 def _new_costs(policy: Policy, sites: "_Sites", draw: Int[np.ndarray, " n"], keys: Any) -> Float[np.ndarray, " n"]:
     """Own costs of people from the population of each posterior draw."""
     population, box = population_of(policy), box_of_costs(policy)
@@ -208,6 +224,8 @@ def _new_costs(policy: Policy, sites: "_Sites", draw: Int[np.ndarray, " n"], key
         z = np.asarray(jax.vmap(cut)(keys, jnp.asarray((low - mean) / sd), jnp.asarray((high - mean) / sd)), float)
         # Roundoff may leave a hair outside.
         return np.exp(np.clip(mean + sd * z, low, high))
+    if "log_cost" not in sites:
+        raise InputError("The fit has no log_cost: if its cost was known, give that (cost=1.0).")
     return np.exp(sites.number("log_cost")[draw])
 
 
@@ -216,6 +234,7 @@ class _Sites:
 
     def __init__(self, fit: Fit):
         self.posterior = fit.tree["posterior"].to_dataset().transpose("chain", "draw", ...)
+        self.latent = set(fit.tree["log_prior"].data_vars) if "log_prior" in fit.tree else set()
         self.draws = self.posterior.sizes["chain"] * self.posterior.sizes["draw"]
 
     def __contains__(self, name: str) -> bool:

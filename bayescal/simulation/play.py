@@ -120,7 +120,7 @@ def _choices(
         distinct, which = np.unique(own[:, _first_players(policy.environment)], axis=0, return_inverse=True)
         which = which.reshape(-1, 1)
     costs = jnp.asarray(distinct, jnp.result_type(float))
-    tables = choice_tables(policy, costs, phi, psi, params, shared=True)
+    tables = choice_tables(policy, costs, phi, psi, params)
     return jnp.asarray(tables[which, roles])
 
 

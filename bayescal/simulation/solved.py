@@ -25,12 +25,18 @@ def has_table(policy: Policy) -> bool:
 
 
 def choice_tables(
-    policy: Policy, cost: Float[Array, "people ..."], phi: Any, psi: Any, params: Any, *, shared: bool
+    policy: Policy,
+    cost: Float[Array, "people ..."],
+    phi: Any,
+    psi: Any,
+    params: dict[str, Any],
+    own: dict[str, Any] | None = None,
 ) -> Float[np.ndarray, "people roles situations actions"]:
     """Log-probabilities at each of many costs.
 
     Args:
-        shared: whether everybody has the same phi and psi (otherwise one of each for each cost).
+        own: parameters of the game, one for each cost; phi and psi are then one for each cost too (None: all share
+            them).
 
     Raises:
         InputError: a game that could not be solved at one of them.
@@ -38,14 +44,13 @@ def choice_tables(
     n = len(cost)
     full = 2 ** (n - 1).bit_length()  # few sizes, so that few are compiled
     # A shared population is solved once in a batch, whatever the own costs in it.
-    batch = full if shared and phi is not None else min(full, _BATCH)
-    each = cost if shared else (cost, phi, psi)
+    batch = full if own is None and phi is not None else min(full, _BATCH)
     parts = []
     for at in range(0, n, batch):
         rows = np.minimum(np.arange(at, at + batch), n - 1)
-        part = jax.tree.map(lambda x, rows=rows: x[rows], each)
-        cost_, phi_, psi_ = (part, phi, psi) if shared else part
-        parts.append(np.asarray(_tables(policy, cost_, phi_, psi_, params, shared)))
+        of_each = (cost,) if own is None else (cost, phi, psi, own)
+        some = jax.tree.map(lambda x, rows=rows: x[rows], of_each)
+        parts.append(np.asarray(_tables(policy, *some, *((phi, psi, None) if own is None else ()), params)))
     tables = np.concatenate(parts)[:n]
     failed = np.isnan(tables).any(axis=(1, 2, 3))
     if failed.any():
@@ -57,15 +62,16 @@ def choice_tables(
 
 
 @eqx.filter_jit
-def _tables(policy: Policy, cost: Any, phi: Any, psi: Any, params: Any, shared: bool) -> Any:
-    def one(cost: Any, phi: Any, psi: Any) -> Float[Array, "roles situations actions"]:
+def _tables(policy: Policy, cost: Any, phi: Any, psi: Any, own: Any, params: Any) -> Any:
+    def one(cost: Any, phi: Any, psi: Any, own: Any) -> Float[Array, "roles situations actions"]:
+        game = params | (own or {})
         if isinstance(policy.environment, OneShot):
-            return policy.log_prob_all(cost, phi, psi, params)[:, None, :]
+            return policy.log_prob_all(cost, phi, psi, game)[:, None, :]
         assert isinstance(policy, ExactPolicy)
-        return policy.log_prob_table(cost, phi, psi, params)
+        return policy.log_prob_table(cost, phi, psi, game)
 
-    axis = None if shared else 0
-    return jax.vmap(one, in_axes=(0, axis, axis))(cost, phi, psi)
+    axis = None if own is None else 0
+    return jax.vmap(one, in_axes=(0, axis, axis, axis))(cost, phi, psi, own)
 
 
 def situation(policy: Policy, seen: Any) -> Int[Array, "..."]:

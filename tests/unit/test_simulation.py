@@ -318,7 +318,8 @@ RNG = np.random.default_rng(0)
 def fit_of(dims=None, coords=None, **sites):
     """A fit as `infer` gives it, as far as agents look."""
     named = {n: (("chain", "draw", *(dims or {}).get(n, ())), x) for n, x in sites.items()}
-    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(named, coords=coords)})
+    latent = {n: (("chain", "draw"), np.zeros(DRAWS)) for n in sites if n != "cost"}
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(named, coords=coords), "log_prior": xr.Dataset(latent)})
     return bc.Fit(tree, "converged: by construction", {})
 
 
@@ -415,6 +416,24 @@ def test_more_agents_leave_the_first_and_other_parameters_keep_the_people():
     pd.testing.assert_frame_equal(taxed.table(), many.table())
     mean = lambda a: float((jnp.exp(a.log_prob()) @ a.grid()).mean())
     assert mean(taxed) < mean(many) - 5
+
+
+def test_inferred_parameters_of_the_game_and_a_known_cost():
+    game, rc = BusEngine(), RNG.normal(8.0, 1.0, DRAWS)
+    policy, fit = bc.ExactPolicy(game), fit_of(RC=rc)
+    agents = Agents.from_fit(fit, policy, n=5, cost=1.0)
+    people = agents.table()
+    np.testing.assert_allclose(people["params_RC"], rc.reshape(-1)[people["draw"]], rtol=1e-6)
+    seen = {"state": jnp.asarray([0, 10, 20, 40, 80])}
+    for i, place in enumerate(seen["state"].tolist()):
+        expected = policy.log_prob_table(1.0, None, None, {**game.params, "RC": jnp.asarray(people["params_RC"][i])})
+        np.testing.assert_allclose(agents.log_prob(seen)[i], expected[0, place], atol=1e-4)
+    cheaper = Agents.from_fit(fit, policy, n=5, cost=1.0, params={"RC": 2.0})
+    assert (cheaper.log_prob(seen)[1:, 1] > agents.log_prob(seen)[1:, 1]).all() and not cheaper.inferred
+    with pytest.raises(bc.InputError, match="give that"):
+        Agents.from_fit(fit, policy, n=5)
+    with pytest.raises(bc.InputError, match="leave it out"):
+        Agents.from_fit(fit_of(log_cost=rc), policy, n=5, cost=1.0)
 
 
 def fishers(n):
