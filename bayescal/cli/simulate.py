@@ -83,7 +83,7 @@ def find_policy(game: str, policy: str | None, prior: str | None) -> "tuple[Poli
     if prior is not None:
         raise InputError("--prior was given, but a learned policy has a prior of its own: change its --psi instead.")
     learned = load_model(policy or game)
-    if environment is not None:
+    if policy is not None and environment is not None:
         learned = learned.play(environment, learned.population)
     return learned, f"played by the learned policy {policy or game}"
 
