@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import gzip
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +41,7 @@ class Game(Protocol):
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
-    """A comma-separated file as text, every cell as written; the index ("line") is the line in the file.
+    """A comma-separated file (perhaps .gz) as text, every cell as written; the index ("line") is the line in the file.
 
     The csv module rather than pandas: it knows the line of each row through quoted line breaks, and neither
     turns participant "007" into 7 nor the action "NA" into nothing.
@@ -77,8 +78,11 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 def _decoded(path: Path) -> str:
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"Cannot read the decisions in {path}: {error.strerror or error}.") from None
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot read the decisions in {path}: {reason}.") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -88,6 +92,25 @@ def _decoded(path: Path) -> str:
             f"{path.name}, line {line}: the byte {found} is not UTF-8 text: save the table as "
             "comma-separated values in UTF-8."
         ) from None
+
+
+def select_rows(table: pd.DataFrame, where: str, source: str) -> pd.DataFrame:
+    """The rows for which a pandas query holds; columns that hold numbers only are numbers in it."""
+    numbers = {}
+    for name in table.columns:
+        column = pd.to_numeric(table[name], errors="coerce")
+        empty = table[name].astype(str).str.strip() == ""
+        numbers[name] = column if (column.notna() | empty).all() else table[name]
+    try:
+        kept = pd.DataFrame(numbers, index=table.index).query(where, engine="python").index
+    except Exception as error:  # noqa: BLE001 - whatever Python makes of the text
+        raise InputError(
+            f"--where {where!r} cannot be asked of {source} ({error}): its columns are {', '.join(table.columns)}; "
+            'write for example "group in [1, 2, 3]" or "treatment == 1 and round <= 20".'
+        ) from None
+    if not len(kept):
+        raise InputError(f"--where {where!r} holds for no row of {source}.")
+    return table.loc[kept]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,6 +154,13 @@ class Decisions:
             source=source,
         )
 
+    def count_chance(self) -> tuple[Decisions, float]:
+        """The same decisions in games whose chance moves were counted from them (a first stage of estimation), and
+        the log-likelihood of what chance did."""
+        counted = {name: game.count_chance(rows) for name, game, _, rows in _by_game(self)}
+        games = {name: game for name, (game, _) in counted.items()}
+        return replace(self, environments=games), sum(log_lik for _, log_lik in counted.values())
+
     @property
     def game_names(self) -> tuple[str, ...]:
         return tuple(self.environments)
@@ -228,26 +235,30 @@ class Decisions:
         return digest.hexdigest()
 
 
-def _replayed(decisions: Decisions, tolerance: float) -> tuple[Play, list[Any]]:
-    """Every game's decisions in turn, with what was seen before each; faults by row of the table."""
+def _by_game(decisions: Decisions) -> Iterator[tuple[str, Any, np.ndarray, pd.DataFrame]]:
+    """(name, game, rows of the table, those rows as `Environment.replay` takes them) of each game over time."""
     table = decisions.table.copy(deep=False)
     if "group" not in table:
         table["group"] = "1"
     if "participant" not in table:  # then everybody of a group has a role of their own
         table["participant"] = table["role"].astype(str)
-    rows, observations, faults, masked = [], {}, [], 0
     for g, (name, game) in enumerate(decisions.environments.items()):
         here = np.flatnonzero(table["game_index"].to_numpy() == g)
         mine = table.iloc[here].reset_index(drop=True)
-        if (mine["n"] != 1).any():
-            raise InputError(
-                f"{decisions.source}: {name} is a game over time, where every row is one decision (n = 1)."
-            )
         grids = np.asarray([[*v, *[np.nan] * (decisions.counts.shape[1] - len(v))] for v in game.action_values])
         mine["value"] = grids[mine["role_index"].to_numpy(), mine["action_index"].to_numpy()]
         for column in game.columns:
             if column not in mine:
                 mine[column] = np.nan
+        yield name, game, here, mine
+
+
+def _replayed(decisions: Decisions, tolerance: float) -> tuple[Play, list[Any]]:
+    """Every game's decisions in turn, with what was seen before each; faults by row of the table."""
+    if (decisions.table["n"] != 1).any():
+        raise InputError(f"{decisions.source}: in games over time every row is one decision (n = 1).")
+    rows, observations, faults, masked = [], {}, [], 0
+    for name, game, here, mine in _by_game(decisions):
         found = game.replay(mine, tolerance=tolerance)
         known = np.asarray(found.known, bool)
         rows.append(here[known])

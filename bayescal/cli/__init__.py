@@ -1,6 +1,7 @@
 """The command line. Nothing heavy is imported here: `--help` answers at once."""
 
 import sys
+from typing import Any
 
 import click
 
@@ -87,21 +88,31 @@ def solve(
 @click.option("--warmup", type=int, default=600, show_default=True, help="Adaptation draws of each chain.")
 @click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
-@click.option("--policy", help="A learned policy (see `bayescal models`) as the likelihood [default: solved exactly].")
+@click.option(
+    "--policy",
+    help="A learned policy (see `bayescal models`) as the likelihood, or 'exact' [default: the study's own, or exact].",
+)
+@click.option(
+    "--method", type=click.Choice(["nuts", "grid", "mle"]), default="nuts", show_default=True,
+    help="Sample, lay a grid over at most three parameters, or maximise the likelihood.",
+)  # fmt: skip
+@click.option("--data", help="A table (.csv or .csv.gz) in place of the study's own.")
+@click.option("--where", help="Which of its rows: 'group in [1, 2]'.")
+@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0.")
+@click.option("--tolerance", type=float, help="By how much a recorded number may differ from what the game makes it.")
 @click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
-def calibrate(
-    study: str, draws: int, warmup: int, chains: int, seed: int, policy: str | None, out: str | None, as_json: bool
-) -> None:
+def calibrate(study: str, **asked: Any) -> None:
     """Infer the costs behind the decisions of STUDY, a name or a folder with a dataset.toml; write a report.
 
     \b
     bayescal calibrate selten-chmura
     bayescal calibrate my-experiment/ --draws 2000 --out results
+    bayescal calibrate bus-engine --data buses.csv --where "group == 4" --method mle --json
     """
     from bayescal.cli.calibrate import calibrate_study
 
-    calibrate_study(study, draws, warmup, chains, seed, policy, out, as_json)
+    calibrate_study(study, **asked)
 
 
 @main.command()

@@ -2,8 +2,11 @@
 
 import contextlib
 import json
+import math
+import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +17,56 @@ from bayescal.parallel import use_cores
 
 
 def calibrate_study(
-    study: str, draws: int, warmup: int, chains: int, seed: int, policy: str | None, out: str | None, as_json: bool
+    study: str,
+    *,
+    draws: int,
+    warmup: int,
+    chains: int,
+    seed: int,
+    policy: str | None,
+    method: str,
+    data: str | None,
+    where: str | None,
+    options: Sequence[str],
+    tolerance: float | None,
+    out: str | None,
+    as_json: bool,
 ) -> None:
     check_sizes(draws, warmup, chains)
+    if tolerance is not None and not tolerance >= 0:
+        raise InputError(f"--tolerance is {tolerance:g}: give zero or a positive number.")
     use_cores(chains)
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.data import load_study
-        from bayescal.inference import calibrate
+        from bayescal.inference import calibrate, estimate
         from bayescal.report import write_report
 
-        loaded = load_study(study)
-        learned = None
-        if policy is not None:
-            from bayescal.training.recipe import load_model
-
-            learned = load_model(policy)
+        loaded = load_study(study, data=data, where=where, options=read_options(options), tolerance=tolerance)
+        learned = find_policy(policy, loaded)
+    tell_masked(loaded.decisions, console)
+    if method == "mle":
+        with console.status("Maximising the likelihood"):
+            estimates = estimate(loaded, policy=learned)
+        show_estimates(estimates, loaded, as_json)
+        return
     folder = Path(out) if out else Path("bayescal-out") / loaded.name
     check_writable(folder)
     with fit_progress(console) as progress:
         fits = calibrate(
-            loaded, draws=draws, warmup=warmup, chains=chains, seed=seed, policy=learned, progress=progress
+            loaded,
+            draws=draws,
+            warmup=warmup,
+            chains=chains,
+            seed=seed,
+            policy=learned,
+            method="grid" if method == "grid" else "nuts",
+            progress=progress,
         )
+    asked = {"data": data, "where": where, "policy": policy, "tolerance": tolerance}
     command = f"bayescal calibrate {study} --draws {draws} --warmup {warmup} --chains {chains} --seed {seed}"
-    command += f" --policy {policy}" if policy else ""
+    command += "".join(f" --{k} {shlex.quote(str(v))}" for k, v in asked.items() if v is not None)
+    command += "".join(f" --set {shlex.quote(o)}" for o in options) + (" --method grid" if method == "grid" else "")
     with console.status("Writing the report"):
         for name, fit in fits.items():
             fit.save(folder / f"{name.replace(' ', '-')}.nc")
@@ -51,6 +80,83 @@ def calibrate_study(
         stdout.print(posterior_table(name, fit))
         stdout.print(f"{name}: {fit.status}\n", highlight=False, soft_wrap=True)
     stdout.print(f"Report: {report}", highlight=False, soft_wrap=True)
+
+
+def read_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """`--set name=value`: numbers, true, false or lists as in JSON; anything else is a text."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--set {pair!r} is not NAME=VALUE: write for example --set discount=0.")
+        try:
+            options[name.strip()] = json.loads(text)
+        except ValueError:
+            options[name.strip()] = text
+    return options
+
+
+def find_policy(policy: str | None, study: Any) -> Any:
+    if policy is None:
+        return None
+    if policy == "exact":
+        from bayescal.policies.exact import ExactPolicy
+
+        return ExactPolicy(next(iter(study.decisions.environments.values())))
+    from bayescal.training.recipe import load_model
+
+    return load_model(policy)
+
+
+def tell_masked(decisions: Any, console: Console) -> None:
+    if decisions.play is not None and decisions.play.masked:
+        console.print(
+            f"{decisions.play.masked:,} of {len(decisions.table):,} rows are not used as decisions: what was seen "
+            "before them is not known.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def show_estimates(estimates: dict[str, Any], study: Any, as_json: bool) -> None:
+    """The estimates of the pooled model; log_likelihood is of the decisions and of what chance did."""
+    (found,) = estimates.values()
+    total = found.log_likelihood + study.chance_log_likelihood
+    if as_json:
+        out = dict(found.values) | {
+            "log_likelihood": total,
+            "log_likelihood_decisions": found.log_likelihood,
+            "log_likelihood_chance": study.chance_log_likelihood,
+            "standard_errors": dict(found.standard_errors),
+            "status": found.status,
+            "seconds": round(found.seconds, 4),
+            "seconds_compiling": round(found.seconds_compiling, 2),
+        }
+        play = study.decisions.play
+        out["decisions"] = len(play.row) if play is not None else study.decisions.total
+        json.dump({k: _finite(v) for k, v in out.items()}, sys.stdout)
+        sys.stdout.write("\n")
+        return
+    from rich.table import Table
+
+    table = Table(title="Maximum likelihood", title_justify="left", box=None, pad_edge=False)
+    for column in ("parameter", "estimate", "standard error"):
+        table.add_column(column, justify="left" if column == "parameter" else "right")
+    for name, value in found.values.items():
+        table.add_row(name, f"{value:.4f}", f"{found.standard_errors[name]:.4f}")
+    stdout = Console()
+    stdout.print(table)
+    parts = f" ({found.log_likelihood:.3f} of the decisions, {study.chance_log_likelihood:.3f} of chance)"
+    stdout.print(
+        f"log-likelihood {total:.3f}{parts if study.chance_log_likelihood else ''}; {found.status}", highlight=False
+    )
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def check_sizes(draws: int, warmup: int, chains: int) -> None:

@@ -2,18 +2,23 @@
 
 import difflib
 import hashlib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bayescal._table import Columns
 from bayescal.decisions import LEVELS
 from bayescal.errors import InputError
 
 FILE = "dataset.toml"
-META = ("title", "source", "licence", "citation", "units", "file", "sha256")
-MODEL = ("by", "snap", "hyperpriors")
+META = ("title", "source", "licence", "citation", "units", "file", "sha256", "external")
+MODEL = (
+    "by", "snap", "hyperpriors", "tolerance", "cost", "parameters", "policy", "prior_parameters", "chance",
+)  # fmt: skip
+DATA_DIR = "BAYESCAL_DATA_DIR"
 SECTIONS = ("meta", "columns", "games", "model")
 
 
@@ -30,41 +35,64 @@ class Dataset:
         units = "euro cents"
         file = "decisions.csv"         # beside dataset.toml; this is the default
         sha256 = "..."                 # of that file: checked when it is given
+        external = "folder/file.csv"   # instead of file: a table that does not ship, below $BAYESCAL_DATA_DIR
 
         [columns]                      # what the file calls a column, where it has another name
         participant = "subject_id"
+        round = ["round", "period"]    # one of these
 
         [games]                        # what the file calls a game, and which game that is
         T1 = "matching-pennies"        # a named game (`bayescal games`)
         T2 = "payoffs.json"            # a file of payoffs beside dataset.toml
         T3 = { payoffs = [[[1, 0], [0, 1]], [[0, 1], [1, 0]]], actions = [["U", "D"], ["L", "R"]] }
+        T4 = { game = "bus-engine", discount = 0.9 }   # a game over time with options
 
         [model]
         by = "game"                    # costs may differ between games (or "group", "participant")
         snap = false                   # move values between two grid points to the nearer one
         hyperpriors = {}
+
+        # of games over time:
+        tolerance = 0.01               # by how much a recorded number may differ from what the game makes it
+        cost = 1.0                     # a known cost, where parameters of the game are inferred instead
+        parameters = ["RC"]
+        policy = "beer-game"           # a learned policy as the likelihood (`bayescal models`)
+        prior_parameters = true        # infer the habits' parameters too
+        chance = true                  # what chance does is counted from the table first
     """
 
     folder: Path
     title: str
     games: Mapping[str, Any]
-    columns: Mapping[str, str]
+    columns: Columns
     source: str = ""
     licence: str = ""
     citation: str = ""
     units: str = "payoff units"
     file: str = "decisions.csv"
     sha256: str = ""
+    external: str = ""
     by: str | None = None
     snap: bool = False
     hyperpriors: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float = 0.01
+    cost: float | None = None
+    parameters: tuple[str, ...] = ()
+    policy: str | None = None
+    prior_parameters: bool = False
+    chance: bool = False
 
     @property
     def csv(self) -> Path:
-        return self.folder / self.file
+        return Path(os.environ.get(DATA_DIR, ".")) / self.external if self.external else self.folder / self.file
 
     def check_file(self) -> None:
         """The table is there, and is the one that dataset.toml describes."""
+        if self.external and not self.csv.is_file():
+            raise InputError(
+                f"The decisions of {self.folder.name!r} do not come with bayescal (source: {self.source}). Give the "
+                f"file with --data FILE, or set {DATA_DIR} to the folder that holds {self.external}."
+            )
         try:
             found = hashlib.sha256(self.csv.read_bytes()).hexdigest()
         except OSError as error:
@@ -97,19 +125,39 @@ def read_dataset(path: Path) -> Dataset:
             'a game" (see `bayescal games`), = "payoffs.json" or = { payoffs = [...] }.'
         )
     for key, value in columns.items():
-        if not isinstance(value, str):
+        several = value if isinstance(value, list) and value else [value]
+        if not all(isinstance(v, str) for v in several):
             faults.append(f"{path}: {key} under [columns] is {value!r}: write the name of a column in quotes.")
-    by, snap = model.get("by"), model.get("snap", False)
+    by = model.get("by")
     if by is not None and by not in LEVELS:
         faults.append(f"{path}: by under [model] is {by!r}: write one of {', '.join(map(repr, LEVELS))}.")
-    if not isinstance(snap, bool):
-        faults.append(f"{path}: snap under [model] is {snap!r}: write true or false.")
+    for key in ("snap", "prior_parameters", "chance"):
+        if not isinstance(model.get(key, False), bool):
+            faults.append(f"{path}: {key} under [model] is {model[key]!r}: write true or false.")
+    for key in ("tolerance", "cost"):
+        value = model.get(key, 1.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            faults.append(f"{path}: {key} under [model] is {value!r}: write a positive number.")
+    names = model.get("parameters", [])
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        faults.append(f'{path}: parameters under [model] is {names!r}: write a list of names, ["RC", "theta11"].')
+    if not isinstance(model.get("policy", ""), str):
+        faults.append(f"{path}: policy under [model] is {model['policy']!r}: write the name of a model in quotes.")
     hyperpriors = model.get("hyperpriors", {})
     if not isinstance(hyperpriors, dict):
         faults.append(f"{path}: hyperpriors under [model] is {hyperpriors!r}: write a table, [model.hyperpriors].")
     if faults:
         raise InputError(" ".join(faults))
-    return Dataset(folder=path.parent, games=games, columns=columns, by=by, snap=snap, hyperpriors=hyperpriors, **meta)
+    settings = {k: v for k, v in model.items() if k not in ("hyperpriors", "parameters")}
+    return Dataset(
+        folder=path.parent,
+        games=games,
+        columns=columns,
+        hyperpriors=hyperpriors,
+        parameters=tuple(names),
+        **settings,
+        **meta,
+    )
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -13,13 +13,19 @@ from bayescal.errors import InputError
 KEYS = ("payoffs", "name", "roles", "actions")
 
 
-def build_games(folder: Path, games: Mapping[str, Any]) -> dict[str, Environment]:
-    """The environment of each game that the table names; every fault in one InputError."""
+def build_games(
+    folder: Path, games: Mapping[str, Any], options: Mapping[str, Any] | None = None
+) -> dict[str, Environment]:
+    """The environment of each game that the table names; every fault in one InputError.
+
+    Args:
+        options: for all the games that have a name, over those that dataset.toml gives.
+    """
     built: dict[str, Environment] = {}
     faults: list[str] = []
     for name, wanted in games.items():
         try:
-            built[name] = _build(folder, wanted)
+            built[name] = _build(folder, wanted, dict(options or {}))
         except InputError as error:
             faults.append(f"{folder / FILE}, game {name!r} under [games]: {error}")
     if faults:
@@ -27,16 +33,19 @@ def build_games(folder: Path, games: Mapping[str, Any]) -> dict[str, Environment
     return built
 
 
-def _build(folder: Path, wanted: Any) -> Environment:
+def _build(folder: Path, wanted: Any, options: dict[str, Any]) -> Environment:
     if isinstance(wanted, str) and wanted.endswith(".json"):
         return load_game_file(folder / wanted)
     if isinstance(wanted, str):
-        return get_game(wanted)
+        return get_game(wanted, **options)
+    if isinstance(wanted, dict) and "game" in wanted:
+        own = {k: v for k, v in wanted.items() if k != "game"}
+        return get_game(str(wanted["game"]), **(own | options))
     if isinstance(wanted, dict):
         return _written_out(wanted)
     raise InputError(
-        f"{wanted!r} is no game: write the name of a game, the name of a .json file of payoffs, or "
-        "{ payoffs = [...] }."
+        f"{wanted!r} is no game: write the name of a game, {{ game = its name, option = ... }}, the name of a .json "
+        "file of payoffs, or { payoffs = [...] }."
     )
 
 

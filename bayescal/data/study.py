@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bayescal._table import read_csv, select_rows
 from bayescal.data.dataset import FILE, Dataset, read_dataset
 from bayescal.data.games import build_games
 from bayescal.decisions import Decisions
@@ -19,7 +20,9 @@ class Study:
     """Decisions with their games, as `bayescal calibrate` takes them.
 
     `environments` are all the games that dataset.toml names, `decisions.environments` those that were played.
-    `by` and `hyperpriors` are the study's defaults for `build_model`.
+    `by`, `hyperpriors`, `cost`, `parameters` and `prior_parameters` are the study's defaults for `build_model`,
+    `policy` the name of the learned policy that is its likelihood (None: solved exactly). `chance_log_likelihood` is
+    that of what chance was counted to do (0 where nothing is counted).
     """
 
     name: str
@@ -33,6 +36,11 @@ class Study:
     by: str | None = None
     hyperpriors: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    cost: float | None = None
+    parameters: tuple[str, ...] = ()
+    policy: str | None = None
+    prior_parameters: bool = False
+    chance_log_likelihood: float = 0.0
 
 
 def study_names() -> tuple[str, ...]:
@@ -40,24 +48,57 @@ def study_names() -> tuple[str, ...]:
     return resource_names("data", FILE)
 
 
-def load_study(study: str | Path) -> Study:
+def load_study(
+    study: str | Path,
+    *,
+    data: str | Path | None = None,
+    where: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    tolerance: float | None = None,
+) -> Study:
     """Read a study by its name, or from a folder that holds dataset.toml (or that file itself).
+
+    Args:
+        data: another table in place of the study's own.
+        where: which of its rows, as pandas' `DataFrame.query` takes it: "group in [1, 2]".
+        options: of the study's games over time: {"discount": 0.0}.
+        tolerance: by how much a recorded number may differ from what the game makes it.
 
     Raises:
         InputError: no such study, or anything wrong in dataset.toml, in the games or in the table.
     """
     path = _find(study)
     dataset = read_dataset(path)
-    environments = build_games(dataset.folder, dataset.games)
-    dataset.check_file()
-    decisions = Decisions.from_csv(dataset.csv, environments, columns=dataset.columns, snap=dataset.snap)
+    environments = build_games(dataset.folder, dataset.games, options)
+    if data is None:
+        dataset.check_file()
+    file = dataset.csv if data is None else Path(data)
+    table = read_csv(file)
+    decisions = Decisions.from_table(
+        table if where is None else select_rows(table, where, file.name),
+        environments,
+        columns=dataset.columns,
+        source=file.name,
+        snap=dataset.snap,
+        tolerance=dataset.tolerance if tolerance is None else tolerance,
+    )
     if dataset.by is not None:
         decisions.levels(dataset.by)
-    return _study(path.resolve().parent.name, dataset, environments, decisions)
+    chance = 0.0
+    if dataset.chance:
+        decisions, chance = decisions.count_chance()
+    return _study(path.resolve().parent.name, dataset, environments, decisions, chance)
 
 
-def _study(name: str, dataset: Dataset, environments: dict[str, Environment], decisions: Decisions) -> Study:
+def _study(
+    name: str, dataset: Dataset, environments: dict[str, Environment], decisions: Decisions, chance: float
+) -> Study:
     return Study(
+        cost=dataset.cost,
+        parameters=dataset.parameters,
+        policy=dataset.policy,
+        prior_parameters=dataset.prior_parameters,
+        chance_log_likelihood=chance,
         name=name,
         title=dataset.title,
         decisions=decisions,
@@ -90,5 +131,5 @@ def _find(study: str | Path) -> Path:
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(
         f"There is no study or folder {str(study)!r}{hint}: the studies are "
-        f" {', '.join(names)}; one of your own is a folder with a {FILE} and a table."
+        f"{', '.join(names)}; one of your own is a folder with a {FILE} and a table."
     )

@@ -99,6 +99,10 @@ class Environment(eqx.Module):
         """What each person saw before each recorded decision, rebuilt from the decisions (see `Replay`)."""
         raise NotImplementedError(f"{type(self).__name__} does not rebuild what was seen from a table.")
 
+    def count_chance(self, table: pd.DataFrame) -> tuple[Environment, float]:
+        """The game with what chance does counted from a table of play, and its log-likelihood."""
+        raise NotImplementedError(f"What chance does in {type(self).__name__} is not counted from a table.")
+
     @abstractmethod
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         """The spread of payoffs, a positive number in money: sets a solver's and a network's units."""

@@ -120,6 +120,16 @@ class BusEngine(Markov):
         later = table["round"].to_numpy() > first
         return Replay({"state": state}, np.isfinite(recorded) & ~wrong & later, faults)
 
+    def count_chance(self, table: pd.DataFrame) -> tuple[BusEngine, float]:
+        """Usage is counted first, as in Rust's two-step estimates."""
+        counts = self.monthly_usage(table)
+        shares = counts / counts.sum()
+        log_likelihood = float(np.sum(np.where(counts > 0, counts * np.log(np.maximum(shares, 1e-300)), 0.0)))
+        counted = BusEngine(
+            self.RC, self.theta11, shares, discount=self.discount, bins=self.states, horizon=self.horizon
+        )
+        return counted, log_likelihood
+
     def monthly_usage(self, table: pd.DataFrame) -> np.ndarray:
         """How often 0, 1, 2, … bins were driven from one month to the next (at least three kinds).
 

@@ -7,13 +7,14 @@ import difflib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayescal.errors import InputError
 
 if TYPE_CHECKING:
-    from bayescal.environments.base import OneShot
+    from bayescal.environments.base import Environment, OneShot
     from bayescal.environments.normal_form import NormalForm
 
 
@@ -25,7 +26,8 @@ class NamedGame:
     source: str
     players: int
     actions: str
-    build: Callable[[], "OneShot"]
+    build: Callable[..., "Environment"]  # games over time take options
+    over_time: bool = False
 
 
 def _two_by_two(name: str, payoffs: Any, rows: tuple[str, str], columns: tuple[str, str]) -> Callable[[], "OneShot"]:
@@ -88,6 +90,13 @@ def _request_game() -> "OneShot":
     return request_game()
 
 
+def _over_time(module: str, factory: str, **fixed: Any) -> Callable[..., "Environment"]:
+    def build(**options: Any) -> "Environment":
+        return getattr(import_module(f"bayescal.environments.{module}"), factory)(**(fixed | options))
+
+    return build
+
+
 _HEADS = (("heads", "tails"), ("heads", "tails"))
 NAMED_GAMES: dict[str, NamedGame] = {
     **{
@@ -144,6 +153,50 @@ NAMED_GAMES: dict[str, NamedGame] = {
         "p-beauty contest, p = 2/3, distance payoff", "Nagel (1995), AER 85:1313-1326", 3, "101 guesses",
         _beauty_contest,
     ),
+    "newsvendor": NamedGame(
+        "Newsvendor, 30 rounds", "Schweitzer & Cachon (2000), Management Science 46:404-420", 1, "101 orders",
+        _over_time("newsvendor", "Newsvendor"), True,
+    ),
+    "beer-game": NamedGame(
+        "Beer game, four echelons, 36 weeks", "Sterman (1989), Management Science 35:321-339", 4, "orders",
+        _over_time("supply_chain", "beer_game"), True,
+    ),
+    "supply-chain": NamedGame(
+        "Supply chain of any length (echelons=2)", "Sterman (1989), Management Science 35:321-339", 2, "orders",
+        _over_time("supply_chain", "SupplyChain", echelons=2), True,
+    ),
+    "capacity-allocation": NamedGame(
+        "One supplier's capacity, proportionally allocated",
+        "Cachon & Lariviere (1999), Management Science 45:1091-1108", 2, "orders", _over_time("capacity_allocation", "CapacityAllocation"), True,
+    ),
+    **{
+        f"cobweb-{treatment}": NamedGame(
+            f"Cobweb market of six forecasters, {treatment.replace('-', ' ')} (kappa = {kappa:g})",
+            "Hommes, Sonnemans, Tuinstra & van de Velden (2007), Macroeconomic Dynamics 11(S1):8-33", 6, "forecasts",
+            _over_time("cobweb", "Cobweb", kappa=kappa, name=f"cobweb-{treatment}"), True,
+        )
+        for treatment, kappa in (("stable", 0.22), ("unstable", 0.5), ("strongly-unstable", 2.0))
+    },
+    "cournot-repeated": NamedGame(
+        "Cournot duopoly, 25 rounds", "Huck, Normann & Oechssler (1999), Economic Journal 109:C80-C95", 2, "quantities",
+        _over_time("cournot_repeated", "RepeatedCournot"), True,
+    ),
+    "bus-engine": NamedGame(
+        "Replacing bus engines", "Rust (1987), Econometrica 55:999-1033", 1, "2", _over_time("bus_engine", "BusEngine"),
+        True,
+    ),
+    "dynamic-cournot": NamedGame(
+        "Cournot duopoly in a good or bad market", "made up: a Markov game to check solvers with", 2, "6 x 6",
+        _over_time("markov", "dynamic_cournot"), True,
+    ),
+    "kuhn-poker": NamedGame(
+        "Kuhn's poker", "Kuhn (1950), Contributions to the Theory of Games I", 2, "2 x 2",
+        _over_time("extensive", "kuhn_poker"), True,
+    ),
+    "centipede-4": NamedGame(
+        "Centipede, four moves", "McKelvey & Palfrey (1992), Econometrica 60:803-836", 2, "2 x 2",
+        _over_time("extensive", "centipede"), True,
+    ),
 }  # fmt: skip
 
 
@@ -151,13 +204,23 @@ def game_names() -> tuple[str, ...]:
     return tuple(NAMED_GAMES)
 
 
-def get_game(name: str) -> "OneShot":
-    """The game of this name; an unknown name is answered with the nearest ones."""
+def get_game(name: str, **options: Any) -> Any:
+    """The game of this name; an unknown name is answered with the nearest ones.
+
+    Args:
+        options: of a game over time, as its class takes them: `get_game("bus-engine", discount=0.0)`.
+    """
     if name not in NAMED_GAMES:
         close = difflib.get_close_matches(name, NAMED_GAMES, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else "`bayescal games` lists them."
         raise InputError(f"There is no game called {name!r}: {hint}")
-    return NAMED_GAMES[name].build()
+    build = NAMED_GAMES[name].build
+    try:
+        return build(**options)
+    except TypeError as error:
+        if not options or "argument" not in str(error):
+            raise
+        raise InputError(f"{name} cannot be built with {', '.join(options)}: {error}.") from None
 
 
 def load_game_file(path: str | Path) -> "NormalForm":

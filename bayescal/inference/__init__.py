@@ -1,6 +1,6 @@
 """Inference on decisions: build a NumPyro model, draw from its posterior, keep everything in a `Fit`."""
 
-from bayescal.inference.calibrate import calibrate
+from bayescal.inference.calibrate import calibrate, estimate
 from bayescal.inference.fit import Fit
 from bayescal.inference.grid import Grid
 from bayescal.inference.infer import infer
@@ -8,4 +8,15 @@ from bayescal.inference.mle import Estimate, maximum_likelihood
 from bayescal.inference.model import Model, build_model
 from bayescal.inference.nuts import NUTS
 
-__all__ = ["NUTS", "Estimate", "Fit", "Grid", "Model", "build_model", "calibrate", "infer", "maximum_likelihood"]
+__all__ = [
+    "NUTS",
+    "Estimate",
+    "Fit",
+    "Grid",
+    "Model",
+    "build_model",
+    "calibrate",
+    "estimate",
+    "infer",
+    "maximum_likelihood",
+]

@@ -82,8 +82,8 @@ def compute_grid(model: Callable[[], None], settings: Grid, shapes: Mapping[str,
     ranges = {n: tuple(np.quantile(prior[n], (0.0005, 0.9995))) for n in names} | dict(settings.ranges)
     compiling, started = perf_counter() - started, perf_counter()
 
-    def evaluate(ranges):
-        axes = {n: np.linspace(*ranges[n], settings.points) for n in names}
+    def evaluate(ranges, points):
+        axes = {n: np.linspace(*ranges[n], points) for n in names}
         mesh = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1)
         flat = mesh.reshape(-1, len(names))
         pad = -len(flat) % _BATCH
@@ -93,16 +93,15 @@ def compute_grid(model: Callable[[], None], settings: Grid, shapes: Mapping[str,
         p = np.exp(log_p - log_p.max())
         return axes, p / p.sum()
 
-    for again in range(3):
-        axes, p = evaluate(ranges)
-        if again == 2 or set(settings.ranges) == set(names):
-            break
-        for i, (n, x) in enumerate(axes.items()):
+    for _ in range(2 if set(ranges) - set(settings.ranges) else 0):
+        coarse, p = evaluate(ranges, max(settings.points // 3, 5))
+        for i, (n, x) in enumerate(coarse.items()):
             if n in settings.ranges:
                 continue
             mass = np.cumsum(p.sum(axis=tuple(k for k in range(p.ndim) if k != i)))
             low, high = (np.searchsorted(mass, q) for q in (1e-7, 1 - 1e-7))
             ranges[n] = (x[max(low - 1, 0)], x[min(high + 1, len(x) - 1)])
+    axes, p = evaluate(ranges, settings.points)
     inner = p[tuple(slice(1, -1) for _ in names)].sum()
     return Gridded(axes, p, _draws(axes, p, settings.draws, rng), float(1 - inner), compiling, perf_counter() - started)
 

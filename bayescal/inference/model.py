@@ -150,7 +150,7 @@ def build_model(
     centre = informed if centred is None else centred
 
     def level_costs(mean: Any, sd: Any) -> Any:
-        with numpyro.plate(by, len(levels)):
+        with numpyro.plate(str(by), len(levels)):
             if centre:
                 log_cost = numpyro.sample("log_cost", _level(mean, sd, walls))
             else:
