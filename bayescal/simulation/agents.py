@@ -15,7 +15,7 @@ from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.policies.base import Policy
 from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_cost
-from bayescal.simulation.given import check_box, population_of, read_params, read_psi
+from bayescal.simulation.given import check_box, is_count, population_of, read_params, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
 
 Resample = Literal["population", "people"]
@@ -36,6 +36,7 @@ class Agents(eqx.Module):
         phi: what each believes of the others' costs, where those are private.
         psi: each one's parameters of the prior.
         draw: the posterior draw (chain by chain) that each comes from.
+        population: which each belongs to, if several were asked for.
         person: whose cost it is, by index into `people`, if people were resampled.
         params: of the game that they take themselves to be in, apart from those that were inferred.
         inferred: parameters of the game that were inferred, by agent.
@@ -50,6 +51,7 @@ class Agents(eqx.Module):
     inferred: dict[str, Float[Array, " n"]]
     choices: Float[Array, "n roles situations actions"] | None
     draw: Int[Array, " n"]
+    population: Int[Array, " n"] | None
     person: Int[Array, " n"] | None
     people: tuple[str, ...] = eqx.field(static=True)
     status: str = eqx.field(static=True)
@@ -62,6 +64,7 @@ class Agents(eqx.Module):
         *,
         n: int,
         seed: int = 0,
+        populations: int | None = None,
         resample: Resample = "population",
         cost: float | None = None,
         params: Mapping[str, Any] | None = None,
@@ -72,6 +75,9 @@ class Agents(eqx.Module):
         Args:
             policy: of the fit, or another for the same game (a faster one, or without a box).
             n: how many. More agents leave the first ones as they were.
+            populations: so many populations of n agents each, one after another; all of one population come from the
+                same draw of the posterior. What happens in each of them, side by side, shows how uncertain the
+                outcome of a whole market is, which would average out among agents from draws of their own.
             resample: "population": new people, with costs from the population that was inferred (its log-normal in
                 hierarchical fits, the policy's population where costs are private, the one cost in pooled fits).
                 "people": those who were observed (or the games, or groups, whose costs were inferred), in turn.
@@ -83,27 +89,31 @@ class Agents(eqx.Module):
             InputError: a fit that lacks what the policy needs, or costs outside a learned policy's box. New people
                 are drawn inside it, as the fitted model draws them; inferred costs are never moved there.
         """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise InputError(f"n is {n!r}: give a whole number of agents, at least 1.")
+        sizes = {"n": n, "populations": 1 if populations is None else populations}
+        if small := [f"{name} is {x!r}" for name, x in sizes.items() if not is_count(x)]:
+            raise InputError(f"{'; '.join(small)}: give a whole number of at least 1.")
         if resample not in ("population", "people"):
             raise InputError(f'resample is {resample!r}: choose "population" (new people) or "people" (the observed).')
         sites = _Sites(fit)
-        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.arange(n))
-        pick, noise = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
+        crowd, member = np.divmod(np.arange(n * (populations or 1)), n)
+        pick, noise = _keys(seed, crowd, member if populations is None else np.zeros_like(member), member)
         draw = np.asarray(jax.vmap(lambda k: jax.random.randint(k, (), 0, sites.draws))(pick))
         person, people = None, ()
         if cost is not None:
-            own = _known_cost(cost, sites, resample, n)
+            own = _known_cost(cost, sites, resample, len(draw))
         elif resample == "people":
             costs, people = sites.by_level("cost")
-            person = np.arange(n) % len(people)
+            person = member % len(people)
             own = costs[draw, person]
         else:
             own = _new_costs(policy, sites, draw, noise)
         population = population_of(policy)
         phi = None if population is None else {p: sites.number(p)[draw] for p in population.parameters}
         defaults = read_psi(policy, None)
-        psi = {p: sites.number(f"psi_{p}")[draw] if f"psi_{p}" in sites else np.full(n, x) for p, x in defaults.items()}
+        psi = {
+            p: sites.number(f"psi_{p}")[draw] if f"psi_{p}" in sites else np.full(len(draw), x)
+            for p, x in defaults.items()
+        }
         game = read_params(policy.environment, params)
         inferred = {p: sites.number(p)[draw] for p in game if p in sites.latent and p not in (params or {})}
         check_box(policy, own, phi, psi, game | inferred)
@@ -121,6 +131,7 @@ class Agents(eqx.Module):
             inferred=inferred,
             choices=choices,
             draw=jnp.asarray(draw),
+            population=None if populations is None else jnp.asarray(crowd),
             person=None if person is None else jnp.asarray(person),
             people=people,
             status=fit.status,
@@ -159,7 +170,8 @@ class Agents(eqx.Module):
 
     def table(self) -> pd.DataFrame:
         """One row an agent: the posterior draw it comes from, its cost (and whose), phi, psi, inferred parameters."""
-        columns: dict[str, Any] = {"draw": np.asarray(self.draw)}
+        columns: dict[str, Any] = {} if self.population is None else {"population": np.asarray(self.population)}
+        columns["draw"] = np.asarray(self.draw)
         if self.person is not None:
             columns["person"] = np.array(self.people, object)[np.asarray(self.person)]
         columns["cost"] = np.asarray(self.cost)
@@ -200,6 +212,13 @@ class Agents(eqx.Module):
             )
 
         return observation, jax.tree_util.tree_map_with_path(axis, observation, one)
+
+
+def _keys(seed: int, crowd: Any, picker: Any, member: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """Of each agent: (for its posterior draw, which all with the same picker share; for itself)."""
+    start, noise = jax.random.split(jax.random.key(seed))
+    fold = lambda key: jax.vmap(lambda c, m: jax.random.fold_in(jax.random.fold_in(key, c), m))
+    return fold(start)(crowd, picker), fold(noise)(crowd, member)
 
 
 def _known_cost(cost: float, sites: "_Sites", resample: Resample, n: int) -> Float[np.ndarray, " n"]:

@@ -12,6 +12,10 @@ from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 
 
+def is_count(x: Any) -> bool:
+    return isinstance(x, int | np.integer) and not isinstance(x, bool) and x >= 1
+
+
 def population_of(policy: Policy) -> Population | None:
     """What people know of the others' costs, where those are private; None where everybody's cost is known."""
     return getattr(policy, "population", None) if getattr(policy, "private", False) else None

@@ -14,7 +14,7 @@ from bayescal.environments.base import OneShot, role_of_player
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_cost
-from bayescal.simulation.given import check_box, population_of, read_params, read_phi, read_psi
+from bayescal.simulation.given import check_box, is_count, population_of, read_params, read_phi, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
 
 
@@ -51,8 +51,8 @@ def simulate(
     Raises:
         InputError: numbers of a wrong name, shape or range, outside a learned policy's box, or without a solution.
     """
-    small = [f"{n} is {x!r}" for n, x in (("groups", groups), ("rounds", rounds)) if not _counts(x)]
-    if small:
+    sizes = {"groups": groups, "rounds": 1 if rounds is None else rounds}
+    if small := [f"{name} is {x!r}" for name, x in sizes.items() if not is_count(x)]:
         raise InputError(f"{'; '.join(small)}: give a whole number of at least 1.")
     env = policy.environment
     given = read_phi(policy, phi), read_psi(policy, psi), read_params(env, params)
@@ -63,10 +63,6 @@ def simulate(
     choices = _choices(policy, own, *given) if has_table(policy) else None
     played = _play(policy, jnp.asarray(own, jnp.result_type(float)), choices, *given, play, length)
     return _table(policy, jax.tree.map(np.asarray, played), own)
-
-
-def _counts(x: Any) -> bool:
-    return x is None or (isinstance(x, int | np.integer) and not isinstance(x, bool) and x >= 1)
 
 
 def _costs(policy: Policy, cost: Any, phi: Any, groups: int, key: Any) -> Float[np.ndarray, "groups players"]:

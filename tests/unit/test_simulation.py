@@ -441,6 +441,23 @@ def test_the_observed_people_come_in_turn_with_their_own_posterior_costs():
     assert agents.status == "converged: by construction"
 
 
+def test_a_population_is_of_one_draw_and_its_people_differ():
+    fit = fit_of(log_cost_mean=MEAN, log_cost_sd=SD, psi_pull=SD)
+    policy = bc.AmortisedPolicy(SMALL, {"cost": (1e-6, 1e9), "psi.pull": (0.0, 99.0)}, prior=bc.priors.Anchored())
+    agents = Agents.from_fit(fit, policy, n=50, populations=200)
+    people = agents.table()
+    assert len(agents) == 10_000 and people["population"].tolist() == np.repeat(np.arange(200), 50).tolist()
+    by = people.groupby("population")
+    assert (by["draw"].nunique() == 1).all() and people["draw"].nunique() > 100
+    mean, sd = MEAN.reshape(-1)[by["draw"].first()], SD.reshape(-1)[by["draw"].first()]
+    log_cost = np.log(people["cost"].to_numpy()).reshape(200, 50)
+    z = (log_cost - mean[:, None]) / sd[:, None]
+    assert stats.kstest(z.ravel(), stats.norm.cdf).pvalue > 1e-3
+    # What one population has in common does not average out.
+    assert log_cost.mean(axis=1).std() > 0.9 * MEAN.std()
+    assert np.log(Agents.from_fit(fit, policy, n=10_000).cost).reshape(200, 50).mean(axis=1).std() < 0.5 * MEAN.std()
+
+
 def test_pooled_fits_give_everybody_the_cost_of_their_draw_and_psi():
     log_cost, pull = RNG.normal(4, 0.1, DRAWS), RNG.uniform(0, 5, DRAWS)
     policy = bc.ExactPolicy(SMALL, bc.priors.Anchored())
@@ -520,6 +537,7 @@ def test_agents_may_be_passed_as_arguments_and_changed_as_any_pytree():
 
 BAD_AGENTS = {
     "none": ({"n": 0}, {}, "n is 0"),
+    "no populations": ({"populations": 0}, {}, "populations is 0"),
     "another kind": ({"resample": "ghosts"}, {}, "ghosts"),
     "nobody observed": ({"resample": "people"}, {}, "nobody can be resampled"),
     "a parameter that is not": ({"params": {"tax": 1.0}}, {}, "names tax"),
@@ -547,24 +565,15 @@ def test_costs_of_a_fit_outside_a_learned_policys_box_are_refused():
 
 @pytest.mark.slow
 def test_from_decisions_to_agents():
-    """The fit's own posterior: new people of a hierarchy, the observed groups, and a private population."""
+    """The fit's own posterior: the observed groups, and new ones."""
     cost = np.repeat(RNG.lognormal(np.log(60), 0.5, 8)[:, None], 2, axis=1)
     table = simulate(bc.ExactPolicy(SMALL), cost=cost, groups=8, rounds=150, seed=1)
     decisions = bc.Decisions.from_table(table, {"market": SMALL})
     policy = bc.ExactPolicy(SMALL)
-    nuts = bc.NUTS(draws=150, warmup=150, chains=2)
+    nuts = bc.NUTS(draws=200, warmup=200, chains=2)
     fit = bc.infer(bc.build_model(policy, bc.populations.Homogeneous(), decisions, by="group"), nuts)
     agents = Agents.from_fit(fit, policy, n=400, resample="people")
     estimated = agents.table().groupby("person")["cost"].agg(["mean", "std"]).to_numpy()
     assert np.all(np.abs(estimated[:, 0] - cost[:, 0]) < 4 * estimated[:, 1])
     new = Agents.from_fit(fit, policy, n=400)
     assert np.log(new.cost).std() > np.log(agents.cost).std() * 0.8
-
-    population = bc.populations.LogNormal(8)
-    private = bc.ExactPolicy(SMALL, population=population)
-    phi = {"log_mean": 4.0, "log_sd": 0.5}
-    table = simulate(private, phi=phi, groups=60, rounds=20, seed=1)
-    decisions = bc.Decisions.from_table(table, {"market": SMALL})
-    fit = bc.infer(bc.build_model(private, population, decisions), nuts)
-    agents = Agents.from_fit(fit, private, n=500)
-    assert abs(np.log(agents.cost).mean() - 4.0) < 0.4 and 0.3 < np.log(agents.cost).std() < 0.9
