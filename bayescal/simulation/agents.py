@@ -107,13 +107,10 @@ class Agents(eqx.Module):
             own = costs[draw, person]
         else:
             own = _new_costs(policy, sites, draw, noise)
-        population = population_of(policy)
-        phi = None if population is None else {p: sites.number(p)[draw] for p in population.parameters}
-        defaults = read_psi(policy, None)
-        psi = {
-            p: sites.number(f"psi_{p}")[draw] if f"psi_{p}" in sites else np.full(len(draw), x)
-            for p, x in defaults.items()
-        }
+        others = population_of(policy)
+        phi = None if others is None else {p: sites.number(p)[draw] for p in others.parameters}
+        psi = {p: np.full(len(draw), x) for p, x in read_psi(policy, None).items()}
+        psi |= {p: sites.number(f"psi_{p}")[draw] for p in psi if f"psi_{p}" in sites}
         game = read_params(policy.environment, params)
         inferred = {p: sites.number(p)[draw] for p in game if p in sites.latent and p not in (params or {})}
         check_box(policy, own, phi, psi, game | inferred)

@@ -566,7 +566,7 @@ def test_costs_of_a_fit_outside_a_learned_policys_box_are_refused():
 @pytest.mark.slow
 def test_from_decisions_to_agents():
     """The fit's own posterior: the observed groups, and new ones."""
-    cost = np.repeat(RNG.lognormal(np.log(60), 0.5, 8)[:, None], 2, axis=1)
+    cost = np.repeat(np.random.default_rng(7).lognormal(np.log(60), 0.5, 8)[:, None], 2, axis=1)
     table = simulate(bc.ExactPolicy(SMALL), cost=cost, groups=8, rounds=150, seed=1)
     decisions = bc.Decisions.from_table(table, {"market": SMALL})
     policy = bc.ExactPolicy(SMALL)
