@@ -137,7 +137,6 @@ class Agents(eqx.Module):
     def __len__(self) -> int:
         return self.cost.shape[0]
 
-    @eqx.filter_jit
     def act(self, key: PRNGKeyArray, observation: Any = None, role: int | str = 0) -> Int[Array, " n"]:
         """Everybody's decision, as indices into the grid of the role's actions.
 
@@ -146,18 +145,20 @@ class Agents(eqx.Module):
                 same) or with one row an agent. None in one-shot games.
             role: by index or name.
         """
-        return jax.random.categorical(key, self.log_prob(observation, role))
+        return _draw(key, self.log_prob(observation, role))
 
-    @eqx.filter_jit
     def log_prob(self, observation: Any = None, role: int | str = 0) -> Float[Array, "n actions"]:
         """Log-probabilities of everybody's actions."""
-        index = self._role(role)
-        actions = len(self.policy.environment.action_values[index])
-        seen, in_axes = self._seen(observation)
+        return self._log_prob(self._seen(observation), self._role(role))
+
+    @eqx.filter_jit
+    def _log_prob(self, seen: Any, role: int) -> Float[Array, "n actions"]:
+        actions = len(self.policy.environment.action_values[role])
         if self.choices is not None:
             rows = jnp.broadcast_to(situation(self.policy, seen), (len(self),))
-            return self.choices[jnp.arange(len(self)), index, rows, :actions]
-        ask = lambda seen, cost, phi, psi, own: self.policy.log_prob((index, seen), cost, phi, psi, self.params | own)
+            return self.choices[jnp.arange(len(self)), role, rows, :actions]
+        ask = lambda seen, cost, phi, psi, own: self.policy.log_prob((role, seen), cost, phi, psi, self.params | own)
+        in_axes = jax.tree.map(lambda x, like: 0 if x.ndim > like.ndim else None, seen, self._shown)
         each = (self.cost, self.phi, self.psi, self.inferred)
         return jax.vmap(ask, in_axes=(in_axes, 0, 0, 0, 0))(seen, *each)[:, :actions]
 
@@ -184,31 +185,40 @@ class Agents(eqx.Module):
             raise InputError(f"role is {role!r}; {self.policy.environment.name} has {', '.join(names)}.")
         return int(index)
 
-    def _seen(self, observation: Any) -> tuple[Any, Any]:
-        """(arrays, which of them have a row an agent)."""
+    @property
+    def _shown(self) -> Any:
+        """What one person of the game is shown: shapes and types."""
+        env = self.policy.environment
+        return jax.eval_shape(lambda params: env.observe(env.reset(jax.random.key(0), params), 0), self.params)
+
+    def _seen(self, observation: Any) -> Any:
+        """What is seen, as arrays of the game's types: for one, or with a row an agent."""
         env = self.policy.environment
         if isinstance(env, OneShot):
             if observation is not None:
                 raise InputError(f"{env.name} is decided without seeing anything: leave the observation out.")
-            return None, None
-        one = jax.eval_shape(lambda: env.observe(env.reset(jax.random.key(0), self.params), 0))
-        observation = jax.tree.map(jnp.asarray, observation)
-        if jax.tree.structure(observation) != jax.tree.structure(one):
+            return None
+        shown = self._shown
+        if jax.tree.structure(observation) != jax.tree.structure(shown):
             found = f"has {', '.join(map(str, observation))}" if isinstance(observation, dict) else "is no such dict"
-            wanted = ", ".join(one) if isinstance(one, dict) else "one array"
+            wanted = ", ".join(shown) if isinstance(shown, dict) else "one array"
             raise InputError(f"In {env.name} what is seen is {wanted}; the observation {found}.")
 
-        def axis(path: Any, x: Any, like: Any) -> int | None:
-            if x.shape == like.shape:
-                return None
-            if x.shape == (len(self), *like.shape):
-                return 0
-            raise InputError(
-                f"The observation{jax.tree_util.keystr(path)} has shape {x.shape}: give {like.shape}, seen by all, or "
-                f"{(len(self), *like.shape)}, one row an agent."
-            )
+        def read(path: Any, x: Any, like: Any) -> Array:
+            x = jnp.asarray(x, like.dtype)
+            if x.shape not in (like.shape, (len(self), *like.shape)):
+                raise InputError(
+                    f"The observation{jax.tree_util.keystr(path)} has shape {x.shape}: give {like.shape}, seen by all, "
+                    f"or {(len(self), *like.shape)}, one row an agent."
+                )
+            return x
 
-        return observation, jax.tree_util.tree_map_with_path(axis, observation, one)
+        return jax.tree_util.tree_map_with_path(read, observation, shown)
+
+
+@jax.jit
+def _draw(key: PRNGKeyArray, log_prob: Float[Array, "n actions"]) -> Int[Array, " n"]:
+    return jax.random.categorical(key, log_prob)
 
 
 def _keys(seed: int, crowd: Any, picker: Any, member: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:

@@ -527,6 +527,20 @@ def test_acts_are_in_the_shares_of_log_prob_inside_a_users_own_scan():
     assert agents.log_prob(seen, "small").shape == (50, 2)
 
 
+def test_numbers_that_change_from_round_to_round_are_not_compiled_anew():
+    traced = []
+
+    class Traced(Greedy):
+        def log_prob(self, *given):
+            traced.append(1)
+            return super().log_prob(*given)
+
+    agents = Agents.from_fit(fit_of(log_cost=MEAN), Traced(), n=4)
+    for week in range(5):
+        agents.act(jax.random.key(week), {"own": np.full(4, week), "seen": float(week), "began": int(week > 0)})
+    assert len(traced) == 1
+
+
 def test_agents_may_be_passed_as_arguments_and_changed_as_any_pytree():
     agents = fishers(5)
     seen = {"own": jnp.zeros(()), "seen": jnp.asarray(3.0), "began": jnp.zeros(())}
