@@ -12,19 +12,37 @@ if TYPE_CHECKING:
     from bayescal.domain import Domain
     from bayescal.environments.base import Environment, OneShot
     from bayescal.environments.beauty_contest import BeautyContest
+    from bayescal.environments.bus_engine import BusEngine
+    from bayescal.environments.capacity_allocation import CapacityAllocation
+    from bayescal.environments.cobweb import Cobweb
     from bayescal.environments.cournot import Cournot
+    from bayescal.environments.cournot_repeated import RepeatedCournot
+    from bayescal.environments.extensive import ExtensiveForm
+    from bayescal.environments.markov import MarkovGame
     from bayescal.environments.named import game_names, get_game, load_game_file
+    from bayescal.environments.newsvendor import Newsvendor
     from bayescal.environments.normal_form import NormalForm
+    from bayescal.environments.supply_chain import SupplyChain, beer_game
     from bayescal.environments.symmetric import request_game, travelers_dilemma
     from bayescal.environments.volunteers_dilemma import VolunteersDilemma
     from bayescal.errors import DomainError, InputError
-    from bayescal.inference import NUTS, Fit, build_model, calibrate, infer
+    from bayescal.inference import NUTS, Fit, Grid, build_model, calibrate, estimate, infer, maximum_likelihood
     from bayescal.parallel import use_cores
     from bayescal.policies.amortised import AmortisedPolicy
     from bayescal.policies.exact import ExactPolicy, Solution, equilibrium
     from bayescal.report import write_report
     from bayescal.simulation import Agents, simulate
-    from bayescal.training import KLPPO, Recipe, SoftQ, SoftQExpected, certify, load_model, model_names, train
+    from bayescal.training import (
+        KLPPO,
+        Recipe,
+        SoftQ,
+        SoftQExpected,
+        SoftQMarkov,
+        certify,
+        load_model,
+        model_names,
+        train,
+    )
 
 _HOME = {
     # games
@@ -34,6 +52,15 @@ _HOME = {
     "Cournot": "bayescal.environments.cournot",
     "BeautyContest": "bayescal.environments.beauty_contest",
     "VolunteersDilemma": "bayescal.environments.volunteers_dilemma",
+    "SupplyChain": "bayescal.environments.supply_chain",
+    "beer_game": "bayescal.environments.supply_chain",
+    "CapacityAllocation": "bayescal.environments.capacity_allocation",
+    "Newsvendor": "bayescal.environments.newsvendor",
+    "Cobweb": "bayescal.environments.cobweb",
+    "RepeatedCournot": "bayescal.environments.cournot_repeated",
+    "BusEngine": "bayescal.environments.bus_engine",
+    "MarkovGame": "bayescal.environments.markov",
+    "ExtensiveForm": "bayescal.environments.extensive",
     "travelers_dilemma": "bayescal.environments.symmetric",
     "request_game": "bayescal.environments.symmetric",
     "game_names": "bayescal.environments.named",
@@ -48,6 +75,7 @@ _HOME = {
     # learning
     "SoftQ": "bayescal.training",
     "SoftQExpected": "bayescal.training",
+    "SoftQMarkov": "bayescal.training",
     "KLPPO": "bayescal.training",
     "Recipe": "bayescal.training",
     "train": "bayescal.training",
@@ -63,7 +91,10 @@ _HOME = {
     "build_model": "bayescal.inference",
     "infer": "bayescal.inference",
     "calibrate": "bayescal.inference",
+    "estimate": "bayescal.inference",
+    "maximum_likelihood": "bayescal.inference",
     "NUTS": "bayescal.inference",
+    "Grid": "bayescal.inference",
     "Fit": "bayescal.inference",
     "use_cores": "bayescal.parallel",
     # simulation
@@ -78,37 +109,50 @@ _HOME = {
 _MODULES = ("populations", "priors")
 
 __all__ = [
+    "KLPPO",
     "NUTS",
     "Agents",
     "AmortisedPolicy",
     "BeautyContest",
+    "BusEngine",
+    "CapacityAllocation",
+    "Cobweb",
     "Cournot",
     "Decisions",
     "Domain",
     "DomainError",
     "Environment",
     "ExactPolicy",
+    "ExtensiveForm",
     "Fit",
+    "Grid",
     "InputError",
-    "KLPPO",
+    "MarkovGame",
+    "Newsvendor",
     "NormalForm",
     "OneShot",
     "Recipe",
+    "RepeatedCournot",
     "SoftQ",
     "SoftQExpected",
+    "SoftQMarkov",
     "Solution",
     "Study",
+    "SupplyChain",
     "VolunteersDilemma",
+    "beer_game",
     "build_model",
     "calibrate",
     "certify",
     "equilibrium",
+    "estimate",
     "game_names",
     "get_game",
     "infer",
     "load_game_file",
     "load_model",
     "load_study",
+    "maximum_likelihood",
     "model_names",
     "request_game",
     "simulate",

@@ -210,7 +210,7 @@ class TableReader:
                     f"The mapping of columns names {key!r}, which is not one of {', '.join(known)}"
                     f"{_closest(key, known)}."
                 )
-        needed = {"action"} | {key for key, meaning in self.recorded.items() if "(optional)" not in meaning}
+        needed = {"action"} | {key for key, meaning in self.recorded.items() if "(optional" not in meaning}
         if any(getattr(game, "over_time", False) for game in self.games):
             needed.add("round")
         if len(self.games) > 1:

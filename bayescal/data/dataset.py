@@ -14,9 +14,9 @@ from bayescal.decisions import LEVELS
 from bayescal.errors import InputError
 
 FILE = "dataset.toml"
-META = ("title", "source", "licence", "citation", "units", "file", "sha256", "external")
+META = ("title", "source", "licence", "citation", "units", "file", "sha256", "external", "where")
 MODEL = (
-    "by", "snap", "hyperpriors", "tolerance", "cost", "parameters", "policy", "prior_parameters", "chance",
+    "by", "snap", "hyperpriors", "tolerance", "cost", "parameters", "policy", "prior", "prior_parameters", "chance",
 )  # fmt: skip
 DATA_DIR = "BAYESCAL_DATA_DIR"
 SECTIONS = ("meta", "columns", "games", "model")
@@ -36,6 +36,7 @@ class Dataset:
         file = "decisions.csv"         # beside dataset.toml; this is the default
         sha256 = "..."                 # of that file: checked when it is given
         external = "folder/file.csv"   # instead of file: a table that does not ship, below $BAYESCAL_DATA_DIR
+        where = "treatment == 1"       # which rows, where it is not all
 
         [columns]                      # what the file calls a column, where it has another name
         participant = "subject_id"
@@ -57,6 +58,7 @@ class Dataset:
         cost = 1.0                     # a known cost, where parameters of the game are inferred instead
         parameters = ["RC"]
         policy = "beer-game"           # a learned policy as the likelihood (`bayescal models`)
+        prior = ["Previous", { kind = "Focal", every = 5 }]   # or: habits, of which the product is the prior
         prior_parameters = true        # infer the habits' parameters too
         chance = true                  # what chance does is counted from the table first
     """
@@ -72,6 +74,7 @@ class Dataset:
     file: str = "decisions.csv"
     sha256: str = ""
     external: str = ""
+    where: str = ""
     by: str | None = None
     snap: bool = False
     hyperpriors: Mapping[str, Any] = field(default_factory=dict)
@@ -79,6 +82,7 @@ class Dataset:
     cost: float | None = None
     parameters: tuple[str, ...] = ()
     policy: str | None = None
+    prior: tuple[Any, ...] = ()
     prior_parameters: bool = False
     chance: bool = False
 
@@ -141,6 +145,18 @@ def read_dataset(path: Path) -> Dataset:
     names = model.get("parameters", [])
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         faults.append(f'{path}: parameters under [model] is {names!r}: write a list of names, ["RC", "theta11"].')
+    habits = model.get("prior", [])
+    if not isinstance(habits, list) or not all(
+        isinstance(h, str) or (isinstance(h, dict) and "kind" in h) for h in habits
+    ):
+        faults.append(
+            f'{path}: prior under [model] is {habits!r}: write a list of habits, ["Previous", {{ kind = "Focal", '
+            "every = 5 }]."
+        )
+    if habits and "policy" in model:
+        faults.append(
+            f"{path}: [model] has a policy and a prior, but a learned policy has a prior of its own: leave one."
+        )
     if not isinstance(model.get("policy", ""), str):
         faults.append(f"{path}: policy under [model] is {model['policy']!r}: write the name of a model in quotes.")
     hyperpriors = model.get("hyperpriors", {})
@@ -148,13 +164,14 @@ def read_dataset(path: Path) -> Dataset:
         faults.append(f"{path}: hyperpriors under [model] is {hyperpriors!r}: write a table, [model.hyperpriors].")
     if faults:
         raise InputError(" ".join(faults))
-    settings = {k: v for k, v in model.items() if k not in ("hyperpriors", "parameters")}
+    settings = {k: v for k, v in model.items() if k not in ("hyperpriors", "parameters", "prior")}
     return Dataset(
         folder=path.parent,
         games=games,
         columns=columns,
         hyperpriors=hyperpriors,
         parameters=tuple(names),
+        prior=tuple(habits),
         **settings,
         **meta,
     )

@@ -9,9 +9,11 @@ from typing import Any
 from bayescal._table import read_csv, select_rows
 from bayescal.data.dataset import FILE, Dataset, read_dataset
 from bayescal.data.games import build_games
+from bayescal.data.habits import build_prior
 from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
+from bayescal.priors.base import Prior
 from bayescal.resources import resource_names, resource_path
 
 
@@ -21,8 +23,8 @@ class Study:
 
     `environments` are all the games that dataset.toml names, `decisions.environments` those that were played.
     `by`, `hyperpriors`, `cost`, `parameters` and `prior_parameters` are the study's defaults for `build_model`,
-    `policy` the name of the learned policy that is its likelihood (None: solved exactly). `chance_log_likelihood` is
-    that of what chance was counted to do (0 where nothing is counted).
+    `policy` the name of the learned policy that is its likelihood (None: solved exactly, with `prior`).
+    `chance_log_likelihood` is that of what chance was counted to do (0 where nothing is counted).
     """
 
     name: str
@@ -39,6 +41,7 @@ class Study:
     cost: float | None = None
     parameters: tuple[str, ...] = ()
     policy: str | None = None
+    prior: Prior | None = None
     prior_parameters: bool = False
     chance_log_likelihood: float = 0.0
 
@@ -72,7 +75,7 @@ def load_study(
     environments = build_games(dataset.folder, dataset.games, options)
     if data is None:
         dataset.check_file()
-    file = dataset.csv if data is None else Path(data)
+    file, where = dataset.csv if data is None else Path(data), where or dataset.where or None
     table = read_csv(file)
     decisions = Decisions.from_table(
         table if where is None else select_rows(table, where, file.name),
@@ -97,6 +100,7 @@ def _study(
         cost=dataset.cost,
         parameters=dataset.parameters,
         policy=dataset.policy,
+        prior=build_prior(dataset.prior),
         prior_parameters=dataset.prior_parameters,
         chance_log_likelihood=chance,
         name=name,

@@ -90,9 +90,16 @@ class BusEngine(Markov):
         return jnp.asarray(params["RC"]) + jnp.zeros(())
 
     def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
-        """Mileage, finer where engines are usually replaced."""
-        x = observation["state"] / self.states
-        return jnp.stack([2 * x - 1, 4 * jnp.minimum(x, 0.5) - 1])
+        """Mileage, and how far it is from the end, where bins are cut off."""
+        x = observation["state"] / (self.states - 1)
+        return jnp.stack([2 * x - 1, jnp.sqrt(x), jnp.exp(-8 * (1 - x))])
+
+    def stakes(self, params: Params, role: int, costs: Any) -> Float[Array, " numbers"] | None:
+        """Doubling RC, theta11 and the cost changes no choice: what is told of them is their ratios."""
+        if costs is None:
+            return None
+        ratios = jnp.stack([params["RC"] / (10 * costs[0]), params["theta11"] / (2 * costs[0])])
+        return jnp.concatenate([jnp.log(ratios), jnp.asarray(params["usage"]) - 0.3])
 
     @property
     def columns(self) -> dict[str, str]:

@@ -93,7 +93,7 @@ def _over_time(study: Any, policy: Policy | None, prior: Prior | None, *, pooled
     if policy is None and prior is None and study.policy is not None:
         policy = load_model(study.policy)
     if policy is None:
-        policy = ExactPolicy(next(iter(decisions.environments.values())), prior or Uniform())
+        policy = ExactPolicy(next(iter(decisions.environments.values())), prior or study.prior or Uniform())
     belief = getattr(policy, "population", None)
     population = Homogeneous() if belief is None else belief
     private = not isinstance(population, Homogeneous)

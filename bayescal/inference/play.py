@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,16 @@ class Chosen(dist.Distribution):
         return jax.random.categorical(key, self.log_probs, shape=sample_shape + self.batch_shape).astype(jnp.int32)
 
 
+class _Part(NamedTuple):
+    """The decisions of one role of one game: which of all they are, what was seen, and the game's own parameters."""
+
+    policy: Any
+    role: int
+    here: Int[np.ndarray, " some"]
+    seen: dict[str, np.ndarray]
+    params: Any
+
+
 class Plays:
     """The decisions of games over time as a NumPyro model sees them.
 
@@ -54,13 +64,16 @@ class Plays:
         self.role = table["role_index"].to_numpy(np.int32)
         self.level = None if by is None else table[by].cat.codes.to_numpy(np.int32)
         self.width = decisions.counts.shape[1]
-        self.policies: list[tuple[Any, np.ndarray, dict[str, Any], Any]] = []
+        self.parts: list[_Part] = []  # by game and role
         game_index = table["game_index"].to_numpy()
         for g, (name, environment) in enumerate(decisions.environments.items()):
             _refuse_known_costs(environment, population, by)
+            own = play_in(policy, environment, population)
             here = np.flatnonzero(game_index == g)
-            seen = {k: np.asarray(v) for k, v in self.play.observations[name].items()}
-            self.policies.append((play_in(policy, environment, population), here, seen, environment.params))
+            for role in np.unique(self.role[here]):
+                mine = self.role[here] == role
+                seen = {k: v[mine] for k, v in self.play.observations[name].items()}
+                self.parts.append(_Part(own, int(role), here[mine], seen, environment.params))
 
     @property
     def batch(self) -> int:
@@ -81,9 +94,9 @@ class Plays:
 
     def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any]) -> None:
         log_probs = jnp.full((len(self.chosen), self.width), -jnp.inf)
-        for policy, here, seen, own in self.policies:
+        for policy, role, here, seen, own in self.parts:
             each = cost if self.level is None or jnp.ndim(cost) == 0 else cost[self.level[here]]
-            rows = policy.log_prob_cells(self.role[here], seen, each, phi, psi, {**own, **params})
+            rows = policy.log_prob_cells(role, seen, each, phi, psi, {**own, **params})
             log_probs = log_probs.at[here, : rows.shape[1]].set(rows)
         with numpyro.plate("decision", len(self.chosen)):
             numpyro.sample("choice", Chosen(log_probs), obs=self.chosen)
@@ -92,15 +105,11 @@ class Plays:
         """No observed action may be impossible under the prior."""
         table = self.decisions.table.iloc[self.play.row]
         offenders = []
-        for policy, here, seen, _ in self.policies:
-            if not hasattr(policy, "log_prior_of"):
-                continue
-            for role in np.unique(self.role[here]):
-                mine = np.flatnonzero(self.role[here] == role)
-                some = {k: v[mine] for k, v in seen.items()}
-                prior = jax.vmap(lambda o, policy=policy, role=int(role): policy.log_prior_of(role, None, o))
-                log_q = np.asarray(prior(some))[np.arange(len(mine)), np.asarray(self.chosen)[here[mine]]]
-                offenders += [table.iloc[here[mine[i]]] for i in np.flatnonzero(log_q < -1e29)]
+        for policy, role, here, seen, _ in self.parts:
+            if hasattr(policy, "log_prior_of"):
+                prior = jax.vmap(lambda o, policy=policy, role=role: policy.log_prior_of(role, None, o))
+                log_q = np.asarray(prior(seen))[np.arange(len(here)), np.asarray(self.chosen)[here]]
+                offenders += [table.iloc[here[i]] for i in np.flatnonzero(log_q < -1e29)]
         if offenders:
             told = [f"{o.get('participant', '')} in round {o['round']}: {o['action']}" for o in offenders[:5]]
             more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""

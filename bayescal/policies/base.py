@@ -56,8 +56,8 @@ class Policy(eqx.Module):
         return jax.vmap(lambda role: self.log_prob(role, cost, phi, psi, params))(jnp.arange(self.environment.roles))
 
     def log_prob_cells(
-        self, role: Any, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
+        self, role: int, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
     ) -> Float[Array, "cells actions"]:
-        """`log_prob` of many decisions in a game over time; `cost` is one number, or one for each of them."""
-        one = lambda role, seen, cost: self.log_prob((role, seen), cost, phi, psi, params)
-        return jax.vmap(one, in_axes=(0, 0, 0 if jnp.ndim(cost) else None))(role, seen, cost)
+        """`log_prob` of many decisions of one role in a game over time; `cost` is one number, or one for each."""
+        one = lambda seen, cost: self.log_prob((role, seen), cost, phi, psi, params)
+        return jax.vmap(one, in_axes=(0, 0 if jnp.ndim(cost) else None))(seen, cost)

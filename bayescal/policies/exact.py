@@ -174,7 +174,7 @@ class ExactPolicy(Policy):
         return solved.log_by_type[:, -1]
 
     def log_prob_cells(
-        self, role: Any, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
+        self, role: int, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
     ) -> Float[Array, "cells actions"]:
         if isinstance(self.environment, Markov | ExtensiveForm) and jnp.ndim(cost) == 0:
             return self.log_prob_table(cost, phi, psi, params)[self._place(role, seen)]  # one solution serves all

@@ -83,6 +83,52 @@ def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Fig
     return fig
 
 
+def play_and_predicted(fit: Any, values: np.ndarray, ordered: bool) -> Figure:
+    """Decisions over time, each predicted given what the person had seen: by round, by action, and by person.
+
+    Args:
+        values: of each action, where the grid is a quantity; otherwise the share of the last action is shown.
+    """
+    constant = fit.tree["constant_data"]
+    seen = fit.tree["observed_data"]["choice"].to_numpy()
+    drawn = fit.tree["posterior_predictive"]["choice"].to_numpy().reshape(-1, len(seen))
+    # A few hundred draws give the bands.
+    drawn = drawn[np.linspace(0, len(drawn) - 1, min(len(drawn), 300)).astype(int)]
+    size = len(values)
+    number = values if ordered else (np.arange(size) == size - 1).astype(float)
+    what = "mean decision" if ordered else "share of the last action"
+    rounds, of_round = np.unique(constant["round"].to_numpy(), return_inverse=True)
+    people, of_person = np.unique(constant["participant"].to_numpy(), return_inverse=True)
+
+    def mean_by(group: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.bincount(group, x) / np.bincount(group)
+
+    fig = Figure(figsize=(6.4, 7.4), layout="constrained", facecolor="white")
+    above, middle, below = fig.subplots(3, 1)
+    bands = interval(np.stack([mean_by(of_round, number[d]) for d in drawn]))
+    above.fill_between(rounds, bands[0], bands[2], color=BLUE, alpha=0.3, lw=0, label="predicted (90%)")
+    above.plot(rounds, mean_by(of_round, number[seen]), "o-", color=ORANGE, ms=3, lw=1, label="observed")
+    above.set_xlabel("round")
+    above.set_ylabel(what)
+    shares = interval(np.stack([np.bincount(d, minlength=size) for d in drawn]) / len(seen))
+    at = values if ordered else np.arange(size)
+    middle.vlines(at, shares[0], shares[2], color=BLUE, alpha=0.5, lw=4 if size > 30 else 12)
+    middle.plot(at, np.bincount(seen, minlength=size) / len(seen), "o", color=ORANGE, ms=3)
+    middle.set_xlabel("decision" if ordered else "action")
+    middle.set_ylabel("share of decisions")
+    own = mean_by(of_person, number[seen])
+    order = np.argsort(own)
+    by_person = interval(np.stack([mean_by(of_person, number[d]) for d in drawn]))
+    below.vlines(np.arange(len(people)), by_person[0][order], by_person[2][order], color=BLUE, alpha=0.5, lw=4)
+    below.plot(np.arange(len(people)), own[order], "o", color=ORANGE, ms=3)
+    below.set_xlabel("people, in the order of what they did")
+    below.set_ylabel(what)
+    for ax in (above, middle, below):
+        ax.spines[["top", "right"]].set_visible(False)
+    above.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
+    return fig
+
+
 def prior_and_posterior(fits: dict[str, Any], units: str) -> Figure | None:
     """What was believed of the (typical) cost before and after the data."""
     from scipy.stats import gaussian_kde
@@ -90,7 +136,7 @@ def prior_and_posterior(fits: dict[str, Any], units: str) -> Figure | None:
     fig, ax = figure(6.4, 2.8)
     drawn = False
     for (name, fit), colour in zip(fits.items(), (ORANGE, BLUE, GREEN), strict=False):
-        site = next((s for s in ("log_cost_mean", "log_cost") if s in fit.tree["posterior"]), None)
+        site = next((s for s in ("log_cost_mean", "log_mean", "log_cost") if s in fit.tree["posterior"]), None)
         if site is None or fit.tree["posterior"][site].ndim != 2:
             continue
         for group, style in (("prior", ":"), ("posterior", "-")):

@@ -24,11 +24,10 @@ def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, comm
     """Write report.html, report.json and figures/ into the folder `out`; returns the path of report.html."""
     out = Path(out)
     fits = dict(fits)
-    rational = rational_play(study)
     best = fits.get("by game") or next(reversed(fits.values()))
     drawn: dict[str, Figure | None] = {
         "cost": figures.cost_forest(fits, study.units),
-        "choices": figures.observed_and_predicted(best, rational, "Observed and predicted choices"),
+        "choices": _predicted(study, best),
         "prior": figures.prior_and_posterior(fits, study.units),
     }
     shown = {name: fig for name, fig in drawn.items() if fig is not None}
@@ -57,10 +56,18 @@ def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, comm
     return out / "report.html"
 
 
+def _predicted(study: Study, fit: Fit) -> Figure:
+    """What people did beside what was predicted of them."""
+    if study.decisions.play is None:
+        return figures.observed_and_predicted(fit, rational_play(study), "Observed and predicted choices")
+    environment = next(iter(study.decisions.environments.values()))
+    return figures.play_and_predicted(fit, np.asarray(environment.action_values[0]), environment.ordered)
+
+
 def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
     """What was found, in sentences; each ends with what it rests on."""
     sentences = []
-    if "pooled" in fits:
+    if "pooled" in fits and "cost" in fits["pooled"].tree["posterior"]:
         low, mid, high = figures.interval(fits["pooled"].tree["posterior"]["cost"].to_numpy().reshape(-1))
         sentences.append(
             f"If one cost holds for everybody, it is {mid:.3g} {study.units} per nat of information "
@@ -72,8 +79,9 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
         posterior = fit.tree["posterior"].to_dataset()
         level = name.removeprefix("by ")
         costs = posterior["cost"]
-        typical = figures.interval(np.exp(posterior["log_cost_mean"].to_numpy().reshape(-1)))
-        low, mid, high = figures.interval(posterior["log_cost_sd"].to_numpy().reshape(-1))
+        middle, sd = ("log_cost_mean", "log_cost_sd") if "log_cost_mean" in posterior else ("log_mean", "log_sd")
+        typical = figures.interval(np.exp(posterior[middle].to_numpy().reshape(-1)))
+        low, mid, high = figures.interval(posterior[sd].to_numpy().reshape(-1))
         medians = costs.median(("chain", "draw")).to_numpy()
         labels = costs[costs.dims[-1]].to_numpy()
         cheap, dear = str(labels[medians.argmin()]), str(labels[medians.argmax()])
@@ -82,6 +90,10 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
             f"{typical[2]:.3g}) with a standard deviation of log cost of {mid:.2f} ({low:.2f} to {high:.2f}): "
             f"lowest in {cheap} ({medians.min():.3g}), highest in {dear} ({medians.max():.3g})."
         )
+    for fit in fits.values():
+        sentences += [
+            _told(n, x, study) for n, x in fit.tree["posterior"].data_vars.items() if _is_parameter(str(n), study)
+        ]
     if "pooled" in fits and "by game" in fits:
         gain = log_score(fits["by game"]) - log_score(fits["pooled"])
         sentences.append(
@@ -89,6 +101,16 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
             "is fit to the same data, not yet a comparison out of sample."
         )
     return sentences
+
+
+def _is_parameter(name: str, study: Study) -> bool:
+    return name in study.parameters or name.startswith("psi_")
+
+
+def _told(name: Any, draws: Any, study: Study) -> str:
+    low, mid, high = figures.interval(draws.to_numpy().reshape(-1))
+    what = f"The prior's {str(name).removeprefix('psi_')}" if str(name).startswith("psi_") else f"The game's {name}"
+    return f"{what} is {mid:.3g} (90% interval {low:.3g} to {high:.3g})."
 
 
 def log_score(fit: Fit) -> float:

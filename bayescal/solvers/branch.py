@@ -26,9 +26,9 @@ def principal_branch(
     fixed = jax.lax.stop_gradient(theta)
 
     def linearise(v, s):
-        both = lambda v, s: v - update(v, s, fixed)
-        (jac, slope) = jax.jacfwd(both, argnums=(0, 1))(v, s)
-        return both(v, s), jac, slope
+        residual = lambda v, s: (v - update(v, s, fixed),) * 2  # traced once, for value and slopes
+        (jac, slope), value = jax.jacfwd(residual, argnums=(0, 1), has_aux=True)(v, s)
+        return value, jac, slope
 
     stop = jax.lax.stop_gradient(end)
     path = follow_path(linearise, jnp.zeros(size, end.dtype), stop, tie_break=tie_break)

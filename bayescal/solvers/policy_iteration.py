@@ -28,6 +28,26 @@ class Values(NamedTuple):
     steps: Int[Array, ""]
 
 
+def value_policy(
+    log_policy: Float[Array, "states actions"],
+    payoffs: Float[Array, "states actions"],
+    transitions: Float[Array, "states actions states"],
+    log_q: Float[Array, "states actions"],
+    cost: Float[Array, ""],
+    discount: float,
+) -> tuple[Float[Array, " states"], Float[Array, ""]]:
+    """What following a policy for ever is worth, its information paid for: V relative to the first state, and the
+    level a round, (1 - gamma) V(first state)."""
+    policy = jnp.exp(log_policy)
+    # Nothing is paid for what is never done, and zero times a logarithm of zero is no number.
+    paid = jnp.where(policy > 0, log_policy - log_q, 0.0)
+    income = jnp.sum(policy * (payoffs - cost * paid), axis=1)
+    system = jnp.eye(payoffs.shape[0], dtype=payoffs.dtype) - discount * jnp.einsum("sa,sat->st", policy, transitions)
+    # Column 0 belongs to V(first state) = 0; the level takes its place.
+    solved = jnp.linalg.solve(system.at[:, 0].set(1.0), income)
+    return solved.at[0].set(0.0), solved[0]
+
+
 def soft_values(
     payoffs: Float[Array, "states actions"],
     transitions: Float[Array, "states actions states"],
@@ -41,16 +61,8 @@ def soft_values(
 
     def step(v, payoffs, transitions, log_q, cost):
         """Value the policy that is best against v: a Newton step of the equation."""
-        q = payoffs + discount * transitions @ v
-        logits = log_q + q / cost
-        policy = jax.nn.softmax(logits, axis=1)
-        # u - lambda log(pi / q) = u - Q + V(policy): no logarithm of zero where an action is impossible.
-        soft = cost * jax.nn.logsumexp(logits, axis=1)
-        income = soft - discount * jnp.einsum("sa,sat,t->s", policy, transitions, v)
-        system = jnp.eye(v.shape[0], dtype=dtype) - discount * jnp.einsum("sa,sat->st", policy, transitions)
-        # Column 0 belongs to V(0) = 0; the level a round takes its place.
-        solved = jnp.linalg.solve(system.at[:, 0].set(1.0), income)
-        return solved.at[0].set(0.0), solved[0]
+        logits = log_q + (payoffs + discount * transitions @ v) / cost
+        return value_policy(jax.nn.log_softmax(logits, axis=1), payoffs, transitions, log_q, cost, discount)
 
     fixed = jax.lax.stop_gradient((payoffs, transitions, log_q, cost))
 

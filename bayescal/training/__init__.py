@@ -6,6 +6,7 @@ from bayescal.training.kl_ppo import KLPPO
 from bayescal.training.recipe import Recipe, list_models, load_model, model_names, train_model
 from bayescal.training.soft_q import SoftQ
 from bayescal.training.soft_q_expected import SoftQExpected
+from bayescal.training.soft_q_markov import SoftQMarkov
 from bayescal.training.train import Trained, train
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Recipe",
     "SoftQ",
     "SoftQExpected",
+    "SoftQMarkov",
     "Trained",
     "Trainer",
     "certify",

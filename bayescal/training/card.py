@@ -30,6 +30,7 @@ def write_card(title: str, about: str, facts: dict[str, Any], certificate: dict[
     ]
     rows = {
         "KL(exact, learned), nats": "kl",
+        "the same in the worst decision of a run": "worst_decision_kl",
         "total variation": "total_variation",
         "KL at the corners": "corner_kl",
         "total variation at the corners": "corner_total_variation",
@@ -59,8 +60,9 @@ def write_card(title: str, about: str, facts: dict[str, Any], certificate: dict[
         "|---|---|---|---|",
     ]
     for name, budget in budgets.items():
-        error = certificate["slope_of_log_probability"][name]["relative error"]
-        lines.append(f"| {name} | {budget['median']:,.0f} | {budget['worst 5%']:,.0f} | {error:.1%} |")
+        slope = certificate.get("slope_of_log_probability", {}).get(name)
+        error = f"{slope['relative error']:.1%}" if slope else ""
+        lines.append(f"| {name} | {budget['median']:,.0f} | {budget['worst 5%']:,.0f} | {error} |")
     trainer = made["trainer"]
     settings = ", ".join(f"{n} {x}" for n, x in trainer.items() if isinstance(x, bool | int | float) and n != "seed")
     versions = ", ".join(f"{n} {v}" for n, v in made["versions"].items())

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescal.environments.base import OneShot
+from bayescal.environments.markov import Markov
 from bayescal.policies.amortised import AmortisedPolicy, replace_environment
 from bayescal.policies.base import ABSENT
 from bayescal.policies.exact import ExactPolicy
@@ -47,6 +48,8 @@ def certify(
         progress: called with (what, done, in all).
     """
     if not isinstance(policy.environment, OneShot):
+        if has_exact(policy):
+            return certify_against_exact_play(policy, games=points, seed=seed, progress=progress)
         return certify_in_play(policy, games=points, seed=seed, ensemble=ensemble)
     tell = progress or (lambda what, done, total: None)
     variants: list[Any] = _some(policy.variants, 5)
@@ -155,6 +158,109 @@ def certify_in_play(
     if ensemble:
         out["ensemble_disagreement_kl"] = spread(np.asarray(disagreement)[live].ravel())
     return out
+
+
+def has_exact(policy: AmortisedPolicy) -> bool:
+    """Whether a game over time is solved exactly, as decision problems of one person are here."""
+    env = policy.environment
+    return env.players == 1 and (isinstance(env, Markov) or hasattr(env, "exact_values"))
+
+
+def certify_against_exact_play(
+    policy: AmortisedPolicy, *, games: int, seed: int, progress: Callable[[str, int, int], None] | None = None
+) -> dict[str, Any]:
+    """Compare a policy of one person over time with the exact one, wherever its own play leads: in `games` runs at
+    points of the domain, and at its corners. Figures are means over the decisions of a run."""
+    tell = progress or (lambda what, done, total: None)
+    env = policy.environment
+    exact = ExactPolicy(env, policy.prior)
+    rounds = env.horizon
+    names = _parameters_over_time(policy)
+
+    def watch(point, key):
+        """What is seen in one run of the policy, and whether it was still going on."""
+
+        def go(carry, key):
+            state, over = carry
+            act, chance = jax.random.split(key)
+            seen = env.observe(state, 0)
+            log_p = policy.log_prob((0, seen), point.cost, point.phi, point.psi, point.params)
+            action = jax.random.categorical(act, log_p)[None].astype(jnp.int32)
+            after, _, done = env.step(chance, state, action, point.params)
+            return (after, over | done), (seen, ~over)
+
+        begin, on = jax.random.split(key)
+        start = (env.reset(begin, point.params), jnp.asarray(False))
+        return jax.lax.scan(go, start, jax.random.split(on, rounds))[1]
+
+    def choices(which, point, seen, theta):
+        """Log-probabilities in every round of a run, at the point moved by theta."""
+        moved = dict(zip(names, theta, strict=True))
+        pick = lambda kind, old: {n: moved.get(f"{kind}.{n}", x) for n, x in old.items()}
+        cost = jnp.ravel(point.cost)[0] * jnp.exp(moved.get("log cost", 0.0))
+        psi, params = pick("psi", point.psi), pick("params", point.params)
+        return which.log_prob_cells(0, seen, cost, None, psi, params)
+
+    def measure(point, key):
+        seen, live = watch(point, key)
+        here = _theta_over_time(policy, point)
+        slope, truth = _slope_and_value(lambda t: choices(exact, point, seen, t), here)
+        learned_slope, other = _slope_and_value(lambda t: choices(policy, point, seen, t), here)
+        p = jnp.where(jnp.isfinite(truth), jnp.exp(truth), 0.0)
+        share = (live / jnp.sum(live))[:, None]
+        kl = _kl(truth, other)
+        tv = 0.5 * jnp.sum(jnp.abs(p - jnp.exp(other)), axis=1)
+        weigh = lambda x: jnp.sum((share * p)[:, :, None] * jnp.where(p[:, :, None] > 0, x, 0.0), axis=(0, 1))
+        return {
+            "solved": jnp.all(~jnp.isnan(truth)),
+            "kl": jnp.sum(share[:, 0] * kl),
+            "worst": jnp.max(jnp.where(live, kl, 0.0)),
+            "tv": jnp.max(jnp.where(live, tv, 0.0)),
+            "bias": weigh(learned_slope),
+            "information": weigh(slope**2),
+        }
+
+    with jax.enable_x64(True):
+        run = eqx.filter_jit(lambda points, keys: jax.lax.map(lambda x: measure(*x), (points, keys), batch_size=8))
+        found = {}
+        draws = {"inside": sample_points(policy, jax.random.key(seed), games), "corners": corner_points(policy, 64)}
+        for i, (where, points) in enumerate(draws.items()):
+            tell("measuring", i, 2)
+            keys = jax.random.split(jax.random.key(seed + 1), len(points.cost))
+            found[where] = jax.tree.map(np.asarray, run(points, keys))
+        tell("measuring", 2, 2)
+    inside, corners = found["inside"], found["corners"]
+    ok, held = inside["solved"], corners["solved"]
+    budget = {}
+    for i, name in enumerate(names):
+        decisions = SHARE_OF_SD**2 * inside["information"][ok, i] / np.maximum(inside["bias"][ok, i] ** 2, 1e-30)
+        budget[name] = {"median": _round(np.median(decisions)), "worst 5%": _round(np.quantile(decisions, 0.05))}
+    return {
+        "oracle": "exact solution (soft Bellman equation), float64, wherever the policy's own play leads",
+        "games": [f"{type(env).__name__}, {rounds} rounds"],
+        "points": len(ok),
+        "points_solved": int(ok.sum()),
+        "corners": len(held),
+        "corners_solved": int(held.sum()),
+        "kl": spread(inside["kl"][ok]),
+        "worst_decision_kl": spread(inside["worst"][ok]),
+        "total_variation": spread(inside["tv"][ok]),
+        "corner_kl": spread(corners["kl"][held]),
+        "corner_total_variation": spread(corners["tv"][held]),
+        "decisions_below_a_tenth_of_sd": budget,
+    }
+
+
+def _parameters_over_time(policy: AmortisedPolicy) -> list[str]:
+    """What is inferred: the prior's and the game's parameters, and the cost unless they are the scale of payoffs."""
+    names = [n for n in policy.domain.names if n.startswith(("psi.", "params."))]
+    scaling = {f"params.{n}" for n in policy.environment.payoff_parameters}
+    return names if scaling and scaling <= set(names) else ["log cost", *names]
+
+
+def _theta_over_time(policy: AmortisedPolicy, point: Points) -> Any:
+    values = {f"psi.{n}": x for n, x in point.psi.items()} | {f"params.{n}": x for n, x in point.params.items()}
+    return jnp.stack([jnp.zeros(()) if n == "log cost" else values[n] for n in _parameters_over_time(policy)])
 
 
 def oracle_kl(policy: AmortisedPolicy, *, points: int = 100, seed: int = 1) -> Callable[[AmortisedPolicy], float]:

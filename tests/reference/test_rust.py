@@ -83,7 +83,7 @@ def test_rusts_own_binning_gives_his_log_likelihoods(tmp_path):
 
 
 def test_the_posterior_on_a_grid():
-    fit = bc.infer(model(study()), Grid())
+    fit = bc.infer(model(study()), Grid(points=36))
     want = GOLDEN["grid_posterior_group4"]
     assert fit.converged, fit.status
     summary = fit.summary()
