@@ -81,8 +81,9 @@ class SupplyChain(Environment):
         order_delay, shipping_delay: in weeks, at least one each.
         inventory: units on hand before the first week (three weeks' mean demand).
         flow: units in each slot of the pipelines then (one week's mean demand).
-        team: everybody is paid the chain's cost divided by the echelons, which is what subjects are asked to keep
-            small (the default); or everybody the own cost.
+        team: everybody is paid the chain's cost divided by the echelons, which subjects are asked to keep small. By
+            default everybody is paid the own cost: what a role sees tells of its own stock, and hardly anything of
+            what its orders do to others weeks later.
         announced: whether players know the last week.
         discount: 1 - 1/weeks by default, 1 if the end is announced.
     """
@@ -110,7 +111,7 @@ class SupplyChain(Environment):
         shipping_delay: int = 2,
         inventory: float | None = None,
         flow: float | None = None,
-        team: bool = True,
+        team: bool = False,
         announced: bool = False,
         discount: float | None = None,
         name: str | None = None,

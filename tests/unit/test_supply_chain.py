@@ -62,7 +62,7 @@ CHAINS = [
     SupplyChain(1, weeks=12),
     SupplyChain(2, range(0, 22, 3), order_delay=2, shipping_delay=1, weeks=12),
     beer_game(weeks=20),
-    beer_game("step", [0, 1, 4, 8, 16], weeks=15, team=False, announced=True),
+    beer_game("step", [0, 1, 4, 8, 16], weeks=15, team=True, announced=True),
     SupplyChain(6, demand={2: 0.5, 7.5: 0.5}, order_delay=3, shipping_delay=4, weeks=30),
 ]
 GAMES = [*CHAINS, CapacityAllocation(3, rounds=10), CapacityAllocation(2, demand={0: 0.3, 10: 0.4, 35: 0.3}, rounds=8)]
@@ -85,7 +85,7 @@ def test_weeks_of_a_short_chain_by_hand():
       5            10     8     14      2   |          4     0    -10     4       0
       6             6     8     12      -   |          4     2     -8     4       -
     """
-    env = SupplyChain(2, demand=[4, 4, 4, 4, 8], weeks=6, team=False, announced=True)
+    env = SupplyChain(2, demand=[4, 4, 4, 4, 8], weeks=6, announced=True)
     orders = np.array([[4, 0], [10, 4], [20, 4], [0, 1], [2, 0], [0, 0]])
     (states, payoffs, done, record, _), _ = play(env, orders)
     np.testing.assert_array_equal(states.arriving, [[4, 4], [4, 4], [4, 4], [4, 0], [10, 4], [6, 4]])
@@ -96,7 +96,7 @@ def test_weeks_of_a_short_chain_by_hand():
     np.testing.assert_array_equal(payoffs, -np.array([[6, 6], [6, 6], [6, 3], [6, 14], [7, 10], [6, 8]]))
     np.testing.assert_array_equal(record["backlog"][:, 1], [0, 0, 0, 14, 10, 8])
     np.testing.assert_array_equal(done, [False] * 5 + [True])
-    team = SupplyChain(2, demand=[4, 4, 4, 4, 8], weeks=6)
+    team = SupplyChain(2, demand=[4, 4, 4, 4, 8], weeks=6, team=True)
     (_, shared, never, _, _), _ = play(team, orders)
     np.testing.assert_allclose(shared, np.repeat(payoffs.mean(axis=1, keepdims=True), 2, axis=1))
     assert not never.any() and team.discount == 1 - 1 / 6
