@@ -186,22 +186,32 @@ class Newsvendor(Environment):
         """
         grid = self._grid
         profits = self.expected_profits(params)
-        habit = lambda seen: prior.log_prob(seen, psi, role=0, action_values=grid)
-        sees = looked_at(habit, self.observe(self.reset(jax.random.key(0), params), 0))
-        if self.horizon == 1 or self.discount == 0:
-            return jnp.broadcast_to(profits, (self.horizon, 1, len(grid)))
         # An infinite cost and one of zero have no soft value; the nearest ones that have are the same to rounding.
         scale = self.payoff_scale(params)
         cost = jnp.clip(jnp.asarray(cost, grid.dtype), 1e-6 * scale, 1e6 * scale)
-        usual = self._usual(USUAL_NODES if "usual" in sees else 1)
-        q = self._habits(habit, usual, sees)
-        chances = jnp.asarray(self.chances if "seen" in sees else [1.0], grid.dtype)
         tiny = jnp.finfo(grid.dtype).tiny
+        terms = prior.terms(psi, role=0, action_values=grid)
+        blank = self.observe(self.reset(jax.random.key(0), params), 0)
+        sees = [looked_at(term, blank) for term in terms]
+        # Habits that do not look at what is usual are the same at all of its nodes: one table serves them all, and a
+        # product of two matrices all days.
+        usual = self._usual(USUAL_NODES if any("usual" in s for s in sees) else 1)
+        split = lambda inside: [t for t, s in zip(terms, sees, strict=True) if ("usual" in s) == inside]
+        days, levels = self._habits(split(False), self._usual(1)), self._habits(split(True), usual)
+        chances = jnp.asarray(self.chances if any("seen" in s for s in sees) else [1.0], grid.dtype)
+
+        def habitual(w):
+            """The sum over orders of q(order | own, seen, usual) · w(order | usual), but for q's scale."""
+            if levels.shape[1:3] == (1, 1) and len(usual) > 1:
+                return jnp.einsum("oda,ua->uod", days[0], levels[:, 0, 0] * w)
+            return jnp.einsum("uoda,ua->uod", days * levels, w)
+
+        whole = habitual(jnp.ones((len(usual), len(grid)), grid.dtype))
 
         def back(values, played):
             best = jnp.max(values, axis=1, keepdims=True)
-            total = jnp.einsum("uoda,ua->uod", q, jnp.exp((values - best) / cost))
-            soft = best[:, :, None] + cost * jnp.log(jnp.maximum(total, tiny))
+            share = habitual(jnp.exp((values - best) / cost)) / jnp.maximum(whole, tiny)
+            soft = best[:, :, None] + cost * jnp.log(jnp.maximum(share, tiny))
             ahead = jnp.broadcast_to(soft @ chances, (len(usual), len(grid)))  # by what is usual and own then
             after = (played * usual[:, None] + grid[None, :]) / (played + 1)  # what is usual then
             go_on = jnp.einsum("uav,va->ua", _hats(after, usual), ahead) if len(usual) > 1 else ahead
@@ -214,15 +224,20 @@ class Newsvendor(Environment):
         return jnp.concatenate([earlier[::-1], last[None]])
 
     def _habits(
-        self, habit: Callable[[Mapping[str, Any]], Any], usual: Float[Array, " usual"], sees: frozenset[str]
+        self, terms: Sequence[Callable[[Mapping[str, Any]], Any]], usual: Float[Array, " usual"]
     ) -> Float[Array, "usual own seen actions"]:
-        """The prior's probabilities after everything that may have been; axes that it does not look at are 1 long."""
+        """Their product, one at most, after everything that may have been; axes that none looks at are 1 long."""
+        dtype = self._grid.dtype
+        began, played = jnp.ones((), dtype), jnp.ones((), jnp.int32)
+        nothing = {"own": began, "seen": began, "usual": began, "began": began, "round": played}
+        sees = frozenset().union(*(looked_at(term, nothing) for term in terms))
         own = self._grid if "own" in sees else self._grid[:1]
         seen = self._demand if "seen" in sees else self._demand[:1]
-        began, played = jnp.ones((), self._grid.dtype), jnp.ones((), jnp.int32)
 
         def row(usual, own, seen):
-            return jnp.exp(habit({"own": own, "seen": seen, "usual": usual, "began": began, "round": played}))
+            observation = {"own": own, "seen": seen, "usual": usual, "began": began, "round": played}
+            log_q = sum((term(observation) for term in terms), jnp.zeros_like(self._grid))
+            return jnp.exp(log_q - jnp.max(log_q))
 
         every = jax.vmap(jax.vmap(jax.vmap(row, (None, None, 0)), (None, 0, None)), (0, None, None))
         return every(usual, own, seen)

@@ -1,7 +1,7 @@
 """What people fall back on: q_psi(a | o), the behaviour that costs nothing."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -33,3 +33,9 @@ class Prior(eqx.Module):
         action_values: Float[Array, " actions"],
     ) -> Float[Array, " actions"]:
         """Normalised log q over the whole grid of this role (its real actions only, no padding)."""
+
+    def terms(
+        self, psi: Mapping[str, Any], *, role: int, action_values: Float[Array, " actions"]
+    ) -> list[Callable[[Any], Float[Array, " actions"]]]:
+        """Functions of the observation that add up to log q but for a constant: more than one where habits multiply."""
+        return [lambda observation: self.log_prob(observation, psi, role=role, action_values=action_values)]

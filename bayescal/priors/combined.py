@@ -43,8 +43,12 @@ class Combined(Prior):
         self, observation: Any, psi: Mapping[str, Any], role: int, action_values: Float[Array, " actions"]
     ) -> Float[Array, "components actions"]:
         """log q of every component."""
-        rows = []
-        for k, component in enumerate(self.components):
-            own = {name: psi[f"{name}_{k}"] for name in component.parameters}
-            rows.append(component.log_prob(observation, own, role=role, action_values=action_values))
+        rows = [
+            component.log_prob(observation, self.own(k, psi), role=role, action_values=action_values)
+            for k, component in enumerate(self.components)
+        ]
         return jnp.maximum(jnp.stack(rows), _FLOOR)
+
+    def own(self, k: int, psi: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of the k-th component, by its own names."""
+        return {name: psi[f"{name}_{k}"] for name in self.components[k].parameters}

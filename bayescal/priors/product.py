@@ -1,6 +1,6 @@
 """Several habits at work in every decision."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -32,3 +32,11 @@ class Product(Combined):
     ) -> Float[Array, " actions"]:
         log_q = jnp.sum(self.rows(observation, psi, role, action_values), axis=0)
         return jax.nn.log_softmax(log_q)
+
+    def terms(
+        self, psi: Mapping[str, Any], *, role: int, action_values: Float[Array, " actions"]
+    ) -> list[Callable[[Any], Float[Array, " actions"]]]:
+        each = [
+            c.terms(self.own(k, psi), role=role, action_values=action_values) for k, c in enumerate(self.components)
+        ]
+        return [term for terms in each for term in terms]
