@@ -60,6 +60,10 @@ def games(as_json: bool) -> None:
 @click.option("--prior", help="JSON file of prior probabilities, by player and action (default: uniform).")
 @click.option("--start", help="JSON file of strategies by player, to find another equilibrium near them.")
 @click.option("--x64", is_flag=True, help="Solve in double precision.")
+@click.option(
+    "--concept", type=click.Choice(["trajectory", "agent"]), default="trajectory", show_default=True,
+    help="Of a game over time: whether one's own future cost of information counts.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
 def solve(
     game: str,
@@ -68,6 +72,7 @@ def solve(
     prior: str | None,
     start: str | None,
     x64: bool,
+    concept: str,
     as_json: bool,
 ) -> None:
     """Solve GAME, a name (see `bayescal games`) or a JSON file {"payoffs": payoffs[player][a1][a2]…}.
@@ -76,10 +81,11 @@ def solve(
     bayescal solve stag-hunt --cost 0.5
     bayescal solve mygame.json --cost 0.5,2 --x64
     bayescal solve selten-chmura-01 --types '[[0.2, 0.3], [1, 0.7]]' --json
+    bayescal solve kuhn-poker --cost 0.2
     """
     from bayescal.cli.solve import solve_game
 
-    sys.exit(solve_game(game, cost, types, prior, start, x64, as_json))
+    sys.exit(solve_game(game, cost, types, prior, start, x64, concept, as_json))
 
 
 @main.command()

@@ -23,6 +23,7 @@ def solve_game(
     prior: str | None,
     start: str | None,
     x64: bool,
+    concept: str,
     as_json: bool,
 ) -> int:
     """Solve and print; the exit code: 0 if it converged, 1 if not."""
@@ -36,7 +37,14 @@ def solve_game(
     import jax
 
     with jax.enable_x64(x64):
-        environment, solution = _solve(game, costs, pairs, prior, start)
+        environment = find_game(game)
+        if environment.over_time:
+            if prior is not None or start is not None:
+                raise InputError(f"{environment.name} is a game over time, which --prior and --start are not for yet.")
+            from bayescal.cli.solve_over_time import solve_over_time
+
+            return solve_over_time(environment, costs, pairs, concept, x64, as_json)
+        solution = _solve(environment, costs, pairs, prior, start)
         converged = bool(solution.converged)
         status = solution.message
         if not converged and not x64:
@@ -50,12 +58,12 @@ def solve_game(
 
 
 def _solve(
-    game: str,
+    environment: "OneShot",
     costs: list[float] | None,
     pairs: list[tuple[float, float]] | None,
     prior: str | None,
     start: str | None,
-) -> "tuple[OneShot, Solution]":
+) -> "Solution":
     import equinox as eqx
 
     from bayescal.environments.base import role_of_player
@@ -64,7 +72,6 @@ def _solve(
     from bayescal.priors.empirical import prior_from_rows
     from bayescal.priors.uniform import Uniform
 
-    environment = find_game(game)
     belief = Uniform() if prior is None else prior_from_rows(read_json(prior), environment, prior)
     players = role_of_player(environment.role_counts)
     by_role = None
@@ -88,14 +95,12 @@ def _solve(
         near[environment.mask] = np.concatenate([np.asarray(r) for r in rows])
     if pairs is None:
         policy = ExactPolicy(environment, belief)
-        solution = eqx.filter_jit(lambda c: policy.solve(c, start=near))(np.asarray(by_role))
-    else:
-        policy = ExactPolicy(environment, belief, Discrete([c for c, _ in pairs], [p for _, p in pairs]))
-        solution = eqx.filter_jit(lambda: policy.solve(start=near))()
-    return environment, solution
+        return eqx.filter_jit(lambda c: policy.solve(c, start=near))(np.asarray(by_role))
+    policy = ExactPolicy(environment, belief, Discrete([c for c, _ in pairs], [p for _, p in pairs]))
+    return eqx.filter_jit(lambda: policy.solve(start=near))()
 
 
-def find_game(game: str) -> "OneShot":
+def find_game(game: str) -> Any:
     """A file where there is one (or the name looks like one), otherwise a name."""
     path = Path(game)
     if game not in NAMED_GAMES and (path.is_file() or path.suffix == ".json"):
