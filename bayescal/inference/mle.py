@@ -57,7 +57,7 @@ def maximum_likelihood(model: Callable[[], None], *, start: Mapping[str, float] 
         started = perf_counter()
         if model not in _COMPILED:
             _COMPILED[model] = _compile(model)
-        names, objective, curvature, to_real, from_real, middle = _COMPILED[model]
+        names, objective, curvature, to_real, from_real, middle, width = _COMPILED[model]
         unknown = sorted(set(start or {}) - set(names))
         if unknown:
             raise InputError(f"start names {', '.join(unknown)}; the model has {', '.join(names)}.")
@@ -76,7 +76,9 @@ def maximum_likelihood(model: Callable[[], None], *, start: Mapping[str, float] 
         value, slope = map(np.asarray, objective(z))
         flat, spread = from_real(z)
         seconds = perf_counter() - started
-    curved = np.all(np.isfinite(hessian)) and np.linalg.eigvalsh(hessian).min() > 1e-8 * np.abs(hessian).max()
+    # Flat is what leaves a standard error of more than ten hyperprior sds in some direction.
+    scaled = hessian * np.outer(width, width)
+    curved = np.all(np.isfinite(hessian)) and np.linalg.eigvalsh(scaled).min() > 1e-2
     cov = spread @ np.linalg.inv(hessian) @ spread.T if curved else np.full(hessian.shape, np.nan)
     se = np.sqrt(np.diagonal(cov))
     return Estimate(
@@ -117,7 +119,9 @@ def _compile(model: Callable[[], None]) -> Any:
         )
     names = list(sites)
     transforms = {n: biject_to(s.support) for n, s in sites.items()}
-    middle = {n: np.median(x) for n, x in bridge.compile_prior(model, 200)(np.random.default_rng(0)).items()}
+    drawn = bridge.compile_prior(model, 200)(np.random.default_rng(0))
+    middle = {n: np.median(x) for n, x in drawn.items()}
+    width = np.array([np.std(np.asarray(transforms[n].inv(jnp.asarray(drawn[n])))) for n in names])
     _, unravel = ravel_pytree([jnp.zeros(()) for _ in names])
     values = lambda z: {n: transforms[n](x) for n, x in zip(names, unravel(z), strict=True)}
 
@@ -132,4 +136,4 @@ def _compile(model: Callable[[], None]) -> Any:
     natural = lambda z: jnp.stack([values(z)[n] for n in names])
     slopes = jax.jit(lambda z: (natural(z), jax.jacfwd(natural)(z))).lower(at).compile()
     to_real = lambda point: jnp.stack([transforms[n].inv(jnp.asarray(point[n], float)) for n in names])
-    return names, both, curvature, to_real, lambda z: tuple(map(np.asarray, slopes(z))), middle
+    return names, both, curvature, to_real, lambda z: tuple(map(np.asarray, slopes(z))), middle, width

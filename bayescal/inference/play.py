@@ -40,13 +40,24 @@ class Chosen(dist.Distribution):
 
 
 class _Part(NamedTuple):
-    """The decisions of one role of one game: which of all they are, what was seen, and the game's own parameters."""
+    """The decisions of one role of one game: which of all they are, in which of the distinct situations each was made
+    (what was seen, and whose cost), and the game's own parameters."""
 
     policy: Any
     role: int
     here: Int[np.ndarray, " some"]
-    seen: dict[str, np.ndarray]
+    of: Int[np.ndarray, " some"]
+    seen: dict[str, np.ndarray]  # by distinct situation
+    level: Int[np.ndarray, " distinct"] | None
     params: Any
+
+
+def _distinct(seen: Mapping[str, np.ndarray], level: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The first of each distinct situation, and the situation of each decision: a likelihood is worked out once."""
+    columns = [np.reshape(x, (len(x), -1)).astype(float) for x in seen.values()]
+    columns += [] if level is None else [level[:, None].astype(float)]
+    _, first, of = np.unique(np.concatenate(columns, axis=1), axis=0, return_index=True, return_inverse=True)
+    return first, of.reshape(-1)
 
 
 class Plays:
@@ -73,7 +84,11 @@ class Plays:
             for role in np.unique(self.role[here]):
                 mine = self.role[here] == role
                 seen = {k: v[mine] for k, v in self.play.observations[name].items()}
-                self.parts.append(_Part(own, int(role), here[mine], seen, environment.params))
+                level = None if self.level is None else self.level[here[mine]]
+                first, of = _distinct(seen, level)
+                seen = {k: v[first] for k, v in seen.items()}
+                level = None if level is None else level[first]
+                self.parts.append(_Part(own, int(role), here[mine], of, seen, level, environment.params))
 
     @property
     def batch(self) -> int:
@@ -94,10 +109,10 @@ class Plays:
 
     def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any]) -> None:
         log_probs = jnp.full((len(self.chosen), self.width), -jnp.inf)
-        for policy, role, here, seen, own in self.parts:
-            each = cost if self.level is None or jnp.ndim(cost) == 0 else cost[self.level[here]]
+        for policy, role, here, of, seen, level, own in self.parts:
+            each = cost if level is None or jnp.ndim(cost) == 0 else cost[level]
             rows = policy.log_prob_cells(role, seen, each, phi, psi, {**own, **params})
-            log_probs = log_probs.at[here, : rows.shape[1]].set(rows)
+            log_probs = log_probs.at[here, : rows.shape[1]].set(rows[of])
         with numpyro.plate("decision", len(self.chosen)):
             numpyro.sample("choice", Chosen(log_probs), obs=self.chosen)
 
@@ -105,10 +120,10 @@ class Plays:
         """No observed action may be impossible under the prior."""
         table = self.decisions.table.iloc[self.play.row]
         offenders = []
-        for policy, role, here, seen, _ in self.parts:
+        for policy, role, here, of, seen, *_ in self.parts:
             if hasattr(policy, "log_prior_of"):
                 prior = jax.vmap(lambda o, policy=policy, role=role: policy.log_prior_of(role, None, o))
-                log_q = np.asarray(prior(seen))[np.arange(len(here)), np.asarray(self.chosen)[here]]
+                log_q = np.asarray(prior(seen))[of, np.asarray(self.chosen)[here]]
                 offenders += [table.iloc[here[i]] for i in np.flatnonzero(log_q < -1e29)]
         if offenders:
             told = [f"{o.get('participant', '')} in round {o['round']}: {o['action']}" for o in offenders[:5]]

@@ -123,7 +123,11 @@ class ExactPolicy(Policy):
         if isinstance(env, OneShot):
             return _solve(env, self.log_prior(psi), costs, weights, params, start)
         if start is not None or self._solves_itself:
-            what = "start is for one-shot games" if start is not None else "its play depends on what was seen: ask `log_prob`"
+            what = (
+                "start is for one-shot games"
+                if start is not None
+                else "ask `log_prob` what is done after what was seen"
+            )
             raise InputError(f"{env.name} is a game over time: {what}.")
         return solve_sequential(env, self.log_prior(psi), costs, weights, params, self.concept)
 
