@@ -186,6 +186,8 @@ class Newsvendor(Environment):
         """
         grid = self._grid
         profits = self.expected_profits(params)
+        if self.horizon == 1 or self.discount == 0:  # habits change nothing: quick enough to be solved in a likelihood
+            return jnp.broadcast_to(profits, (self.horizon, 1, len(grid)))
         # An infinite cost and one of zero have no soft value; the nearest ones that have are the same to rounding.
         scale = self.payoff_scale(params)
         cost = jnp.clip(jnp.asarray(cost, grid.dtype), 1e-6 * scale, 1e6 * scale)
