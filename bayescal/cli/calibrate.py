@@ -224,8 +224,12 @@ def posterior_table(name: str, fit: Any) -> Any:
         if str(label).startswith(("log_cost[", "log_cost_offset[")):
             continue  # the costs that they lead to are in the table
         values = [f"{row[c]:.3f}" for c in ("mean", "sd", "eti90_lb", "eti90_ub")]
-        table.add_row(escape(str(label)), *values, f"{row['ess_bulk']:.0f}", f"{row['r_hat']:.3f}")
+        table.add_row(escape(str(label)), *values, f"{row['ess_bulk']:.0f}", _r_hat(row["r_hat"]))
     return table
+
+
+def _r_hat(x: float) -> str:
+    return f"{x:.3f}" if math.isfinite(x) else "–"  # a grid has one chain
 
 
 def as_dict(fits: dict[str, Any], report: Path) -> dict[str, Any]:
@@ -236,7 +240,9 @@ def as_dict(fits: dict[str, Any], report: Path) -> dict[str, Any]:
             name: {
                 "status": fit.status,
                 "converged": fit.converged,
-                "summary": {str(p): {str(k): float(v) for k, v in row.items()} for p, row in fit.summary().iterrows()},
+                "summary": {
+                    str(p): {str(k): _finite(float(v)) for k, v in row.items()} for p, row in fit.summary().iterrows()
+                },
             }
             for name, fit in fits.items()
         },

@@ -91,9 +91,11 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
             f"lowest in {cheap} ({medians.min():.3g}), highest in {dear} ({medians.max():.3g})."
         )
     for fit in fits.values():
-        sentences += [
-            _told(n, x, study) for n, x in fit.tree["posterior"].data_vars.items() if _is_parameter(str(n), study)
-        ]
+        inferred = {str(n): x for n, x in fit.tree["posterior"].data_vars.items()}
+        game = [_told(n, inferred[n]) for n in study.parameters if n in inferred]
+        habits = [_told(n.removeprefix("psi_"), x) for n, x in inferred.items() if n.startswith("psi_")]
+        sentences += [f"The game: {', '.join(game)} (90% intervals)."] if game else []
+        sentences += [f"Habits that people fall back on: {', '.join(habits)} (90% intervals)."] if habits else []
     if "pooled" in fits and "by game" in fits:
         gain = log_score(fits["by game"]) - log_score(fits["pooled"])
         sentences.append(
@@ -103,14 +105,9 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
     return sentences
 
 
-def _is_parameter(name: str, study: Study) -> bool:
-    return name in study.parameters or name.startswith("psi_")
-
-
-def _told(name: Any, draws: Any, study: Study) -> str:
+def _told(name: str, draws: Any) -> str:
     low, mid, high = figures.interval(draws.to_numpy().reshape(-1))
-    what = f"The prior's {str(name).removeprefix('psi_')}" if str(name).startswith("psi_") else f"The game's {name}"
-    return f"{what} is {mid:.3g} (90% interval {low:.3g} to {high:.3g})."
+    return f"{name} {mid:.3g} ({low:.3g} to {high:.3g})"
 
 
 def log_score(fit: Fit) -> float:
@@ -148,6 +145,8 @@ def collect(study: Study, fits: Mapping[str, Fit], command: str) -> dict[str, An
             "citation": study.citation,
             "decisions": study.decisions.total,
             "snapped": study.decisions.snapped,
+            "masked": study.decisions.play.masked if study.decisions.play is not None else 0,
+            "over_time": study.decisions.play is not None,
             "data_hash": study.decisions.data_hash,
         },
         "command": command,
