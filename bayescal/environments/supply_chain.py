@@ -204,17 +204,24 @@ class SupplyChain(Environment):
         }
 
     def see(self, observation: dict[str, Array], params: Params) -> Float[Array, " numbers"]:
-        """Stocks in units of the demand during the delays, far ones compressed; flows in units of a week's demand."""
+        """Stocks in units of the demand during the delays, far ones compressed; flows in units of a week's demand.
+
+        Values bend sharply where inventory position or stock pass a week's demand or so: soft steps at places around
+        there spare a network from having to find them.
+        """
         weekly = self.usual
         lead = weekly * (self.order_delay + self.shipping_delay)
         stock, line = observation["inventory"], observation["supply_line"]
-        near = [jnp.arcsinh(x / lead) for x in (stock, line, stock + line - lead)]
+        position = stock + line
+        near = [jnp.arcsinh(x / lead) for x in (stock, line, position - lead)]
         flows = [jnp.arcsinh(observation[n] / weekly) for n in ("seen", "own")]
-        far = [(stock + line) / (8 * lead), observation["began"]]
+        far = [position / (8 * lead), observation["began"]]
+        steps = [jnp.tanh((position - k * lead / 3) / weekly) for k in range(-1, 7)]
+        steps += [jnp.tanh(stock / weekly - k) for k in (-1, 0, 1, 3)]
         left = (self.horizon - observation["round"]) / self.horizon
         end = [left, jnp.exp(-self.horizon * left / (self.order_delay + self.shipping_delay))]
         path = [left] if not self.demand[1] else []
-        return jnp.stack([*near, *flows, *far, *(end if self.announced else path)])
+        return jnp.stack([*near, *flows, *far, *steps, *(end if self.announced else path)])
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         """A week's holding and backlog cost of the largest order, shared by as many as pay for it."""

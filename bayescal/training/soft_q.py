@@ -63,7 +63,7 @@ class SoftQ(Trainer):
         everyone: whether all players learn from what they see, or only the first of each role, where its players
             differ in nothing and one learner a game is as good as six.
         others: who everybody meets: the policy that is learned (None), or a frozen one. What is learned is then the
-            best reply to it.
+            best reply to it, starting from the skeleton's own weights.
         lag: over how many steps the target network forgets old weights; 0: as slowly as the average that is kept.
     """
 
@@ -81,7 +81,7 @@ class SoftQ(Trainer):
 
     def init(self, key: PRNGKeyArray) -> State:
         weights, play = jax.random.split(key)
-        network: Any = fresh_network(self.skeleton, weights)
+        network: Any = fresh_network(self.skeleton, weights) if self.others is None else self.skeleton.network
         games = self._begin(play, self.games)
         return State(network, network, network, self._optimiser.init(network), games, jnp.zeros((), jnp.int32))
 
