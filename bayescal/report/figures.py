@@ -83,11 +83,11 @@ def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Fig
     return fig
 
 
-def play_and_predicted(fit: Any, values: np.ndarray, ordered: bool) -> Figure:
+def play_and_predicted(fit: Any, values: np.ndarray, labels: tuple[str, ...], ordered: bool) -> Figure:
     """Decisions over time, each predicted given what the person had seen: by round, by action, and by person.
 
     Args:
-        values: of each action, where the grid is a quantity; otherwise the share of the last action is shown.
+        values, labels: of each action. Where the grid is no quantity, the share of the last action is shown.
     """
     constant = fit.tree["constant_data"]
     seen = fit.tree["observed_data"]["choice"].to_numpy()
@@ -96,7 +96,7 @@ def play_and_predicted(fit: Any, values: np.ndarray, ordered: bool) -> Figure:
     drawn = drawn[np.linspace(0, len(drawn) - 1, min(len(drawn), 300)).astype(int)]
     size = len(values)
     number = values if ordered else (np.arange(size) == size - 1).astype(float)
-    what = "mean decision" if ordered else "share of the last action"
+    what = "mean decision" if ordered else f"share of “{labels[-1]}”"
     rounds, of_round = np.unique(constant["round"].to_numpy(), return_inverse=True)
     people, of_person = np.unique(constant["participant"].to_numpy(), return_inverse=True)
 
@@ -115,6 +115,9 @@ def play_and_predicted(fit: Any, values: np.ndarray, ordered: bool) -> Figure:
     middle.vlines(at, shares[0], shares[2], color=BLUE, alpha=0.5, lw=4 if size > 30 else 12)
     middle.plot(at, np.bincount(seen, minlength=size) / len(seen), "o", color=ORANGE, ms=3)
     middle.set_xlabel("decision" if ordered else "action")
+    if not ordered:
+        middle.set_xticks(at, labels)
+        middle.margins(x=0.2)
     middle.set_ylabel("share of decisions")
     own = mean_by(of_person, number[seen])
     order = np.argsort(own)

@@ -61,7 +61,8 @@ def _predicted(study: Study, fit: Fit) -> Figure:
     if study.decisions.play is None:
         return figures.observed_and_predicted(fit, rational_play(study), "Observed and predicted choices")
     environment = next(iter(study.decisions.environments.values()))
-    return figures.play_and_predicted(fit, np.asarray(environment.action_values[0]), environment.ordered)
+    values, labels = np.asarray(environment.action_values[0]), environment.action_labels[0]
+    return figures.play_and_predicted(fit, values, labels, environment.ordered)
 
 
 def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
