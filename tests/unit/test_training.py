@@ -88,7 +88,7 @@ def test_without_an_oracle_residuals_and_disagreement_are_what_is_left():
     """Trained longer, a policy is nearer to what it predicts, and its seeds agree more."""
     policy = bc.AmortisedPolicy(Walk(), {"cost": (0.1, 3.0)}, width=32)
     figures = []
-    for steps in (100, 3000):
+    for steps in (20, 3000):
         members = train(SoftQ(policy, steps=steps, games=64), members=2).policies
         figures.append(certify(members[0], points=16, ensemble=members[1:]))
     assert figures[0]["oracle"] is None
