@@ -81,6 +81,8 @@ def _numbers(
         except (TypeError, ValueError):
             raise InputError(f"{what}: {name} is {value!r}, which is not a number.") from None
         box = known[name]
+        if box is not None and out[name].ndim:
+            raise InputError(f"{what}: {name} has shape {out[name].shape}, where one number is needed.")
         if not np.all(np.isfinite(out[name])) or (box is not None and not box.contains(out[name])):
             raise InputError(f"{what}: {name} is {value}, where a number in {box or '(-inf, inf)'} is needed.")
     return out

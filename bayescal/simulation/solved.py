@@ -43,8 +43,9 @@ def choice_tables(
     """
     n = len(cost)
     full = 2 ** (n - 1).bit_length()  # few sizes, so that few are compiled
-    # A shared population is solved once in a batch, whatever the own costs in it.
-    batch = full if own is None and phi is not None else min(full, _BATCH)
+    # One-shot games of one population are solved once, whatever the own costs in it.
+    once = own is None and phi is not None and isinstance(policy.environment, OneShot)
+    batch = full if once else min(full, _BATCH)
     parts = []
     for at in range(0, n, batch):
         rows = np.minimum(np.arange(at, at + batch), n - 1)

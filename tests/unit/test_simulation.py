@@ -333,6 +333,7 @@ BAD = {
     "a phi that is missing": (PRIVATE, {"phi": {"log_mean": 1.0}}, "phi has no log_sd"),
     "a phi that is not": (PRIVATE, {"phi": {"mean": 1.0, "log_sd": 1.0}}, "names mean"),
     "a phi out of range": (PRIVATE, {"phi": {"log_mean": 1.0, "log_sd": -1.0}}, "log_sd is -1"),
+    "a phi that is many": (PRIVATE, {"phi": {"log_mean": [1.0, 2.0], "log_sd": 1.0}}, "one number"),
     "a psi that is not": (bc.ExactPolicy(SELTEN), {"cost": 1.0, "psi": {"pull": 1.0}}, "has none"),
     "a parameter that is not": (bc.ExactPolicy(SELTEN), {"cost": 1.0, "params": {"tax": 1.0}}, "it has|has payoffs"),
     "a parameter of a wrong shape": (bc.ExactPolicy(SELTEN), {"cost": 1.0, "params": {"payoffs": 1.0}}, r"\(2, 2, 2\)"),
