@@ -27,7 +27,8 @@ def best_reply_gain(policy: AmortisedPolicy, *, steps: int = 3000, games: int = 
         steps: of the reply's training.
         games: in which each player in turn plays the reply, the others the policy, with the same chance as without.
     """
-    reply = train(SoftQ(policy, steps=steps, games=64, others=policy, learning_rate=1e-3), seed=seed + 1).policy
+    learner = SoftQ(policy, steps=steps, games=64, tries=16, everyone=False, others=policy, learning_rate=1e-3)
+    reply = train(learner, seed=seed + 1).policy
     setting = SoftQ(policy, games=games)
     begin, go = jax.random.split(jax.random.key(seed))
     started = setting._begin(begin, games)

@@ -112,7 +112,7 @@ def certify_in_play(
     """What can be measured without an oracle, in games that the policy plays with itself: how far its values are from
     what they predict (the Bellman residual, averaged over `noises` draws of chance and of the others' actions),
     what a best reply trained against it gains, and how far other seeds of it disagree."""
-    player = SoftQ(policy, games=games)
+    player = SoftQ(policy, games=games, everyone=False)  # players of a role differ in nothing
     rounds = min(policy.environment.horizon, 50)
 
     def visit(game, key):
@@ -120,7 +120,7 @@ def certify_in_play(
         after, done, _ = player._round(policy, policy, on, game)
         draws = jax.vmap(lambda k: player._round(policy, policy, k, game)[2])(jax.random.split(chance, noises))
         found = []
-        for role, seen in zip(player._roles, draws["players"], strict=True):
+        for role, seen in zip(player._learners.values(), draws["players"], strict=True):
             inputs, known, cost = (jax.tree.map(lambda x: x[0], seen[n]) for n in ("inputs", "known", "cost"))
             target = jnp.mean(seen["target"], axis=0)
             q = policy.values_at(role, inputs, known, game.point.params)
