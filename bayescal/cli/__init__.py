@@ -128,7 +128,7 @@ def calibrate(study: str, **asked: Any) -> None:
 @click.option("--psi", multiple=True, help="A parameter of the prior, NAME=VALUE.")
 @click.option("--set", "settings", multiple=True, help="A parameter of the game, NAME=VALUE.")
 @click.option("--prior", help="JSON file of prior probabilities, by player and action (default: uniform).")
-@click.option("--policy", help="A learned policy (see `bayescal models`) [default: solved exactly where possible].")
+@click.option("--policy", help="A learned policy, see `bayescal models` [default: as said above].")
 @click.option("--groups", type=int, default=10, show_default=True, help="Games played side by side.")
 @click.option("--rounds", type=int, help="Rounds of each, or repetitions of a one-shot game [default: the game's own].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
@@ -148,12 +148,14 @@ def simulate(
 ) -> None:
     """Simulate decisions in ENV, a name (see `bayescal games` and `bayescal models`) or a JSON file of payoffs.
 
-    The table has the columns that the loader reads, and each participant's true cost.
+    The table has the columns that the loader reads, and each participant's true cost. One-shot games are solved; games
+    over time are played by the trained model of their name, and solved where there is none.
 
     \b
     bayescal simulate stag-hunt --cost 0.5 --seed 1 --rounds 20 --out decisions.csv
     bayescal simulate mygame.json --cost 0.5,2
     bayescal simulate cournot --phi log_mean=4,log_sd=0.5 --psi pull=5 --set intercept=110
+    bayescal simulate bus-engine --cost 1 --set RC=8 --groups 50 --rounds 100
     """
     from bayescal.cli.simulate import simulate_game
 

@@ -69,7 +69,18 @@ def test_a_learned_policy_may_stand_in_for_the_exact_one():
     assert set(pd.read_csv(io.StringIO(result.stdout))["action"]) <= {"Up", "Down", "Left", "Right"}
 
 
+def test_a_game_over_time_is_played_by_the_model_of_its_name_or_solved(tmp_path):
+    out = tmp_path / "play.csv"
+    result = run("dynamic-cournot", "--cost", "0.5,2", "--groups", "4", "--rounds", "25", "--out", str(out))
+    assert result.exit_code == 0 and "dynamic-cournot, solved exactly" in result.stderr
+    read = bc.Decisions.from_csv(out, {"dynamic-cournot": bc.get_game("dynamic-cournot")})
+    assert read.total == 200 and read.play.masked == 0
+    result = run("bus-engine", "--cost", "1", "--set", "RC=5", "--groups", "2")
+    assert result.exit_code == 0 and "played by the learned policy bus-engine" in result.stderr
+
+
 BAD = {
+    "a game without a solution or a model": (("capacity-allocation", "--cost", "1"), "learned policy"),
     "an unknown game": (("stag-hnt", "--cost", "1"), "stag-hunt"),
     "an unknown model": (("cornot", "--cost", "1"), "did you mean cournot"),
     "a missing file": (("nowhere.json", "--cost", "1"), "no such file"),
