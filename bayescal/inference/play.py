@@ -33,7 +33,9 @@ class Chosen(dist.Distribution):
         super().__init__(batch_shape=log_probs.shape[:-1], event_shape=())
 
     def log_prob(self, value: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
-        return jnp.take_along_axis(self.log_probs, jnp.asarray(value)[..., None], axis=-1)[..., 0]
+        # A sum over a mask: the slope of a look-up is a scatter of constants, which XLA takes seconds to fold.
+        chosen = jnp.asarray(value)[..., None] == np.arange(self.log_probs.shape[-1])
+        return jnp.sum(jnp.where(chosen, self.log_probs, 0.0), axis=-1)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Int[Array, "..."]:
         return jax.random.categorical(key, self.log_probs, shape=sample_shape + self.batch_shape).astype(jnp.int32)
