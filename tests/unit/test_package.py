@@ -32,7 +32,8 @@ def test_importing_loads_nothing_numeric_and_is_quick():
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("games",), ("solve",), ("calibrate",), ("train",), ("certify",), ("models",), ("version",)]
+    "command",
+    [(), ("games",), ("solve",), ("simulate",), ("calibrate",), ("train",), ("certify",), ("models",), ("version",)],
 )
 def test_help_does_not_wait_for_jax(command):
     code = (
