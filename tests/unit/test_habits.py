@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from bayescal.environments.watched import looked_at
 from bayescal.errors import InputError
 from bayescal.priors import Adaptive, Anchored, Centre, Focal, Mixture, Naive, Previous, Product, Repeat, Usual
 
@@ -115,6 +116,25 @@ def test_a_product_multiplies():
     assert set(prior.parameters) == set(prior.defaults) == set(psi)
     each = [log_q(p, {n: psi[f"{n}_{k}"] for n in p.parameters}, where) for k, p in enumerate(parts)]
     np.testing.assert_allclose(log_q(prior, psi, where), jax.nn.log_softmax(sum(each)), rtol=1e-4)
+
+
+@each_prior
+def test_terms_add_up_to_the_habit(name):
+    prior, psi = PRIORS[name]
+    where = seen(30.0, 62.0, 47.0)
+    terms = prior.terms(psi, role=0, action_values=jnp.asarray(GRID))
+    assert len(terms) == (5 if name == "product" else 1)
+    total = sum(term(where) for term in terms)
+    np.testing.assert_allclose(jax.nn.log_softmax(total), log_q(prior, psi, where), rtol=1e-4)
+
+
+def test_what_a_habit_looks_at_is_found_out():
+    looks = lambda name: looked_at(lambda o: log_q(*PRIORS[name], o), seen(1.0, 2.0))
+    assert looks("previous") == {"own", "began"}
+    assert looks("adaptive") == {"own", "seen", "began"}
+    assert looks("usual") == {"usual", "began"}
+    assert looks("centre") == looks("focal") == frozenset()
+    assert looks("product") == {"own", "seen", "usual", "began"}
 
 
 def test_what_cannot_be_is_refused_in_words():

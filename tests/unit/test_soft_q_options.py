@@ -1,0 +1,36 @@
+"""SoftQ that tries some actions, averages chance, lets people explore and learns from one player a role: still SoftQ."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import bayescal as bc
+
+QUANTITIES = np.arange(0, 61, 10)
+COSTS = jnp.asarray([60.0, 120.0, 250.0])
+
+
+def test_it_learns_the_equilibrium_all_the_same():
+    """A round of Cournot between three firms. Half of the firms explore, which moves the game on, but is not what the
+    others reply to: with them in it, every probability would be another."""
+    game = bc.RepeatedCournot(3, QUANTITIES, rounds=1)
+    policy = bc.AmortisedPolicy(game, {"cost": (50.0, 300.0)}, width=32)
+    options = {"tries": 3, "draws": 2, "everyone": False, "explore": 0.5, "lag": 30}
+    learned = bc.train(bc.SoftQ(policy, steps=1000, games=64, **options)).policy
+    start = game.observe(game.reset(jax.random.key(0), game.params), 0)
+    found = jax.vmap(lambda c: learned.log_prob((0, start), c[None], None, None, None))(COSTS)
+    exact = bc.ExactPolicy(bc.Cournot(3, QUANTITIES))
+    truth = jax.vmap(lambda c: exact.log_prob_all(c, None, None, None)[0])(COSTS)
+    assert 0.5 * np.abs(np.exp(found) - np.exp(truth)).sum(axis=1).max() < 0.02
+
+
+def test_tries_are_spread_evenly_and_reach_every_action():
+    setting = bc.SoftQ(bc.AmortisedPolicy(bc.RepeatedCournot(2), {"cost": (50.0, 300.0)}), tries=7)
+    tried = np.asarray(jax.vmap(lambda k: setting._tried(k, 101))(jax.random.split(jax.random.key(0), 2000)))
+    assert all(len(set(row)) == 7 for row in tried)
+    gaps = np.diff(np.sort(tried, axis=1), axis=1)
+    assert gaps.min() >= 14
+    assert gaps.max() <= 15
+    share = np.bincount(tried.ravel(), minlength=101) / 2000  # each 7/101 of the time, within four standard errors
+    assert np.abs(share - 7 / 101).max() < 4.5 * np.sqrt(7 / 101 / 2000)
+    assert np.asarray(setting._tried(jax.random.key(0), 5)).tolist() == [0, 1, 2, 3, 4]
