@@ -1,4 +1,4 @@
-"""SoftQ that tries some actions, averages chance, lets people explore and learns from one player a role: still SoftQ."""
+"""SoftQ that tries some actions, averages chance, lets people explore and learns from one player a role."""
 
 import jax
 import jax.numpy as jnp
@@ -7,21 +7,21 @@ import numpy as np
 import bayescal as bc
 
 QUANTITIES = np.arange(0, 61, 10)
-COSTS = jnp.asarray([60.0, 120.0, 250.0])
+COSTS = jnp.asarray([120.0, 250.0, 500.0])
 
 
 def test_it_learns_the_equilibrium_all_the_same():
     """A round of Cournot between three firms. Half of the firms explore, which moves the game on, but is not what the
     others reply to: with them in it, every probability would be another."""
     game = bc.RepeatedCournot(3, QUANTITIES, rounds=1)
-    policy = bc.AmortisedPolicy(game, {"cost": (50.0, 300.0)}, width=32)
+    policy = bc.AmortisedPolicy(game, {"cost": (100.0, 600.0)}, width=32)
     options = {"tries": 3, "draws": 2, "everyone": False, "explore": 0.5, "lag": 30}
-    learned = bc.train(bc.SoftQ(policy, steps=1000, games=64, **options)).policy
+    learned = bc.train(bc.SoftQ(policy, steps=1500, games=64, **options)).policy
     start = game.observe(game.reset(jax.random.key(0), game.params), 0)
     found = jax.vmap(lambda c: learned.log_prob((0, start), c[None], None, None, None))(COSTS)
     exact = bc.ExactPolicy(bc.Cournot(3, QUANTITIES))
     truth = jax.vmap(lambda c: exact.log_prob_all(c, None, None, None)[0])(COSTS)
-    assert 0.5 * np.abs(np.exp(found) - np.exp(truth)).sum(axis=1).max() < 0.02
+    assert 0.5 * np.abs(np.exp(found) - np.exp(truth)).sum(axis=1).max() < 0.03
 
 
 def test_tries_are_spread_evenly_and_reach_every_action():
