@@ -64,6 +64,10 @@ class SoftQ(Trainer):
             differ in nothing and one learner a game is as good as six.
         others: who everybody meets: the policy that is learned (None), or a frozen one. What is learned is then the
             best reply to it, starting from the skeleton's own weights.
+        level: the weight of what an error has in common over the own actions, beside its differences between them;
+            None for one over the rounds that matter. It moves no choice, and is the noisier the more of what is paid
+            is out of one's hands; but what is common here makes the differences a round before, so a large one learns
+            long chains of consequences better.
         lag: over how many steps the target network forgets old weights; 0: as slowly as the average that is kept.
     """
 
@@ -77,6 +81,7 @@ class SoftQ(Trainer):
     draws: int = eqx.field(static=True, default=1)
     everyone: bool = eqx.field(static=True, default=True)
     others: AmortisedPolicy | None = None
+    level: float | None = eqx.field(static=True, default=None)
     lag: int = eqx.field(static=True, default=0)
 
     def init(self, key: PRNGKeyArray) -> State:
@@ -203,7 +208,7 @@ class SoftQ(Trainer):
         level = jnp.sum(error) / count
         spread = jnp.sum(jnp.where(tried, error - level, 0.0) ** 2) / count
         # What all actions have in common moves no choice, and is the larger the more rounds are to come.
-        return weight * (spread + level**2 / self._rounds)
+        return weight * (spread + (1 / self._rounds if self.level is None else self.level) * level**2)
 
     @property
     def _rounds(self) -> float:
