@@ -1,0 +1,132 @@
+"""The networks of markets over time: against the exact newsvendor, and against what is known of low and high costs."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bayescal as bc
+from bayescal.policies.amortised import tilt
+from bayescal.resources import resource_path
+from bayescal.training.certificate import certify
+from bayescal.training.points import sample_points
+
+NAMES = ["newsvendor", "cobweb", "cournot-repeated"]
+
+
+def certificate(name):
+    return json.loads((resource_path("models", name) / "certificate.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def policies():
+    return {name: bc.load_model(name) for name in NAMES}
+
+
+def play(policy, cost, phi, psi=None, params=None, games=64, seed=0):
+    """What `games` groups of people of one cost choose, (games, rounds, players), in the grid's units."""
+    env = policy.environment
+    params = jax.tree.map(jnp.asarray, env.params | (params or {}))
+    psi = policy.prior.defaults | (psi or {})
+    grid = jnp.asarray(env.action_values[0])
+
+    def game(key):
+        def round_(state, key):
+            act, go = jax.random.split(key)
+            log_p = jnp.stack(
+                [policy.log_prob((0, env.observe(state, i)), cost, phi, psi, params) for i in range(env.players)]
+            )
+            joint = jax.random.categorical(act, log_p).astype(jnp.int32)
+            after, _, _ = env.step(go, state, joint, params)
+            return after, (grid[joint], jax.tree.map(lambda x: x, env.record(state, joint, after, params)))
+
+        first, rest = jax.random.split(key)
+        return jax.lax.scan(round_, env.reset(first, params), jax.random.split(rest, env.horizon))[1]
+
+    return jax.tree.map(np.asarray, jax.jit(jax.vmap(game))(jax.random.split(jax.random.key(seed), games)))
+
+
+@pytest.mark.slow
+def test_the_newsvendor_is_the_exact_one(policies):
+    """Where play leads at 20 points of the domain, seen by people who decide by habit alone; the median and the mean
+    of 600 decisions within what the certificate says of its own, with room for 20 points instead of its own."""
+    policy = policies["newsvendor"]
+    env, prior = policy.environment, policy.prior
+    points = sample_points(policy, jax.random.key(11), 20)
+    rng = np.random.default_rng(0)
+    orders, demand = rng.integers(20, 90, (20, 30)).astype(float), rng.integers(1, 101, (20, 30)).astype(float)
+    own, seen = (np.c_[np.zeros(20), x[:, :-1]] for x in (orders, demand))
+    usual = np.c_[np.zeros(20), (np.cumsum(orders, axis=1) / np.arange(1, 31))[:, :-1]]
+    round_ = np.tile(np.arange(30), (20, 1))
+    history = {"own": own, "seen": seen, "usual": usual, "began": (round_ > 0).astype(float), "round": round_}
+
+    @jax.jit
+    def divergence(point, history):
+        cost = jnp.ravel(point.cost)[0]
+
+        def one(observation):
+            log_q = policy.log_prior_of(0, point.psi, observation)
+            exact = tilt(log_q, env.exact_values(observation, cost, point.psi, point.params, prior), cost)
+            learned = policy.log_prob((0, observation), cost, None, point.psi, None)
+            return jnp.sum(jnp.exp(exact) * (exact - learned))
+
+        return jax.vmap(one)(history)
+
+    pick = lambda x, i: jax.tree.map(lambda leaf: jnp.asarray(leaf[i]), x)
+    kl = np.stack([np.asarray(divergence(pick(points, i), pick(history, i))) for i in range(20)])
+    assert np.all(kl > -1e-4)
+    assert np.median(kl) < 1e-3
+    assert kl.mean() < 2e-2
+    assert certificate("newsvendor")["kl"]["median"] < 1e-3
+
+
+@pytest.mark.slow
+def test_the_rational_price_comes_true_in_the_stable_market(policies):
+    policy = policies["cobweb"]
+    low = {"log_mean": float(np.log(30.0)), "log_sd": 0.1}
+    forecasts, kept = play(policy, 20.0, low, {"gain": 1.0, "pull": 10.0}, {"kappa": 0.22})
+    price = kept["price"][:, 10:, 0]
+    rational = policy.environment.rational_price(0.22)
+    assert abs(price.mean() - rational) < 0.1
+    assert abs(forecasts[:, 10:].mean() - rational) < 0.15
+    # Next to nothing but noise: its variance is 0.25.
+    assert price.var() < 0.35
+
+
+@pytest.mark.slow
+def test_habit_makes_unstable_markets_swing_and_information_calms_them(policies):
+    policy = policies["cobweb"]
+    naive = {"gain": 1.0, "pull": 40.0}
+    variance = {}
+    for what, cost, mean in (("habit", 10_000.0, np.log(3000.0)), ("informed", 20.0, np.log(30.0))):
+        phi = {"log_mean": float(mean), "log_sd": 0.1}
+        variance[what] = [
+            play(policy, cost, phi, naive, {"kappa": kappa}, games=32)[1]["price"][:, 10:, 0].var()
+            for kappa in (0.22, 0.5, 2.0)
+        ]
+    stable, unstable, strongly = variance["habit"]
+    assert stable < unstable < strongly
+    assert variance["informed"][2] < 0.5 * strongly
+
+
+@pytest.mark.slow
+def test_informed_duopolists_end_at_nash_quantities(policies):
+    """In the last round, which is a game of its own, at a cost of next to nothing: 33 each."""
+    phi = {"log_mean": float(np.log(30.0)), "log_sd": 0.1}
+    quantities, _ = play(policies["cournot-repeated"], 10.0, phi, {"pull_0": 0.0, "pull_1": 0.0})
+    assert abs(quantities[:, -1].mean() - 33) < 2
+    assert abs(quantities[:, 5:].mean() - 33) < 2.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cobweb", "cournot-repeated"])
+def test_certificates_can_be_repeated(name, policies):
+    """Other games, fewer of them: the median residual below the 95 % quantile of those written, and the reverse."""
+    written = certificate(name)
+    measured = certify(policies[name], points=8, seed=77)
+    assert measured["bellman_residual"]["median"] < written["bellman_residual"]["q95"]
+    assert measured["bellman_residual"]["q95"] > written["bellman_residual"]["median"]
+    gain = measured["best_reply_gain"]
+    assert gain["mean"] < written["best_reply_gain"]["mean"] + 4 * gain["standard error"] + 0.05
