@@ -1,0 +1,41 @@
+"""The beer game with private costs of information; people fall back on their last order and on the order they got.
+
+Retailer, wholesaler, distributor and factory with the delays and costs of Sterman (1989), demand U{0..8} (Croson &
+Donohue 2006), orders from 0 to 20, everybody paid the own cost of holding and backlog. Each person's cost of
+information is an own affair, log-normal over people. The prior is a product of two habits: staying near the last
+order (`psi.pull_0`) and passing on the order that came in (`psi.pull_1`); with pulls of zero it is uniform. Train it
+with `bayescal train beer-game`.
+"""
+
+import numpy as np
+
+import bayescal as bc
+from bayescal.environments.supply_chain import beer_game
+from bayescal.training import SoftQ
+
+
+def recipe() -> bc.Recipe:
+    """The policy's box, and how it is trained."""
+    domain = {
+        "cost": (0.05, 50.0),  # money per nat; a wrong order of ten units costs about 15
+        "phi.log_mean": (np.log(0.1), np.log(25.0)),
+        "phi.log_sd": (0.1, 1.0),
+        "psi.pull_0": (0.0, 15.0),  # nats from one end of the grid to the other
+        "psi.pull_1": (0.0, 15.0),
+    }
+    policy = bc.AmortisedPolicy(
+        beer_game(),
+        domain,
+        prior=bc.priors.Product((bc.priors.Previous(), bc.priors.Naive())),
+        population=bc.populations.LogNormal(16),
+        width=64,
+        depth=2,
+        roles="separate",
+    )
+    return bc.Recipe(
+        title="Beer game, 4 roles, 21 orders, private log-normal costs, previous-order and demand-chasing priors",
+        about="Everybody orders from the next one up, waits three weeks, and pays for stocks and for backlogs.",
+        # The target follows in 50 steps: what an order does shows weeks later, and has to travel back.
+        trainer=SoftQ(policy, steps=70_000, games=128, tries=7, level=0.3, lag=50),
+        points=40,
+    )

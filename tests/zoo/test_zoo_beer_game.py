@@ -1,0 +1,137 @@
+"""The beer game's network: whole, base-stock-like where information is cheap, with a bullwhip where it is not."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bayescal as bc
+from bayescal.environments.base_stock import best_base_stock, rounds_that_count
+from bayescal.environments.supply_chain import SupplyChain
+from bayescal.resources import resource_path
+from bayescal.training.soft_q import SoftQ
+from bayescal.training.train import train
+
+UNIFORM, CHASING = {"pull_0": 0.0, "pull_1": 0.0}, {"pull_0": 0.0, "pull_1": 12.0}
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return bc.load_model("beer-game")
+
+
+@pytest.fixture(scope="module")
+def played(policy):
+    """(cost, psi, games, weeks) -> a table of play in which everybody has about this cost."""
+    low, high = next((i.low, i.high) for n, i in policy.domain.intervals if n == "phi.log_mean")
+
+    def run(cost, psi, groups=100, rounds=None):
+        phi = {"log_mean": float(np.clip(np.log(cost), low, high)), "log_sd": 0.1}
+        return bc.simulate(policy, cost=cost, phi=phi, psi=psi, groups=groups, rounds=rounds, seed=1)
+
+    return run
+
+
+def order_sd(table):
+    """By role, upstream: the standard deviation of orders over the weeks of a game, once the start is over."""
+    late = table[table["round"] > 6].assign(order=lambda t: t["action"].astype(float))
+    by = late.groupby(["role", "group"])["order"].std().groupby("role").mean()
+    return by[["retailer", "wholesaler", "distributor", "factory"]].to_numpy()
+
+
+def test_its_certificate():
+    certificate = json.loads((resource_path("models", "beer-game") / "certificate.json").read_text())
+    assert certificate["oracle"] is None
+    gain = certificate["best_reply_gain"]  # of a whole game, in units of what one decision can cost
+    assert gain["mean"] < 0.05 + 3 * gain["standard error"]
+    assert certificate["bellman_residual"]["median"] < 0.2
+
+
+@pytest.mark.slow
+def test_who_pays_nothing_does_as_well_as_the_best_base_stock(policy, played):
+    env = policy.environment
+    best = best_base_stock(env)
+    rounds = rounds_that_count(env)
+    table = played(0.05, UNIFORM, groups=256, rounds=rounds)
+    weight = env.discount ** (table["round"] - 1)
+    paid = (table["payoff"] * weight).groupby(table["group"]).sum() / env.players
+    error = np.hypot(paid.std() / np.sqrt(len(paid)), best.standard_error)
+    assert paid.mean() > 1.05 * best.payoff - 3 * error
+
+
+def test_cheap_information_is_base_stock_like(played):
+    """Orders follow the inventory position, about one for one."""
+    table = played(0.05, UNIFORM)
+    late = table[table["round"] > 6]
+    for role, own in late.groupby("role"):
+        position = (own["inventory"] - own["backlog"] + own["supply_line"]).to_numpy()
+        order = own["action"].astype(float).to_numpy()
+        slope = np.cov(position, order)[0, 1] / position.var()
+        assert -1.4 < slope < -0.6, role
+        assert np.corrcoef(position, order)[0, 1] < -0.8, role
+
+
+def test_the_bullwhip_grows_with_the_cost_of_information(played):
+    sds = np.stack([order_sd(played(c, CHASING)) for c in (0.5, 5.0, 50.0)])
+    assert np.all(np.diff(sds, axis=0) > 0)  # at every place
+    assert np.all(sds[:, -1] > sds[:, 0])  # the factory's orders vary more than the retailer's
+    assert np.all(np.diff(sds[-1]) > 0)  # from place to place, where information is dear
+
+
+def exact_one_echelon(env: SupplyChain, cost: float, low=-300, high=600):
+    """Q of the one-echelon chain with a uniform prior, by inventory position: its soft Bellman equation in NumPy.
+
+    An order counts when it has arrived, after the whole delay; until then costs are what they are. So what an order
+    is worth depends on inventory and supply line together, and the delayed week's expected cost can be charged today.
+    """
+    weekly = np.asarray(env.demand[1])
+    lead = env.order_delay + env.shipping_delay
+    total = np.ones(1)
+    for _ in range(lead):
+        total = np.convolve(total, weekly)
+    position, orders = np.arange(low, high + 1), np.arange(len(env.action_values[0]))
+    after = np.arange(low, high + len(orders))
+    left = after[:, None] - np.arange(len(total))
+    paid = -(env.discount**lead) * (np.where(left > 0, 0.5 * left, -left) @ total)
+    then = np.clip(after[:, None] - np.arange(len(weekly)), low, high) - low
+    reach = (position - low)[:, None] + orders
+    value = np.zeros(len(position))
+    for _ in range(3000):
+        q = (paid + env.discount * value[then] @ weekly)[reach]
+        best = q.max(axis=1)
+        new = best + cost * np.log(np.exp((q - best[:, None]) / cost).mean(axis=1))
+        change, value = np.abs(new - value).max(), new
+        if change < 1e-9:
+            break
+    return q
+
+
+@pytest.mark.slow
+def test_one_echelon_is_learned_as_it_is_solved():
+    """Wherever the learned policy leads, it chooses as the exact one does."""
+    env = SupplyChain(1)
+    skeleton = bc.AmortisedPolicy(env, {"cost": (0.3, 15.0)})
+    policy = train(SoftQ(skeleton, steps=15_000, games=64, level=0.3, lag=50)).policy
+    params = jax.tree.map(jnp.asarray, env.params)
+
+    @jax.jit
+    def run(key, cost):
+        def week(state, key):
+            seen = env.observe(state, 0)
+            log_p = policy.log_prob((0, seen), cost, None, None, None)
+            act, chance = jax.random.split(key)
+            state, *_ = env.step(chance, state, jax.random.categorical(act, log_p)[None], params)
+            return state, (seen["inventory"] + seen["supply_line"], log_p)
+
+        begin, go = jax.random.split(key)
+        return jax.lax.scan(week, env.reset(begin, params), jax.random.split(go, 36))[1]
+
+    for cost in (0.5, 2.0, 8.0):
+        position, log_p = jax.vmap(lambda k, c=cost: run(k, c))(jax.random.split(jax.random.key(2), 64))
+        q = exact_one_echelon(env, cost)[np.asarray(position, int).ravel() + 300]
+        exact = np.exp((q - q.max(axis=1, keepdims=True)) / cost)
+        exact /= exact.sum(axis=1, keepdims=True)
+        kl = np.sum(exact * (np.log(np.maximum(exact, 1e-300)) - np.asarray(log_p).reshape(q.shape)), axis=1)
+        assert kl.mean() < 0.02, cost
