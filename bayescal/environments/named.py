@@ -167,7 +167,11 @@ NAMED_GAMES: dict[str, NamedGame] = {
     ),
     "capacity-allocation": NamedGame(
         "One supplier's capacity, proportionally allocated",
-        "Cachon & Lariviere (1999), Management Science 45:1091-1108", 2, "orders", _over_time("capacity_allocation", "CapacityAllocation"), True,
+        "Cachon & Lariviere (1999), Management Science 45:1091-1108",
+        2,
+        "orders",
+        _over_time("capacity_allocation", "CapacityAllocation"),
+        True,
     ),
     **{
         f"cobweb-{treatment}": NamedGame(

@@ -91,7 +91,7 @@ class ExactPolicy(Policy):
         if not isinstance(self.environment, OneShot | Markov | ExtensiveForm) and not self._solves_itself:
             raise InputError(
                 f"ExactPolicy: {self.environment.name} is neither a one-shot game nor a finite Markov game nor one in "
-                "extensive form, so it cannot be solved exactly: use a learned policy (`bayescal models`)."
+                "extensive form, so it cannot be solved exactly: use a learned policy (`bayescal models`) or train one."
             )
         if self.concept not in ("trajectory", "agent"):
             raise InputError(f'ExactPolicy: the concept is {self.concept!r}; choose "trajectory" or "agent".')
