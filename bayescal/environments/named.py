@@ -163,14 +163,14 @@ NAMED_GAMES: dict[str, NamedGame] = {
     ),
     "supply-chain": NamedGame(
         "Supply chain of any length (echelons=2)", "Sterman (1989), Management Science 35:321-339", 2, "orders",
-        _over_time("supply_chain", "SupplyChain", echelons=2), True,
+        _over_time("supply_chain", "SupplyChain", echelons=2, name="supply-chain"), True,
     ),
     "capacity-allocation": NamedGame(
         "One supplier's capacity, proportionally allocated",
         "Cachon & Lariviere (1999), Management Science 45:1091-1108",
         2,
         "orders",
-        _over_time("capacity_allocation", "CapacityAllocation"),
+        _over_time("capacity_allocation", "CapacityAllocation", name="capacity-allocation"),
         True,
     ),
     **{
