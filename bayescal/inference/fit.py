@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayescal.domain import Interval
+from bayescal.domain import REAL, Interval
 from bayescal.errors import InputError
 from bayescal.files import whole_file
 
@@ -71,13 +71,22 @@ def summarise(tree: xr.DataTree, var_names: list[str] | None = None) -> pd.DataF
     return table.apply(pd.to_numeric, errors="coerce")
 
 
-def wall_mass(posterior: Any, box: Mapping[str, Interval]) -> dict[str, float]:
-    """For each site in a learned policy's box: the share of draws in the outermost hundredth at either wall."""
+def wall_mass(
+    posterior: Any, box: Mapping[str, Interval], natural: Mapping[str, Interval] | None = None
+) -> dict[str, float]:
+    """For each site in a learned policy's box: the share of draws in the outermost hundredth at either wall.
+
+    Args:
+        natural: where parameters end by themselves (a pull has no negative values): no wall of the policy's.
+    """
     out = {}
     for name, interval in box.items():
         if name in posterior:
             x, edge = posterior[name].to_numpy(), 0.01 * (interval.high - interval.low)
-            out[name] = float(np.mean((x < interval.low + edge) | (x > interval.high - edge)))
+            own = (natural or {}).get(name, REAL)
+            below = (x < interval.low + edge) & (interval.low > own.low)
+            above = (x > interval.high - edge) & (interval.high < own.high)
+            out[name] = float(np.mean(below | above))
     return out
 
 

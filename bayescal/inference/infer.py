@@ -104,7 +104,7 @@ def _fit(
         "hyperpriors": getattr(model, "hyperprior_text", {}),
         "versions": versions(),
     }
-    walls = wall_mass(tree["posterior"], getattr(model, "box", {}))
+    walls = wall_mass(tree["posterior"], getattr(model, "box", {}), getattr(model, "natural", {}))
     if walls:
         facts["posterior_share_at_the_walls"] = walls
     status = status_of_grid(draws.edge, walls) if isinstance(draws, Gridded) else status_of(tree, walls)

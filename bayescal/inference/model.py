@@ -49,6 +49,7 @@ class Model:
         box: where a learned policy's domain ends, by site; empty for policies that answer for everything.
         description: the model in one sentence.
         batch: how many draws are gone through at once after sampling.
+        natural: where parameters end by themselves.
     """
 
     sample: Callable[[], None]
@@ -59,6 +60,7 @@ class Model:
     box: Mapping[str, Interval]
     description: str
     batch: int = BATCH
+    natural: Mapping[str, Interval] = dataclasses.field(default_factory=dict)
 
     def __call__(self) -> None:
         self.sample()
@@ -192,6 +194,7 @@ def build_model(
         box={n: i for n, i in box.items() if n in chosen or (n == "log_cost" and cost is None)},
         description=_describe(policy, population, by, cost, parameters, bool(psi_names)),
         batch=games.batch,
+        natural={f"psi_{n}": i for n, i in psi_names.items()} | (dict(population.parameters) if private else {}),
     )
 
 

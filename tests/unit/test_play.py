@@ -5,10 +5,13 @@ import numpy as np
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
+import xarray as xr
 from numpyro import handlers
 
 import bayescal as bc
+from bayescal.domain import Interval
 from bayescal.environments.markov import MarkovGame
+from bayescal.inference.fit import wall_mass
 from bayescal.inference.grid import Grid
 from bayescal.inference.play import Chosen
 
@@ -162,3 +165,11 @@ def test_rows_are_selected_by_a_question(tmp_path):
 
     (tmp_path / "play.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
     pd.testing.assert_frame_equal(read_csv(tmp_path / "play.csv.gz"), read)
+
+
+def test_a_parameters_own_end_is_no_wall():
+    draws = {"psi_pull": np.zeros((1, 10)) + 0.01, "log_mean": np.zeros((1, 10)) + 0.01}
+    posterior = xr.Dataset({n: (("chain", "draw"), x) for n, x in draws.items()})
+    box = {"psi_pull": Interval(0.0, 10.0), "log_mean": Interval(0.0, 10.0)}
+    assert wall_mass(posterior, box) == {"psi_pull": 1.0, "log_mean": 1.0}
+    assert wall_mass(posterior, box, {"psi_pull": Interval(0.0)}) == {"psi_pull": 0.0, "log_mean": 1.0}
