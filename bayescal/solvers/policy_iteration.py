@@ -71,13 +71,17 @@ def soft_values(
         after, _ = step(v, *fixed)
         return after, jnp.max(jnp.abs(after - v)), i + 1
 
+    def close(v):
+        # Information that is very dear is paid for in differences of logarithms, no finer than rounding.
+        return tol * (1 + jnp.max(jnp.abs(v))) + 256 * jnp.finfo(dtype).eps * fixed[3]
+
     def walking(state):
         v, size, i = state
-        return (size > tol * (1 + jnp.max(jnp.abs(v)))) & (i < _MOST)
+        return (size > close(v)) & (i < _MOST)
 
     start = jnp.zeros(payoffs.shape[0], dtype)
     v, size, i = jax.lax.while_loop(walking, body, (start, jnp.asarray(jnp.inf, dtype), jnp.zeros((), jnp.int32)))
-    found = jnp.isfinite(size) & (size <= tol * (1 + jnp.max(jnp.abs(v))))
+    found = jnp.isfinite(size) & (size <= close(v))
     # A Newton step has no slope in v at the solution, so two of them carry first and second derivatives exactly.
     for _ in range(2):
         v, level = step(v, payoffs, transitions, log_q, cost)

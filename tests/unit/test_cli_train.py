@@ -75,7 +75,7 @@ def test_models_lists_the_zoo():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("train", "cournott"), "There is no model 'cournott': the models are beauty-contest, cournot"),
+        (("train", "cournott"), "There is no model 'cournott': the models are beauty-contest, beer-game"),
         (("certify", "nowhere/"), "There is no model 'nowhere/'"),
         (("train", "cournot", "--every", "0"), "--every is 0"),
         (("certify", "cournot", "--points", "3"), "--points is 3"),
