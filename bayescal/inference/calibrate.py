@@ -60,7 +60,7 @@ def estimate(study: Any, *, policy: Policy | None = None, prior: Prior | None = 
     """Maximum likelihood in place of `calibrate`, for the standard models that have one number a parameter."""
     decisions = study.decisions
     if decisions.play is not None:
-        return {"pooled": maximum_likelihood(_over_time(study, policy, prior, pooled=True)["pooled"])}
+        return {n: maximum_likelihood(m) for n, m in _over_time(study, policy, prior, pooled=True).items()}
     return {"pooled": maximum_likelihood(_one_shot(study, policy, prior or Uniform())["pooled"])}
 
 

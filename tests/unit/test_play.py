@@ -1,5 +1,7 @@
 """Decisions of games over time: from a table to a likelihood, an estimate and a posterior with closed forms."""
 
+import json
+
 import jax
 import numpy as np
 import numpyro.distributions as dist
@@ -173,3 +175,37 @@ def test_a_parameters_own_end_is_no_wall():
     box = {"psi_pull": Interval(0.0, 10.0), "log_mean": Interval(0.0, 10.0)}
     assert wall_mass(posterior, box) == {"psi_pull": 1.0, "log_mean": 1.0}
     assert wall_mass(posterior, box, {"psi_pull": Interval(0.0)}) == {"psi_pull": 0.0, "log_mean": 1.0}
+
+
+def test_a_study_over_time_by_command(tmp_path):
+    """Estimates as JSON; what cannot be estimated or does not fit the game is said in a sentence."""
+    from click.testing import CliRunner
+
+    from bayescal.cli import main
+
+    (tmp_path / "dataset.toml").write_text(
+        '[meta]\ntitle = "Buses"\n[games]\nbus-engine = "bus-engine"\n[model]\ncost = 1.0\nparameters = ["RC"]\n'
+    )
+    rows = {
+        "participant": np.repeat([1, 2], 30),
+        "round": np.tile(np.arange(30), 2),
+        "state": np.tile(np.arange(30), 2),
+    }
+    buses = pd.DataFrame(rows).assign(action=lambda t: np.where(t["state"] == 29, "replace", "keep"))
+    buses.to_csv(tmp_path / "decisions.csv", index=False)
+    ask = lambda *more: CliRunner().invoke(main, ["calibrate", str(tmp_path), "--method", "mle", "--json", *more])
+    done = ask("--set", "discount=0")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["status"] == "converged"
+    assert found["decisions"] == 58
+    # Without foresight an engine is replaced with odds exp(0.001 theta11 x - RC): the score of RC is zero.
+    p = 1 / (1 + np.exp(found["RC"] - 0.001 * 2.293 * np.arange(1, 30)))
+    assert 2 * p.sum() == pytest.approx(2, abs=1e-5)
+    assert "is not NAME=VALUE" in ask("--set", "discount").stderr
+    assert "cannot be built with colour" in ask("--set", "colour=red").stderr
+    buses.assign(state=lambda t: t["state"].where(t.index != 12, 3)).to_csv(tmp_path / "decisions.csv", index=False)
+    refused = ask()
+    assert refused.exit_code == 2
+    assert "line 14 holds 3 where the game makes it 11" in refused.stderr
+    assert "--tolerance" in refused.stderr
