@@ -57,10 +57,14 @@ def load_prior_file(path: str | Path, environment: Environment) -> Empirical:
     path = Path(path)
     try:
         rows = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; give a JSON list of probabilities by player.") from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give a JSON list of probabilities by player."
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: this is not JSON (it is no UTF-8 text).") from None
     return prior_from_rows(rows, environment, str(path))
 
 

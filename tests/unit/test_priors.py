@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bayescal.environments.named import get_game, load_game_file
 from bayescal.errors import InputError
-from bayescal.priors import Anchored, Empirical, Focal, LogLinear, Mixture, Uniform
+from bayescal.priors import Anchored, Empirical, Focal, LogLinear, Mixture, Uniform, load_prior_file
 
 GRID = jnp.arange(0.0, 31.0)
 PRIORS = {
@@ -62,3 +63,10 @@ def test_anchored_falls_away_from_the_anchor_by_pull_nats_a_grid():
 def test_impossible_probabilities_are_refused():
     with pytest.raises(InputError, match="sum to"):
         Empirical([[0.5, 0.4]])
+
+
+def test_a_folder_is_no_prior_and_no_game(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        load_prior_file(tmp_path, get_game("stag-hunt"))
+    with pytest.raises(InputError, match="cannot be read"):
+        load_game_file(tmp_path)
