@@ -233,6 +233,8 @@ def load_game_file(path: str | Path) -> "NormalForm":
     shape = 'a game file is {"payoffs": payoffs[player][a1][a2]…}'
     try:
         content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; {shape}.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {shape}.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

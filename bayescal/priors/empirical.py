@@ -57,6 +57,8 @@ def load_prior_file(path: str | Path, environment: Environment) -> Empirical:
     path = Path(path)
     try:
         rows = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give a JSON list of probabilities by player.") from None
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); give a JSON list of probabilities by player."
