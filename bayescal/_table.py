@@ -7,10 +7,10 @@ import difflib
 import gzip
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +21,8 @@ from jaxtyping import Bool, Float, Int
 from bayescal.errors import InputError
 
 COLUMNS = ("participant", "group", "game", "role", "round", "action", "n")
+TREATMENT = "treatment"  # a column that is looked at where it is there: a group has one
+CHUNK = 100_000  # rows of a file that are split into cells at a time
 SHOWN = 5  # offending rows that are named before "and ... more"
 
 Columns = Mapping[str, str | Sequence[str]]  # what a table calls a column: a name, or names of which it has one
@@ -47,32 +49,47 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     turns participant "007" into 7 nor the action "NA" into nothing.
     """
     path = Path(path)
-    header, rows, lines = [], [], []
+    lines: list[np.ndarray] = []
+    ragged: list[tuple[int, int]] = []  # line, cells
     try:
         reader = csv.reader(io.StringIO(_decoded(path), newline=""))
         header = [name.strip() for name in next(reader, [])]
-        end = reader.line_num
-        for row in reader:
-            if any(row):  # a blank line is nothing, not a missing value
-                rows.append(row)
-                lines.append(end + 1)
-            end = reader.line_num
+        columns: list[list[np.ndarray]] = [[] for _ in header]
+        known: list[dict[str, str]] = [{} for _ in header]  # a text is kept once, however many cells hold it
+        numbered = _numbered(reader)
+        while chunk := list(islice(numbered, CHUNK)):
+            ragged += [(line, len(row)) for line, row in chunk if len(row) != len(header)]
+            if not ragged:
+                lines.append(np.array([line for line, _ in chunk], dtype=np.int64))
+                for parts, texts, cells in zip(
+                    columns, known, zip(*(row for _, row in chunk), strict=True), strict=True
+                ):
+                    parts.append(np.array([texts.setdefault(cell, cell) for cell in cells], dtype=object))
     except csv.Error as error:
         raise InputError(f"{path.name} is not a comma-separated table: {error}.") from None
     if not header:
         raise InputError(f"{path.name} is empty: its first line must name the columns ({', '.join(COLUMNS)}).")
-    ragged = [i for i, row in enumerate(rows) if len(row) != len(header)]
     if ragged:
-        some = _listed(ragged, lambda i: f"line {lines[i]} has {len(rows[i])}")
+        some = _listed(range(len(ragged)), lambda i: f"line {ragged[i][0]} has {ragged[i][1]}")
         raise InputError(
             f"{path.name}: the header names {len(header)} columns, but {some}: give every row {len(header)} "
             "cells (put a text that holds a comma in double quotes)."
         )
-    cells = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-    index = pd.Index(lines, name="line", dtype=np.int64)
-    table = pd.DataFrame(dict(enumerate(cells)), index=index, dtype=object)
+    join = lambda parts, dtype: np.concatenate(parts) if parts else np.zeros(0, dtype)
+    index = pd.Index(join(lines, np.int64), name="line", dtype=np.int64)
+    cells = {i: join(parts, object) for i, parts in enumerate(columns)}
+    table = pd.DataFrame(cells, index=index, dtype=object)
     table.columns = header
     return table
+
+
+def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a csv.reader with the line that each begins on; a blank line is nothing, not a missing value."""
+    end = reader.line_num
+    for row in reader:
+        if any(row):
+            yield end + 1, row
+        end = reader.line_num
 
 
 def _decoded(path: Path) -> str:
@@ -114,12 +131,13 @@ def select_rows(table: pd.DataFrame, where: str, source: str) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """One column as codes into the distinct values it holds; -1 where the cell is empty."""
 
     name: str
     codes: Int[np.ndarray, " rows"]
     distinct: np.ndarray  # numbers if the column is one of numbers, else texts
+    order: Int[np.ndarray, " texts"] | None = None  # of the distinct values, where the table has an order
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -130,6 +148,8 @@ class _Column:
         """The values as numbers; NaN where one is not a finite number."""
         if self.numeric:
             return np.where(np.isfinite(self.distinct), self.distinct, np.nan).astype(float)
+        if {text.lower() for text in self.texts} <= {"true", "false"}:
+            return np.array([text.lower() == "true" for text in self.texts], dtype=float)
         return np.array([_number(text) for text in self.texts], dtype=float)
 
     @property
@@ -153,6 +173,7 @@ class TableReader:
         columns: Columns,
         source: str,
         snap: bool,
+        covariates: Sequence[str] = (),
     ) -> None:
         if not environments:
             raise InputError("Decisions need at least one game: `environments` is empty.")
@@ -160,6 +181,7 @@ class TableReader:
         self.games = list(environments.values())
         self.source = source
         self.recorded = {k: v for game in self.games for k, v in getattr(game, "columns", {}).items()}
+        self.covariates = tuple(dict.fromkeys([covariates] if isinstance(covariates, str) else covariates))
         self.snap = snap
         self.snapped = 0
         self.faults: list[str] = []
@@ -171,7 +193,12 @@ class TableReader:
             self.faults.append(f"{source} holds no decisions: give it at least one row below the header.")
         self._raise()
         position = {str(name): i for i, name in enumerate(table.columns)}
-        self.columns = {key: _encode(table.iloc[:, position[name]], name) for key, name in names.items()}
+        cells = {key: (table.iloc[:, position[name]], name) for key, name in names.items()}
+        self.faults += list(
+            dict.fromkeys(f for column, name in cells.values() for f in _wrong_type(column, name, source))
+        )
+        self._raise()
+        self.columns = {key: _encode(column, name) for key, (column, name) in cells.items()}
 
     def rows(self) -> pd.DataFrame:
         """The canonical rows; raises InputError with every fault found."""
@@ -181,6 +208,8 @@ class TableReader:
         n = self._count()
         rounds = self._round()
         identities = {key: self._identity(key) for key in ("participant", "group") if key in self.columns}
+        if not self.faults and n.any():
+            self._undecided(n)
         numbers = {key: self._recorded(key) for key in self.recorded if key in self.columns}
         if rounds is not None and "participant" in identities:
             self._duplicates(game_index, identities["participant"], rounds, n)
@@ -203,14 +232,16 @@ class TableReader:
         has = ", ".join(there) or "none"
         if len(there) == 1 and any(mark in there[0] for mark in ";\t|"):
             has += " (one column: separate the cells by commas)"
-        known = (*COLUMNS, *self.recorded)
+        known = tuple(dict.fromkeys((*COLUMNS, *self.recorded, TREATMENT, *self.covariates)))
         for key in columns:
             if key not in known:
                 self.faults.append(
                     f"The mapping of columns names {key!r}, which is not one of {', '.join(known)}"
-                    f"{_closest(key, known)}."
+                    f"{_closest(key, known)}, nor a covariate that is asked for."
                 )
-        needed = {"action"} | {key for key, meaning in self.recorded.items() if "(optional" not in meaning}
+        needed = {"action", *self.covariates} | {
+            key for key, meaning in self.recorded.items() if "(optional" not in meaning
+        }
         if any(getattr(game, "over_time", False) for game in self.games):
             needed.add("round")
         if len(self.games) > 1:
@@ -222,6 +253,8 @@ class TableReader:
             names_of = columns.get(key, key)
             several = [names_of] if isinstance(names_of, str) else list(names_of)
             name = next((n for n in several if n in there), several[0])
+            if key == TREATMENT and key not in columns and key not in needed and name in names.values():
+                continue  # the table's games are called treatments
             if name in there:
                 names[key] = name
                 if there.count(name) > 1:
@@ -247,7 +280,7 @@ class TableReader:
             code = {name: i for i, name in enumerate(names)}
             index = np.array([*(code.get(text, -1) for text in column.texts), -1], dtype=np.int64)[column.codes]
             unknown = (index < 0) & (column.codes >= 0)
-            self._fault(
+            self.fault(
                 repr(column.name),
                 unknown,
                 "a game that is not known",
@@ -271,7 +304,7 @@ class TableReader:
             codes[g, :-1] = [code.get(text, -1) for text in column.texts]
             codes[g, -1] = -1 if several[g] else 0
         index = codes[game_index, column.codes]
-        self._fault(
+        self.fault(
             repr(column.name),
             (index < 0) & ~empty & (game_index >= 0),
             "a role that its game does not have",
@@ -324,7 +357,7 @@ class TableReader:
                 fix += " (only values between two grid points can be snapped)"
             return f"the grid by game and role is {'; '.join(told)}: {fix}."
 
-        self._fault(repr(column.name), off, "an action that is not on the grid", found, grids)
+        self.fault(repr(column.name), off, "an action that is not on the grid", found, grids)
         self._moved = moved
         return index
 
@@ -336,7 +369,7 @@ class TableReader:
             self._missing("n", empty)
             number = column.number()
             whole = (number >= 0) & (number == np.floor(number)) & (number < 2.0**53)
-            self._fault(
+            self.fault(
                 repr(column.name),
                 ~whole & ~empty,
                 "a count that is not a whole number of decisions",
@@ -355,7 +388,7 @@ class TableReader:
         self._missing("round", empty)
         number = column.number()
         whole = (number == np.floor(number)) & (np.abs(number) < 2.0**53)
-        self._fault(
+        self.fault(
             repr(column.name),
             ~whole & ~empty,
             "a round that is not a whole number",
@@ -370,7 +403,7 @@ class TableReader:
         column = self.columns[key]
         number = column.number()
         bad = np.isnan(number) & (column.codes >= 0)
-        self._fault(repr(column.name), bad, "no number", lambda i: repr(column.text(i)), "write a number or nothing.")
+        self.fault(repr(column.name), bad, "no number", lambda i: repr(column.text(i)), "write a number or nothing.")
         return number
 
     def contradicted(self, faults: Sequence[Any]) -> None:
@@ -384,7 +417,7 @@ class TableReader:
                 f"(off by {abs(mine[i].found - mine[i].expected):.3g})"
             )
             worst = max(abs(f.found - f.expected) for f in mine.values())
-            self._fault(
+            self.fault(
                 repr(self.columns[key].name if key in self.columns else key), bad, "a number that the game contradicts",
                 told,
                 "correct the rows, or accept numbers that are off by less with a larger tolerance (--tolerance, or "
@@ -395,10 +428,24 @@ class TableReader:
     def _identity(self, key: str) -> pd.Categorical:
         column = self.columns[key]
         self._missing(key, column.codes < 0)
-        order = sorted(range(len(column.texts)), key=lambda c: _natural(column.texts, c))
+        order = natural_order(column.texts)
         rank = np.empty(len(order) + 1, dtype=np.int64)
         rank[order], rank[-1] = np.arange(len(order)), -1
         return pd.Categorical.from_codes(rank[column.codes], categories=[column.texts[c] for c in order])
+
+    def _undecided(self, n: Int[np.ndarray, " rows"]) -> None:
+        """Everybody has decided at least once."""
+        if "participant" not in self.columns or n.all():
+            return
+        who = self.columns["participant"]
+        decided = np.bincount(who.codes, n, minlength=len(who.texts)) > 0
+        bad = np.zeros(self.size, bool)
+        bad[first_rows(who.codes, len(who.texts))[~decided]] = True
+        self.fault(
+            repr(who.name), bad, "a participant without a decision (every count is 0)",
+            lambda i: repr(who.text(i)),
+            "remove the rows of people who did not decide, or correct their counts.",
+        )  # fmt: skip
 
     def _duplicates(
         self,
@@ -418,7 +465,7 @@ class TableReader:
         who = self.columns["participant"]
         when = self.columns["round"]
         names = list(self.environments)
-        self._fault(
+        self.fault(
             f"{who.name!r} with {when.name!r}",
             again,
             "a participant's round that an earlier row of the game already holds",
@@ -459,9 +506,9 @@ class TableReader:
         fix = "fill it in, or remove the row"
         if key in ("participant", "group", "round", "n"):
             fix += " (or the whole column, if it is not known)"
-        self._fault(repr(self._of(key)), bad, "no value", None, f"{fix}.")
+        self.fault(repr(self._of(key)), bad, "no value", None, f"{fix}.")
 
-    def _fault(
+    def fault(
         self,
         column: str,
         bad: Bool[np.ndarray, " rows"],
@@ -484,18 +531,45 @@ class TableReader:
             raise InputError(" ".join(self.faults))
 
 
-def _encode(series: pd.Series, name: str) -> _Column:
+def _wrong_type(series: pd.Series, name: str, source: str) -> list[str]:
+    """A fault for a column whose cells are no numbers or texts."""
+    found = str(series.dtype).removesuffix("[pyarrow]")
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufb":
+        return []
+    if isinstance(series.dtype, np.dtype) and series.dtype == object:
+        # Cells are alike in what is read from a file; a few tell.
+        cells = series.iloc[:100].tolist()
+        odd = next((c for c in cells if isinstance(c, list | tuple | dict | set | bytes | np.ndarray)), None)
+        if odd is None:
+            return []
+        found = type(odd).__name__
+    elif isinstance(series.dtype, pd.CategoricalDtype):
+        return _wrong_type(pd.Series(series.cat.categories), name, source)
+    elif not (pd.api.types.is_datetime64_any_dtype(series) or pd.api.types.is_timedelta64_dtype(series)
+              or pd.api.types.is_complex_dtype(series)) and not isinstance(series.dtype, pd.ArrowDtype):  # fmt: skip
+        return []
+    return [
+        f"{source}, column {name!r}: its cells are of type {found}: write one number, text or true/false in each, or "
+        "name another column."
+    ]
+
+
+def _encode(series: pd.Series, name: str) -> Column:
     """Codes and distinct values of a column; None, NaN and blank cells are missing."""
     codes, distinct = pd.factorize(series)
     if isinstance(distinct.dtype, np.dtype) and distinct.dtype.kind in "iuf":
-        return _Column(name, codes.astype(np.int64), np.asarray(distinct))  # spelled out only when asked for
+        return Column(name, codes.astype(np.int64), np.asarray(distinct))  # spelled out only when asked for
     seen: dict[str, int] = {}
     remap = np.full(len(distinct) + 1, -1, dtype=np.int64)
     for i, value in enumerate(distinct.tolist()):
         text = _text(value)
         if text:
             remap[i] = seen.setdefault(text, len(seen))
-    return _Column(name, remap[codes], np.array(list(seen), dtype=object))
+    order = None
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        texts = dict.fromkeys(_text(value) for value in series.cat.categories)
+        order = np.array([seen[text] for text in texts if text in seen], dtype=np.int64)
+    return Column(name, remap[codes], np.array(list(seen), dtype=object), order)
 
 
 def _text(value: Any) -> str:
@@ -511,6 +585,11 @@ def _number(text: str) -> float:
     except ValueError:
         return math.nan
     return number if math.isfinite(number) and "_" not in text else math.nan
+
+
+def natural_order(texts: Sequence[str]) -> list[int]:
+    """Whole numbers by size, then everything else by spelling."""
+    return sorted(range(len(texts)), key=lambda code: _natural(texts, code))
 
 
 def _natural(texts: Sequence[str], code: int) -> tuple[bool, int, str]:
@@ -547,6 +626,14 @@ def unique_rows(
     return first, of_row
 
 
+def first_rows(codes: Int[np.ndarray, " rows"], labels: int) -> Int[np.ndarray, " labels"]:
+    """Where each label first stands."""
+    first = np.zeros(labels, dtype=np.int64)
+    known = codes[::-1] >= 0
+    first[codes[::-1][known]] = np.arange(len(codes))[::-1][known]  # what is written last is the first row
+    return first
+
+
 def _split(rows: Int[np.ndarray, " rows"], key: Int[np.ndarray, " rows"]) -> list[Int[np.ndarray, " some"]]:
     """The rows by distinct key."""
     order = np.argsort(key, kind="stable")
@@ -576,7 +663,7 @@ def _by_value(game: Game, role: int) -> bool:
 
 
 def _match(
-    column: _Column, codes: Int[np.ndarray, " texts"], game: Game, role: int, snap: bool
+    column: Column, codes: Int[np.ndarray, " texts"], game: Game, role: int, snap: bool
 ) -> tuple[Int[np.ndarray, " texts"], Bool[np.ndarray, " texts"]]:
     """Index of the action that each value of a column names (-1: none), and whether it had to be snapped."""
     by_value = _by_value(game, role)

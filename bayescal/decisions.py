@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
+from bayescal._people import check_treatments, read_people
 from bayescal._table import COLUMNS, Columns, Game, TableReader, read_csv, spellings, unique_rows
 from bayescal.errors import InputError
 
@@ -28,11 +29,13 @@ class Play:
         row: the row of `Decisions.table` of each decision that is used.
         observations: by game: what was seen, by name as in `Environment.observe`; arrays over that game's decisions.
         masked: rows of the table that are not used, because what was seen before them is not known.
+        left_out: participants of whom no row is used; they are in `table`, but not in `levels`, `cells` and `people`.
     """
 
     row: Int[np.ndarray, " decisions"]
     observations: Mapping[str, Mapping[str, np.ndarray]]
     masked: int
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,8 @@ class Decisions:
         snapped: decisions that were moved to the nearest grid value.
         source: where the table came from, for messages.
         play: the sequence of decisions, in games over time.
+        people: covariates, a row for each of `levels("participant")` by label: numbers as float, others categorical;
+            None where none were asked for, or nobody is told apart.
     """
 
     table: pd.DataFrame
@@ -62,6 +67,7 @@ class Decisions:
     snapped: int = 0
     source: str = "table"
     play: Play | None = None
+    people: pd.DataFrame | None = None
 
     @classmethod
     def from_table(
@@ -73,6 +79,7 @@ class Decisions:
         source: str = "table",
         snap: bool = False,
         tolerance: float = 0.01,
+        covariates: Sequence[str] = (),
     ) -> Decisions:
         """Check a tidy table, one row per decision (or per count of decisions), and index it.
 
@@ -85,13 +92,16 @@ class Decisions:
             source: the name used in messages. With an index named "line", rows are called by line number.
             snap: move values between two points of an ordered grid to the nearer one (the lower on a tie).
             tolerance: in games over time, by how much a recorded number may differ from what the game makes it.
+            covariates: columns that say something of the participant, for `people`: ("treatment", "age").
 
         Raises:
             InputError: one sentence for each kind of fault in the table, all of them at once.
         """
-        reader = TableReader(table, environments, columns or {}, source, snap)
+        reader = TableReader(table, environments, columns or {}, source, snap, covariates)
+        people = read_people(reader)
+        check_treatments(reader)
         rows = reader.rows()
-        decisions = cls._from_rows(rows, dict(environments), reader.snapped, source)
+        decisions = replace(cls._from_rows(rows, dict(environments), reader.snapped, source), people=people)
         over_time = [getattr(game, "over_time", False) for game in decisions.environments.values()]
         if not any(over_time):
             return decisions
@@ -99,7 +109,7 @@ class Decisions:
             raise InputError(f"{source} mixes games over time with one-shot games: read them as two tables.")
         play, faults = _replayed(decisions, tolerance)
         reader.contradicted(faults)
-        return replace(decisions, play=play)
+        return _without_masked_levels(replace(decisions, play=play))
 
     @classmethod
     def from_csv(
@@ -110,12 +120,14 @@ class Decisions:
         columns: Columns | None = None,
         snap: bool = False,
         tolerance: float = 0.01,
+        covariates: Sequence[str] = (),
     ) -> Decisions:
         """`from_table` of a comma-separated file; messages name its lines."""
         name = Path(path).name
         return cls.from_table(
-            read_csv(path), environments, columns=columns, source=name, snap=snap, tolerance=tolerance
-        )
+            read_csv(path), environments, columns=columns, source=name, snap=snap, tolerance=tolerance,
+            covariates=covariates,
+        )  # fmt: skip
 
     @classmethod
     def _from_rows(cls, rows: pd.DataFrame, environments: dict[str, Game], snapped: int, source: str) -> Decisions:
@@ -232,6 +244,10 @@ class Decisions:
         for name in sorted(set(self.table) - set(COLUMNS) - {"game_index", "role_index", "action_index"}):
             digest.update(json.dumps([name]).encode())
             digest.update(np.ascontiguousarray(self.table[name].to_numpy()[order], dtype="<f8").tobytes())
+        if self.people is not None:
+            people = self.people.sort_index()
+            told = {name: people[name].tolist() for name in sorted(people)}
+            digest.update(json.dumps([people.index.tolist(), told]).encode())
         return digest.hexdigest()
 
 
@@ -251,6 +267,41 @@ def _by_game(decisions: Decisions) -> Iterator[tuple[str, Any, np.ndarray, pd.Da
             if column not in mine:
                 mine[column] = np.nan
         yield name, game, here, mine
+
+
+def _without_masked_levels(decisions: Decisions) -> Decisions:
+    """Groups and participants of whom no row is used are no levels: nothing would be inferred of them.
+
+    They are last among the table's categories, so that the codes of all others count `levels`.
+    """
+    play = decisions.play
+    assert play is not None
+    if not len(play.row):
+        raise InputError(
+            f"{decisions.source}: what was seen before a decision is not known for any of its {len(decisions.table):,} "
+            "rows: add the rounds before them, or the columns that the game needs."
+        )
+    table, cells, left_out = decisions.table.copy(deep=False), decisions.cells, {}
+    for level in ("group", "participant"):
+        if level not in table:
+            continue
+        labels = table[level].cat.categories
+        used = np.isin(np.arange(len(labels)), table[level].cat.codes.to_numpy()[play.row])
+        left_out[level] = tuple(labels[~used])
+        if left_out[level]:
+            table[level] = table[level].cat.reorder_categories([*labels[used], *labels[~used]])
+            cells = cells[cells[level].isin(labels[used])]
+            cells = cells.assign(**{level: cells[level].cat.set_categories(labels[used])})
+            cells[f"{level}_index"] = cells[level].cat.codes.to_numpy(dtype=np.int64)
+    counts, people = decisions.counts[cells.index], decisions.people
+    return replace(
+        decisions,
+        table=table,
+        cells=cells.reset_index(drop=True),
+        counts=counts,
+        play=replace(play, left_out=left_out.get("participant", ())),
+        people=None if people is None else people.drop(index=list(left_out["participant"])),
+    )
 
 
 def _replayed(decisions: Decisions, tolerance: float) -> tuple[Play, list[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayescal.decisions import Decisions
+from bayescal.environments.replay import Replay
 from bayescal.errors import InputError
 
 
@@ -160,11 +161,18 @@ def test_a_game_with_one_role_may_leave_the_role_empty():
 
 
 def test_counts_of_zero_are_nobody():
-    frame = pd.DataFrame({"participant": ["x", "y"], "role": ["row", "row"], "action": ["U", "D"], "n": [3, 0]})
+    frame = pd.DataFrame({"group": ["x", "y"], "role": ["row", "row"], "action": ["U", "D"], "n": [3, 0]})
     d = Decisions.from_table(frame, {"pennies": PENNIES})
-    assert d.levels("participant") == ("x",)
+    assert d.levels("group") == ("x",)
     assert d.counts.tolist() == [[3, 0]]
     assert d.data_hash == Decisions.from_table(frame[:1], {"pennies": PENNIES}).data_hash
+
+
+def test_a_participant_without_a_decision_is_refused_by_name():
+    frame = pd.DataFrame({"participant": list("xyxyz"), "action": ["0"] * 5, "n": [3, 0, 0, 0, 0]})
+    said = refusal(frame, {"market": MARKET})
+    assert "column 'participant': 2 rows hold a participant without a decision" in said
+    assert "row 1 holds 'y', row 4 holds 'z'" in said
 
 
 def test_a_person_may_decide_again_in_another_round_or_game():
@@ -300,6 +308,145 @@ def test_no_games_and_no_level():
         d.by("group")
     with pytest.raises(InputError, match="not by 'session'"):
         d.by("session")
+
+
+# People.
+def people_table(**changes) -> pd.DataFrame:
+    return table(**({"treatment": ["a", "a", "b"] * 2, "age": [30, 25.5, 41] * 2} | changes))
+
+
+def test_covariates_are_of_the_people_in_the_order_of_levels():
+    d = Decisions.from_table(people_table(), GAMES, covariates=("treatment", "age"))
+    assert d.people is not None
+    assert tuple(d.people.index) == d.levels("participant") == ("1", "2", "10")
+    assert d.people["age"].tolist() == [30.0, 25.5, 41.0]
+    assert d.people["age"].dtype == np.float64
+    assert d.people["treatment"].tolist() == ["a", "a", "b"]
+    assert isinstance(d.people["treatment"].dtype, pd.CategoricalDtype)
+
+
+def test_without_covariates_or_without_people_there_are_none():
+    assert Decisions.from_table(people_table(), GAMES).people is None
+    assert Decisions.from_table(people_table(participant=None), GAMES, covariates=["age"]).people is None
+
+
+def test_covariates_may_have_other_names_in_the_table_and_one_may_be_given_alone():
+    frame = people_table().rename(columns={"age": "years"})
+    d = Decisions.from_table(frame, GAMES, covariates="age", columns={"age": "years"})
+    assert d.people is not None and list(d.people) == ["age"]
+    assert "'years' (for age)" in refusal(people_table(), covariates=["age"], columns={"age": "years"})
+
+
+def test_the_order_of_a_categorical_is_kept_and_numbers_as_text_are_numbers(tmp_path):
+    levels = pd.Categorical(["low", "high", "low"] * 2, categories=["none", "low", "high"])
+    d = Decisions.from_table(table(level=levels), GAMES, covariates=["level"])
+    assert d.people is not None and list(d.people["level"].cat.categories) == ["low", "high"]
+    frame = people_table(female=[True, False, True] * 2)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    read = Decisions.from_csv(tmp_path / "t.csv", GAMES, covariates=("age", "treatment", "female"))
+    assert read.people is not None and read.people["female"].tolist() == [1.0, 0.0, 1.0]
+    direct = Decisions.from_table(frame, GAMES, covariates=("age", "treatment", "female")).people
+    pd.testing.assert_frame_equal(read.people, direct)
+
+
+def test_the_hash_is_of_the_covariates_too_if_there_are_any():
+    plain = Decisions.from_table(people_table(), GAMES).data_hash
+    assert plain == Decisions.from_table(table(), GAMES).data_hash
+    hashes = {plain}
+    for changes in ({}, {"age": [30, 25.5, 42] * 2}, {"treatment": ["a", "a", "c"] * 2}):
+        hashes.add(Decisions.from_table(people_table(**changes), GAMES, covariates=("treatment", "age")).data_hash)
+    assert len(hashes) == 4
+    shuffled = people_table().iloc[::-1]
+    a = Decisions.from_table(people_table(), GAMES, covariates=("age", "treatment")).data_hash
+    assert a == Decisions.from_table(shuffled, GAMES, covariates=("treatment", "age")).data_hash
+
+
+REFUSED_PEOPLE = {
+    "missing": ({"age": None}, ["no column 'age'"]),
+    "empty": ({"age": [30, None, 41, 30, 25, 41]}, ["column 'age'", "row 1", "nothing", "participant '2'"]),
+    "endless": ({"age": [30, np.inf, 41] * 2}, ["column 'age'", "no finite number", "row 1", "'inf'", "'2'"]),
+    "no number": ({"age": ["30", "25", "NA"] * 2}, ["column 'age'", "no finite number", "row 2", "'NA'", "'10'"]),
+    "varies": (
+        {"age": [30, 25, 41, 31, 25, 42]},
+        ["column 'age'", "2 labels of column 'participant'", "'1' has '30' (row 0), '31' (row 3)", "'10' has '41'"],
+    ),
+    "two treatments": (
+        {"treatment": ["a", "b", "b"] * 2},
+        [
+            "column 'treatment'",
+            "one label of column 'group'",
+            "'a' has 'a' (row 0), 'b' (row 1)",
+            "labels of their own",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_PEOPLE)
+def test_a_covariate_that_cannot_be_used_is_named_with_its_people(kind):
+    changes, words = REFUSED_PEOPLE[kind]
+    said = refusal(people_table(**changes), covariates=("treatment", "age"), source="choices.csv")
+    for word in ["choices.csv", *words]:
+        assert word in said, said
+
+
+def test_faults_of_people_come_with_all_others():
+    frame = people_table(age=[30, None, 41, 31, 25, 41], action=["X", "R", "D", "C", "L", "C"])
+    said = refusal(frame, covariates=["age"])
+    for word in ("'X'", "nothing (participant '2')", "'31' (row 3)"):
+        assert word in said, said
+
+
+def test_a_group_has_one_treatment_even_if_nobody_asks_for_it():
+    frame = people_table(treatment=["a", "b", "b"] * 2)
+    assert "'a' has 'a' (row 0), 'b' (row 1)" in refusal(frame)
+    renamed = frame.rename(columns={"treatment": "cond"})
+    assert "column 'cond'" in refusal(renamed, columns={"treatment": "cond"})
+    # Where the table's games are called treatments, people meet several.
+    games = table().rename(columns={"game": "treatment"})
+    assert Decisions.from_table(games, GAMES, columns={"game": "treatment"}).total == 6
+
+
+# Games over time.
+@dataclass(frozen=True)
+class Diary(Toy):
+    """A game over time in which a day is known if the day before is recorded."""
+
+    over_time: bool = True
+    columns: dict = field(default_factory=dict)
+
+    def replay(self, frame: pd.DataFrame, *, tolerance: float) -> Replay:
+        days = list(zip(frame["participant"], frame["round"], strict=True))
+        known = [day == 1 or (who, day - 1) in days for who, day in days]
+        return Replay({"round": frame["round"].to_numpy()}, np.array(known))
+
+
+DIARY = Diary(("firm",), (TENTHS,), (tuple(f"{x:g}" for x in TENTHS),), ordered=True)
+
+
+def diary(who: str, days: list[int], age: float) -> pd.DataFrame:
+    return pd.DataFrame({"participant": who, "round": days, "action": 0.5, "age": age})
+
+
+def test_people_of_whom_nothing_can_be_used_are_no_level():
+    frame = pd.concat([diary("b", [5, 9], 50), diary("c", [1, 2, 3], 30), diary("d", [1, 3], 40), diary("a", [7], 60)])
+    d = Decisions.from_table(frame, {"diary": DIARY}, covariates=["age"])
+    assert d.play is not None and d.people is not None
+    assert d.levels("participant") == ("c", "d")
+    assert d.play.left_out == ("a", "b")
+    assert (d.play.masked, len(d.play.row), len(d.table)) == (4, 4, 8)
+    assert d.people["age"].to_dict() == {"c": 30.0, "d": 40.0}
+    # What a model counts people by agrees with the levels.
+    assert d.table["participant"].cat.codes.iloc[d.play.row].tolist() == [0, 0, 0, 1]
+    assert d.by("participant").tolist() == [0, 1]
+    assert d.counts.sum(axis=1).tolist() == [3, 2]
+    again = Decisions.from_table(d.table, {"diary": DIARY})
+    assert again.levels("participant") == ("c", "d")
+
+
+def test_a_table_of_which_nothing_can_be_used_is_refused():
+    with pytest.raises(InputError, match="any of its 2 rows"):
+        Decisions.from_table(diary("b", [5, 9], 50), {"diary": DIARY})
 
 
 # Files.
