@@ -32,39 +32,49 @@ def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Cal
     """The first half of `infer`: trace the model, and begin to compile. Call the result for the second half.
 
     Several models prepared before the first is run are compiled side by side.
+
+    A model with parameters integrated out has two hooks. `model.complete(values, rng)` takes draws (chain, draw, …) by
+    site and returns them with draws of what was integrated out, and log-likelihoods (chain, draw, …) by name, or by the
+    dimension that they are for: those of "participant" are log_likelihood["by_participant"] in the fit.
+    `model.evaluated` is its twin over all sites, of which the fit's other groups are made.
     """
     method = NUTS() if method is None else method
+    # A model with parameters integrated out has a twin that still has them, on which everything but sampling is done.
+    whole = getattr(model, "evaluated", None) or model
     with jax.enable_x64(True):
-        sites = bridge.sites_of(model)
-        latent = {n: s for n, s in sites.items() if s.kind == "latent"}
+        latent = _latent(bridge.sites_of(model))
         shapes = {n: s.shape for n, s in latent.items()}
-        prior_draws = bridge.compile_prior(model, _PRIOR_DRAWS)
+        sites = bridge.sites_of(whole)
+        prior_draws = bridge.compile_prior(whole, _PRIOR_DRAWS)
         sampler = (
             (lambda rng, centre: compute_grid(model, method, shapes))
             if isinstance(method, Grid)
             else compile_nuts(model, method, {n: s.support for n, s in latent.items()}, shapes)
         )
-        evaluate = bridge.compile_evaluation(model, shapes, getattr(model, "batch", bridge.BATCH))
+        all_shapes = {n: s.shape for n, s in _latent(sites).items()}
+        evaluate = bridge.compile_evaluation(whole, all_shapes, getattr(whole, "batch", bridge.BATCH))
+
+    complete = getattr(model, "complete", None) or (lambda values, rng: (values, {}))
 
     def run(provenance: dict[str, Any] | None = None) -> Fit:
         with jax.enable_x64(True):
             rng = np.random.default_rng(method.seed)
             prior = prior_draws(rng)
-            draws = sampler(rng, {n: np.median(x[0], axis=0) for n, x in prior.items()})
+            draws = sampler(rng, {n: np.median(prior[n][0], axis=0) for n in shapes})
             before, _, _, prior_predicted = evaluate(prior, rng)
             gridded = isinstance(draws, Gridded)
-            values = draws.draws if gridded else draws.values
-            after, log_likelihood, log_prior, predicted = evaluate(values, rng)
+            values, integrated = complete(draws.draws if gridded else draws.values, rng)
+            after, log_likelihood, log_prior, predicted = evaluate({n: values[n] for n in all_shapes}, rng)
         return _fit(
             model,
             method,
             sites,
             draws,
             {
-                "posterior": after,
+                "posterior": {**values, **after},
                 "sample_stats": {} if gridded else draws.stats,
-                "log_likelihood": log_likelihood,
-                "log_prior": log_prior,
+                "log_likelihood": {**log_likelihood, **_by_dimension(integrated, _coords(model))},
+                "log_prior": {n: x for n, x in log_prior.items() if n in shapes},
                 "prior": before,
                 "prior_predictive": prior_predicted,
                 "posterior_predictive": predicted,
@@ -75,6 +85,19 @@ def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Cal
     return run
 
 
+def _latent(sites: dict[str, bridge.Site]) -> dict[str, bridge.Site]:
+    return {n: s for n, s in sites.items() if s.kind == "latent"}
+
+
+def _coords(model: Any) -> dict[str, Any]:
+    return {**getattr(getattr(model, "evaluated", None), "coords", {}), **getattr(model, "coords", {})}
+
+
+def _by_dimension(values: bridge.Sites, coords: dict[str, Any]) -> bridge.Sites:
+    """A group cannot have a variable called as one of its dimensions: "participant" becomes "by_participant"."""
+    return {f"by_{n}" if n in coords else n: x for n, x in values.items()}
+
+
 def _fit(
     model: Any,
     method: NUTS | Grid,
@@ -83,9 +106,10 @@ def _fit(
     sampled: dict[str, bridge.Sites],
     provenance: dict[str, Any],
 ) -> Fit:
-    dims = {n: s.dims for n, s in sites.items()}
+    coords = _coords(model)
+    # What was integrated out and is not a site has the model's word for its dimensions, or is called by them.
+    dims = {f"by_{n}": (n,) for n in coords} | dict(getattr(model, "dims", {})) | {n: s.dims for n, s in sites.items()}
     observed = {n: s.value for n, s in sites.items() if s.kind == "observed"}
-    coords = dict(getattr(model, "coords", {}))
     constant = getattr(model, "constant_data", {})
     unnamed = ("sample_stats", "log_prior")  # one number a draw
     groups = {

@@ -5,13 +5,14 @@ sensitivity cannot be computed) and leaves log_likelihood off; this bridge reads
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 from numpyro import handlers
+from numpyro.distributions.distribution import Unit
 
 from bayescal.inference.aside import Aside, random_keys
 
@@ -24,7 +25,7 @@ BATCH = 500
 class Site:
     """What a model's trace says of one of its sites, without running it."""
 
-    kind: str  # "latent", "observed" or "deterministic"
+    kind: str  # "latent", "observed", "deterministic" or "factor"
     shape: tuple[int, ...]
     dims: tuple[str, ...]
     support: Any = None
@@ -35,6 +36,7 @@ def sites_of(model: Callable[[], None]) -> dict[str, Site]:
     """Every site of a model. Dimensions are its plates' names, then the model's `dims` or NAME_dim_k."""
     events = getattr(model, "dims", {})
     found: dict[str, Site] = {}
+    computed: list[str] = []  # data that the model works out itself
 
     def look(key):
         for name, site in _trace(model, key).items():
@@ -46,13 +48,20 @@ def sites_of(model: Callable[[], None]) -> dict[str, Site]:
             dims = tuple(f.name for f in frames) + tuple(events.get(name, [f"{name}_dim_{k}" for k in free]))
             if site["type"] == "deterministic":
                 found[name] = Site("deterministic", shape, dims)
+            elif isinstance(site["fn"], Unit):
+                found[name] = Site("factor", shape, dims)
             elif site["is_observed"]:
-                found[name] = Site("observed", shape, dims, value=np.asarray(site["value"]))
+                later = isinstance(site["value"], jax.core.Tracer)
+                computed.extend([name] * later)
+                found[name] = Site("observed", shape, dims, value=None if later else np.asarray(site["value"]))
             else:
                 found[name] = Site("latent", shape, dims, support=site["fn"].support)
         return key
 
     jax.eval_shape(look, jax.random.key(0))
+    if computed:
+        values = jax.jit(lambda key: {n: _trace(model, key)[n]["value"] for n in computed})(jax.random.key(0))
+        found |= {n: replace(found[n], value=np.asarray(x)) for n, x in values.items()}
     return found
 
 
@@ -82,6 +91,7 @@ def compile_evaluation(
             log_prob = site["fn"].log_prob(site["value"])
             if site["is_observed"]:
                 log_lik[name] = log_prob
+            if site["is_observed"] and not isinstance(site["fn"], Unit):
                 predicted[name] = _to_predict(site["fn"], jax.random.fold_in(key, len(predicted)))
             else:
                 log_prior[name] = log_prob.sum()
@@ -145,7 +155,8 @@ def dataset(
     variables = {}
     for name, value in values.items():
         value = np.asarray(value)
-        own = dims.get(name, ())[: value.ndim - len(lead)]
+        free = range(value.ndim - len(lead))
+        own = dims.get(name, [f"{name}_dim_{k}" for k in free])[: len(free)]
         variables[name] = ((*lead, *own), value)
     used = {d for own, _ in variables.values() for d in own}
     labels = {d: c for d, c in coords.items() if d in used}

@@ -242,3 +242,66 @@ def test_a_prior_that_rules_out_what_people_did_is_refused():
     with pytest.raises(InputError, match=r"role row, action stag \(chosen") as error:
         build_model(ExactPolicy(get_game("stag-hunt"), never), Homogeneous(), decisions)
     assert "column" not in str(error.value)
+
+
+class Heights:
+    """theta_i ~ Normal(mu, tau²), seen with noise of sd 1; `Integrated` has no theta and draws it afterwards."""
+
+    seen = np.array([-1.2, 0.3, 0.8, 2.9, 1.4, 0.1, -0.4, 2.2])
+
+    def __init__(self):
+        self.coords = {"person": [f"p{i}" for i in range(8)]}
+
+    def shared(self):
+        mu = numpyro.sample("mu", dist.Normal(0.0, 2.0))
+        return mu, numpyro.sample("tau", dist.HalfNormal(2.0))
+
+    def __call__(self):
+        mu, tau = self.shared()
+        with numpyro.plate("person", 8):
+            theta = numpyro.sample("theta", dist.Normal(mu, tau))
+            numpyro.sample("seen", dist.Normal(theta, 1.0), obs=self.seen)
+
+
+class Integrated(Heights):
+    evaluated = Heights()
+
+    def __call__(self):
+        mu, tau = self.shared()
+        numpyro.factor("marginal", dist.Normal(mu, jnp.sqrt(1 + tau**2)).log_prob(self.seen).sum())
+
+    def complete(self, values, rng):
+        mu, tau = values["mu"][..., None], values["tau"][..., None]
+        keep = tau**2 / (1 + tau**2)
+        theta = mu + keep * (self.seen - mu) + np.sqrt(keep) * rng.standard_normal((*values["mu"].shape, 8))
+        log_lik = np.asarray(dist.Normal(mu, np.sqrt(1 + tau**2)).log_prob(self.seen))
+        return {**values, "theta": theta}, {"person": log_lik}
+
+
+def test_what_was_integrated_out_is_drawn_afterwards():
+    """The joint model and its marginal have one posterior, and the marginal's fit has every group of the joint's."""
+    method = NUTS(draws=2000, warmup=500, chains=2, seed=3)
+    joint, marginal = infer(Heights(), method), infer(Integrated(), method)
+    assert set(joint.tree.children) == set(marginal.tree.children)
+    assert set(marginal.tree["log_prior"].data_vars) == {"mu", "tau"}
+    assert marginal.tree["log_likelihood"]["by_person"].dims == ("chain", "draw", "person")
+    assert marginal.tree["posterior"]["person"].to_numpy().tolist() == Heights().coords["person"]
+    for group in ("log_likelihood", "posterior_predictive", "prior_predictive", "observed_data"):
+        assert "seen" in marginal.tree[group]
+    a, b = joint.summary(), marginal.summary()
+    assert list(a.index) == list(b.index) and "theta[p3]" in a.index
+    error = 4 * np.hypot(a["sd"] / np.sqrt(a["ess_bulk"]), b["sd"] / np.sqrt(b["ess_bulk"]))
+    assert (abs(a["mean"] - b["mean"]) < error).all()
+    sd_error = 4 * a["sd"] * np.sqrt(1 / a["ess_bulk"] + 1 / b["ess_bulk"])  # heavier tails than a normal's
+    assert (abs(a["sd"] - b["sd"]) < sd_error).all()
+
+
+def test_data_that_a_model_works_out_itself():
+    def model():
+        mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
+        numpyro.sample("log_y", dist.Normal(mu, 1.0), obs=jnp.log(jnp.array([1.0, 2.0])))
+        numpyro.factor("penalty", -(mu**2))
+
+    sites = bridge.sites_of(model)
+    np.testing.assert_allclose(sites["log_y"].value, np.log([1.0, 2.0]), rtol=1e-6)
+    assert sites["penalty"].kind == "factor"
