@@ -42,6 +42,15 @@ class Game(Protocol):
     def ordered(self) -> bool: ...
 
 
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A table from a file: Parquet by its name's end (.parquet, .pq), else comma-separated (perhaps .gz)."""
+    if Path(path).suffix.lower() in (".parquet", ".pq"):
+        from bayescal._parquet import read_parquet
+
+        return read_parquet(path)
+    return read_csv(path)
+
+
 def read_csv(path: str | Path) -> pd.DataFrame:
     """A comma-separated file (perhaps .gz) as text, every cell as written; the index ("line") is the line in the file.
 
@@ -532,21 +541,19 @@ class TableReader:
 
 
 def _wrong_type(series: pd.Series, name: str, source: str) -> list[str]:
-    """A fault for a column whose cells are no numbers or texts."""
-    found = str(series.dtype).removesuffix("[pyarrow]")
-    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufb":
-        return []
-    if isinstance(series.dtype, np.dtype) and series.dtype == object:
-        # Cells are alike in what is read from a file; a few tell.
-        cells = series.iloc[:100].tolist()
+    """A fault for a column whose cells are no numbers, texts or booleans."""
+    kind = series.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        return _wrong_type(pd.Series(kind.categories), name, source)
+    if isinstance(kind, pd.ArrowDtype):
+        fine, found = kind.type in (int, float, str, bool), str(kind.pyarrow_dtype)
+    elif pd.api.types.is_object_dtype(kind):
+        cells = series.iloc[:100].tolist()  # the others are like these, in what a file gives
         odd = next((c for c in cells if isinstance(c, list | tuple | dict | set | bytes | np.ndarray)), None)
-        if odd is None:
-            return []
-        found = type(odd).__name__
-    elif isinstance(series.dtype, pd.CategoricalDtype):
-        return _wrong_type(pd.Series(series.cat.categories), name, source)
-    elif not (pd.api.types.is_datetime64_any_dtype(series) or pd.api.types.is_timedelta64_dtype(series)
-              or pd.api.types.is_complex_dtype(series)) and not isinstance(series.dtype, pd.ArrowDtype):  # fmt: skip
+        fine, found = odd is None, type(odd).__name__
+    else:
+        fine, found = kind.kind not in "mMc", str(kind)
+    if fine:
         return []
     return [
         f"{source}, column {name!r}: its cells are of type {found}: write one number, text or true/false in each, or "

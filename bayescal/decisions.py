@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
+from bayescal._parquet import read_parquet
 from bayescal._people import check_treatments, read_people
 from bayescal._table import COLUMNS, Columns, Game, TableReader, read_csv, spellings, unique_rows
 from bayescal.errors import InputError
@@ -122,12 +123,28 @@ class Decisions:
         tolerance: float = 0.01,
         covariates: Sequence[str] = (),
     ) -> Decisions:
-        """`from_table` of a comma-separated file; messages name its lines."""
-        name = Path(path).name
+        """`from_table` of a comma-separated file (perhaps .gz); messages name its lines."""
+        table, name = read_csv(path), Path(path).name
         return cls.from_table(
-            read_csv(path), environments, columns=columns, source=name, snap=snap, tolerance=tolerance,
-            covariates=covariates,
-        )  # fmt: skip
+            table, environments, columns=columns, source=name, snap=snap, tolerance=tolerance, covariates=covariates
+        )
+
+    @classmethod
+    def from_parquet(
+        cls,
+        path: str | Path,
+        environments: Mapping[str, Game],
+        *,
+        columns: Columns | None = None,
+        snap: bool = False,
+        tolerance: float = 0.01,
+        covariates: Sequence[str] = (),
+    ) -> Decisions:
+        """`from_table` of a Parquet file, with `pip install 'bayescal[parquet]'`; messages count its rows from 0."""
+        table, name = read_parquet(path), Path(path).name
+        return cls.from_table(
+            table, environments, columns=columns, source=name, snap=snap, tolerance=tolerance, covariates=covariates
+        )
 
     @classmethod
     def _from_rows(cls, rows: pd.DataFrame, environments: dict[str, Game], snapped: int, source: str) -> Decisions:
