@@ -1,24 +1,36 @@
 """`dataset.toml`: what a study's table means, where it comes from, and which games it records."""
 
 import difflib
-import hashlib
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bayescal._table import Columns
 from bayescal.decisions import LEVELS
 from bayescal.errors import InputError
 
 FILE = "dataset.toml"
-META = ("title", "source", "licence", "citation", "units", "file", "sha256", "external", "where")
+TEXTS = (
+    "title", "source", "licence", "citation", "units", "file", "sha256", "external", "where", "address", "commit",
+    "derived", "reader",
+)  # fmt: skip
+COUNTS = ("people", "decisions")
+META = TEXTS + COUNTS
 MODEL = (
     "by", "snap", "hyperpriors", "tolerance", "cost", "parameters", "policy", "prior", "prior_parameters", "chance",
+    "population", "beliefs", "method", "covariates", "groups", "lapse", "learning",
 )  # fmt: skip
-DATA_DIR = "BAYESCAL_DATA_DIR"
+FLAGS = ("snap", "prior_parameters", "chance", "lapse", "learning")
+METHODS = ("joint", "marginal", "compressed")
+BELIEFS = ("consistent", "free", "fixed")
+POPULATIONS = {  # by the name under [model]: the class of bayescal.populations
+    "homogeneous": "Homogeneous",
+    "log-normal": "LogNormal",
+    "truncated-normal": "TruncatedNormal",
+    "gamma": "Gamma",
+}
 SECTIONS = ("meta", "columns", "games", "model")
 
 
@@ -35,8 +47,16 @@ class Dataset:
         units = "euro cents"
         file = "decisions.csv"         # beside dataset.toml; this is the default
         sha256 = "..."                 # of that file: checked when it is given
-        external = "folder/file.csv"   # instead of file: a table that does not ship, below $BAYESCAL_DATA_DIR
         where = "treatment == 1"       # which rows, where it is not all
+        people = 120                   # how many there are, for `bayescal data list`
+        decisions = 2400
+
+        # of a registered set, instead of file: a table that does not come with bayescal
+        external = "folder/file.csv"   # where it is below $BAYESCAL_DATA_DIR or the user's cache
+        address = "https://..."        # of the original file, which `bayescal data add` fetches ...
+        commit = "2085872f..."
+        derived = "names dropped"      # ... unless the table is not the original: what was done to it
+        reader = "nagel-1995"          # a function of bayescal.data.readers, instead of [columns] and [games]
 
         [columns]                      # what the file calls a column, where it has another name
         participant = "subject_id"
@@ -61,6 +81,15 @@ class Dataset:
         prior = ["Previous", { kind = "Focal", every = 5 }]   # or: habits, of which the product is the prior
         prior_parameters = true        # infer the habits' parameters too
         chance = true                  # what chance does is counted from the table first
+
+        # of people who differ:
+        population = "log-normal"      # costs are private and drawn from it
+        beliefs = "consistent"         # of what others' costs are: or "free", "fixed"
+        method = "marginal"            # or "joint", "compressed"
+        covariates = "~ treatment + age"   # of log cost; columns of the table
+        groups = "session"             # the column of group effects
+        lapse = true                   # some decisions are made without thinking
+        learning = true                # costs drift over rounds
     """
 
     folder: Path
@@ -85,96 +114,134 @@ class Dataset:
     prior: tuple[Any, ...] = ()
     prior_parameters: bool = False
     chance: bool = False
+    people: int | None = None
+    decisions: int | None = None
+    address: str = ""
+    commit: str = ""
+    derived: str = ""
+    reader: str = ""
+    population: str | None = None
+    beliefs: str | None = None
+    method: str | None = None
+    covariates: str | None = None
+    groups: str | None = None
+    lapse: bool = False
+    learning: bool = False
 
     @property
-    def csv(self) -> Path:
-        return Path(os.environ.get(DATA_DIR, ".")) / self.external if self.external else self.folder / self.file
+    def name(self) -> str:
+        return self.folder.resolve().name
 
-    def check_file(self) -> None:
-        """The table is there, and is the one that dataset.toml describes."""
-        if self.external and not self.csv.is_file():
-            raise InputError(
-                f"The decisions of {self.folder.name!r} do not come with bayescal (source: {self.source}). Give the "
-                f"file with --data FILE, or set {DATA_DIR} to the folder that holds {self.external}."
-            )
-        try:
-            found = hashlib.sha256(self.csv.read_bytes()).hexdigest()
-        except OSError as error:
-            raise InputError(
-                f"Cannot read {self.csv}, the table that {FILE} describes ({error.strerror or error}): put "
-                'the file there, or write its name as file = "..." under [meta].'
-            ) from None
-        if self.sha256 and found != self.sha256.lower():
-            raise InputError(
-                f"{self.csv} is not the file that {FILE} describes: its sha256 is {found}, {FILE} says "
-                f"{self.sha256}. Restore the file or, if the change is meant, write the new sum under [meta]."
-            )
+    @property
+    def registered(self) -> bool:
+        """Whether the table does not come with bayescal."""
+        return bool(self.external)
+
+
+class Checked(NamedTuple):
+    """What could be read of a dataset.toml: faulty keys are left out; `usable` where columns and games are known."""
+
+    dataset: Dataset
+    faults: list[str]
+    usable: bool
 
 
 def read_dataset(path: Path) -> Dataset:
     """The dataset.toml at `path`; every fault in it in one InputError."""
+    checked = check_dataset(path)
+    if checked.faults:
+        raise InputError(" ".join(checked.faults))
+    return checked.dataset
+
+
+def check_dataset(path: Path) -> Checked:
+    """The dataset.toml at `path` and every fault in it; InputError where it cannot be read at all."""
     content = _parse(path)
-    faults: list[str] = []
-    faults += _unknown(path, "section", content, SECTIONS)
-    meta, columns, games, model = (_section(path, content, name, faults) for name in SECTIONS)
-    faults += _unknown(path, "key", meta, META, "meta") + _unknown(path, "key", model, MODEL, "model")
-    for key in META:
-        if key in meta and not isinstance(meta[key], str):
-            faults.append(f"{path}: {key} under [meta] is {meta[key]!r}: write a text in quotes.")
+    unknown = _unknown(path, "section", content, SECTIONS)
+    broken: list[str] = []  # without these the table cannot be read
+    meta, columns, games, model = (_section(path, content, name, broken) for name in SECTIONS)
+    faults = _unknown(path, "key", meta, META, "meta") + _unknown(path, "key", model, MODEL, "model")
     if not meta.get("title"):
         faults.append(f'{path} has no title: write [meta] and title = "..." in it.')
-    if not games:
-        faults.append(
+    wrong = _wrong(path, "meta", meta, _META_RULES) + _wrong(path, "model", model, _MODEL_RULES)
+    if "reader" in meta and (columns or games):
+        broken.append(f"{path}: the reader knows columns and games: leave out [columns] and [games], or the reader.")
+    if not games and "reader" not in meta:
+        broken.append(
             f'{path} names no games: write [games] and, for each, what the table calls it = "the name of '
             'a game" (see `bayescal games`), = "payoffs.json" or = { payoffs = [...] }.'
         )
     for key, value in columns.items():
         several = value if isinstance(value, list) and value else [value]
         if not all(isinstance(v, str) for v in several):
-            faults.append(f"{path}: {key} under [columns] is {value!r}: write the name of a column in quotes.")
-    by = model.get("by")
-    if by is not None and by not in LEVELS:
-        faults.append(f"{path}: by under [model] is {by!r}: write one of {', '.join(map(repr, LEVELS))}.")
-    for key in ("snap", "prior_parameters", "chance"):
-        if not isinstance(model.get(key, False), bool):
-            faults.append(f"{path}: {key} under [model] is {model[key]!r}: write true or false.")
-    for key in ("tolerance", "cost"):
-        value = model.get(key, 1.0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            faults.append(f"{path}: {key} under [model] is {value!r}: write a positive number.")
-    names = model.get("parameters", [])
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        faults.append(f'{path}: parameters under [model] is {names!r}: write a list of names, ["RC", "theta11"].')
-    habits = model.get("prior", [])
-    if not isinstance(habits, list) or not all(
-        isinstance(h, str) or (isinstance(h, dict) and "kind" in h) for h in habits
-    ):
-        faults.append(
-            f'{path}: prior under [model] is {habits!r}: write a list of habits, ["Previous", {{ kind = "Focal", '
-            "every = 5 }]."
-        )
-    if habits and "policy" in model:
+            broken.append(f"{path}: {key} under [columns] is {value!r}: write the name of a column in quotes.")
+    if "prior" in model and "policy" in model:
         faults.append(
             f"{path}: [model] has a policy and a prior, but a learned policy has a prior of its own: leave one."
         )
-    if not isinstance(model.get("policy", ""), str):
-        faults.append(f"{path}: policy under [model] is {model['policy']!r}: write the name of a model in quotes.")
-    hyperpriors = model.get("hyperpriors", {})
-    if not isinstance(hyperpriors, dict):
-        faults.append(f"{path}: hyperpriors under [model] is {hyperpriors!r}: write a table, [model.hyperpriors].")
-    if faults:
-        raise InputError(" ".join(faults))
-    settings = {k: v for k, v in model.items() if k not in ("hyperpriors", "parameters", "prior")}
-    return Dataset(
-        folder=path.parent,
-        games=games,
-        columns=columns,
-        hyperpriors=hyperpriors,
-        parameters=tuple(names),
-        prior=tuple(habits),
-        **settings,
-        **meta,
-    )
+    sound = lambda section, known: {k: v for k, v in section.items() if k in known and k not in {n for n, _ in wrong}}
+    settings = sound(meta, META) | sound(model, MODEL)
+    for key in ("parameters", "prior"):
+        settings[key] = tuple(settings.get(key, ()))
+    dataset = Dataset(**{"folder": path.parent, "games": games, "columns": columns, "title": "", **settings})
+    return Checked(dataset, [*unknown, *faults, *(text for _, text in wrong), *broken], not (unknown or broken))
+
+
+def _positive(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and value > 0
+
+
+def _count(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int) and value > 0
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(n, str) for n in value)
+
+
+def _habits(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(h, str) or (isinstance(h, dict) and "kind" in h) for h in value)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _one_of(choices: Iterable[str]) -> tuple[Any, str]:
+    choices = tuple(choices)
+    return (lambda value: value in choices), f"write one of {', '.join(map(repr, choices))}"
+
+
+_META_RULES = dict.fromkeys(TEXTS, (_text, "write a text in quotes")) | dict.fromkeys(
+    COUNTS, (_count, "write a whole number")
+)
+_MODEL_RULES = {
+    **dict.fromkeys(FLAGS, (_flag, "write true or false")),
+    **dict.fromkeys(("tolerance", "cost"), (_positive, "write a positive number")),
+    "by": _one_of(LEVELS),
+    "method": _one_of(METHODS),
+    "beliefs": _one_of(BELIEFS),
+    "population": _one_of(POPULATIONS),
+    "parameters": (_names, 'write a list of names, ["RC", "theta11"]'),
+    "prior": (_habits, 'write a list of habits, ["Previous", { kind = "Focal", every = 5 }]'),
+    "policy": (_text, "write the name of a model in quotes"),
+    "covariates": (_text, 'write a formula in quotes, "~ treatment + age"'),
+    "groups": (_text, "write the name of a column in quotes"),
+    "hyperpriors": (lambda value: isinstance(value, dict), "write a table, [model.hyperpriors]"),
+}
+
+
+def _wrong(path: Path, name: str, section: Mapping[str, Any], rules: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(key, what is wrong with its value) of each that is."""
+    found = []
+    for key, (right, fix) in rules.items():
+        if key in section and not right(section[key]):
+            found.append((key, f"{path}: {key} under [{name}] is {section[key]!r}: {fix}."))
+    return found
 
 
 def _parse(path: Path) -> dict[str, Any]:

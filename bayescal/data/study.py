@@ -1,20 +1,22 @@
 """A study: the decisions of an experiment, its games, where it comes from, and the model to begin with."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from bayescal._table import read_csv, select_rows
-from bayescal.data.dataset import FILE, Dataset, read_dataset
+import pandas as pd
+
+from bayescal._table import COLUMNS, Columns, read_csv, select_rows
+from bayescal.data.dataset import FILE, Checked, Dataset, check_dataset
 from bayescal.data.games import build_games
 from bayescal.data.habits import build_prior
+from bayescal.data.readers import read_with
+from bayescal.data.where import find_study, locate_table
 from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.priors.base import Prior
-from bayescal.resources import resource_names, resource_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +24,9 @@ class Study:
     """Decisions with their games, as `bayescal calibrate` takes them.
 
     `environments` are all the games that dataset.toml names, `decisions.environments` those that were played.
-    `by`, `hyperpriors`, `cost`, `parameters` and `prior_parameters` are the study's defaults for `build_model`,
-    `policy` the name of the learned policy that is its likelihood (None: solved exactly, with `prior`).
+    `by`, `hyperpriors`, `cost`, `parameters`, `prior_parameters`, and all from `population` to `learning`, are the
+    study's defaults for `build_model`, `policy` the name of the learned policy that is its likelihood (None: solved
+    exactly, with `prior`).
     `chance_log_likelihood` is that of what chance was counted to do (0 where nothing is counted).
     """
 
@@ -44,11 +47,22 @@ class Study:
     prior: Prior | None = None
     prior_parameters: bool = False
     chance_log_likelihood: float = 0.0
+    population: str | None = None
+    beliefs: str | None = None
+    method: str | None = None
+    covariates: str | None = None
+    groups: str | None = None
+    lapse: bool = False
+    learning: bool = False
 
 
-def study_names() -> tuple[str, ...]:
-    """The studies that come with bayescal."""
-    return resource_names("data", FILE)
+class _Source(NamedTuple):
+    """What decisions are made of."""
+
+    table: pd.DataFrame
+    environments: dict[str, Environment]
+    columns: Columns
+    name: str
 
 
 def load_study(
@@ -70,70 +84,126 @@ def load_study(
     Raises:
         InputError: no such study, or anything wrong in dataset.toml, in the games or in the table.
     """
-    path = _find(study)
-    dataset = read_dataset(path)
-    environments = build_games(dataset.folder, dataset.games, options)
-    if data is None:
-        dataset.check_file()
-    file, where = dataset.csv if data is None else Path(data), where or dataset.where or None
-    table = read_csv(file)
-    decisions = Decisions.from_table(
-        table if where is None else select_rows(table, where, file.name),
-        environments,
-        columns=dataset.columns,
-        source=file.name,
-        snap=dataset.snap,
-        tolerance=dataset.tolerance if tolerance is None else tolerance,
-    )
-    if dataset.by is not None:
-        decisions.levels(dataset.by)
+    made, faults = _make(check_dataset(find_study(study)), data, where, options, tolerance)
+    if made is None or faults:
+        raise InputError(" ".join(faults))
+    return made
+
+
+def check_study(study: str | Path) -> Study:
+    """The study that a folder holds, or that a table (or a dataset.toml) in it belongs to; else every fault at once.
+
+    Raises:
+        InputError: all that is wrong in dataset.toml, in the games, in the file and in the table.
+    """
+    path = Path(study)
+    if path.is_file() and path.suffix != ".toml":
+        if not (path.parent / FILE).is_file():
+            raise InputError(f"{path} has no {FILE} beside it that says what its columns and games are: write one.")
+        return load_study(path.parent / FILE, data=path)
+    return load_study(study)
+
+
+def _make(
+    checked: Checked,
+    data: str | Path | None,
+    where: str | None,
+    options: Mapping[str, Any] | None,
+    tolerance: float | None,
+) -> tuple[Study | None, list[str]]:
+    """(the study, None where it cannot be read; every fault)."""
+    dataset, faults = checked.dataset, list(checked.faults)
+    attempt = _Attempt(faults)
+    prior = attempt(lambda: build_prior(dataset.prior))
+    variables = attempt(lambda: _variables(dataset))
+    file = Path(data) if data is not None else attempt(lambda: locate_table(dataset, faults))
+    if not checked.usable:
+        return None, faults
+    source = attempt(lambda: _source(dataset, file, options))
+    if source is None:
+        return None, faults
+    decisions = attempt(lambda: _decisions(dataset, source, variables or [], where, tolerance))
+    if decisions is None:
+        return None, faults
     chance = 0.0
     if dataset.chance:
         decisions, chance = decisions.count_chance()
-    return _study(path.resolve().parent.name, dataset, environments, decisions, chance)
+    return _study(dataset, source.environments, decisions, prior, chance), faults
+
+
+class _Attempt:
+    """Does what can be done, and notes what cannot."""
+
+    def __init__(self, faults: list[str]):
+        self.faults = faults
+
+    def __call__(self, do: Any) -> Any:
+        try:
+            return do()
+        except InputError as error:
+            self.faults.append(str(error))
+            return None
+
+
+def _source(dataset: Dataset, file: Path | None, options: Mapping[str, Any] | None) -> _Source | None:
+    """The table and its games: by the set's reader, or as dataset.toml says."""
+    if dataset.reader:
+        if file is None:
+            return None
+        table, games = read_with(dataset.reader, file, options or {})
+        return _Source(table, games, {}, file.name)
+    games = build_games(dataset.folder, dataset.games, options)
+    return None if file is None else _Source(read_csv(file), games, dataset.columns, file.name)
+
+
+def _decisions(
+    dataset: Dataset, source: _Source, variables: list[str], where: str | None, tolerance: float | None
+) -> Decisions:
+    table, where = source.table, where or dataset.where or None
+    if where is not None:  # by position: lines of a wide table are several rows
+        table = table.iloc[select_rows(table.reset_index(drop=True), where, source.name).index]
+    decisions = Decisions.from_table(
+        table,
+        source.environments,
+        columns=source.columns,
+        source=source.name,
+        snap=dataset.snap,
+        tolerance=dataset.tolerance if tolerance is None else tolerance,
+        covariates=variables,
+    )
+    if dataset.by is not None:
+        decisions.levels(dataset.by)
+    return decisions
+
+
+def _variables(dataset: Dataset) -> list[str]:
+    """The columns that the formula and the group effects name, beside those that every table has."""
+    names = [] if dataset.groups is None else [dataset.groups]
+    if dataset.covariates is not None:
+        from formulaic import Formula
+
+        try:
+            names += sorted(map(str, Formula(dataset.covariates).required_variables))
+        except Exception as error:  # noqa: BLE001 - whatever formulaic makes of the text
+            raise InputError(
+                f"covariates under [model] is {dataset.covariates!r}, which is no formula ({error}): write for example "
+                '"~ treatment + age".'
+            ) from None
+    return [name for name in dict.fromkeys(names) if name not in COLUMNS]
 
 
 def _study(
-    name: str, dataset: Dataset, environments: dict[str, Environment], decisions: Decisions, chance: float
+    dataset: Dataset, environments: dict[str, Environment], decisions: Decisions, prior: Prior | None, chance: float
 ) -> Study:
+    same = (
+        "title", "source", "licence", "citation", "units", "by", "hyperpriors", "folder", "cost", "parameters",
+        "policy", "prior_parameters", "population", "beliefs", "method", "covariates", "groups", "lapse", "learning",
+    )  # fmt: skip
     return Study(
-        cost=dataset.cost,
-        parameters=dataset.parameters,
-        policy=dataset.policy,
-        prior=build_prior(dataset.prior),
-        prior_parameters=dataset.prior_parameters,
-        chance_log_likelihood=chance,
-        name=name,
-        title=dataset.title,
+        name=dataset.name,
         decisions=decisions,
         environments=environments,
-        source=dataset.source,
-        licence=dataset.licence,
-        citation=dataset.citation,
-        units=dataset.units,
-        by=dataset.by,
-        hyperpriors=dataset.hyperpriors,
-        folder=dataset.folder,
-    )
-
-
-def _find(study: str | Path) -> Path:
-    """The dataset.toml that is meant: names come before folders, so that a name always means the same."""
-    if isinstance(study, str) and study in study_names():
-        return resource_path("data", study) / FILE
-    path = Path(study)
-    if path.is_dir():
-        if not (path / FILE).is_file():
-            raise InputError(f"The folder {path} holds no {FILE}: write one that names the columns and the games.")
-        return path / FILE
-    if path.suffix == ".toml" and path.is_file():
-        return path
-    if path.is_file():
-        raise InputError(f"{path} is not a study: put it in a folder with a {FILE}, and give the folder.")
-    names = study_names()
-    close = difflib.get_close_matches(str(study), names, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise InputError(
-        f"There is no study or folder {str(study)!r}{hint}: the studies are "
-        f"{', '.join(names)}; one of your own is a folder with a {FILE} and a table."
+        prior=prior,
+        chance_log_likelihood=chance,
+        **{name: getattr(dataset, name) for name in same},
     )

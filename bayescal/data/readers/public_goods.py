@@ -1,0 +1,58 @@
+"""Alsobay, Rand, Watts & Almaatouq (2025): public goods games of 2 to 20 people, the contribution stage alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayescal.data.readers import Reading
+from bayescal.data.readers._raw import numbers, raw_table, wholes
+from bayescal.environments.public_goods import PublicGoods
+
+NEEDED = ("game", "participant", "group_size", "mpcr", "endowment", "round", "contribution")
+
+
+def read(path: Path, **options: Any) -> Reading:
+    """A group is one of the file's games; groups of one size, with the same return and choices, play one game here.
+
+    Half of the experiment's games let people give all or nothing. The file does not say which; games of one size and
+    return are taken to be such if nobody in any of them ever gave anything between.
+    """
+    raw = raw_table(path, NEEDED)
+    size, endowment = wholes(raw, "group_size", path), wholes(raw, "endowment", path)
+    mpcr, given = numbers(raw, "mpcr", path), numbers(raw, "contribution", path)
+    kinds = pd.DataFrame({"size": size, "endowment": endowment, "mpcr": mpcr}, index=raw.index)
+    between = pd.Series((given != 0) & (given != endowment), index=raw.index)
+    kinds["binary"] = ~between.groupby([size, endowment, mpcr]).transform("any").to_numpy()
+    of_row, _ = pd.MultiIndex.from_frame(kinds).factorize(sort=True)
+    distinct = kinds.drop_duplicates().sort_values(list(kinds))
+    names = [_name(*kind) for kind in distinct.itertuples(index=False)]
+    table = pd.DataFrame(
+        {
+            "participant": raw["participant"],
+            "group": raw["game"],
+            "game": np.array(names, dtype=object)[of_row],
+            "round": raw["round"],
+            "action": raw["contribution"],
+            "group_size": size,
+            "mpcr": mpcr,
+            "all_or_nothing": kinds["binary"].astype(int),
+        }
+    )
+    for name in ("chat", "punish", "reward"):
+        if name in raw:
+            table[name] = raw[name]
+    games = {
+        name: PublicGoods(
+            int(k.size), mpcr=k.mpcr, endowment=k.endowment,
+            contributions=(0, k.endowment) if k.binary else range(int(k.endowment) + 1), **options,
+        )
+        for name, k in zip(names, distinct.itertuples(index=False), strict=True)
+    }  # fmt: skip
+    return table, games
+
+
+def _name(size: int, endowment: int, mpcr: float, binary: bool) -> str:
+    money = "" if endowment == 20 else f", endowment {endowment}"
+    return f"{size} players, return {mpcr:g}{money}{', all or nothing' if binary else ''}"

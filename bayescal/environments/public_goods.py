@@ -1,0 +1,69 @@
+"""The public goods game: what is given is multiplied and shared by all."""
+
+from collections.abc import Iterable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from bayescal.environments.base import OneShot, Params, symmetric_fields
+from bayescal.errors import InputError
+
+
+class PublicGoods(OneShot):
+    """Each of n players keeps what is not contributed, and gets `mpcr` of every unit that anybody contributes:
+
+        payoff = endowment - contribution + mpcr · (sum of all contributions).
+
+    The marginal per-capita return is the factor by which contributions are multiplied, over n. Between 1/n and 1 it is
+    best for each to give nothing and for all to give everything (Isaac & Walker 1988, QJE 103:179-199).
+    """
+
+    endowment: float
+    mpcr: float
+
+    def __init__(
+        self,
+        players: int = 4,
+        *,
+        mpcr: float = 0.4,
+        endowment: float = 20.0,
+        contributions: Iterable[float] | None = None,
+    ):
+        if players < 2:
+            raise InputError(f"Public goods: {players} players were given; it takes at least two.")
+        grid = np.arange(np.floor(endowment) + 1) if contributions is None else np.asarray(list(contributions), float)
+        if not len(grid) > 1 or grid.min() < 0 or grid.max() > endowment:
+            raise InputError(
+                f"Public goods: contributions are {grid.tolist()}; give two or more, from 0 to the endowment of "
+                f"{endowment:g}."
+            )
+        self.endowment, self.mpcr = float(endowment), float(mpcr)
+        vars(self).update(symmetric_fields("public-goods", "player", players, grid, ordered=True))
+
+    @property
+    def params(self) -> Params:
+        return {"endowment": np.asarray(self.endowment), "mpcr": np.asarray(self.mpcr)}
+
+    @property
+    def payoff_parameters(self) -> tuple[str, ...]:
+        return ("mpcr",)  # of two choices, all that differs is mpcr - 1 times the difference
+
+    @property
+    def contributions(self) -> np.ndarray:
+        return np.asarray(self.action_values[0])
+
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        width = float(self.contributions[-1] - self.contributions[0])
+        return width * jnp.maximum(jnp.abs(1 - params["mpcr"]), 1e-3)
+
+    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
+        given = jnp.asarray(self.contributions)[joint_action]
+        return params["endowment"] - given + params["mpcr"] * jnp.sum(given)
+
+    def expected_payoffs(
+        self, strategies: Float[Array, "roles actions"], params: Params
+    ) -> Float[Array, "roles actions"]:
+        given = jnp.asarray(self.contributions)
+        others = (self.players - 1) * jnp.dot(strategies[0], given)
+        return (params["endowment"] - given + params["mpcr"] * (given + others))[None]
