@@ -74,7 +74,7 @@ def _one_value_each(reader: TableReader, key: Column, column: Column, fix: str) 
     told = []
     for code in several[:SHOWN]:
         mine = np.sort(pairs[key.codes[pairs] == code])
-        values = [f"{column.text(i)!r} ({reader.unit} {reader.labels[i]})" for i in mine[:SHOWN]]
+        values = [f"{column.text(i)!r} ({reader.place(i)})" for i in mine[:SHOWN]]
         more = f" and {len(mine) - SHOWN} more" if len(mine) > SHOWN else ""
         told.append(f"{key.texts[code]!r} has {', '.join(values)}{more}")
     more = f"; and {len(several) - SHOWN:,} more" if len(several) > SHOWN else ""

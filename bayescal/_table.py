@@ -194,7 +194,7 @@ class TableReader:
         self.snap = snap
         self.snapped = 0
         self.faults: list[str] = []
-        self.unit = "line" if table.index.name == "line" else "row"
+        self.unit = "line" if table.index.names[0] == "line" else "row"
         self.labels = table.index
         self.size = len(table)
         names = self._names(table, columns)
@@ -479,8 +479,7 @@ class TableReader:
             again,
             "a participant's round that an earlier row of the game already holds",
             lambda i: (
-                f"{who.text(i)!r}, {when.text(i)!r} (game {names[game_index[i]]!r}, as on "
-                f"{self.unit} {self.labels[earlier[i]]})"
+                f"{who.text(i)!r}, {when.text(i)!r} (game {names[game_index[i]]!r}, as on {self.place(earlier[i])})"
             ),
             "remove the repeated rows, or make participants distinct if their numbers start anew by group.",
         )
@@ -508,6 +507,11 @@ class TableReader:
         )
 
     # Faults.
+    def place(self, row: int) -> str:
+        """Where a row stands in its source; one of a wide table is a cell of a line."""
+        label = self.labels[row]
+        return f"{self.unit} {label[0]}, column {label[1]!r}" if isinstance(label, tuple) else f"{self.unit} {label}"
+
     def _of(self, key: str) -> str:
         return self.columns[key].name
 
@@ -530,7 +534,7 @@ class TableReader:
         rows = [int(i) for i in np.flatnonzero(bad)]
         if not rows:
             return
-        where = _listed(rows, lambda i: f"{self.unit} {self.labels[i]}" + (f" holds {found(i)}" if found else ""))
+        where = _listed(rows, lambda i: self.place(i) + (f" holds {found(i)}" if found else ""))
         end = fix if isinstance(fix, str) else fix(rows[:SHOWN], games)
         times = f"{len(rows):,} rows hold" if len(rows) > 1 else "one row holds"
         self.faults.append(f"{self.source}, column {column}: {times} {what}: {where}; {end}")
