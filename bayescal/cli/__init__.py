@@ -106,6 +106,7 @@ def solve(
 @click.option("--where", help="Which of its rows: 'group in [1, 2]'.")
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0.")
 @click.option("--tolerance", type=float, help="By how much a recorded number may differ from what the game makes it.")
+@click.option("--snap", is_flag=True, help="Move decisions between two values of the grid to the nearer one.")
 @click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
 def calibrate(study: str, **asked: Any) -> None:

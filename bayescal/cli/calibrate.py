@@ -29,6 +29,7 @@ def calibrate_study(
     where: str | None,
     options: Sequence[str],
     tolerance: float | None,
+    snap: bool,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -42,9 +43,11 @@ def calibrate_study(
         from bayescal.inference import calibrate, estimate
         from bayescal.report import write_report
 
-        loaded = load_study(study, data=data, where=where, options=read_options(options), tolerance=tolerance)
+        given = {"options": read_options(options), "tolerance": tolerance, "snap": snap or None}
+        loaded = load_study(study, data=data, where=where, **given)
         learned = find_policy(policy, loaded)
     tell_masked(loaded.decisions, console)
+    tell_snapped(loaded.decisions, console)
     if method == "mle":
         with console.status("Maximising the likelihood"):
             estimates = estimate(loaded, policy=learned)
@@ -67,6 +70,7 @@ def calibrate_study(
     command = f"bayescal calibrate {study} --draws {draws} --warmup {warmup} --chains {chains} --seed {seed}"
     command += "".join(f" --{k} {shlex.quote(str(v))}" for k, v in asked.items() if v is not None)
     command += "".join(f" --set {shlex.quote(o)}" for o in options) + (" --method grid" if method == "grid" else "")
+    command += " --snap" if snap else ""
     with console.status("Writing the report"):
         for name, fit in fits.items():
             fit.save(folder / f"{name.replace(' ', '-')}.nc")
@@ -113,6 +117,19 @@ def tell_masked(decisions: Any, console: Console) -> None:
         console.print(
             f"{decisions.play.masked:,} of {len(decisions.table):,} rows are not used as decisions: what was seen "
             "before them is not known.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if left_out := decisions.play.left_out:
+            shown = ", ".join(left_out[:5]) + (f" and {len(left_out) - 5:,} more" if len(left_out) > 5 else "")
+            console.print(f"Of {shown} nothing is used.", highlight=False, soft_wrap=True)
+
+
+def tell_snapped(decisions: Any, console: Console) -> None:
+    if decisions.snapped:
+        console.print(
+            f"{decisions.snapped:,} of {decisions.total:,} decisions were between two values of the grid and are moved "
+            "to the nearer one.",
             highlight=False,
             soft_wrap=True,
         )

@@ -72,6 +72,7 @@ def load_study(
     where: str | None = None,
     options: Mapping[str, Any] | None = None,
     tolerance: float | None = None,
+    snap: bool | None = None,
 ) -> Study:
     """Read a study by its name, or from a folder that holds dataset.toml (or that file itself).
 
@@ -80,11 +81,13 @@ def load_study(
         where: which of its rows, as pandas' `DataFrame.query` takes it: "group in [1, 2]".
         options: of the study's games over time: {"discount": 0.0}.
         tolerance: by how much a recorded number may differ from what the game makes it.
+        snap: whether values between two points of an ordered grid are moved to the nearer one (what dataset.toml says
+            when None); `Decisions.snapped` counts them.
 
     Raises:
         InputError: no such study, or anything wrong in dataset.toml, in the games or in the table.
     """
-    made, faults = _make(check_dataset(find_study(study)), data, where, options, tolerance)
+    made, faults = _make(check_dataset(find_study(study)), data, where, options, tolerance, snap)
     if made is None or faults:
         raise InputError(" ".join(faults))
     return made
@@ -110,6 +113,7 @@ def _make(
     where: str | None,
     options: Mapping[str, Any] | None,
     tolerance: float | None,
+    snap: bool | None = None,
 ) -> tuple[Study | None, list[str]]:
     """(the study, None where it cannot be read; every fault)."""
     dataset, faults = checked.dataset, list(checked.faults)
@@ -122,7 +126,7 @@ def _make(
     source = attempt(lambda: _source(dataset, file, options))
     if source is None:
         return None, faults
-    decisions = attempt(lambda: _decisions(dataset, source, variables or [], where, tolerance))
+    decisions = attempt(lambda: _decisions(dataset, source, variables or [], where, tolerance, snap))
     if decisions is None:
         return None, faults
     chance = 0.0
@@ -157,7 +161,12 @@ def _source(dataset: Dataset, file: Path | None, options: Mapping[str, Any] | No
 
 
 def _decisions(
-    dataset: Dataset, source: _Source, variables: list[str], where: str | None, tolerance: float | None
+    dataset: Dataset,
+    source: _Source,
+    variables: list[str],
+    where: str | None,
+    tolerance: float | None,
+    snap: bool | None,
 ) -> Decisions:
     table, where = source.table, where or dataset.where or None
     if where is not None:  # by position: lines of a wide table are several rows
@@ -167,7 +176,7 @@ def _decisions(
         source.environments,
         columns=source.columns,
         source=source.name,
-        snap=dataset.snap,
+        snap=dataset.snap if snap is None else snap,
         tolerance=dataset.tolerance if tolerance is None else tolerance,
         covariates=variables,
     )

@@ -52,7 +52,7 @@ def calibrate(
         tell = None if progress is None else lambda i, n, name=name: progress(name, i, n)
         settings = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, progress=tell)
         begun[name] = prepare(model, Grid(seed=seed) if method == "grid" else settings)
-    provenance = {"study": study.name, "data_hash": decisions.data_hash}
+    provenance = {"study": study.name, "data_hash": decisions.data_hash, "snapped": decisions.snapped}
     return {name: run(provenance) for name, run in begun.items()}
 
 
