@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ class Fit:
             posterior_predictive, observed_data and constant_data.
         status: one sentence: converged, or what is wrong and what to do about it.
         provenance: seed, versions, settings, data hash, model and hyperpriors, seconds compiling and sampling.
+        checkpoint: of the run that it came from; `save` removes it.
     """
 
     tree: xr.DataTree
     status: str
     provenance: dict[str, Any]
+    checkpoint: Path | None = field(default=None, repr=False, compare=False)
 
     @property
     def converged(self) -> bool:
@@ -50,6 +52,8 @@ class Fit:
         }
         with whole_file(path) as temporary:
             tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
         return path
 
     @classmethod

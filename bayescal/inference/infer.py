@@ -1,6 +1,7 @@
 """Inference: a model and a method in, a fit out."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayescal.inference import tree as bridge
+from bayescal.inference.checkpoint import facts_of
 from bayescal.inference.fit import Fit, status_of, status_of_grid, wall_mass
 from bayescal.inference.grid import Grid, Gridded, compute_grid
 from bayescal.inference.nuts import NUTS, Draws, compile_nuts
@@ -49,7 +51,9 @@ def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Cal
         sampler = (
             (lambda rng, centre: compute_grid(model, method, shapes))
             if isinstance(method, Grid)
-            else compile_nuts(model, method, {n: s.support for n, s in latent.items()}, shapes)
+            else compile_nuts(
+                model, method, {n: s.support for n, s in latent.items()}, shapes, facts_of(model, {**sites, **latent})
+            )
         )
         all_shapes = {n: s.shape for n, s in _latent(sites).items()}
         evaluate = bridge.compile_evaluation(whole, all_shapes, getattr(whole, "batch", bridge.BATCH))
@@ -132,7 +136,8 @@ def _fit(
     if walls:
         facts["posterior_share_at_the_walls"] = walls
     status = status_of_grid(draws.edge, walls) if isinstance(draws, Gridded) else status_of(tree, walls)
-    return Fit(tree, status, facts | provenance)
+    checkpoint = getattr(method, "checkpoint", None)
+    return Fit(tree, status, facts | provenance, None if checkpoint is None else Path(checkpoint))
 
 
 def _settings(method: NUTS | Grid, draws: Draws | Gridded) -> dict[str, Any]:
@@ -147,5 +152,6 @@ def _settings(method: NUTS | Grid, draws: Draws | Gridded) -> dict[str, Any]:
         "warmup": method.warmup,
         "chains": method.chains,
         "target_accept": method.target_accept,
+        **({"resumed_after": draws.resumed_after} if draws.resumed_after else {}),
         "seconds_sampling": round(draws.seconds_sampling, 3),
     } | seconds

@@ -1,8 +1,9 @@
-"""NUTS, in chunks: the same draws however the run is divided, so that it can show progress."""
+"""NUTS, in chunks: the same draws however the run is divided, so that it can show progress and be interrupted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -14,11 +15,13 @@ from numpyro.infer import NUTS as Kernel
 from numpyro.infer.util import potential_energy
 
 from bayescal.errors import InputError
+from bayescal.inference import checkpoint as files
 from bayescal.inference.aside import Aside, random_keys
 
 Progress = Callable[[int, int], None]  # (iterations done, iterations in all)
 
-CHUNK = 100
+CHUNK = 100  # iterations at most between two looks at the run
+_PACE = 2.0  # seconds between them, where iterations are slow
 _PLAIN = 1e15  # above the potential of any data
 
 
@@ -31,6 +34,13 @@ class NUTS:
         seed: everything random follows from it.
         target_accept: the acceptance that the step size is adapted to.
         progress: called with (iterations done, iterations in all) now and then.
+        checkpoint: a file to keep the state of the run in. Where it exists the run goes on from it, and gives the draws
+            that it would have given uninterrupted; a checkpoint of another run is refused. `fit.save` removes it.
+        every: iterations between two checkpoints.
+        resume: whether to go on from a checkpoint that exists; if not, it is overwritten.
+
+    Chains run side by side after `bayescal.use_cores(n)`, which must be called before anything else uses JAX; otherwise
+    one after another.
     """
 
     draws: int = 1000
@@ -39,14 +49,21 @@ class NUTS:
     seed: int = 0
     target_accept: float = 0.9
     progress: Progress | None = None
+    checkpoint: str | Path | None = None
+    every: int = 100
+    resume: bool = True
 
     def __post_init__(self) -> None:
-        small = [f"{n} is {v}" for n, v in self._sizes().items() if not (isinstance(v, int) and v >= 1)]
+        sizes = {n: getattr(self, n) for n in ("draws", "warmup", "chains", "every")}
+        small = [f"{n} is {v}" for n, v in sizes.items() if not (isinstance(v, int) and v >= 1)]
         if small:
-            raise InputError(f"NUTS: {', '.join(small)}: draws, warmup and chains are whole numbers of at least 1.")
+            raise InputError(f"NUTS: {', '.join(small)}: {', '.join(sizes)} are whole numbers of at least 1.")
 
-    def _sizes(self) -> dict[str, Any]:
-        return {"draws": self.draws, "warmup": self.warmup, "chains": self.chains}
+    @property
+    def facts(self) -> files.Facts:
+        """What the draws depend on."""
+        names = ("draws", "warmup", "chains", "seed", "target_accept")
+        return {n: str(getattr(self, n)) for n in names}
 
 
 @dataclass(frozen=True)
@@ -57,13 +74,21 @@ class Draws:
     stats: dict[str, np.ndarray]
     seconds_compiling: float
     seconds_sampling: float
+    resumed_after: int = 0  # iterations
 
 
-def compile_nuts(model: Callable[[], None], settings: NUTS, supports: Mapping[str, Any], shapes: Mapping[str, Any]):
+def compile_nuts(
+    model: Callable[[], None],
+    settings: NUTS,
+    supports: Mapping[str, Any],
+    shapes: Mapping[str, Any],
+    facts: files.Facts | None = None,
+) -> Callable[[np.random.Generator, Mapping[str, Any]], Draws]:
     """Trace the sampler of a NumPyro model, and begin to compile it in another thread.
 
     Args:
         supports, shapes: of the latent sites, on their own scale.
+        facts: what a checkpoint must agree with, beside the settings.
 
     Returns:
         `run(rng, centre) -> Draws`: the chains begin within half a unit of `centre` (on the unconstrained scale).
@@ -72,8 +97,9 @@ def compile_nuts(model: Callable[[], None], settings: NUTS, supports: Mapping[st
     # A dense mass matrix takes half the steps in a hierarchy, and diverges in a few of them: diagonal there. A few
     # numbers may be highly correlated (the two costs of a bus engine are), and then it is worth having.
     dense = not any(shapes.values())
+    potential = lambda z: potential_energy(model, (), {}, z)
     kernel = Kernel(
-        potential_fn=lambda z: potential_energy(model, (), {}, z),
+        potential_fn=potential,
         target_accept_prob=settings.target_accept,
         dense_mass=dense,
     )
@@ -96,36 +122,79 @@ def compile_nuts(model: Callable[[], None], settings: NUTS, supports: Mapping[st
         near = [x + jax.random.uniform(k, x.shape, x.dtype, -0.5, 0.5) for x, k in zip(leaves, keys, strict=True)]
         return kernel.init(go, settings.warmup, jax.tree.unflatten(tree, near), (), {})
 
-    def advance(state):
-        def step(state, _):
+    def keep(state):
+        return {n: transforms[n](x) for n, x in state.z.items()}, _statistics(state)
+
+    def advance(given):
+        """So many iterations, up to CHUNK: how many is known only when it runs, so that one program is compiled."""
+        state, n = given
+        kept = jax.tree.map(lambda x: jnp.zeros((size, *x.shape), x.dtype), jax.eval_shape(keep, state))
+
+        def step(i, carry):
+            state, kept = carry
             state = kernel.sample(state, (), {})
-            return state, ({n: transforms[n](x) for n, x in state.z.items()}, _statistics(state))
+            return state, jax.tree.map(lambda rows, x: rows.at[i].set(x), kept, keep(state))
 
-        return jax.lax.scan(step, state, None, length=CHUNK)
+        return jax.lax.fori_loop(0, n, step, (state, kept))
 
+    size, total = CHUNK, settings.warmup + settings.draws
     keys = random_keys(np.random.default_rng(), settings.chains)
     centre = {n: jax.ShapeDtypeStruct(s, float) for n, s in shapes.items()}
     jax.eval_shape(partial(begin, kernel=kernel), keys[0], centre)  # kernel.init also readies kernel.sample
     begin_all = jax.jit(jax.vmap(begin, in_axes=(0, None)))
     states = jax.eval_shape(begin_all, keys, centre)
     begin_all = Aside(begin_all, keys, centre, brief=True)
-    advance_all = Aside(each_chain(advance), states)
+    advance_all = Aside(each_chain(advance), (states, jax.ShapeDtypeStruct((settings.chains,), jnp.int32)))
+    path = None if settings.checkpoint is None else Path(settings.checkpoint)
+    facts = settings.facts | (facts or {})
+    found = files.read(path, facts) if path is not None and settings.resume and path.exists() else None
+    if path is not None and found is not None:
+        _refuse_another(path, potential, files.from_arrays(found.state, states))
 
     def run(rng, centre) -> Draws:
-        state = begin_all(random_keys(rng, settings.chains), dict(centre))
+        keys = random_keys(rng, settings.chains)  # also when resuming: what is drawn from `rng` later stays the same
+        done, before, kept = 0, 0.0, []
+        if found is None:
+            state = begin_all(keys, dict(centre))
+        else:
+            state = files.from_arrays(found.state, states)
+            done, before, kept = found.done, found.seconds, [found.kept]
         compiling = advance_all.seconds
         started = perf_counter()
-        total = settings.warmup + settings.draws
-        chunks = []
-        for done in range(0, total, CHUNK):
-            state, kept = advance_all(state)
-            chunks.append(jax.tree.map(np.asarray, kept))
+        n = 10
+        while done < total:
+            since = perf_counter()
+            n = min(n, size, total - done, settings.every - done % settings.every)
+            state, (values, stats) = advance_all((state, jnp.full(settings.chains, n, jnp.int32)))
+            rows = {f"{kind} {k}": x for kind, of in (("draw", values), ("stat", stats)) for k, x in of.items()}
+            first = max(settings.warmup - done, 0)  # nothing of warm-up is kept
+            kept.append({k: np.asarray(x)[:, first:n] for k, x in rows.items()})
+            done += n
+            if path is not None and (done % settings.every == 0 or done == total):
+                kept = [_join(kept)]
+                seconds = before + perf_counter() - started
+                files.write(path, facts, files.Checkpoint(done, seconds, files.to_arrays(state), kept[0]))
             if settings.progress is not None:
-                settings.progress(min(done + CHUNK, total), total)
-        values, stats = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, settings.warmup : total], *chunks)
-        return Draws(values, stats, compiling, perf_counter() - started)
+                settings.progress(done, total)
+            n = max(1, int(n * min(_PACE / (perf_counter() - since), size)))
+        joined = _join(kept)
+        values, stats = ({k[5:]: x for k, x in joined.items() if k.startswith(kind)} for kind in ("draw ", "stat "))
+        return Draws(values, stats, compiling, before + perf_counter() - started, found.done if found else 0)
 
     return run
+
+
+def _join(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {k: np.concatenate([p[k] for p in parts], axis=1) for k in parts[0]}
+
+
+def _refuse_another(path: Path, potential: Callable[[Any], Any], state: Any) -> None:
+    """Data or weights that a model holds without showing them still change its density where the chains stood."""
+    here = np.asarray(jax.jit(lambda z: jax.lax.map(potential, z))(state.z))
+    there = np.asarray(state.potential_energy)
+    if not np.all(np.isclose(here, there, rtol=1e-6, atol=1e-6) | (there > _PLAIN / 2)):
+        told = f"where its first chain stood, the log density was {-there[0]:.6g} and is {-here[0]:.6g} now"
+        raise files.other_run(path, f"the model or its data have changed ({told})")
 
 
 def _statistics(state: Any) -> dict[str, Any]:

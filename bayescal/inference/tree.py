@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import xarray as xr
+from jax.core import Tracer
 from numpyro import handlers
 from numpyro.distributions.distribution import Unit
 
@@ -51,7 +52,7 @@ def sites_of(model: Callable[[], None]) -> dict[str, Site]:
             elif isinstance(site["fn"], Unit):
                 found[name] = Site("factor", shape, dims)
             elif site["is_observed"]:
-                later = isinstance(site["value"], jax.core.Tracer)
+                later = isinstance(site["value"], Tracer)
                 computed.extend([name] * later)
                 found[name] = Site("observed", shape, dims, value=None if later else np.asarray(site["value"]))
             else:

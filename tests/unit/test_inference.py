@@ -179,7 +179,9 @@ def test_draws_do_not_depend_on_the_chunks(decisions, policy, monkeypatch):
             run = compile_nuts(model, settings, {"log_cost": sites["log_cost"].support}, {"log_cost": ()})
             draws.append(run(np.random.default_rng(4), {"log_cost": np.zeros(())}).values["log_cost"])
     np.testing.assert_array_equal(*draws)
-    assert seen[:2] == [(100, 130), (130, 130)] and seen[-1] == (130, 130)
+    done = [i for i, _ in seen]
+    assert {n for _, n in seen} == {130} and done.count(130) == 2  # each run ends there
+    assert max(np.diff([0, *done[done.index(130) + 1 :]])) <= 30
 
 
 def test_the_status_names_what_is_wrong(fit):
