@@ -128,6 +128,7 @@ def calibrate(study: str, **asked: Any) -> None:
 @click.option("--phi", help="Costs are private: the population's parameters, such as log_mean=3,log_sd=0.5.")
 @click.option("--psi", multiple=True, help="A parameter of the prior, NAME=VALUE.")
 @click.option("--set", "settings", multiple=True, help="A parameter of the game, NAME=VALUE.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="How the game is built: demand=step.")
 @click.option("--prior", help="JSON file of prior probabilities, by player and action (default: uniform).")
 @click.option("--policy", help="A learned policy, see `bayescal models` [default: as said above].")
 @click.option("--groups", type=int, default=10, show_default=True, help="Games played side by side.")
@@ -140,6 +141,7 @@ def simulate(
     phi: str | None,
     psi: tuple[str, ...],
     settings: tuple[str, ...],
+    options: tuple[str, ...],
     prior: str | None,
     policy: str | None,
     groups: int,
@@ -160,7 +162,7 @@ def simulate(
     """
     from bayescal.cli.simulate import simulate_game
 
-    simulate_game(game, cost, phi, psi, settings, prior, policy, groups, rounds, seed, out)
+    simulate_game(game, cost, phi, psi, settings, options, prior, policy, groups, rounds, seed, out)
 
 
 @main.command()

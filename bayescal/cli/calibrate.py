@@ -86,13 +86,13 @@ def calibrate_study(
     stdout.print(f"Report: {report}", highlight=False, soft_wrap=True)
 
 
-def read_options(pairs: Sequence[str]) -> dict[str, Any]:
+def read_options(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """`--set name=value`: numbers, true, false or lists as in JSON; anything else is a text."""
     options: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name.strip():
-            raise InputError(f"--set {pair!r} is not NAME=VALUE: write for example --set discount=0.")
+            raise InputError(f"{option} {pair!r} is not NAME=VALUE: write for example {option} discount=0.")
         try:
             options[name.strip()] = json.loads(text)
         except ValueError:

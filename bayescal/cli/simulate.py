@@ -2,14 +2,15 @@
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bayescal.cli.calibrate import read_options
 from bayescal.cli.solve import find_game, read_costs, read_json
-from bayescal.environments.named import NAMED_GAMES
+from bayescal.environments.named import NAMED_GAMES, get_game
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 
@@ -23,6 +24,7 @@ def simulate_game(
     phi: str | None,
     psi: Iterable[str],
     settings: Iterable[str],
+    options: Sequence[str],
     prior: str | None,
     policy: str | None,
     groups: int,
@@ -43,7 +45,7 @@ def simulate_game(
     }
     from bayescal.simulation import simulate
 
-    playing, words = find_policy(game, policy, prior)
+    playing, words = find_policy(game, policy, prior, read_options(options, "--option"))
     own = costs[0] if costs is not None and len(costs) == 1 else costs
     table = simulate(playing, cost=own, groups=groups, rounds=rounds, seed=seed, **given)
     text = table.to_csv(index=False)
@@ -58,11 +60,13 @@ def simulate_game(
     )
 
 
-def find_policy(game: str, policy: str | None, prior: str | None) -> "tuple[Policy, str]":
+def find_policy(
+    game: str, policy: str | None, prior: str | None, options: Mapping[str, Any] | None = None
+) -> "tuple[Policy, str]":
     """(the policy in the game, which one it is in words).
 
     One-shot games are solved. A game over time is played by the trained model of its name, and solved where there is
-    none; `policy` is a model that takes the place of either.
+    none; `policy` is a model that takes the place of either. `options` are of a named game.
     """
     from bayescal.environments.base import OneShot
     from bayescal.policies.exact import ExactPolicy
@@ -71,7 +75,11 @@ def find_policy(game: str, policy: str | None, prior: str | None) -> "tuple[Poli
     from bayescal.training.recipe import find_model, load_model, model_names, read_recipe
 
     environment, named = None, game in NAMED_GAMES or Path(game).suffix == ".json"
-    if named:
+    if options and game not in NAMED_GAMES:
+        raise InputError(f"--option was given, but {game} is no game of `bayescal games`: only those have options.")
+    if options:
+        environment = get_game(game, **options)
+    elif named:
         environment = find_game(game)
     elif game not in model_names() and not Path(game).is_dir():
         raise InputError(_unknown(game, model_names()))

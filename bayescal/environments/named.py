@@ -26,7 +26,7 @@ class NamedGame:
     source: str
     players: int
     actions: str
-    build: Callable[..., "Environment"]  # games over time take options
+    build: Callable[..., "Environment"]  # games over time and Cournot's take options
     over_time: bool = False
 
 
@@ -57,11 +57,11 @@ _SELTEN_CHMURA = {
 }
 
 
-def _cournot(firms: int) -> Callable[[], "OneShot"]:
-    def build() -> "OneShot":
+def _cournot(firms: int) -> Callable[..., "OneShot"]:
+    def build(**options: Any) -> "OneShot":
         from bayescal.environments.cournot import Cournot
 
-        return Cournot(firms)
+        return Cournot(firms, **options)
 
     return build
 
