@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from bayescal.cli.data import data
 from bayescal.errors import InputError
 
 
@@ -34,6 +35,9 @@ def main() -> None:
     \b
     Start with:  bayescal calibrate selten-chmura
     """
+
+
+main.add_command(data)
 
 
 @main.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bayescal._table import Columns
+from bayescal.data.wide import Wide, read_wide
 from bayescal.decisions import LEVELS
 from bayescal.errors import InputError
 
@@ -31,7 +32,7 @@ POPULATIONS = {  # by the name under [model]: the class of bayescal.populations
     "truncated-normal": "TruncatedNormal",
     "gamma": "Gamma",
 }
-SECTIONS = ("meta", "columns", "games", "model")
+SECTIONS = ("meta", "columns", "games", "model", "wide")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class Dataset:
         [columns]                      # what the file calls a column, where it has another name
         participant = "subject_id"
         round = ["round", "period"]    # one of these
+
+        [wide]                         # of a spreadsheet with a column a subject or a round, see `Wide`
+        columns = "round *"
+        into = "round"
 
         [games]                        # what the file calls a game, and which game that is
         T1 = "matching-pennies"        # a named game (`bayescal games`)
@@ -100,6 +105,7 @@ class Dataset:
     licence: str = ""
     citation: str = ""
     units: str = "payoff units"
+    wide: Wide | None = None
     file: str = "decisions.csv"
     sha256: str = ""
     external: str = ""
@@ -159,13 +165,14 @@ def check_dataset(path: Path) -> Checked:
     content = _parse(path)
     unknown = _unknown(path, "section", content, SECTIONS)
     broken: list[str] = []  # without these the table cannot be read
-    meta, columns, games, model = (_section(path, content, name, broken) for name in SECTIONS)
+    meta, columns, games, model, unfolded = (_section(path, content, name, broken) for name in SECTIONS)
+    wide = read_wide(path, unfolded, broken)
     faults = _unknown(path, "key", meta, META, "meta") + _unknown(path, "key", model, MODEL, "model")
     if not meta.get("title"):
         faults.append(f'{path} has no title: write [meta] and title = "..." in it.')
     wrong = _wrong(path, "meta", meta, _META_RULES) + _wrong(path, "model", model, _MODEL_RULES)
-    if "reader" in meta and (columns or games):
-        broken.append(f"{path}: the reader knows columns and games: leave out [columns] and [games], or the reader.")
+    if "reader" in meta and (columns or games or unfolded):
+        broken.append(f"{path}: the reader knows columns and games: leave out [columns], [games] and [wide], or it.")
     if not games and "reader" not in meta:
         broken.append(
             f'{path} names no games: write [games] and, for each, what the table calls it = "the name of '
@@ -180,10 +187,10 @@ def check_dataset(path: Path) -> Checked:
             f"{path}: [model] has a policy and a prior, but a learned policy has a prior of its own: leave one."
         )
     sound = lambda section, known: {k: v for k, v in section.items() if k in known and k not in {n for n, _ in wrong}}
-    settings = sound(meta, META) | sound(model, MODEL)
+    settings: dict[str, Any] = {"title": ""} | sound(meta, META) | sound(model, MODEL)
     for key in ("parameters", "prior"):
         settings[key] = tuple(settings.get(key, ()))
-    dataset = Dataset(**{"folder": path.parent, "games": games, "columns": columns, "title": "", **settings})
+    dataset = Dataset(folder=path.parent, games=games, columns=columns, wide=wide, **settings)
     return Checked(dataset, [*unknown, *faults, *(text for _, text in wrong), *broken], not (unknown or broken))
 
 

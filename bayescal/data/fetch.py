@@ -73,7 +73,8 @@ def _download(dataset: Dataset, place: Path, folder: Path) -> Path:
     try:
         return Path(pooch.retrieve(dataset.address, known_hash=None, fname=place.name, path=folder))
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        # What requests says of a missing network is half a page; of a page that is missing, a line.
+        reason = type(error).__name__ if "Max retries" in str(error) or not str(error) else " ".join(str(error).split())
         raise InputError(
             f"{dataset.address} could not be fetched ({reason}): get that file where there is a network, and put it "
             f"at {place} or give it with `bayescal data add {dataset.name} --file FILE`."

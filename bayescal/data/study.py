@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bayescal._table import COLUMNS, Columns, read_csv, select_rows
+from bayescal._table import COLUMNS, Columns, read_table, select_rows
 from bayescal.data.dataset import FILE, Checked, Dataset, check_dataset
 from bayescal.data.games import build_games
 from bayescal.data.habits import build_prior
 from bayescal.data.readers import read_with
 from bayescal.data.where import find_study, locate_table
+from bayescal.data.wide import unfold
 from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
@@ -27,6 +28,7 @@ class Study:
     `by`, `hyperpriors`, `cost`, `parameters`, `prior_parameters`, and all from `population` to `learning`, are the
     study's defaults for `build_model`, `policy` the name of the learned policy that is its likelihood (None: solved
     exactly, with `prior`).
+    `columns` are those of the table that was read; --where and covariates may name them.
     `chance_log_likelihood` is that of what chance was counted to do (0 where nothing is counted).
     """
 
@@ -47,6 +49,7 @@ class Study:
     prior: Prior | None = None
     prior_parameters: bool = False
     chance_log_likelihood: float = 0.0
+    columns: tuple[str, ...] = ()
     population: str | None = None
     beliefs: str | None = None
     method: str | None = None
@@ -60,7 +63,7 @@ class _Source(NamedTuple):
     """What decisions are made of."""
 
     table: pd.DataFrame
-    environments: dict[str, Environment]
+    environments: Mapping[str, Environment]
     columns: Columns
     name: str
 
@@ -132,7 +135,7 @@ def _make(
     chance = 0.0
     if dataset.chance:
         decisions, chance = decisions.count_chance()
-    return _study(dataset, source.environments, decisions, prior, chance), faults
+    return _study(dataset, source, decisions, prior, chance), faults
 
 
 class _Attempt:
@@ -157,7 +160,12 @@ def _source(dataset: Dataset, file: Path | None, options: Mapping[str, Any] | No
         table, games = read_with(dataset.reader, file, options or {})
         return _Source(table, games, {}, file.name)
     games = build_games(dataset.folder, dataset.games, options)
-    return None if file is None else _Source(read_csv(file), games, dataset.columns, file.name)
+    if file is None:
+        return None
+    table = read_table(file)
+    if dataset.wide is not None:
+        table = unfold(table, dataset.wide, file.name, dataset.columns)
+    return _Source(table, games, dataset.columns, file.name)
 
 
 def _decisions(
@@ -192,18 +200,17 @@ def _variables(dataset: Dataset) -> list[str]:
         from formulaic import Formula
 
         try:
-            names += sorted(map(str, Formula(dataset.covariates).required_variables))
+            names += sorted(map(str, Formula.from_spec(dataset.covariates).required_variables))
         except Exception as error:  # noqa: BLE001 - whatever formulaic makes of the text
+            reason = " ".join(str(error).split())
             raise InputError(
-                f"covariates under [model] is {dataset.covariates!r}, which is no formula ({error}): write for example "
-                '"~ treatment + age".'
+                f"covariates under [model] is {dataset.covariates!r}, which is no formula ({reason}): write for "
+                'example "~ treatment + age".'
             ) from None
     return [name for name in dict.fromkeys(names) if name not in COLUMNS]
 
 
-def _study(
-    dataset: Dataset, environments: dict[str, Environment], decisions: Decisions, prior: Prior | None, chance: float
-) -> Study:
+def _study(dataset: Dataset, source: _Source, decisions: Decisions, prior: Prior | None, chance: float) -> Study:
     same = (
         "title", "source", "licence", "citation", "units", "by", "hyperpriors", "folder", "cost", "parameters",
         "policy", "prior_parameters", "population", "beliefs", "method", "covariates", "groups", "lapse", "learning",
@@ -211,7 +218,8 @@ def _study(
     return Study(
         name=dataset.name,
         decisions=decisions,
-        environments=environments,
+        environments=source.environments,
+        columns=tuple(map(str, source.table.columns)),
         prior=prior,
         chance_log_likelihood=chance,
         **{name: getattr(dataset, name) for name in same},

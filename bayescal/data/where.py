@@ -70,11 +70,11 @@ def locate_table(dataset: Dataset, faults: list[str]) -> Path | None:
     describes is noted among the faults; a table of one's own can be read all the same."""
     path = find_table(dataset)
     if path is None:
-        how = "" if dataset.derived else f", fetch it with `bayescal data add {dataset.name}`"
+        gets = "says how to get" if dataset.derived else "fetches"
         raise InputError(
-            f"The decisions of {dataset.name!r} do not come with bayescal (source: {dataset.source}). Give the "
-            f"file with --data FILE{how}, or put it at {table_folder() / dataset.external} (or, with {DATA_DIR} set to "
-            f"a folder, at {dataset.external} in it; `bayescal data add {dataset.name}` says more)."
+            f"The decisions of {dataset.name!r} do not come with bayescal (source: {dataset.source}): "
+            f"`bayescal data add {dataset.name}` {gets} them; or give the file with --data FILE, put it at "
+            f"{table_folder() / dataset.external}, or set {DATA_DIR} to the folder that holds {dataset.external}."
         )
     fault = sum_fault(path, dataset)
     if fault:

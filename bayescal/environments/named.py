@@ -78,6 +78,12 @@ def _volunteers_dilemma() -> "OneShot":
     return VolunteersDilemma()
 
 
+def _public_goods() -> "OneShot":
+    from bayescal.environments.public_goods import PublicGoods
+
+    return PublicGoods()
+
+
 def _travelers_dilemma() -> "OneShot":
     from bayescal.environments.symmetric import travelers_dilemma
 
@@ -139,6 +145,10 @@ NAMED_GAMES: dict[str, NamedGame] = {
         "Volunteer's dilemma, three players", "Goeree, Holt & Smith (2017), GEB 102:303-315", 3, "2",
         _volunteers_dilemma,
     ),
+    "public-goods": NamedGame(
+        "Public goods, four players, return 0.4", "Isaac & Walker (1988), QJE 103:179-199", 4, "21 contributions",
+        _public_goods,
+    ),
     "request-11-20": NamedGame(
         "11-20 money request game", "Arad & Rubinstein (2012), AER 102:3561-3573", 2, "10 requests", _request_game
     ),
@@ -192,6 +202,10 @@ NAMED_GAMES: dict[str, NamedGame] = {
     "dynamic-cournot": NamedGame(
         "Cournot duopoly in a good or bad market", "made up: a Markov game to check solvers with", 2, "6 x 6",
         _over_time("markov", "dynamic_cournot"), True,
+    ),
+    "repeated-dilemma": NamedGame(
+        "Prisoner's dilemma that goes on with probability 3/4", "Dal Bo & Frechette (2011), AER 101:411-429", 2,
+        "2 x 2", _over_time("repeated_dilemma", "repeated_dilemma"), True,
     ),
     "kuhn-poker": NamedGame(
         "Kuhn's poker", "Kuhn (1950), Contributions to the Theory of Games I", 2, "2 x 2",

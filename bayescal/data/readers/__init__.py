@@ -16,7 +16,7 @@ import pandas as pd
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 
-Reading = tuple[pd.DataFrame, dict[str, Environment]]
+Reading = tuple[pd.DataFrame, Mapping[str, Environment]]
 
 
 def reader_names() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from bayescal._table import _decoded, read_csv
+from bayescal._table import _decoded, read_table
 from bayescal.errors import InputError
 
 
@@ -18,7 +18,7 @@ def raw_table(path: Path, columns: Sequence[str], skip_to: str | None = None) ->
         columns: what the reader needs.
         skip_to: of a table separated by tabs, with a preface: how the header begins.
     """
-    table = read_csv(path) if skip_to is None else _tabbed(path, skip_to)
+    table = read_table(path) if skip_to is None else _tabbed(path, skip_to)
     missing = [name for name in columns if name not in table]
     if missing:
         raise InputError(

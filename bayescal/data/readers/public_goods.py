@@ -27,7 +27,7 @@ def read(path: Path, **options: Any) -> Reading:
     kinds["binary"] = ~between.groupby([size, endowment, mpcr]).transform("any").to_numpy()
     of_row, _ = pd.MultiIndex.from_frame(kinds).factorize(sort=True)
     distinct = kinds.drop_duplicates().sort_values(list(kinds))
-    names = [_name(*kind) for kind in distinct.itertuples(index=False)]
+    names = [_name(*kind) for kind in distinct.itertuples(index=False, name=None)]
     table = pd.DataFrame(
         {
             "participant": raw["participant"],
@@ -45,11 +45,14 @@ def read(path: Path, **options: Any) -> Reading:
             table[name] = raw[name]
     games = {
         name: PublicGoods(
-            int(k.size), mpcr=k.mpcr, endowment=k.endowment,
-            contributions=(0, k.endowment) if k.binary else range(int(k.endowment) + 1), **options,
+            n,
+            mpcr=mpcr,
+            endowment=endowment,
+            contributions=(0, endowment) if binary else range(endowment + 1),
+            **options,
         )
-        for name, k in zip(names, distinct.itertuples(index=False), strict=True)
-    }  # fmt: skip
+        for name, (n, endowment, mpcr, binary) in zip(names, distinct.itertuples(index=False, name=None), strict=True)
+    }
     return table, games
 
 
