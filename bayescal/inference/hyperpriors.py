@@ -11,6 +11,8 @@ from bayescal.errors import InputError
 
 Hyperpriors = dict[str, dist.Distribution]
 
+_OUTSIDE = 0.2  # of a hyperprior's mass, that may be cut off
+
 NOT_IDENTIFIED = (
     "cost and payoff scale cannot be inferred together: doubling every payoff and every cost changes no "
     "prediction, so the data say nothing about the pair. Keep payoffs in the experiment's money and infer the cost."
@@ -63,6 +65,24 @@ def inside(name: str, distribution: dist.Distribution, box: Interval) -> dist.Di
         f"The hyperprior of {name} is a {type(d).__name__}, which cannot be cut off at the box {box} that the learned "
         "policy answers for: give a Normal, HalfNormal, LogNormal or Uniform, or use ExactPolicy."
     )
+
+
+def refuse_outside(given: Hyperpriors, box: Mapping[str, Interval]) -> None:
+    """A hyperprior of the user's own must be about values that a learned policy answers for."""
+    faults = []
+    for name in sorted(set(given) & set(box)):
+        d, walls = given[name], box[name]
+        try:
+            inside = float(d.cdf(walls.high) - d.cdf(walls.low))
+        except NotImplementedError:
+            continue
+        if inside < 1 - _OUTSIDE:
+            faults.append(
+                f"The hyperprior of {name}, {describe(d)}, puts {1 - inside:.0%} of its mass outside the box {walls} "
+                "that the learned policy answers for: give a narrower one, or a policy with a larger box (or ExactPolicy)."
+            )
+    if faults:
+        raise InputError(" ".join(faults))
 
 
 def read_hyperpriors(given: Mapping[str, Any] | None, defaults: Hyperpriors) -> Hyperpriors:

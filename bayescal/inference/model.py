@@ -1,4 +1,4 @@
-"""From decisions to a NumPyro model: costs (pooled, hierarchical or private), the prior's parameters, the choices."""
+"""From decisions to a NumPyro model: costs (one, by level, or everybody's own), the prior's parameters, the choices."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-from jaxtyping import Array, Float, Int
 
 from bayescal.decisions import Decisions
 from bayescal.domain import Interval
-from bayescal.environments.base import shape_key
 from bayescal.errors import InputError
-from bayescal.inference.choices import Choices, TypedChoices
+from bayescal.inference.covariates import read_covariates, read_groups
+from bayescal.inference.games import Games
 from bayescal.inference.hyperpriors import (
     NOT_IDENTIFIED,
     Hyperpriors,
@@ -24,14 +23,19 @@ from bayescal.inference.hyperpriors import (
     describe,
     inside,
     read_hyperpriors,
+    refuse_outside,
 )
-from bayescal.inference.play import Plays, play_in
+from bayescal.inference.integrated import Integrated
+from bayescal.inference.likelihood import Likelihood, OneShotLikelihood, PlayLikelihood
+from bayescal.inference.people import Beliefs, People, check_beliefs, inside_walls
+from bayescal.inference.play import Plays
 from bayescal.inference.tree import BATCH
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 
 Level = Literal["game", "group", "participant"]
+Method = Literal["joint", "marginal", "compressed"]
 
 _INFORMED = 500  # decisions of a level that usually say more of its cost than the other levels do
 
@@ -50,6 +54,10 @@ class Model:
         description: the model in one sentence.
         batch: how many draws are gone through at once after sampling.
         natural: where parameters end by themselves.
+        complete: adds to draws what was integrated out (None where nothing was).
+        evaluated: the same model with nothing integrated out, for predictions; itself where None.
+        asked: the arguments of `build_model`.
+        notes: what the user should know of how it was built.
     """
 
     sample: Callable[[], None]
@@ -61,6 +69,10 @@ class Model:
     description: str
     batch: int = BATCH
     natural: Mapping[str, Interval] = dataclasses.field(default_factory=dict)
+    complete: Callable[..., Any] | None = None
+    evaluated: "Model | None" = None
+    asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __call__(self) -> None:
         self.sample()
@@ -75,53 +87,169 @@ def build_model(
     population: Population,
     decisions: Decisions,
     *,
+    method: Method | None = None,
     by: Level | None = None,
     cost: float | None = None,
     parameters: Sequence[str] = (),
-    prior_parameters: bool = False,
+    prior_parameters: bool | Literal["shared", "group", "participant"] = False,
+    covariates: str | None = None,
+    groups: str | None = None,
+    lapse: bool = False,
+    learning: bool = False,
+    beliefs: Beliefs = "consistent",
     hyperpriors: Mapping[str, Any] | None = None,
     payoff_scale: bool = False,
     centred: bool | None = None,
+    evidence: Any = None,
 ) -> Model:
     """The NumPyro model of these decisions.
 
+    With a population, everybody has a cost of one's own that others do not know (decisions must name participants, or
+    else each is somebody else's). With `Homogeneous()` everybody knows everybody's cost, one for all or one by level.
+
     Args:
         policy: the likelihood; its environment is replaced by each game of the decisions in turn.
-        population: `Homogeneous()` for costs that everybody knows; any other for private costs, whose
-            parameters phi are inferred.
-        by: one cost for all (None) or one by game, group or participant, partially pooled:
-            log cost ~ Normal(log_cost_mean, log_cost_sd²). With a private population in a game over time everybody
-            has a cost of their own, drawn from it.
+        population: of private costs, its parameters phi inferred; a `Mixture` of `LogNormal` is of latent classes.
+        method: of private costs: "joint" samples everybody's cost; "marginal" integrates them out, which has the same
+            posterior and is faster where people are many; "compressed" does that on an `Evidence`, in a time that does
+            not depend on the number of decisions. None: "marginal" in one-shot games unless priors are personal.
+        by: of known costs: one for all (None) or one by game, group or participant, partially pooled:
+            log cost ~ Normal(log_cost_mean, log_cost_sd²).
         cost: a cost that is known, instead of inferred.
         parameters: names of parameters of the game to be inferred as well (sites of that name).
-        prior_parameters: infer the prior's parameters psi too (sites `psi_NAME`).
+        prior_parameters: infer the prior's parameters psi too (sites `psi_NAME`): one for all (True or "shared"), by
+            group, or by participant (partially pooled, `psi_NAME_sd` on the unconstrained scale).
+        covariates: of log cost, as a formula: "~ treatment + age" (site `effect`, per unit; hyperprior per sd).
+        groups: a column ("group", "game" or a covariate): each has an effect on log cost of its own (site
+            `group_effect`), and people meet those of their group.
+        lapse: with probability `lapse` a decision is any action, all alike.
+        learning: log costs move by `drift` from the first round to the last.
+        beliefs: of others' costs: those of the people one meets ("consistent"), inferred apart ("free", sites
+            `belief_NAME`), or given: {"log_mean": 2.0, "log_sd": 0.5}.
         hyperpriors: by site name; a NumPyro distribution, or numbers as in `read_hyperpriors`.
         payoff_scale: not identified beside a cost; asking for it is an error that says so.
-        centred: whether the costs of the levels are sampled themselves (True) or as offsets from their mean in
-            units of their sd (False). The posterior is the same; the first is several times faster where each level
-            has many decisions, the second does not diverge where they have few. None: the first where every level
-            has at least 500.
+        centred: whether costs are sampled themselves (True) or as offsets from their mean in units of their sd (False).
+            The posterior is the same; the first is several times faster where each level has many decisions, the second
+            does not diverge where they have few. None: the first where every level has at least 500.
+        evidence: of "compressed", where it has been computed already.
 
     Raises:
         InputError: a level that the data do not have, a hyperprior of a site that is not there, a prior that
-            rules out what somebody did, or a payoff scale.
+            rules out what somebody did, a combination that has no meaning, or a payoff scale.
     """
+    asked = dict(locals())
+    private = not isinstance(population, Homogeneous)
+    personal = private and (decisions.play is not None or "participant" in decisions.cells)
+    _refuse(decisions, private, personal, asked)
+    if private and decisions.play is not None and not personal:
+        decisions.levels("participant")  # says that there is no such column
+    build: Callable[..., Model] = _private if personal else _common
+    return dataclasses.replace(build(**asked), asked=asked)
+
+
+def _private(
+    policy: Policy, population: Population, decisions: Decisions, *, method: Method | None, parameters: Sequence[str],
+    prior_parameters: Any, covariates: str | None, groups: str | None, lapse: bool, learning: bool, beliefs: Beliefs,
+    hyperpriors: Mapping[str, Any] | None, centred: bool | None, evidence: Any, **_: Any,
+) -> Model:  # fmt: skip
+    """Everybody has a cost of one's own."""
+    environments = list(decisions.environments.values())
+    check_beliefs(beliefs, population)
+    scale = _scale(environments)
+    domain: Any = getattr(policy, "domain", None)
+    box: dict[str, Interval] = {} if domain is None else dict(domain.intervals)
+    cost_box = box.get("cost")
+    walls = _walls(cost_box, population, scale)
+    prior = getattr(policy, "prior", None)
+    psi_level = "shared" if prior_parameters is True else prior_parameters
+    labels, group = ((), None) if groups is None else read_groups(groups, decisions)
+    people = People(
+        population=population,
+        participants=decisions.levels("participant"),
+        walls=walls,
+        box=box,
+        prior=_prior_parameters(prior, bool(psi_level)),
+        parameters=tuple(parameters),
+        covariates=None if covariates is None else read_covariates(covariates, decisions),
+        groups=labels,
+        group=group,
+        group_name=groups or "",
+        beliefs=beliefs,
+        psi_level=psi_level or "shared",
+        lapse=lapse,
+        learning=learning,
+        meets=any(e.players > 1 for e in environments),
+    )
+    game = {n: default_game_parameter(environments[0].params[n]) for n in parameters}
+    chosen = read_hyperpriors(hyperpriors, people.defaults(scale, game))
+    sites = _site_box(box, people)
+    refuse_outside({n: chosen[n] for n in hyperpriors or {} if n in chosen}, sites)
+    chosen = {n: inside(n, d, sites[n]) if n in sites else d for n, d in chosen.items()}
+    kind = OneShotLikelihood if decisions.play is None else PlayLikelihood
+    with jax.enable_x64(True):
+        likelihood: Likelihood = kind(
+            policy, population, decisions, group=people.belief_group, names=people.shared_names, drifting=learning
+        )
+        likelihood.check_support()
+    if method is None:
+        method = "joint" if decisions.play is not None or people.psi_level == "participant" else "marginal"
+    centre = likelihood.decisions.min() >= _INFORMED if centred is None else centred
+
+    def joint(centre: bool) -> Callable[[], None]:
+        def model() -> None:
+            phi, shift, shared, own = people.sample(chosen)
+            likelihood.observe(people.costs(phi, shift, centre), shared, own)
+
+        return model
+
+    coords: dict[str, Any] = {"participant": np.asarray(people.participants, dtype=str)} | likelihood.coords
+    if groups is not None:
+        coords[groups] = np.asarray(labels, dtype=str)
+    if people.covariates is not None:
+        coords["covariate"] = np.asarray(people.covariates.names, dtype=str)
+    natural: dict[str, Interval] = {f"psi_{n}": i for n, i in people.prior.items()} | dict(population.parameters)
+    described = Model(
+        sample=joint(centre),
+        coords=coords,
+        dims={"choices": ("action",)},
+        constant_data=likelihood.constant,
+        hyperpriors=chosen,
+        box=sites | ({} if cost_box is None else {"log_cost": walls}),
+        description=_describe_people(policy, people),
+        batch=likelihood.batch,
+        natural=natural,
+    )
+    if method == "joint":
+        return described
+    integrated = Integrated.of(people, likelihood, chosen)
+    if method == "compressed":
+        integrated = integrated.compressed(evidence)
+    return dataclasses.replace(
+        described,
+        sample=integrated.model,
+        description=f"{described.description}; costs integrated out{integrated.told}",
+        complete=integrated.complete,
+        evaluated=dataclasses.replace(described, sample=joint(True)),
+        notes=integrated.notes,
+    )
+
+
+def _common(
+    policy: Policy, population: Population, decisions: Decisions, *, by: Level | None, cost: float | None,
+    parameters: Sequence[str], prior_parameters: Any, lapse: bool, hyperpriors: Mapping[str, Any] | None,
+    centred: bool | None, **_: Any,
+) -> Model:  # fmt: skip
+    """Costs that everybody knows, or people of whom nothing is known but the population."""
     private = not isinstance(population, Homogeneous)
     environments = list(decisions.environments.values())
-    _refuse(decisions, private, by, cost, parameters, payoff_scale)
-    personal = private and decisions.play is not None  # everybody's own cost is a site
-    by = "participant" if personal else by
     levels = () if by is None else decisions.levels(by)
     belief = population if private else None
     games = (
-        _Games(policy, belief, decisions, np.zeros(0, int) if by is None else decisions.by(by))
+        Games(policy, belief, decisions, np.zeros(0, int) if by is None else decisions.by(by))
         if decisions.play is None
         else Plays(policy, belief, decisions, by)
     )
-    # In the precision of `infer`: JAX confuses its two where NumPy arrays meet both in one process.
-    with jax.enable_x64(True):
-        scale = float(np.median([float(e.payoff_scale(e.params)) for e in environments]))
-
+    scale = _scale(environments)
     defaults: Hyperpriors = {}
     if private:
         defaults |= {n: default_parameter(n, i, scale) for n, i in population.parameters.items()}
@@ -132,17 +260,14 @@ def build_model(
     else:
         defaults["log_cost_mean"] = default_cost(scale)
         defaults["log_cost_sd"] = numpyro.distributions.HalfNormal(1.0)
-    prior = getattr(policy, "prior", None)
-    psi_names = dict(prior.parameters) if prior_parameters and prior is not None else {}
-    if prior_parameters and not psi_names:
-        raise InputError(
-            f"prior_parameters=True, but the prior {type(prior).__name__} has no parameters: use LogLinear, Focal "
-            "or a Mixture."
-        )
+    psi_names = _prior_parameters(getattr(policy, "prior", None), bool(prior_parameters))
     defaults |= {f"psi_{n}": default_parameter(n, i, scale) for n, i in psi_names.items()}
     defaults |= {n: default_game_parameter(environments[0].params[n]) for n in parameters}
+    if lapse:
+        defaults["lapse"] = numpyro.distributions.Beta(1.0, 19.0)
     chosen = read_hyperpriors(hyperpriors, defaults)
     box = _box(policy)
+    refuse_outside({n: chosen[n] for n in hyperpriors or {} if n in chosen}, box)
     chosen = {n: inside(n, d, box[n]) if n in box else d for n, d in chosen.items()}
     walls = box.get("log_cost")
     with jax.enable_x64(True):
@@ -165,8 +290,7 @@ def build_model(
     def costs() -> tuple[Any, Any]:
         """(cost of each level, phi)."""
         if private:
-            phi = {n: numpyro.sample(n, chosen[n]) for n in population.parameters}
-            return (level_costs(phi["log_mean"], phi["log_sd"]) if personal else None), phi
+            return None, {n: numpyro.sample(n, chosen[n]) for n in population.parameters}
         if cost is not None:
             return jnp.asarray(cost, jnp.result_type(float)), None
         if by is None:
@@ -182,7 +306,8 @@ def build_model(
     def model() -> None:
         own, phi = costs()
         psi = {n: numpyro.sample(f"psi_{n}", chosen[f"psi_{n}"]) for n in psi_names} or None
-        games.sample(own, phi, psi, {n: numpyro.sample(n, chosen[n]) for n in parameters})
+        slips = numpyro.sample("lapse", chosen["lapse"]) if lapse else None
+        games.sample(own, phi, psi, {n: numpyro.sample(n, chosen[n]) for n in parameters}, slips)
 
     coords = games.coords | ({} if by is None else {by: np.asarray(levels, dtype=str)})
     return Model(
@@ -192,25 +317,76 @@ def build_model(
         constant_data=games.constant,
         hyperpriors=chosen,
         box={n: i for n, i in box.items() if n in chosen or (n == "log_cost" and cost is None)},
-        description=_describe(policy, population, by, cost, parameters, bool(psi_names)),
+        description=_describe(policy, population, by, cost, parameters, bool(psi_names), lapse),
         batch=games.batch,
         natural={f"psi_{n}": i for n, i in psi_names.items()} | (dict(population.parameters) if private else {}),
     )
 
 
-def _refuse(
-    decisions: Decisions, private: bool, by: str | None, cost: float | None, parameters: Sequence[str], scale: bool
-) -> None:
+def _scale(environments: Sequence[Any]) -> float:
+    # In the precision of `infer`: JAX confuses its two where NumPy arrays meet both in one process.
+    with jax.enable_x64(True):
+        kinds = {id(e): e for e in environments[:200]}.values()
+        return float(np.median([float(e.payoff_scale(e.params)) for e in kinds]))
+
+
+def _walls(box: Interval | None, population: Population, scale: float) -> Interval:
+    """Between which log costs lie: those of a learned policy's box, or else all that can be told from rational and from
+    habitual play."""
+    low, high = (np.log(scale) - 9, np.log(scale) + 4) if box is None else (np.log(box.low), np.log(box.high))
+    natural = population.support
+    with np.errstate(divide="ignore"):
+        return Interval(float(max(low, np.log(natural.low))), float(min(high, np.log(natural.high))))
+
+
+def _prior_parameters(prior: Any, asked: bool) -> dict[str, Interval]:
+    names = dict(prior.parameters) if asked and prior is not None else {}
+    if asked and not names:
+        raise InputError(
+            f"prior_parameters are asked for, but the prior {type(prior).__name__} has no parameters: use LogLinear, "
+            "Focal or a Mixture."
+        )
+    return names
+
+
+def _refuse(decisions: Decisions, private: bool, personal: bool, asked: Mapping[str, Any]) -> None:
     """What cannot be asked for together, or at all."""
-    if scale:
+    by, cost, parameters, method = asked["by"], asked["cost"], asked["parameters"], asked["method"]
+    if asked["payoff_scale"]:
         raise InputError(NOT_IDENTIFIED)
-    if private and by is not None and decisions.play is None:
+    if method not in (None, "joint", "marginal", "compressed"):
+        raise InputError(f'method={method!r}: choose "joint", "marginal" or "compressed".')
+    if asked["prior_parameters"] not in (False, True, "shared", "group", "participant"):
+        raise InputError(
+            f'prior_parameters={asked["prior_parameters"]!r}: choose True (or "shared"), "group" or "participant".'
+        )
+    if private and by is not None and (decisions.play is None or by != "participant"):
         raise InputError(
             f"by={by!r} gives each {by} one cost that everybody knows; a private population has a cost for every "
             "person. Leave out one of the two."
         )
     if cost is not None and (private or by is not None or not cost > 0):
         raise InputError(f"cost={cost}: a known cost is a positive number and one for all; leave out `by` and phi.")
+    wanted = [n for n in ("covariates", "groups", "learning") if asked[n]]
+    wanted += ["beliefs"] if asked["beliefs"] != "consistent" else []
+    wanted += [f"method={method!r}"] if method in ("marginal", "compressed") else []
+    wanted += [f"prior_parameters={p!r}" for p in [asked["prior_parameters"]] if p in ("group", "participant")]
+    if wanted and not personal:
+        why = (
+            "Homogeneous() gives everybody one known cost: give a population such as LogNormal()"
+            if not private
+            else f"{decisions.source} does not say who decided: it needs a column 'participant'"
+        )
+        raise InputError(f"{', '.join(wanted)}: of people with costs of their own, but {why}.")
+    if asked["prior_parameters"] == "group" and asked["groups"] is None:
+        raise InputError('prior_parameters="group" needs to know the groups: give groups="…" too.')
+    if asked["prior_parameters"] == "participant" and method in ("marginal", "compressed"):
+        raise InputError(
+            f'prior_parameters="participant" with method={method!r}: only costs are integrated out, not '
+            'personal priors; use method="joint".'
+        )
+    if asked["evidence"] is not None and method != "compressed":
+        raise InputError('evidence is for method="compressed".')
     for environment in decisions.environments.values():
         unknown = [n for n in parameters if n not in environment.params]
         if unknown:
@@ -224,8 +400,8 @@ def _refuse(
                 f"{NOT_IDENTIFIED[0].lower()}{NOT_IDENTIFIED[1:]} Give a known cost (cost=1.0), or leave one of "
                 "them out."
             )
-    if parameters and decisions.play is None:
-        raise InputError("Parameters of one-shot games cannot be inferred yet: leave out `parameters`.")
+    if parameters and decisions.play is None and not personal:
+        raise InputError("Parameters of one-shot games cannot be inferred beside known costs: leave out `parameters`.")
 
 
 def _box(policy: Policy) -> dict[str, Interval]:
@@ -237,13 +413,24 @@ def _box(policy: Policy) -> dict[str, Interval]:
     for name, interval in domain.intervals:
         if name == "cost":
             renamed["log_cost"] = Interval(float(np.log(interval.low)), float(np.log(interval.high)))
-        elif name.startswith("phi."):
-            renamed[name.removeprefix("phi.")] = interval
         elif name.startswith("psi."):
             renamed["psi_" + name.removeprefix("psi.")] = interval
-        elif name.startswith("params."):
-            renamed[name.removeprefix("params.")] = interval
+        else:
+            renamed[name.partition(".")[2]] = interval
     return renamed
+
+
+def _site_box(box: Mapping[str, Interval], people: People) -> dict[str, Interval]:
+    """The same for people with costs of their own: what they believe of others must be inside."""
+    out = {}
+    for name in people.shared_names:
+        if name in box:
+            kind, _, short = name.partition(".")
+            if kind == "phi" and people.beliefs not in ("consistent", "free"):
+                continue
+            free = "belief_" if kind == "phi" and people.beliefs == "free" else ""
+            out[{"phi": free, "psi": "psi_", "params": ""}[kind] + short] = box[name]
+    return out
 
 
 def _level(mean: Any, sd: Any, walls: Interval | None) -> numpyro.distributions.Distribution:
@@ -255,17 +442,35 @@ def _level(mean: Any, sd: Any, walls: Interval | None) -> numpyro.distributions.
 
 def _level_from(offset: Any, mean: Any, sd: Any, walls: Interval | None) -> Any:
     """The same from a standard normal offset."""
-    if walls is None:
-        return mean + sd * offset
-    cdf = jax.scipy.stats.norm.cdf
-    low, high = cdf((walls.low - mean) / sd), cdf((walls.high - mean) / sd)
-    share = jnp.clip(low + (high - low) * cdf(offset), 1e-12, 1 - 1e-12)
-    return jnp.clip(mean + sd * jax.scipy.stats.norm.ppf(share), walls.low, walls.high)
+    return mean + sd * offset if walls is None else inside_walls(offset, mean, sd, walls)
+
+
+def _describe_people(policy: Policy, people: People) -> str:
+    prior = type(getattr(policy, "prior", None)).__name__
+    inferred = {"shared": "", "group": " by group", "participant": " by participant"}[people.psi_level]
+    told = f"{type(policy).__name__} with a {prior} prior"
+    told += f" (parameters inferred{inferred}) and " if people.prior else " and "
+    told += f"private costs drawn from a {type(people.population).__name__} population"
+    more = []
+    if people.groups:
+        more.append(f"an effect of each {people.group_name}")
+    if people.covariates is not None:
+        more.append(f"covariates {', '.join(people.covariates.names)}")
+    if people.lapse:
+        more.append("lapses")
+    if people.learning:
+        more.append("costs that drift over the rounds")
+    if people.parameters:
+        more.append(f"{', '.join(people.parameters)} of the game inferred")
+    if people.meets and people.beliefs != "consistent":
+        more.append("beliefs about others inferred apart" if people.beliefs == "free" else "given beliefs about others")
+    return told + (f"; {', '.join(more)}" if more else "")
 
 
 def _describe(
-    policy: Policy, population: Population, by: str | None, cost: float | None, parameters: Sequence[str], psi: bool
-) -> str:
+    policy: Policy, population: Population, by: str | None, cost: float | None, parameters: Sequence[str], psi: bool,
+    lapse: bool,
+) -> str:  # fmt: skip
     if not isinstance(population, Homogeneous):
         told = f"private costs drawn from a {type(population).__name__} population"
     elif cost is not None:
@@ -276,114 +481,5 @@ def _describe(
         told = f"one cost for each {by}, partially pooled"
     prior = type(getattr(policy, "prior", None)).__name__
     more = f"; {', '.join(parameters)} of the game inferred" if parameters else ""
+    more += "; lapses" if lapse else ""
     return f"{type(policy).__name__} with a {prior} prior{' (parameters inferred)' if psi else ''} and {told}{more}"
-
-
-class _Games:
-    """The games of the decisions, stacked by shape so that each shape is solved by one vmapped call.
-
-    A common cost belongs to a level (game, group, or the single level "everybody"), so what is solved are the
-    distinct pairs of game and level; `of_cell` says which pair each cell of the data looks up.
-    """
-
-    def __init__(
-        self,
-        policy: Policy,
-        population: Population | None,
-        decisions: Decisions,
-        level: Int[np.ndarray, " cells"],
-    ):
-        self.decisions = decisions
-        game = decisions.cells["game_index"].to_numpy()
-        self.role = decisions.cells["role_index"].to_numpy()
-        level = level if len(level) else np.zeros_like(game)
-        pairs, self.of_cell = np.unique(np.stack([game, level], axis=1), axis=0, return_inverse=True)
-        self.of_cell = self.of_cell.reshape(-1)
-        self.width = decisions.counts.shape[1]
-        environments = list(decisions.environments.values())
-        stacks: dict[Any, list[int]] = {}
-        for pair, (g, _) in enumerate(pairs):
-            stacks.setdefault(shape_key(environments[g]), []).append(pair)
-        self.stacks: list[tuple[Any, Any, np.ndarray, np.ndarray]] = []
-        for members in stacks.values():
-            first = environments[pairs[members[0]][0]]
-            params = jax.tree.map(lambda *x: np.stack(x), *[environments[pairs[m][0]].params for m in members])
-            self.stacks.append((play_in(policy, first, population), params, np.array(members), pairs[members][:, 1]))
-        self.typed = population is not None and "participant" in decisions.cells
-        self.counts = jnp.asarray(decisions.counts.astype(np.int32))
-        self.totals = jnp.asarray(decisions.counts.sum(axis=1).astype(np.int32))
-        self.batch = BATCH
-
-    @property
-    def _keys(self) -> list[str]:
-        return [k for k in ("game", "group", "participant", "role") if k in self.decisions.cells]
-
-    @property
-    def coords(self) -> dict[str, Any]:
-        labels = self.decisions.cells[self._keys].astype(str).agg(" · ".join, axis=1).to_numpy()
-        return {"cell": labels, "action": np.arange(self.width)}
-
-    @property
-    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
-        """What an analysis needs beside the draws."""
-        cells = self.decisions.cells
-        out: dict[str, Any] = {
-            "total": (("cell",), np.asarray(self.totals)),
-            "available": (("cell", "action"), self.decisions.mask),
-        }
-        return out | {f"cell_{k}": (("cell",), cells[k].astype(str).to_numpy(dtype=str)) for k in self._keys}
-
-    def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any]) -> None:
-        own = None if cost is None else jnp.atleast_1d(cost)
-        with numpyro.plate("cell", self.counts.shape[0]):
-            numpyro.sample("choices", self.choices(own, phi, psi), obs=self.counts)
-
-    def choices(self, cost: Any, phi: Any, psi: Any) -> numpyro.distributions.Distribution:
-        """The distribution of every cell's counts."""
-        if self.typed:
-            log_probs, log_weights = self._by_type(phi, psi)
-            return TypedChoices(log_probs[self.of_cell, self.role], log_weights, self.totals)
-        return Choices(self._log_probs(cost, phi, psi)[self.of_cell, self.role], self.totals)
-
-    def _log_probs(self, cost: Any, phi: Any, psi: Any) -> Float[Array, "pairs roles actions"]:
-        roles = max(p.environment.roles for p, *_ in self.stacks)
-        out = jnp.full((self.of_cell.max() + 1, roles, self.width), -jnp.inf)
-        for policy, params, members, level in self.stacks:
-            own = None if cost is None else cost[level]
-            solve = lambda c, p, policy=policy: policy.log_prob_all(c, phi, psi, p)
-            log_p = jax.vmap(solve, in_axes=(None if own is None else 0, 0))(own, params)
-            out = out.at[members, : log_p.shape[1], : log_p.shape[2]].set(log_p)
-        return out
-
-    def _by_type(self, phi: Any, psi: Any) -> tuple[Float[Array, "pairs roles types actions"], Float[Array, " types"]]:
-        roles = max(p.environment.roles for p, *_ in self.stacks)
-        costs, weights = self.stacks[0][0].population.quadrature(phi)
-        out = jnp.full((self.of_cell.max() + 1, roles, costs.shape[0], self.width), -jnp.inf)
-        for policy, params, members, _ in self.stacks:
-            solve = lambda p, policy=policy: policy.log_prob_by_type(phi, psi, p)
-            log_p = jax.vmap(solve)(params)
-            out = out.at[members, : log_p.shape[1], :, : log_p.shape[3]].set(log_p)
-        return out, jnp.log(weights)
-
-    def check_support(self) -> None:
-        """No observed action may be impossible under the prior: its likelihood would be zero at any cost."""
-        offenders = []
-        for policy, _, members, _ in self.stacks:
-            if not hasattr(policy, "log_prior"):
-                continue
-            possible = np.asarray(policy.log_prior() > -1e29)
-            for cell in np.flatnonzero(np.isin(self.of_cell, members)):
-                env, role = policy.environment, self.role[cell]
-                counts = self.decisions.counts[cell, : possible.shape[1]]
-                for a in np.flatnonzero((counts > 0) & ~possible[role]):
-                    game = self.decisions.cells["game"].iloc[cell]
-                    offenders.append(
-                        f"{game}, role {env.role_names[role]}, action {env.action_labels[role][a]} "
-                        f"(chosen {counts[a]} times)"
-                    )
-        if offenders:
-            more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
-            raise InputError(
-                f"{self.decisions.source}: the prior gives probability zero to what people did: "
-                f"{'; '.join(offenders[:5])}{more}. Give those actions a positive prior probability."
-            )

@@ -15,6 +15,7 @@ from numpyro.distributions import constraints
 from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
+from bayescal.inference.choices import lapsed
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
@@ -54,10 +55,10 @@ class _Part(NamedTuple):
     params: Any
 
 
-def _distinct(seen: Mapping[str, np.ndarray], level: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def distinct(seen: Mapping[str, np.ndarray], level: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The first of each distinct situation, and the situation of each decision: a likelihood is worked out once."""
     columns = [np.reshape(x, (len(x), -1)).astype(float) for x in seen.values()]
-    columns += [] if level is None else [level[:, None].astype(float)]
+    columns += [] if level is None else [level.reshape(len(level), -1).astype(float)]
     _, first, of = np.unique(np.concatenate(columns, axis=1), axis=0, return_index=True, return_inverse=True)
     return first, of.reshape(-1)
 
@@ -87,7 +88,7 @@ class Plays:
                 mine = self.role[here] == role
                 seen = {k: v[mine] for k, v in self.play.observations[name].items()}
                 level = None if self.level is None else self.level[here[mine]]
-                first, of = _distinct(seen, level)
+                first, of = distinct(seen, level)
                 seen = {k: v[first] for k, v in seen.items()}
                 level = None if level is None else level[first]
                 self.parts.append(_Part(own, int(role), here[mine], of, seen, level, environment.params))
@@ -109,11 +110,13 @@ class Plays:
         out: dict[str, Any] = {k: (("decision",), table[k].astype(str).to_numpy(dtype=str)) for k in keys}
         return out | {"round": (("decision",), table["round"].to_numpy())}
 
-    def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any]) -> None:
+    def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any], lapse: Any = None) -> None:
         log_probs = jnp.full((len(self.chosen), self.width), -jnp.inf)
         for policy, role, here, of, seen, level, own in self.parts:
             each = cost if level is None or jnp.ndim(cost) == 0 else cost[level]
             rows = policy.log_prob_cells(role, seen, each, phi, psi, {**own, **params})
+            if lapse is not None:
+                rows = lapsed(rows, lapse, len(policy.environment.action_values[role]))
             log_probs = log_probs.at[here, : rows.shape[1]].set(rows[of])
         with numpyro.plate("decision", len(self.chosen)):
             numpyro.sample("choice", Chosen(log_probs), obs=self.chosen)

@@ -101,6 +101,11 @@ class ExactPolicy(Policy):
         return self.population is not None and not isinstance(self.population, Homogeneous)
 
     @property
+    def tabled(self) -> bool:
+        """Whether the game has finitely many situations, so that one solution tells of all of them."""
+        return isinstance(self.environment, Markov | ExtensiveForm)
+
+    @property
     def _solves_itself(self) -> bool:
         return hasattr(self.environment, "exact_values")
 
@@ -159,7 +164,7 @@ class ExactPolicy(Policy):
             q = env.exact_values(seen, cost, psi or self.prior.defaults, self._params(params), self.prior)
             return tilt(self.log_prior_of(role, psi, seen), q, cost)
         if not isinstance(env, OneShot):
-            return self.log_prob_table(cost, phi, psi, params)[self._place(*observation)]
+            return self.log_prob_table(cost, phi, psi, params)[self.place(*observation)]
         if not self.private or cost is None:
             return self.log_prob_all(cost, phi, psi, params)[observation]
         solution = self.solve(None, phi, psi, params)
@@ -169,22 +174,17 @@ class ExactPolicy(Policy):
         """Log-probabilities of everybody everywhere in a finite game over time."""
         if not self.private or cost is None:
             return self.solve(cost, phi, psi, params).log_strategies
-        # Somebody whom nobody expects: a type of weight zero.
-        costs, weights = self._types(None, phi)
-        own = jnp.broadcast_to(jnp.asarray(cost, costs.dtype), (costs.shape[0], 1))
-        costs, weights = jnp.concatenate([costs, own], axis=1), jnp.append(weights, 0.0)
-        env: Any = self.environment
-        solved = solve_sequential(env, self.log_prior(psi), costs, weights, self._params(params), self.concept)
-        return solved.log_by_type[:, -1]
+        return self.tables(jnp.reshape(jnp.asarray(cost, jnp.result_type(float)), (1,)), phi, psi, params)[0]
 
     def log_prob_cells(
         self, role: int, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
     ) -> Float[Array, "cells actions"]:
         if isinstance(self.environment, Markov | ExtensiveForm) and jnp.ndim(cost) == 0:
-            return self.log_prob_table(cost, phi, psi, params)[self._place(role, seen)]  # one solution serves all
+            return self.log_prob_table(cost, phi, psi, params)[self.place(role, seen)]  # one solution serves all
         return super().log_prob_cells(role, seen, cost, phi, psi, params)
 
-    def _place(self, role: Any, seen: Any) -> tuple[Any, Any]:
+    def place(self, role: Any, seen: Any) -> tuple[Any, Any]:
+        """Where `tables` tells of what was seen in a role."""
         return role, seen["state" if isinstance(self.environment, Markov) else "situation"]
 
     def _params(self, params: Any) -> Any:
@@ -196,6 +196,25 @@ class ExactPolicy(Policy):
                 jnp.arange(self.environment.roles)
             )
         return self.solve(cost, phi, psi, params).log_strategies
+
+    def values(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
+        """What each action is worth in a one-shot game, by role."""
+        return self.solve(cost, phi, psi, params).expected_payoffs
+
+    def tables(
+        self, costs: Float[Array, " people"], phi: Any, psi: Any, params: Any
+    ) -> Float[Array, "people players situations actions"]:
+        """Log-probabilities in a finite game over time, everywhere and in every role, of people with these costs whom
+        nobody expects (types of weight zero): others are met as draws from the population."""
+        env: Any = self.environment
+        if not self.private:
+            return jax.vmap(lambda c: self.log_prob_table(c, phi, psi, params))(costs)
+        expected, weights = self._types(None, phi)
+        own = jnp.broadcast_to(costs.astype(expected.dtype), (expected.shape[0], costs.shape[0]))
+        everybody = jnp.concatenate([expected, own], axis=1)
+        weights = jnp.concatenate([weights, jnp.zeros(costs.shape[0], weights.dtype)])
+        solved = solve_sequential(env, self.log_prior(psi), everybody, weights, self._params(params), self.concept)
+        return jnp.moveaxis(solved.log_by_type[:, expected.shape[1] :], 1, 0)
 
     def log_prob_by_type(self, phi: Any, psi: Any, params: Any) -> Float[Array, "roles types actions"]:
         """Log-probabilities of a person with each of the population's quadrature costs."""

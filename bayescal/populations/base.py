@@ -5,7 +5,8 @@ from abc import abstractmethod
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bayescal.domain import Interval
+from bayescal.domain import POSITIVE, Interval
+from bayescal.errors import InputError
 
 Phi = dict[str, Float[Array, ""]]
 
@@ -18,6 +19,11 @@ class Population(eqx.Module):
     def parameters(self) -> dict[str, Interval]:
         """Names of the parameters phi and the interval each lives in."""
 
+    @property
+    def support(self) -> Interval:
+        """Where costs can be."""
+        return POSITIVE
+
     @abstractmethod
     def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]: ...
 
@@ -27,3 +33,10 @@ class Population(eqx.Module):
     @abstractmethod
     def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
         """(costs, weights) with weights summing to one: E f(cost) = sum_k w_k f(cost_k). Smooth in phi."""
+
+    def shifted(self, phi: Phi, by: Float[Array, ""], spread: Float[Array, ""] | float = 0.0) -> Phi:
+        """phi of the same people after their log costs have moved by `by`, give or take `spread` (an sd)."""
+        raise InputError(
+            f"Costs of a {type(self).__name__} population cannot be moved by groups, covariates or learning: use "
+            "LogNormal, or a Mixture of them."
+        )

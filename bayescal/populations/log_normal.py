@@ -1,5 +1,7 @@
 """Log-normal costs: log lambda ~ Normal(log_mean, log_sd²)."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,3 +33,6 @@ class LogNormal(Population):
         z, w = np.polynomial.hermite_e.hermegauss(self.nodes)
         dtype = jnp.result_type(float)
         return jnp.exp(phi["log_mean"] + phi["log_sd"] * jnp.asarray(z, dtype)), jnp.asarray(w / w.sum(), dtype)
+
+    def shifted(self, phi: Phi, by: Any, spread: Any = 0.0) -> Phi:
+        return {"log_mean": phi["log_mean"] + by, "log_sd": jnp.sqrt(phi["log_sd"] ** 2 + spread**2)}

@@ -1,5 +1,7 @@
 """A population of populations: latent classes of people."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -48,3 +50,14 @@ class Mixture(Population):
         shares = jnp.exp(self._log_weights(phi))
         costs = jnp.concatenate([costs for costs, _ in rules])
         return costs, jnp.concatenate([share * w for share, (_, w) in zip(shares, rules, strict=True)])
+
+    def parts(self, phi: Phi) -> list[tuple[Float[Array, ""], Population, Phi]]:
+        """(log share, population, its parameters) of each class."""
+        shares = self._log_weights(phi)
+        return [(shares[k], c, self._own(phi, k)) for k, c in enumerate(self.components)]
+
+    def shifted(self, phi: Phi, by: Any, spread: Any = 0.0) -> Phi:
+        moved = dict(phi)
+        for k, c in enumerate(self.components):
+            moved |= {f"{n}_{k}": x for n, x in c.shifted(self._own(phi, k), by, spread).items()}
+        return moved

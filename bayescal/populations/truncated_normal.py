@@ -29,8 +29,18 @@ class TruncatedNormal(Population):
     def parameters(self) -> dict[str, Interval]:
         return {"mean": REAL, "sd": POSITIVE}
 
+    @property
+    def support(self) -> Interval:
+        return Interval(self.low, self.high)
+
     def _log_mass(self, phi: Phi) -> Float[Array, ""]:
-        a, b = (self.low - phi["mean"]) / phi["sd"], (self.high - phi["mean"]) / phi["sd"]
+        a = (self.low - phi["mean"]) / phi["sd"]
+        # An infinite end has no slope in phi, and is as far as makes no difference.
+        b = (
+            (self.high - phi["mean"]) / phi["sd"]
+            if np.isfinite(self.high)
+            else jax.lax.stop_gradient(jnp.abs(a)) + 40.0
+        )
         # Where the whole interval lies in one tail, the other tail's probabilities would cancel.
         a, b = jnp.where(a > 0, -b, a), jnp.where(a > 0, -a, b)
         return log_ndtr(b) + jnp.log1p(-jnp.exp(log_ndtr(a) - log_ndtr(b)))

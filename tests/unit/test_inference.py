@@ -16,7 +16,7 @@ from bayescal.environments.symmetric import request_game
 from bayescal.errors import InputError
 from bayescal.inference import NUTS, Fit, build_model, infer
 from bayescal.inference import tree as bridge
-from bayescal.inference.choices import Choices, TypedChoices
+from bayescal.inference.choices import Choices
 from bayescal.inference.fit import status_of
 from bayescal.inference.nuts import compile_nuts
 from bayescal.policies.exact import ExactPolicy, equilibrium
@@ -69,17 +69,6 @@ def test_choices_is_a_multinomial_and_ignores_padding():
     draws = mine.draw(np.random.default_rng(0))
     assert draws.sum(axis=1).tolist() == [10, 10] and draws[1, 2] == 0
     assert np.asarray(mine.sample(jax.random.key(0))).sum(axis=1).tolist() == [10, 10]
-
-
-def test_private_types_are_mixed_by_person():
-    log_probs = jnp.log(jnp.array([[[0.9, 0.1], [0.2, 0.8]]]))
-    mine = TypedChoices(log_probs, jnp.log(jnp.array([0.3, 0.7])), jnp.array([4]))
-    expected = 4 * (0.3 * 0.9**3 * 0.1 + 0.7 * 0.2**3 * 0.8)
-    np.testing.assert_allclose(jnp.exp(mine.log_prob(jnp.array([[3, 1]]))), [expected], rtol=1e-5)
-    many = TypedChoices(jnp.broadcast_to(log_probs, (4000, 2, 2)), jnp.log(jnp.array([0.3, 0.7])), jnp.full(4000, 4))
-    for draws in (many.draw(np.random.default_rng(0)), np.asarray(many.sample(jax.random.key(0)))):
-        share = np.mean((draws == [3, 1]).all(axis=1))
-        assert abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
 
 
 def test_the_likelihood_is_that_of_each_game_solved_alone(decisions, policy):

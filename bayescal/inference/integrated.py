@@ -1,0 +1,124 @@
+"""The marginal model: everybody's cost is integrated out, the rest is sampled, and costs are drawn afterwards."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Float
+from numpyro import handlers
+from numpyro.distributions import constraints
+
+from bayescal.inference.aside import random_keys
+from bayescal.inference.hyperpriors import Hyperpriors
+from bayescal.inference.likelihood import Likelihood, Shared
+from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal
+from bayescal.inference.people import People
+
+_AT_ONCE = 2e7
+
+
+class WorkedOut(dist.Distribution):
+    """What a person did, with a log-probability that has been worked out."""
+
+    support = constraints.real
+    pytree_data_fields = ("value",)
+
+    def __init__(self, value: Float[Array, " people"]):
+        self.value = value
+        super().__init__(batch_shape=value.shape)
+
+    def log_prob(self, value: Any) -> Float[Array, " people"]:
+        return self.value
+
+    def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+        return jnp.zeros(sample_shape + self.batch_shape)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Integrated:
+    """A model of people whose costs are integrated out.
+
+    Attributes:
+        nodes: log costs at which likelihoods are worked out.
+        evidence: the likelihood compressed; None where it is worked out anew each time.
+        told, notes: how, in words.
+    """
+
+    people: People
+    likelihood: Likelihood
+    hyperpriors: Hyperpriors
+    nodes: Float[np.ndarray, " nodes"]
+    evidence: Any = None
+    told: str = ""
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, people: People, likelihood: Likelihood, hyperpriors: Hyperpriors) -> "Integrated":
+        return cls(people, likelihood, hyperpriors, even_nodes(people.walls, int(likelihood.decisions.max())))
+
+    def compressed(self, evidence: Any = None) -> "Integrated":
+        """The same on an `Evidence`, computed now where it is not given; as it is, with a note, where that is not
+        good enough."""
+        from bayescal.inference.compress import compress
+
+        return compress(self, evidence)
+
+    def curves(self, shared: Shared) -> Float[Array, "people nodes"]:
+        if self.evidence is None:
+            return self.likelihood.curves(jnp.asarray(self.nodes), shared)
+        if not self.people.groups:
+            return self.evidence.curves(shared)
+        by_group = [
+            self.evidence.take(members).curves({n: x[g] if jnp.ndim(x) else x for n, x in shared.items()})
+            for g, members in enumerate(self._members)
+        ]
+        return jnp.concatenate(by_group)[np.argsort(np.concatenate(self._members))]
+
+    @property
+    def _members(self) -> list[np.ndarray]:
+        return [np.flatnonzero(self.people.belief_group == g) for g in range(max(len(self.people.groups), 1))]
+
+    def log_marginal(self, phi: Any, shift: Any, shared: Shared) -> Float[Array, " people"]:
+        return log_marginal(self.curves(shared), jnp.asarray(self.nodes), self.people.population, phi, shift)
+
+    def model(self) -> None:
+        phi, shift, shared, _ = self.people.sample(self.hyperpriors)
+        log_m = self.log_marginal(phi, shift, shared)
+        with numpyro.plate("participant", len(self.people.participants)):
+            numpyro.sample("decisions", WorkedOut(log_m), obs=jnp.zeros(log_m.shape[0]))
+
+    def complete(self, values: Mapping[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Draws of everybody's log cost beside the draws of the rest, and the log-likelihood of each participant."""
+        chains, per_chain = next(iter(values.values())).shape[:2]
+        total = chains * per_chain
+        flat = {n: np.reshape(x, (total, *x.shape[2:])) for n, x in values.items()}
+        size = int(np.clip(_AT_ONCE / (len(self.people.participants) * len(self.nodes) * 5), 1, min(total, 500)))
+        run = jax.jit(jax.vmap(self._one))
+        parts = []
+        for at in range(0, total, size):
+            some = {n: _filled(x[at : at + size], size) for n, x in flat.items()}
+            parts.append(jax.tree.map(np.asarray, run(some, random_keys(rng, size))))
+        log_cost, log_m = (np.concatenate(x)[:total].reshape(chains, per_chain, -1) for x in zip(*parts, strict=True))
+        return dict(values) | {"log_cost": log_cost}, {"participant": log_m}
+
+    def _one(self, values: Any, key: Any) -> tuple[Any, Any]:
+        phi, shift, shared, _ = given(self.people, self.hyperpriors, values)
+        curves, nodes = self.curves(shared), jnp.asarray(self.nodes)
+        draw = partial(draw_log_costs, key, curves, nodes, self.people.population, phi, shift)
+        return draw(), log_marginal(curves, nodes, self.people.population, phi, shift)
+
+
+def given(people: People, hyperpriors: Hyperpriors, values: Mapping[str, Any]) -> Any:
+    """`people.sample` where every site has a value."""
+    with handlers.block(), handlers.seed(rng_seed=0), handlers.substitute(data=dict(values)):
+        return people.sample(hyperpriors)
+
+
+def _filled(x: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])

@@ -1,0 +1,451 @@
+"""What people with costs of their own did, as a function of those costs.
+
+A participant's decisions depend on one's own cost and on a few **shared numbers**, named as in a `Domain`: "phi.NAME"
+(what others' costs are believed to be), "psi.NAME" (the prior), "params.NAME" (the game), "lapse" and "drift".
+`curves` gives everybody's log-likelihood at common costs, for integrals over costs; `observe` is a NumPyro statement
+about the decisions of people whose costs are given.
+
+Shared numbers are scalars, or arrays with one entry for each belief group (people who meet each other).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+from jaxtyping import Array, Float, Int
+
+from bayescal.decisions import Decisions
+from bayescal.environments.base import shape_key
+from bayescal.errors import InputError
+from bayescal.inference.choices import Choices, lapsed
+from bayescal.inference.play import Chosen, distinct, play_in
+from bayescal.policies.base import Policy, tilt
+from bayescal.populations.base import Population
+
+Shared = Mapping[str, Any]
+
+BLOCKS = 10  # of rounds, in which a drifting cost stands still
+_AT_ONCE = 2e7  # numbers in memory while draws, or nodes, are gone through
+_FEW = 64  # situations that are looped over; more are gathered
+
+
+class Likelihood(ABC):
+    """The decisions of people with private costs.
+
+    Attributes:
+        participants: their labels; `group` is the belief group of each.
+        names: the shared numbers.
+        decisions: how many each of them made.
+    """
+
+    participants: tuple[str, ...]
+    group: Int[np.ndarray, " participants"]
+    names: tuple[str, ...]
+    decisions: Int[np.ndarray, " participants"]
+
+    @abstractmethod
+    def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
+        """The log-likelihood of everybody's decisions at each of these log costs."""
+
+    @abstractmethod
+    def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
+        """A NumPyro site for the decisions of people with these log costs (and, if given, priors of their own)."""
+
+    @property
+    @abstractmethod
+    def coords(self) -> dict[str, Any]: ...
+
+    @property
+    @abstractmethod
+    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        """What an analysis needs beside the draws, as (dims, values)."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Probabilities that are worked out for one draw."""
+
+    @property
+    def batch(self) -> int:
+        """How many draws can be gone through at once."""
+        return int(np.clip(_AT_ONCE / self.size, 1, 500))
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Games of one shape: their parameters, the belief group and the share of the drift of each."""
+
+    policy: Any
+    params: Any
+    members: Int[np.ndarray, " pairs"]
+    group: Int[np.ndarray, " pairs"]
+    time: Float[np.ndarray, " pairs"]
+
+
+class OneShotLikelihood(Likelihood):
+    """Of one-shot games: counts are sufficient. Values do not depend on one's own cost, so one solution of each game
+    serves every cost.
+
+    Args:
+        belief: the population that others are believed to come from.
+        group: the belief group of each participant.
+        drifting: costs change over the rounds (in at most ten blocks).
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        belief: Population,
+        decisions: Decisions,
+        *,
+        group: Int[np.ndarray, " participants"],
+        names: tuple[str, ...],
+        drifting: bool = False,
+    ):
+        self.participants, self.names, self.group = decisions.levels("participant"), names, group
+        self.source, self.table = decisions.source, decisions
+        table = decisions.table
+        person = table["participant"].cat.codes.to_numpy()
+        time = rounds_as_time(decisions) if drifting else np.zeros(len(table))
+        code = np.stack([table["game_index"], group[person], time, table["role_index"], person], axis=1)
+        rows, of = np.unique(code, axis=0, return_inverse=True)
+        width = decisions.counts.shape[1]
+        flat = np.zeros(len(rows) * width)
+        np.add.at(flat, of.reshape(-1) * width + table["action_index"].to_numpy(), table["n"].to_numpy())
+        self.counts = flat.reshape(-1, width)
+        self.person = rows[:, 4].astype(int)
+        self.decisions = np.bincount(self.person, self.counts.sum(axis=1), len(self.participants)).astype(int)
+        # A pair is a game as one belief group plays it at one time; a situation is a role in it.
+        pairs, of_row = np.unique(rows[:, :3], axis=0, return_inverse=True)
+        situations, self.situation = np.unique(
+            np.stack([of_row.reshape(-1), rows[:, 3].astype(int)], axis=1), axis=0, return_inverse=True
+        )
+        self.situation = self.situation.reshape(-1)
+        self.pair, self.role = situations[:, 0].astype(int), situations[:, 1].astype(int)
+        self.time = pairs[self.pair, 2]
+        environments = list(decisions.environments.values())
+        games = pairs[:, 0].astype(int)
+        self.width = width
+        self.sizes = np.array([len(environments[games[p]].action_values[r]) for p, r in situations.astype(int)])
+        self.labels = [
+            " · ".join(
+                [
+                    str(decisions.game_names[games[self.pair[s]]]),
+                    environments[games[self.pair[s]]].role_names[self.role[s]],
+                ]
+            )
+            for s in range(len(situations))
+        ]
+        stacks: dict[Any, list[int]] = {}
+        keys = [shape_key(e) for e in environments]
+        for p, g in enumerate(games):
+            stacks.setdefault(keys[g], []).append(p)
+        self.stacks = []
+        for members in stacks.values():
+            first = environments[games[members[0]]]
+            params = jax.tree.map(lambda *x: np.stack(x), *[environments[games[m]].params for m in members])
+            some = np.array(members)
+            own = play_in(policy, first, belief if first.players > 1 else None)
+            self.stacks.append(_Stack(own, params, some, pairs[some, 1].astype(int), pairs[some, 2]))
+        self.pairs = len(pairs)
+        self._order = np.argsort(self.situation, kind="stable")
+        self._ends = np.searchsorted(self.situation[self._order], np.arange(len(situations) + 1))
+
+    def _values(
+        self, shared: Shared
+    ) -> tuple[Float[Array, "pairs roles actions"], Float[Array, "pairs roles actions"]]:
+        """Q and log q of every role of every pair."""
+        roles = max(s.policy.environment.roles for s in self.stacks)
+        shape = (self.pairs, roles, self.width)
+        q, log_q = jnp.zeros(shape), jnp.full(shape, -1e30)
+        for stack in self.stacks:
+            phi, psi, params = _unpack(shared, stack.group)
+            if phi is not None and "drift" in shared:
+                phi = jax.vmap(stack.policy.population.shifted)(phi, shared["drift"] * stack.time)
+
+            def one(phi, psi, own, changed, stack=stack):
+                policy = stack.policy
+                given = own | changed
+                return policy.values(None, phi, psi, given), policy.log_prior(psi)
+
+            values, log_prior = jax.vmap(one)(phi, psi, stack.params, params)
+            here = (stack.members, slice(0, values.shape[1]), slice(0, values.shape[2]))
+            q, log_q = q.at[here].set(values), log_q.at[here].set(log_prior)
+        return q, log_q
+
+    def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
+        q, log_q = self._values(shared)
+        q, log_q = q[self.pair, self.role], log_q[self.pair, self.role]
+        at = jnp.exp(log_cost + shared.get("drift", 0.0) * self.time[:, None])  # (situations, nodes)
+
+        def log_probs(q, log_q, cost, size):
+            log_p = jax.vmap(lambda c: tilt(log_q, q, c))(cost)
+            return _finite(lapsed(log_p, shared.get("lapse"), size))
+
+        if len(self.sizes) <= _FEW:
+            parts = []
+            for s, size in enumerate(self.sizes):
+                rows = self._order[self._ends[s] : self._ends[s + 1]]
+                log_p = log_probs(q[s], log_q[s], at[s], size)
+                parts.append(jnp.asarray(self.counts[rows]) @ log_p.T)
+            by_row = jnp.concatenate(parts)
+            person = self.person[self._order]
+        else:
+            log_p = jax.vmap(log_probs)(q, log_q, at, jnp.asarray(self.sizes))
+            by_row = jnp.einsum("ra,rga->rg", jnp.asarray(self.counts), log_p[self.situation])
+            person = self.person
+        if len(person) == len(self.participants) and (person == np.arange(len(person))).all():
+            return by_row
+        return jax.ops.segment_sum(by_row, person, len(self.participants))
+
+    def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
+        q, log_q = self._values(shared)
+        q, log_q = q[self.pair, self.role][self.situation], log_q[self.pair, self.role][self.situation]
+        if own_psi is not None:
+            log_q = self._own_prior({n: x[self.person] for n, x in own_psi.items()})
+        cost = jnp.exp(log_cost[self.person] + shared.get("drift", 0.0) * self.time[self.situation])
+        log_p = lapsed(jax.vmap(tilt)(log_q, q, cost), shared.get("lapse"), self.sizes[self.situation][:, None])
+        with numpyro.plate("cell", len(self.counts)):
+            counts = jnp.asarray(self.counts.astype(np.int32))
+            numpyro.sample("choices", Choices(log_p, counts.sum(axis=1)), obs=counts)
+
+    def _own_prior(self, psi: Any) -> Float[Array, "rows actions"]:
+        out = jnp.full(self.counts.shape, -1e30)
+        for stack in self.stacks:
+            for role in range(stack.policy.environment.roles):
+                mine = np.isin(self.pair[self.situation], stack.members) & (self.role[self.situation] == role)
+                rows = np.flatnonzero(mine)
+                if len(rows):
+                    row = jax.vmap(lambda p, stack=stack, role=role: stack.policy.log_prior_of(role, p, role))
+                    found = row({n: x[rows] for n, x in psi.items()})
+                    out = out.at[rows, : found.shape[1]].set(found)
+        return out
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        people = np.asarray(self.participants, dtype=str)[self.person]
+        games = np.asarray(self.labels, dtype=str)[self.situation]
+        return {"cell": np.char.add(np.char.add(people, " · "), games), "action": np.arange(self.width)}
+
+    @property
+    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        available = np.arange(self.width)[None, :] < self.sizes[self.situation][:, None]
+        names = np.asarray([label.split(" · ") for label in self.labels], dtype=str)
+        return {
+            "total": (("cell",), self.counts.sum(axis=1).astype(int)),
+            "available": (("cell", "action"), available),
+            "cell_game": (("cell",), names[self.situation, 0]),
+            "cell_role": (("cell",), names[self.situation, 1]),
+            "cell_participant": (("cell",), np.asarray(self.participants, dtype=str)[self.person]),
+        }
+
+    @property
+    def size(self) -> int:
+        return self.counts.size
+
+    def check_support(self) -> None:
+        """No observed action may be impossible under the prior: its likelihood would be zero at any cost."""
+        offenders = []
+        for stack in self.stacks:
+            env = stack.policy.environment
+            possible = np.asarray(stack.policy.log_prior() > -1e29)
+            for s in np.flatnonzero(np.isin(self.pair, stack.members)):
+                rows = self.situation == s
+                chosen = self.counts[rows].sum(axis=0)[: possible.shape[1]]
+                offenders += [
+                    f"{self.labels[s]}, action {env.action_labels[self.role[s]][a]} (chosen {chosen[a]:.0f} times)"
+                    for a in np.flatnonzero((chosen > 0) & ~possible[self.role[s]])
+                ]
+        _refuse_impossible(self.source, offenders)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The decisions of one role of one game: which of all they are, in which distinct situation each was made."""
+
+    policy: Any
+    role: int
+    here: Int[np.ndarray, " some"]
+    of: Int[np.ndarray, " some"]
+    seen: Mapping[str, np.ndarray]  # by distinct situation
+    group: Int[np.ndarray, " distinct"]
+    time: Float[np.ndarray, " distinct"]
+    params: Any
+
+
+class PlayLikelihood(Likelihood):
+    """Of games over time: decisions one by one, each given what was seen before it."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        belief: Population,
+        decisions: Decisions,
+        *,
+        group: Int[np.ndarray, " participants"],
+        names: tuple[str, ...],
+        drifting: bool = False,
+    ):
+        assert decisions.play is not None
+        self.participants, self.names, self.group = decisions.levels("participant"), names, group
+        self.source = decisions.source
+        self.played = table = decisions.table.iloc[decisions.play.row]
+        self.person = table["participant"].cat.codes.to_numpy()
+        self.decisions = np.bincount(self.person, minlength=len(self.participants))
+        self.chosen = table["action_index"].to_numpy(np.int32)
+        self.width = decisions.counts.shape[1]
+        self.sizes = decisions.mask.sum(axis=1).max()
+        time = (rounds_as_time(decisions) if drifting else np.zeros(len(decisions.table)))[decisions.play.row]
+        game_index, role_index = table["game_index"].to_numpy(), table["role_index"].to_numpy()
+        self.parts: list[_Part] = []
+        for g, (name, environment) in enumerate(decisions.environments.items()):
+            own = play_in(policy, environment, belief if environment.players > 1 else None)
+            here = np.flatnonzero(game_index == g)
+            for role in np.unique(role_index[here]):
+                mine = role_index[here] == role
+                rows = here[mine]
+                seen = {k: np.asarray(v)[mine] for k, v in decisions.play.observations[name].items()}
+                grouped = group[self.person[rows]]
+                first, of = distinct(seen, np.stack([grouped, time[rows]], axis=1))
+                seen = {k: v[first] for k, v in seen.items()}
+                self.parts.append(
+                    _Part(own, int(role), rows, of, seen, grouped[first], time[rows][first], environment.params)
+                )
+
+    def _log_probs(self, part: _Part, seen: Any, cost: Any, shared: Shared, group: Any, psi: Any = None) -> Array:
+        """Row by row: (rows, actions). `cost` is one number a row."""
+        phi, own_psi, params = _unpack(shared, group)
+        psi = own_psi if psi is None else psi
+        given = {n: x for n, x in part.params.items() if n not in params}
+        one = lambda seen, cost, phi, psi, params: part.policy.log_prob(
+            (part.role, seen), cost, phi, psi, {**given, **params}
+        )
+        log_p = jax.vmap(one)(seen, cost, phi, psi, params)
+        size = len(part.policy.environment.action_values[part.role])
+        return lapsed(log_p, shared.get("lapse"), size)
+
+    def _tables(self, part: _Part, log_cost: Float[Array, " people"], group: int, time: float, shared: Shared) -> Array:
+        """Log-probabilities of the part's role at each of these costs, by what was seen: one solution for all."""
+        phi, psi, params = jax.tree.map(lambda x: x[0], _unpack(shared, np.array([group])))
+        own = {**part.params, **params}
+        cost = jnp.exp(log_cost + shared.get("drift", 0.0) * time)
+        log_p = part.policy.tables(cost, phi, psi, own)[:, part.role]
+        return lapsed(log_p, shared.get("lapse"), len(part.policy.environment.action_values[part.role]))
+
+    def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
+        total = jnp.zeros((len(self.participants), log_cost.shape[0]))
+        for part in self.parts:
+            if getattr(part.policy, "tabled", False):
+                for group, time in sorted(set(zip(part.group.tolist(), part.time.tolist(), strict=True))):
+                    table = _finite(self._tables(part, log_cost, group, time, shared))
+                    here = np.flatnonzero((part.group[part.of] == group) & (part.time[part.of] == time))
+                    place = part.policy.place(part.role, part.seen)[1][part.of[here]]
+                    rows = table[:, place, self.chosen[part.here[here]]]
+                    total = total + jax.ops.segment_sum(rows.T, self.person[part.here[here]], len(self.participants))
+                continue
+            drift = shared.get("drift", 0.0) * part.time
+
+            def node(x, part=part, drift=drift):
+                cost = jnp.exp(x + drift)
+                log_p = _finite(self._log_probs(part, part.seen, cost, shared, part.group))
+                return log_p[part.of, self.chosen[part.here]]
+
+            batch = int(np.clip(_AT_ONCE / (len(part.group) * self.width * 4), 1, log_cost.shape[0]))
+            rows = jax.lax.map(node, log_cost, batch_size=batch)  # (nodes, decisions)
+            total = total + jax.ops.segment_sum(rows.T, self.person[part.here], len(self.participants))
+        return total
+
+    def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
+        log_probs = jnp.full((len(self.chosen), self.width), -jnp.inf)
+        for part in self.parts:
+            # People differ in their costs: here the distinct situations are those of one person.
+            person = self.person[part.here]
+            if getattr(part.policy, "tabled", False) and own_psi is None:
+                for group, time in sorted(set(zip(part.group.tolist(), part.time.tolist(), strict=True))):
+                    table = self._tables(part, log_cost, group, time, shared)
+                    here = np.flatnonzero((part.group[part.of] == group) & (part.time[part.of] == time))
+                    place = part.policy.place(part.role, part.seen)[1][part.of[here]]
+                    rows = table[person[here], place]
+                    log_probs = log_probs.at[part.here[here], : rows.shape[1]].set(rows)
+                continue
+            cost = jnp.exp(log_cost[person] + shared.get("drift", 0.0) * part.time[part.of])
+            seen = {k: v[part.of] for k, v in part.seen.items()}
+            psi = None if own_psi is None else {n: x[person] for n, x in own_psi.items()}
+            rows = self._log_probs(part, seen, cost, shared, part.group[part.of], psi)
+            log_probs = log_probs.at[part.here, : rows.shape[1]].set(rows)
+        with numpyro.plate("decision", len(self.chosen)):
+            numpyro.sample("choice", Chosen(log_probs), obs=jnp.asarray(self.chosen))
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        return {"decision": np.arange(len(self.chosen))}
+
+    @property
+    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
+        keys = [k for k in ("game", "group", "participant", "role", "action") if k in self.played]
+        out: dict[str, Any] = {k: (("decision",), self.played[k].astype(str).to_numpy(dtype=str)) for k in keys}
+        return out | {"round": (("decision",), self.played["round"].to_numpy())}
+
+    @property
+    def size(self) -> int:
+        return len(self.chosen) * self.width
+
+    def check_support(self) -> None:
+        """No observed action may be impossible under the prior."""
+        offenders = []
+        for part in self.parts:
+            if hasattr(part.policy, "log_prior_of"):
+                prior = jax.vmap(lambda o, part=part: part.policy.log_prior_of(part.role, None, o))
+                log_q = np.asarray(prior(part.seen))[part.of, self.chosen[part.here]]
+                some = self.played.iloc[part.here[log_q < -1e29]]
+                offenders += [
+                    f"{p} in round {t}: {a}"
+                    for p, t, a in zip(some["participant"], some["round"], some["action"], strict=True)
+                ]
+        _refuse_impossible(self.source, offenders)
+
+
+def _unpack(shared: Shared, group: Int[np.ndarray, " rows"]) -> tuple[Any, Any, dict[str, Any]]:
+    """(phi, psi, params) with one entry a row, from scalars or arrays by belief group."""
+    kinds: dict[str, dict[str, Any]] = {"phi": {}, "psi": {}, "params": {}}
+    for name, value in shared.items():
+        kind, dot, short = name.partition(".")
+        if dot:
+            value = jnp.asarray(value, jnp.result_type(float))
+            kinds[kind][short] = value[group] if value.ndim else jnp.broadcast_to(value, (len(group),))
+    return kinds["phi"] or None, kinds["psi"] or None, kinds["params"]
+
+
+def _finite(log_p: Array) -> Array:
+    """Absent actions are never chosen, and 0 · inf is not a number."""
+    return jnp.where(log_p == -jnp.inf, 0.0, log_p)
+
+
+def rounds_as_time(decisions: Decisions) -> Float[np.ndarray, " rows"]:
+    """From 0 in the first round to 1 in the last, in at most `BLOCKS` steps."""
+    if "round" not in decisions.table:
+        raise InputError(f"{decisions.source} has no column 'round', so no cost can drift over the rounds.")
+    round_ = decisions.table["round"].to_numpy(float)
+    first, last = round_.min(), round_.max()
+    if not last > first:
+        raise InputError(
+            f"{decisions.source} has one round ({first:g}) only, so no cost can drift: leave out learning."
+        )
+    time = (round_ - first) / (last - first)
+    if len(np.unique(time)) <= BLOCKS:
+        return time
+    return (np.minimum(np.floor(time * BLOCKS), BLOCKS - 1) + 0.5) / BLOCKS
+
+
+def _refuse_impossible(source: str, offenders: list[str]) -> None:
+    if offenders:
+        more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
+        raise InputError(
+            f"{source}: the prior gives probability zero to what people did: {'; '.join(offenders[:5])}{more}. Give "
+            "those actions a positive prior probability."
+        )

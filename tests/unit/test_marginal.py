@@ -1,0 +1,121 @@
+"""Costs integrated out: against brute force, for narrow and wide populations, sharp and flat likelihoods."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayescal.domain import Interval
+from bayescal.inference.marginal import draw_log_costs, even_nodes, interpolate, log_marginal
+from bayescal.populations import Gamma, LogNormal, Mixture, TruncatedNormal
+
+WALLS = Interval(-4.0, 4.0)
+
+
+def log_lik(log_cost, shares, decisions):
+    """A choice between two actions, one better by 1, the worse chosen with these shares of `decisions`; and a person
+    who is never wrong, one who always is, and one of whom nothing is known."""
+    right = jax.nn.log_sigmoid(jnp.exp(-log_cost))
+    wrong = jax.nn.log_sigmoid(-jnp.exp(-log_cost))
+    rows = [decisions * ((1 - s) * right + s * wrong) for s in shares]
+    return jnp.stack([*rows, 0.0 * log_cost])
+
+
+SHARES = (0.0, 0.02, 0.2, 0.4, 0.5)
+
+
+def brute_force(population, phi, decisions, shift=0.0):
+    x = jnp.linspace(WALLS.low, WALLS.high, 40_001)
+    density = population.log_density(jnp.exp(x - shift), phi) + x
+    density = density - jax.nn.logsumexp(density)
+    return jax.nn.logsumexp(density + log_lik(x, SHARES, decisions), axis=1)
+
+
+@pytest.mark.parametrize("decisions", [10, 100, 1000])
+@pytest.mark.parametrize("sd", [0.01, 0.1, 0.3, 1.0, 2.0])
+def test_the_integral_is_that_of_brute_force(decisions, sd):
+    with jax.enable_x64(True):
+        nodes = jnp.asarray(even_nodes(WALLS, decisions))
+        curves = log_lik(nodes, SHARES, decisions)
+        for mean in (-1.03, 0.0, 0.77):
+            phi = {"log_mean": mean, "log_sd": sd}
+            found = log_marginal(curves, nodes, LogNormal(), phi)
+            expected = brute_force(LogNormal(), phi, decisions)
+            # Somebody whose choices are pulled 8 sds of a narrow population away finds no nodes there.
+            pulled = expected - log_lik(jnp.asarray([mean]), SHARES, decisions)[:, 0]
+            near = np.asarray(pulled < 3) | (sd >= 0.1)
+            np.testing.assert_allclose(found[near], expected[near], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("population", "phi"),
+    [
+        (TruncatedNormal(), {"mean": 1.0, "sd": 0.8}),
+        (Gamma(), {"mean": 1.0, "sd": 0.5}),
+        (
+            Mixture((LogNormal(), LogNormal())),
+            {"weight_1": 0.4, "log_mean_0": -1.0, "log_sd_0": 0.02, "log_mean_1": 1.0, "log_sd_1": 0.5},
+        ),
+    ],
+)
+def test_any_population_can_be_integrated_over(population, phi):
+    with jax.enable_x64(True):
+        nodes = jnp.asarray(even_nodes(WALLS, 100))
+        phi = {n: jnp.asarray(x) for n, x in phi.items() if n in population.parameters}
+        found = log_marginal(log_lik(nodes, SHARES, 100), nodes, population, phi)
+        np.testing.assert_allclose(found, brute_force(population, phi, 100), atol=2e-3)
+
+
+def test_people_may_be_shifted():
+    with jax.enable_x64(True):
+        nodes = jnp.asarray(even_nodes(WALLS, 50))
+        curves = log_lik(nodes, SHARES, 50)
+        shift = jnp.linspace(-0.5, 0.5, curves.shape[0])
+        for sd in (0.05, 0.8):
+            phi = {"log_mean": 0.1, "log_sd": sd}
+            found = log_marginal(curves, nodes, LogNormal(), phi, shift)
+            expected = jnp.stack([brute_force(LogNormal(), phi, 50, s)[i] for i, s in enumerate(shift)])
+            np.testing.assert_allclose(found, expected, atol=1e-3)
+            slopes = jax.jacobian(lambda p: log_marginal(curves, nodes, LogNormal(), p, shift))(phi)
+            ahead, behind = (
+                log_marginal(curves, nodes, LogNormal(), phi | {"log_mean": 0.1 + e}, shift) for e in (1e-5, -1e-5)
+            )
+            np.testing.assert_allclose(slopes["log_mean"], (ahead - behind) / 2e-5, atol=1e-5)
+
+
+def test_too_few_nodes_would_be_noticed():
+    """The tolerance above is not so wide that any grid would do."""
+    with jax.enable_x64(True):
+        nodes = jnp.linspace(WALLS.low, WALLS.high, 12)
+        phi = {"log_mean": 0.0, "log_sd": 1.0}
+        found = log_marginal(log_lik(nodes, SHARES, 1000), nodes, LogNormal(), phi)
+        assert np.max(np.abs(found - brute_force(LogNormal(), phi, 1000))) > 0.1
+
+
+def test_costs_are_drawn_from_their_conditional():
+    """Mean and sd of 4,000 draws of each person, within five Monte-Carlo errors; and uniform ranks."""
+    with jax.enable_x64(True):
+        phi = {"log_mean": 0.3, "log_sd": 0.7}
+        nodes = jnp.asarray(even_nodes(WALLS, 40))
+        curves = log_lik(nodes, SHARES, 40)
+        draw = jax.jit(jax.vmap(lambda k: draw_log_costs(k, curves, nodes, LogNormal(), phi)))
+        draws = np.asarray(draw(jax.random.split(jax.random.key(3), 4000)))
+        x = np.linspace(WALLS.low, WALLS.high, 20_001)
+        log_p = np.asarray(log_lik(jnp.asarray(x), SHARES, 40)) - 0.5 * ((x - 0.3) / 0.7) ** 2
+        p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        mean = p @ x
+        sd = np.sqrt(p @ x**2 - mean**2)
+        assert np.max(np.abs(draws.mean(axis=0) - mean) / (sd / np.sqrt(4000))) < 5
+        np.testing.assert_allclose(draws.std(axis=0), sd, rtol=5 / np.sqrt(2 * 4000))
+        for i in range(len(mean)):
+            ranks = np.interp(draws[:, i], x, np.cumsum(p[i]))
+            assert np.max(np.abs(np.sort(ranks) - np.arange(4000) / 4000)) < 1.95 / np.sqrt(4000)  # KS at 0.1 %
+
+
+def test_interpolation_is_exact_for_polynomials_of_the_fifth_degree():
+    with jax.enable_x64(True):
+        nodes = jnp.linspace(-1.0, 2.0, 33)
+        at = jnp.linspace(-1.0, 2.0, 57)
+        curves = jnp.stack([nodes**5 - nodes, 3 - nodes**2])
+        np.testing.assert_allclose(interpolate(curves, nodes, at), jnp.stack([at**5 - at, 3 - at**2]), atol=1e-12)

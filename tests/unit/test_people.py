@@ -1,0 +1,209 @@
+"""People with costs of their own: every option of the model, joint and marginal, against integrals by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pandas as pd
+import pytest
+from numpyro import handlers
+from numpyro.infer.util import log_density
+
+import bayescal as bc
+from bayescal.errors import InputError
+from bayescal.populations import Homogeneous, LogNormal, Mixture, TruncatedNormal
+from bayescal.priors import Anchored
+
+PEOPLE, ROUNDS = 8, 6
+POPULATION = LogNormal(12)
+MARKET = bc.Cournot(3, np.linspace(0, 60, 7))
+
+
+def table(seed=0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    person = np.repeat(np.arange(PEOPLE), ROUNDS)
+    return pd.DataFrame(
+        {
+            "participant": person,
+            "round": np.tile(np.arange(1, ROUNDS + 1), PEOPLE),
+            "action": rng.choice([10, 20, 30, 40], len(person), p=[0.2, 0.4, 0.3, 0.1]),
+            "treatment": np.where(person < 3, "a", "b"),
+            "age": 20.0 + person,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def decisions():
+    return bc.Decisions.from_table(table(), {"cournot": MARKET}, covariates=("treatment", "age"))
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return bc.ExactPolicy(MARKET, Anchored(), population=POPULATION)
+
+
+def drawn(model, seed=0):
+    """(values of every latent site drawn from its prior, the trace)."""
+    trace = handlers.trace(handlers.seed(model, seed)).get_trace()
+    sampled = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
+    return {n: s["value"] for n, s in sampled.items()}, trace
+
+
+def joint_at(model, values, log_cost):
+    """log p(choices | everybody's log cost), by person, and log p(log cost), by person."""
+    trace = handlers.trace(
+        handlers.substitute(handlers.seed(model, 0), data=values | {"log_cost": log_cost})
+    ).get_trace()
+    by_cell = trace["choices"]["fn"].log_prob(trace["choices"]["value"])
+    ways = jax.scipy.special.gammaln(trace["choices"]["value"] + 1.0).sum(-1)
+    ways = jax.scipy.special.gammaln(trace["choices"]["value"].sum(-1) + 1.0) - ways
+    cells = model.constant_data["cell_participant"][1].astype(int)
+    return jax.ops.segment_sum(by_cell - ways, cells, PEOPLE), trace["log_cost"]["fn"].log_prob(log_cost)
+
+
+OPTIONS = {
+    "plain": {},
+    "lapse": {"lapse": True},
+    "learning": {"learning": True},
+    "free beliefs": {"beliefs": "free"},
+    "fixed beliefs": {"beliefs": {"log_mean": 4.0, "log_sd": 0.5}},
+    "psi": {"prior_parameters": True},
+    "params": {"parameters": ("intercept",)},
+    "covariates": {"covariates": "~ treatment + age"},
+    "groups": {"groups": "treatment", "prior_parameters": "group", "covariates": "~ age"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_marginal_model_is_the_joint_one_integrated(name, decisions, policy):
+    """For every option: the integral over each person's cost, by hand from the joint model's two parts."""
+    options = OPTIONS[name]
+    with jax.enable_x64(True):
+        marginal = bc.build_model(policy, POPULATION, decisions, method="marginal", **options)
+        joint = marginal.evaluated
+        values, trace = drawn(marginal, 5)
+        low, high = np.log(float(MARKET.payoff_scale(MARKET.params))) + np.array([-9.0, 4.0])
+        x = jnp.linspace(low, high, 1301)
+        log_lik, log_prior = jax.lax.map(lambda c: joint_at(joint, values, jnp.full(PEOPLE, c)), x, batch_size=100)
+        by_hand = jax.nn.logsumexp(log_lik + log_prior, axis=0) + jnp.log(x[1] - x[0])
+        found = trace["decisions"]["fn"].log_prob(0.0)
+    np.testing.assert_allclose(found, by_hand, atol=2e-3)
+
+
+def test_offsets_and_costs_are_one_density(decisions, policy):
+    with jax.enable_x64(True):
+        apart, itself = (
+            bc.build_model(policy, POPULATION, decisions, method="joint", centred=c) for c in (False, True)
+        )
+        values, trace = drawn(apart, 1)
+        costs = {n: x for n, x in values.items() if n != "log_cost_offset"} | {"log_cost": trace["log_cost"]["value"]}
+        # walls 9 and 4 units away cut off next to nothing
+        change = PEOPLE * jnp.log(values["log_sd"])
+        one, other = log_density(apart, (), {}, values)[0], log_density(itself, (), {}, costs)[0]
+    np.testing.assert_allclose(one, other + change, atol=1e-6)
+
+
+def test_values_that_are_believed_move_the_game(decisions, policy):
+    """Consistent beliefs are those at the population itself; groups meet their own people."""
+    with jax.enable_x64(True):
+        fixed = bc.build_model(policy, POPULATION, decisions, beliefs={"log_mean": 5.0, "log_sd": 0.4})
+        same = bc.build_model(policy, POPULATION, decisions)
+        at = {"log_mean": jnp.asarray(5.0), "log_sd": jnp.asarray(0.4)}
+        np.testing.assert_allclose(log_density(fixed, (), {}, at)[0], log_density(same, (), {}, at)[0], rtol=1e-12)
+        away = at | {"log_mean": jnp.asarray(3.0)}
+        assert abs(log_density(fixed, (), {}, away)[0] - log_density(same, (), {}, away)[0]) > 1e-3
+
+        grouped = bc.build_model(policy, POPULATION, decisions, groups="treatment")
+        values, _ = drawn(grouped)
+        values |= {"group_sd": jnp.asarray(1.0), "group_offset": jnp.asarray([0.3, -0.6])} | at
+        trace = handlers.trace(handlers.substitute(handlers.seed(grouped, 0), data=values)).get_trace()
+        for shift, people in ((0.3, range(3)), (-0.6, range(3, PEOPLE))):
+            moved = at | {"log_mean": at["log_mean"] + shift}
+            alone = handlers.trace(handlers.substitute(handlers.seed(same, 0), data=moved)).get_trace()
+            mine, theirs = (t["decisions"]["fn"].log_prob(0.0)[np.array(people)] for t in (trace, alone))
+            np.testing.assert_allclose(mine, theirs, atol=1e-9)
+
+
+def test_classes_are_in_order_and_told_apart(policy):
+    """Two classes of people, a factor of e^4 apart: both means and the shares are found, in order."""
+    rng = np.random.default_rng(2)
+    mixture = Mixture((LogNormal(8), LogNormal(8)))
+    two = bc.ExactPolicy(bc.get_game("matching-pennies-asymmetric"), population=mixture)
+    with jax.enable_x64(True):
+        phi = {"weight_1": 0.0, "log_mean_0": -3.0, "log_sd_0": 0.2, "log_mean_1": 1.0, "log_sd_1": 0.2}
+        q = two.values(None, phi, None, None)[0, :2]
+        cost = np.exp(np.where(np.arange(60) < 40, -3.0, 1.0) + 0.2 * rng.normal(size=60))
+        p = np.asarray(jax.nn.softmax(q / cost[:, None], axis=1))
+    rows = [(i, "row", "heads", k) for i, k in enumerate(rng.binomial(100, p[:, 0]))]
+    rows += [(i, "row", "tails", 100 - k) for i, (_, _, _, k) in enumerate(rows)]
+    data = bc.Decisions.from_table(
+        pd.DataFrame(rows, columns=["participant", "role", "action", "n"]), {"game": two.environment}
+    )
+    model = bc.build_model(two, mixture, data, beliefs=phi)
+    values, _ = drawn(model)
+    assert set(values) == {"weight_1", "log_mean_0", "log_mean_gap_1", "log_sd_0", "log_sd_1"}
+    fit = bc.infer(model, bc.NUTS(draws=200, warmup=300, chains=2, seed=1))
+    table = fit.summary(["log_mean_0", "log_mean_1", "weight_1"])
+    assert abs(table.loc["log_mean_1", "mean"] - 1.0) < 4 * table.loc["log_mean_1", "sd"] + 0.1
+    assert abs(table.loc["log_mean_0", "mean"] + 3.0) < 4 * table.loc["log_mean_0", "sd"] + 0.1
+    assert abs(table.loc["weight_1", "mean"] - np.log(20 / 40)) < 4 * table.loc["weight_1", "sd"]
+    own = fit.tree["posterior"]["log_cost"].mean(("chain", "draw")).to_numpy()
+    assert (own[:40] < -1).all() and (own[40:] > -1).all()
+
+
+def test_other_populations_are_joint_and_marginal_too(decisions):
+    population = TruncatedNormal(low=1.0)
+    policy = bc.ExactPolicy(MARKET, Anchored(), population=population)
+    with jax.enable_x64(True):
+        for method in ("joint", "marginal"):
+            model = bc.build_model(policy, population, decisions, method=method)
+            values, _ = drawn(model)
+            slopes = jax.grad(lambda v, model=model: log_density(model, (), {}, v)[0])(values)
+            assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
+    with pytest.raises(InputError, match="cannot be moved by groups"):
+        handlers.trace(handlers.seed(bc.build_model(policy, population, decisions, groups="treatment"), 0)).get_trace()
+
+
+def test_it_is_a_plain_numpyro_model(decisions, policy):
+    """Inside a larger one, under a scope, with a parameter that the larger one gives it."""
+    inner = bc.build_model(policy, POPULATION, decisions)
+
+    def larger():
+        mean = numpyro.sample("mean", dist.Normal(4.0, 1.0))
+        with handlers.scope(prefix="first"), handlers.substitute(data={"log_mean": mean}):
+            inner()
+        numpyro.sample("survey", dist.Normal(mean, 0.5), obs=4.2)
+
+    with jax.enable_x64(True):
+        trace = handlers.trace(handlers.seed(larger, 0)).get_trace()
+    assert {"mean", "survey", "first/log_sd", "first/decisions"} <= set(trace)
+
+
+def test_what_cannot_be_asked_for_is_said(decisions, policy):
+    anonymous = bc.Decisions.from_table(table()[["round", "action"]], {"cournot": MARKET})
+    bad = [
+        (dict(method="fast"), "choose"),
+        (dict(by="game"), "Leave out one"),
+        (dict(covariates="~ wealth"), "needs wealth of every participant"),
+        (dict(covariates="treatment +"), "is not a formula"),
+        (dict(covariates="~ age + I(2 * age)"), "not independent"),
+        (dict(groups="session"), "was read without that column"),
+        (dict(prior_parameters="group"), 'give groups="…"'),
+        (dict(prior_parameters="participant", method="marginal"), "personal priors"),
+        (dict(beliefs="rational"), "choose"),
+        (dict(beliefs={"log_mean": 1.0}), "log_mean, log_sd"),
+        (dict(hyperpriors={"log_cost": 1.0}), "this model does not have"),
+        (dict(evidence=3), "compressed"),
+    ]
+    for options, told in bad:
+        with pytest.raises(InputError, match=told):
+            bc.build_model(policy, POPULATION, decisions, **options)
+    with pytest.raises(InputError, match="Homogeneous"):
+        bc.build_model(bc.ExactPolicy(MARKET), Homogeneous(), decisions, groups="treatment")
+    with pytest.raises(InputError, match="column 'participant'"):
+        bc.build_model(policy, POPULATION, anonymous, lapse=True, learning=True)
+    with pytest.raises(InputError, match="more than one game"):
+        both = pd.concat([table().assign(game=g) for g in ("one", "two")])
+        bc.build_model(policy, POPULATION, bc.Decisions.from_table(both, {"one": MARKET, "two": MARKET}), groups="game")
