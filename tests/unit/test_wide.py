@@ -7,6 +7,7 @@ import pytest
 from toys import GAMES, REQUEST, Toy
 
 from bayescal._table import read_csv, read_table
+from bayescal.data import load_study
 from bayescal.data.wide import Wide, read_wide, unfold
 from bayescal.decisions import Decisions
 from bayescal.errors import InputError
@@ -178,3 +179,47 @@ def test_a_game_in_the_names_of_columns():
     d = Decisions.from_table(long, GAMES, columns={"participant": "who"})
     assert d.total == 4
     assert d.game_names == ("pennies", "triple")
+
+
+TOML = """
+[meta]
+title = "A wide table"
+file = "{file}"
+[columns]
+participant = "id"
+[games]
+"11-20" = "request-11-20"
+[wide]
+columns = "round *"
+into = "round"
+"""
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_study_may_be_a_wide_table(tmp_path, suffix):
+    table = csv(tmp_path, "id,late,round 1,round 2\na,no,11,12\nb,yes,,20\n")
+    if suffix == ".parquet":
+        table.to_parquet(tmp_path / "wide.parquet")
+    (tmp_path / "dataset.toml").write_text(TOML.format(file=f"wide{suffix}"))
+    study = load_study(tmp_path)
+    assert study.decisions.total == 3
+    assert study.decisions.table["round"].tolist() == [1, 2, 2]
+    assert load_study(tmp_path, where="late == 'yes'").decisions.levels("participant") == ("b",)
+
+
+def test_a_wrong_section_of_a_study_comes_with_its_other_faults(tmp_path):
+    csv(tmp_path, "id,round 1\na,11\n")
+    text = TOML.format(file="wide.csv").replace('"round *"', '"round"').replace("title", "titel")
+    (tmp_path / "dataset.toml").write_text(text)
+    with pytest.raises(InputError, match=r"'titel'.*under \[wide\] has 'round'"):
+        load_study(tmp_path)
+
+
+def test_a_study_is_snapped_on_request(tmp_path):
+    csv(tmp_path, "id,round 1,round 2\na,11.2,12\nb,13,19.6\n")
+    (tmp_path / "dataset.toml").write_text(TOML.format(file="wide.csv"))
+    with pytest.raises(InputError, match="line 2, column 'round 1' holds '11.2'"):
+        load_study(tmp_path)
+    decisions = load_study(tmp_path, snap=True).decisions
+    assert decisions.snapped == 2
+    assert decisions.table["action"].tolist() == ["11", "12", "13", "20"]
