@@ -162,13 +162,49 @@ def test_what_is_not_a_study_is_refused(tmp_path):
     assert "put it in a folder with a dataset.toml" in refusal(table)
 
 
+def test_what_the_model_is_asked_for_comes_with_the_study(tmp_path):
+    toml = TOML.replace("[games]", 'town = "home"\n[games]').replace(
+        "hyperpriors = {{ log_cost = [0.0, 2.0] }}",
+        """
+population = "log-normal"
+beliefs = "free"
+method = "marginal"
+covariates = "~ C(town) + age"
+groups = "class"
+lapse = true
+learning = true
+""",
+    )
+    table = (
+        "subject_id,treatment,side,t,choice,home,age,class\n"
+        "7,T1,row,1,Up,x,20,3\n8,T1,column,1,Right,y,30,4\n7,T2,a,2,x,x,20,3\n8,T2,b,2,y,y,30,4\n"
+    )
+    study = load_study(study_at(tmp_path / "mine", toml, table))
+    assert (study.population, study.beliefs, study.method) == ("log-normal", "free", "marginal")
+    assert (study.covariates, study.groups, study.lapse, study.learning) == ("~ C(town) + age", "class", True, True)
+    assert {"home", "age", "class"} <= set(study.columns)
+    people = study.decisions.people
+    assert people["age"].to_dict() == {"7": 20.0, "8": 30.0} and people["town"].tolist() == ["x", "y"]
+    assert set(people) == {"town", "age", "class"}
+    plain = load_study(study_at(tmp_path / "plain"))
+    assert (plain.population, plain.method, plain.groups, plain.lapse, plain.learning) == (
+        None,
+        None,
+        None,
+        False,
+        False,
+    )
+    assert plain.decisions.people is None
+
+
 # What comes with bayescal.
 @pytest.mark.parametrize("name", study_names())
 def test_every_study_loads_and_says_where_it_comes_from(name, monkeypatch):
     monkeypatch.setenv("BAYESCAL_DATA_DIR", str(GOLDEN.parents[1] / "data"))  # of those that do not ship
     study = load_study(name)
     assert study.name == name
-    assert all((study.title, study.source, study.licence, study.citation, study.units))
+    assert all((study.title, study.source, study.licence, study.units))
+    assert study.citation or "simulated" in study.title
     assert 'sha256 = "' in (DATA / name / "dataset.toml").read_text()
     assert study.decisions.total > 0
 

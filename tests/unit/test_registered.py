@@ -1,4 +1,4 @@
-"""Registered sets: what their readers make of the files, against published and hand-checked numbers; fetching them."""
+"""Registered sets: what their readers make of the files, against numbers worked out by hand; fetching them."""
 
 import gzip
 import hashlib
@@ -65,11 +65,11 @@ def test_every_reader_is_used_and_populations_have_a_class():
 
 
 # Each of them.
-def test_nagel_1995_has_the_published_first_guesses():
+def test_nagel_1995_has_the_first_guesses_that_are_known():
     study = load_study("nagel-1995")
     table = codes(study)
     raw = pd.read_csv(SHARED / "beauty-contest" / "Nagel95.csv")["round 1"]
-    assert (raw.mean().round(2), raw.median()) == (36.73, 33.0)  # Nagel (1995), table 1, p = 2/3
+    assert (raw.mean().round(2), raw.median()) == (36.73, 33.0)  # as they are cited
     guesses = table["action"].astype(float)
     assert abs(guesses.mean() - raw.mean()) <= 0.5 * study.decisions.snapped / len(raw)
     assert study.decisions.snapped == 2  # 41.5 and 22.6
@@ -203,14 +203,14 @@ def test_public_goods_pay_the_mean_return_and_come_in_two_designs():
     assert plain.decisions.table["group"].nunique() == 21
 
 
-def test_cooperation_in_repeated_dilemmas_is_as_published():
+def test_cooperation_in_repeated_dilemmas_is_that_of_the_file():
     table = codes(load_study("repeated-pd"))
     reading, _ = read_with("repeated-pd", SHARED / "repeated-pd" / "DBF2011.txt.gz", {})
     cooperates = table["action"] == "cooperate"
     by_game = 100 * cooperates.groupby(table["game"]).mean()
     first = 100 * cooperates[table["state"] == 0].groupby(table["game"][table["state"] == 0]).mean()
     games = [f"R {r}, delta {d}" for d in ("0.5", "0.75") for r in (32, 40, 48)]
-    # Dal Bo & Frechette (2011), table 3: first rounds and all rounds, in per cent.
+    # Means of the file's column coop by r and delta, in per cent: of first rounds, and of all.
     np.testing.assert_allclose(first[games], [9.81, 18.72, 38.97, 25.61, 61.10, 85.07], atol=0.006)
     np.testing.assert_allclose(by_game[games], [9.82, 17.98, 35.29, 20.25, 58.71, 76.42], atol=0.006)
     assert (reading["state"] == 0).equals(reading["match_round"] == 1)
