@@ -68,6 +68,7 @@ class Interval:
 
 REAL = Interval()
 POSITIVE = Interval(0.0)
+UNIT = Interval(0.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def refuse_outside(given: Hyperpriors, box: Mapping[str, Interval]) -> None:
         if inside < 1 - _OUTSIDE:
             faults.append(
                 f"The hyperprior of {name}, {describe(d)}, puts {1 - inside:.0%} of its mass outside the box {walls} "
-                "that the learned policy answers for: give a narrower one, or a policy with a larger box (or ExactPolicy)."
+                "that the learned policy answers for: give a narrower one, or a policy with a larger box."
             )
     if faults:
         raise InputError(" ".join(faults))

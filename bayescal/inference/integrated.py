@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -21,6 +20,7 @@ from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal
 from bayescal.inference.people import People
 
 _AT_ONCE = 2e7
+_STEEP = 1e5
 
 
 class WorkedOut(dist.Distribution):
@@ -69,27 +69,42 @@ class Integrated:
 
         return compress(self, evidence)
 
-    def curves(self, shared: Shared) -> Float[Array, "people nodes"]:
+    def curves(self, shared: Shared) -> tuple[Float[Array, "people nodes"], Any]:
+        """(curves, what has been taken off them)."""
         if self.evidence is None:
-            return self.likelihood.curves(jnp.asarray(self.nodes), shared)
+            return self.likelihood.curves(jnp.asarray(self.nodes), shared), 0.0
+        domain = self.evidence.domain
+        inside, beyond = {}, 0.0
+        for name, box in domain.intervals:
+            x = jnp.asarray(shared[name], jnp.result_type(float))
+            inside[name] = jnp.clip(x, box.low, box.high)
+            # The box is wider than the posterior; should a chain begin outside, this slope leads it in.
+            beyond = beyond + jnp.sum(((x - inside[name]) / (box.high - box.low)) ** 2)
+        level = self.evidence.level - _STEEP * beyond / len(self.people.participants)
         if not self.people.groups:
-            return self.evidence.curves(shared)
+            return self.evidence.relative(inside), level
         by_group = [
-            self.evidence.take(members).curves({n: x[g] if jnp.ndim(x) else x for n, x in shared.items()})
+            self.evidence.take(members).relative({n: x[g] if jnp.ndim(x) else x for n, x in inside.items()})
             for g, members in enumerate(self._members)
         ]
-        return jnp.concatenate(by_group)[np.argsort(np.concatenate(self._members))]
+        return jnp.concatenate(by_group)[np.argsort(np.concatenate(self._members))], level
 
     @property
     def _members(self) -> list[np.ndarray]:
         return [np.flatnonzero(self.people.belief_group == g) for g in range(max(len(self.people.groups), 1))]
 
-    def log_marginal(self, phi: Any, shift: Any, shared: Shared) -> Float[Array, " people"]:
-        return log_marginal(self.curves(shared), jnp.asarray(self.nodes), self.people.population, phi, shift)
+    def of_some(self, people: np.ndarray) -> "Integrated":
+        """The same model of some of the people."""
+        part = self.likelihood.of_some(people)
+        return dataclasses.replace(self, people=self.people.of_some(people), likelihood=part)
+
+    def log_marginal(self, curves: Any, level: Any, phi: Any, shift: Any) -> Float[Array, " people"]:
+        log_m = log_marginal(curves, jnp.asarray(self.nodes), self.people.population, phi, shift)
+        return log_m + level + self.likelihood.ways
 
     def model(self) -> None:
         phi, shift, shared, _ = self.people.sample(self.hyperpriors)
-        log_m = self.log_marginal(phi, shift, shared)
+        log_m = self.log_marginal(*self.curves(shared), phi, shift)
         with numpyro.plate("participant", len(self.people.participants)):
             numpyro.sample("decisions", WorkedOut(log_m), obs=jnp.zeros(log_m.shape[0]))
 
@@ -109,9 +124,9 @@ class Integrated:
 
     def _one(self, values: Any, key: Any) -> tuple[Any, Any]:
         phi, shift, shared, _ = given(self.people, self.hyperpriors, values)
-        curves, nodes = self.curves(shared), jnp.asarray(self.nodes)
-        draw = partial(draw_log_costs, key, curves, nodes, self.people.population, phi, shift)
-        return draw(), log_marginal(curves, nodes, self.people.population, phi, shift)
+        curves, level = self.curves(shared)
+        log_cost = draw_log_costs(key, curves, jnp.asarray(self.nodes), self.people.population, phi, shift)
+        return log_cost, self.log_marginal(curves, level, phi, shift)
 
 
 def given(people: People, hyperpriors: Hyperpriors, values: Mapping[str, Any]) -> Any:

@@ -9,8 +9,9 @@ Shared numbers are scalars, or arrays with one entry for each belief group (peop
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 from jaxtyping import Array, Float, Int
+from scipy.special import gammaln
 
 from bayescal.decisions import Decisions
 from bayescal.environments.base import shape_key
@@ -41,12 +43,15 @@ class Likelihood(ABC):
         participants: their labels; `group` is the belief group of each.
         names: the shared numbers.
         decisions: how many each of them made.
+        ways: log of the number of orders in which each person's counted choices can have been made, which is part of
+            `observe` where it observes counts, and not of `curves`.
     """
 
     participants: tuple[str, ...]
     group: Int[np.ndarray, " participants"]
     names: tuple[str, ...]
     decisions: Int[np.ndarray, " participants"]
+    ways: Float[np.ndarray, " participants"]
 
     @abstractmethod
     def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
@@ -55,6 +60,24 @@ class Likelihood(ABC):
     @abstractmethod
     def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
         """A NumPyro site for the decisions of people with these log costs (and, if given, priors of their own)."""
+
+    @abstractmethod
+    def of_some(self, people: Int[np.ndarray, " some"]) -> "Likelihood":
+        """The likelihood of some of the people, by their place."""
+
+    def shards(self, most: int) -> Iterator["Likelihood"]:
+        """The same in parts with at most so many decisions each (and one person at the least)."""
+        start, total = 0, np.cumsum(np.minimum(self.decisions, self.rows))
+        while start < len(self.participants):
+            before = total[start - 1] if start else 0
+            stop = max(int(np.searchsorted(total, before + most, side="right")), start + 1)
+            yield self.of_some(np.arange(start, stop))
+            start = stop
+
+    @property
+    def rows(self) -> int:
+        """Of data, for one person at the most."""
+        return 2**62
 
     @property
     @abstractmethod
@@ -120,6 +143,8 @@ class OneShotLikelihood(Likelihood):
         self.counts = flat.reshape(-1, width)
         self.person = rows[:, 4].astype(int)
         self.decisions = np.bincount(self.person, self.counts.sum(axis=1), len(self.participants)).astype(int)
+        orders = gammaln(self.counts.sum(axis=1) + 1) - gammaln(self.counts + 1).sum(axis=1)
+        self.ways = np.bincount(self.person, orders, len(self.participants))
         # A pair is a game as one belief group plays it at one time; a situation is a role in it.
         pairs, of_row = np.unique(rows[:, :3], axis=0, return_inverse=True)
         situations, self.situation = np.unique(
@@ -153,8 +178,12 @@ class OneShotLikelihood(Likelihood):
             own = play_in(policy, first, belief if first.players > 1 else None)
             self.stacks.append(_Stack(own, params, some, pairs[some, 1].astype(int), pairs[some, 2]))
         self.pairs = len(pairs)
+        self._sort()
+
+    def _sort(self) -> None:
+        """Rows by situation."""
         self._order = np.argsort(self.situation, kind="stable")
-        self._ends = np.searchsorted(self.situation[self._order], np.arange(len(situations) + 1))
+        self._ends = np.searchsorted(self.situation[self._order], np.arange(len(self.sizes) + 1))
 
     def _values(
         self, shared: Shared
@@ -202,6 +231,21 @@ class OneShotLikelihood(Likelihood):
         if len(person) == len(self.participants) and (person == np.arange(len(person))).all():
             return by_row
         return jax.ops.segment_sum(by_row, person, len(self.participants))
+
+    def of_some(self, people: Int[np.ndarray, " some"]) -> "OneShotLikelihood":
+        place = np.full(len(self.participants), -1)
+        place[people] = np.arange(len(people))
+        rows = np.flatnonzero(place[self.person] >= 0)
+        part = copy(self)
+        part.participants = tuple(self.participants[i] for i in people)
+        part.group, part.decisions, part.ways = self.group[people], self.decisions[people], self.ways[people]
+        part.person, part.counts, part.situation = place[self.person[rows]], self.counts[rows], self.situation[rows]
+        part._sort()
+        return part
+
+    @property
+    def rows(self) -> int:
+        return int(np.bincount(self.person).max()) * self.width
 
     def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
         q, log_q = self._values(shared)
@@ -297,6 +341,7 @@ class PlayLikelihood(Likelihood):
         self.played = table = decisions.table.iloc[decisions.play.row]
         self.person = table["participant"].cat.codes.to_numpy()
         self.decisions = np.bincount(self.person, minlength=len(self.participants))
+        self.ways = np.zeros(len(self.participants))
         self.chosen = table["action_index"].to_numpy(np.int32)
         self.width = decisions.counts.shape[1]
         self.sizes = decisions.mask.sum(axis=1).max()
@@ -328,6 +373,25 @@ class PlayLikelihood(Likelihood):
         log_p = jax.vmap(one)(seen, cost, phi, psi, params)
         size = len(part.policy.environment.action_values[part.role])
         return lapsed(log_p, shared.get("lapse"), size)
+
+    def of_some(self, people: Int[np.ndarray, " some"]) -> "PlayLikelihood":
+        place = np.full(len(self.participants), -1)
+        place[people] = np.arange(len(people))
+        kept = place[self.person] >= 0
+        became = np.cumsum(kept) - 1
+        some = copy(self)
+        some.participants = tuple(self.participants[i] for i in people)
+        some.group, some.decisions, some.ways = self.group[people], self.decisions[people], self.ways[people]
+        some.person, some.chosen, some.played = place[self.person[kept]], self.chosen[kept], self.played.iloc[kept]
+        some.parts = []
+        for part in self.parts:
+            mine = kept[part.here]
+            if mine.any():
+                used, of = np.unique(part.of[mine], return_inverse=True)
+                seen = {k: v[used] for k, v in part.seen.items()}
+                changed = {"here": became[part.here[mine]], "of": of.reshape(-1), "seen": seen}
+                some.parts.append(replace(part, **changed, group=part.group[used], time=part.time[used]))
+        return some
 
     def _tables(self, part: _Part, log_cost: Float[Array, " people"], group: int, time: float, shared: Shared) -> Array:
         """Log-probabilities of the part's role at each of these costs, by what was seen: one solution for all."""

@@ -50,14 +50,15 @@ def log_marginal(
     spacing = nodes[1] - nodes[0]
 
     def wide():
-        return jax.nn.logsumexp(log_weights(nodes, population, phi, shift) + curves, axis=-1)
+        log_w = log_weights(nodes, population, phi, shift).astype(curves.dtype)
+        return jax.nn.logsumexp(log_w + curves, axis=-1).astype(nodes.dtype)
 
     def narrow():
         costs, weights = population.quadrature(phi)
         at = jnp.log(costs) + (0.0 if shift is None else shift[:, None])
         between = jnp.clip(at, nodes[0], nodes[-1])
         moved = interpolate(curves, nodes, between)
-        return jax.nn.logsumexp(moved + jnp.log(weights), axis=-1)
+        return jax.nn.logsumexp(moved + jnp.log(weights), axis=-1).astype(nodes.dtype)
 
     if isinstance(population, Homogeneous):
         return narrow()

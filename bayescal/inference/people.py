@@ -9,7 +9,7 @@ average one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -211,6 +211,15 @@ class People:
     def _inside(self, name: str, value: Any) -> Any:
         interval = self.box.get(name)
         return value if interval is None else jnp.clip(value, interval.low, interval.high)
+
+    def of_some(self, people: Int[np.ndarray, " some"]) -> "People":
+        """The same of some of the people. Covariates stay centred as they were."""
+        covariates = self.covariates
+        if covariates is not None:
+            covariates = replace(covariates, values=covariates.values[people])
+        labels = tuple(self.participants[i] for i in people)
+        group = None if self.group is None else self.group[people]
+        return replace(self, participants=labels, covariates=covariates, group=group)
 
     def costs(self, phi: Phi, shift: Any, centred: bool) -> Float[Array, " participants"]:
         """Everybody's log cost as a NumPyro site."""

@@ -1,0 +1,93 @@
+"""From a marginal model to the same on an `Evidence`: find the box that the posterior lies in, then compress."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayescal.domain import REAL, UNIT, Domain, Interval
+from bayescal.errors import InputError
+from bayescal.inference.evidence import Evidence, Unresolved
+from bayescal.inference.integrated import Integrated, given
+from bayescal.inference.locate import locate
+
+_WIDE = 6.5  # sds of the posterior to either side
+_PILOT = 1000  # people from whom it is located
+_DRAWS = 2000
+
+
+def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: int = 0) -> Integrated:
+    """The integrated model on its evidence; where that is not within its bounds, as it was, with a note."""
+    with jax.enable_x64(True):
+        if evidence is None:
+            domain = box_of(integrated, seed)
+            try:
+                evidence = Evidence.build(integrated.likelihood, jnp.asarray(integrated.nodes), domain, seed=seed)
+            except Unresolved as told:
+                note = f"Not compressed: {told}"
+                return dataclasses.replace(integrated, notes=(*integrated.notes, note))
+    _check(integrated, evidence)
+    error = evidence.error
+    note = (
+        f"Compressed: degrees {evidence.degrees or 0}, rank {evidence.rank}, {error.person:.1g} nats off a person at "
+        f"most, {error.total:.1g} in all."
+    )
+    return dataclasses.replace(
+        integrated,
+        evidence=evidence,
+        nodes=np.asarray(evidence.log_cost),
+        told=" on compressed evidence",
+        notes=(*integrated.notes, *evidence.notes, note),
+    )
+
+
+def box_of(integrated: Integrated, seed: int = 0) -> Domain:
+    """What the shared numbers are in the posterior, and a good deal around it."""
+    people, likelihood = integrated.people, integrated.likelihood
+    count = len(likelihood.participants)
+    if not people.shared_names:
+        return Domain(())
+    pilot = integrated
+    if count > 2 * _PILOT:
+        some = np.sort(np.random.default_rng(seed).choice(count, _PILOT, replace=False))
+        pilot = integrated.of_some(some)
+    draws = locate(pilot.model, _DRAWS, seed)
+    told = jax.jit(jax.vmap(lambda values: given(pilot.people, pilot.hyperpriors, values)[2]))(draws)
+    out = []
+    for name in people.shared_names:
+        natural = _natural(people, name)
+        box = people.box.get(name, natural)
+        x = np.asarray(natural.to_real(jnp.asarray(told[name]))).reshape(_DRAWS, -1)
+        x = np.where(np.isfinite(x), x, np.nan)
+        middle, sd = np.nanmedian(x, axis=0), np.nanstd(x, axis=0) + 1e-6
+        low, high = (
+            float(natural.from_real(jnp.asarray(e))) for e in ((middle - _WIDE * sd).min(), (middle + _WIDE * sd).max())
+        )
+        out.append((name, Interval(max(low, box.low), min(high, box.high))))
+    return Domain(tuple(out))
+
+
+def _natural(people: Any, name: str) -> Interval:
+    """Where a shared number can be by its nature."""
+    kind, _, short = name.partition(".")
+    if kind == "phi":
+        return people.population.parameters[short]
+    if kind == "psi":
+        return people.prior[short]
+    return UNIT if name == "lapse" else REAL
+
+
+def _check(integrated: Integrated, evidence: Evidence) -> None:
+    ours, theirs = integrated.likelihood.participants, evidence.participants
+    if theirs != ours:
+        raise InputError(
+            f"The evidence is of {len(theirs)} participants ({', '.join(theirs[:3])}, …), the decisions are of {len(ours)} "
+            f"({', '.join(ours[:3])}, …): build it from these decisions, in their order."
+        )
+    if sorted(evidence.domain.names) != sorted(integrated.people.shared_names):
+        raise InputError(
+            f"The evidence is a function of {', '.join(evidence.domain.names) or 'nothing'}, the model of "
+            f"{', '.join(integrated.people.shared_names) or 'nothing'}: build it for this model."
+        )
