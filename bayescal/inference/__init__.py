@@ -7,9 +7,11 @@ from bayescal.inference.infer import infer
 from bayescal.inference.mle import Estimate, maximum_likelihood
 from bayescal.inference.model import Model, build_model
 from bayescal.inference.nuts import NUTS
+from bayescal.inference.svi import SVI
 
 __all__ = [
     "NUTS",
+    "SVI",
     "Estimate",
     "Fit",
     "Grid",

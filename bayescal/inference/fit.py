@@ -132,6 +132,42 @@ def status_of_grid(edge: float, walls: Mapping[str, float] | None = None) -> str
     return f"converged: {edge:.1g} of the posterior lies at the edge of the grid"
 
 
+def status_of_svi(
+    guide: str,
+    k_hat: float,
+    ess: float,
+    rise: tuple[float, float],
+    skipped: float,
+    walls: Mapping[str, float] | None = None,
+) -> str:
+    """The same for variational inference: is the guide near enough to the posterior?
+
+    Args:
+        ess: effective sample size of the weights.
+        rise: of the bound in the last tenth of the steps, in nats, and its standard error.
+        skipped: share of the steps without a finite slope.
+    """
+    facts = (
+        f"PSIS k-hat of the {guide} guide {k_hat:.2f}, effective sample size {ess:.0f}, the bound changed by "
+        f"{rise[0]:.2g} nats in the last tenth of the steps"
+    )
+    if crowded := _crowded(walls):
+        return f"not to be trusted: {crowded} ({facts}). Use a policy with a larger box, or ExactPolicy."
+    if skipped > 0.1:
+        return f"not to be trusted: {skipped:.0%} of the steps found no finite slope ({facts}). Use NUTS."
+    if not k_hat <= 0.7:
+        richer = {"mean-field": "guide full-rank or flow, or ", "full-rank": "guide flow, or "}.get(guide, "")
+        return (
+            f"not to be trusted: the PSIS k-hat of the {guide} guide is {k_hat:.2f}, and above 0.7 it is too far from "
+            f"the posterior even to be reweighted ({facts}). Use {richer}NUTS."
+        )
+    if ess < 400:
+        return f"not to be trusted yet: an effective sample size of 400 is wanted ({facts}). Take more draws."
+    if rise[0] > max(0.1, 4 * rise[1]):
+        return f"not to be trusted yet: the bound still rises ({facts}). Take more steps."
+    return f"converged: {facts}"
+
+
 def _crowded(walls: Mapping[str, float] | None) -> str:
     names = [f"{n} ({share:.0%})" for n, share in (walls or {}).items() if share > 0.05]
     if not names:

@@ -45,10 +45,14 @@ class Gridded:
 
     points: dict[str, np.ndarray]
     probability: np.ndarray  # one axis for each parameter
-    draws: dict[str, np.ndarray]  # (1, draws)
+    values: dict[str, np.ndarray]  # draws from it, (1, draws)
     edge: float
     seconds_compiling: float
     seconds: float
+
+    @property
+    def stats(self) -> dict[str, np.ndarray]:
+        return {}
 
     @property
     def moments(self) -> dict[str, tuple[float, float]]:

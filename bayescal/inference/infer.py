@@ -10,19 +10,21 @@ import xarray as xr
 
 from bayescal.inference import tree as bridge
 from bayescal.inference.checkpoint import facts_of
-from bayescal.inference.fit import Fit, status_of, status_of_grid, wall_mass
+from bayescal.inference.fit import Fit, status_of, status_of_grid, status_of_svi, wall_mass
 from bayescal.inference.grid import Grid, Gridded, compute_grid
 from bayescal.inference.nuts import NUTS, Draws, compile_nuts
+from bayescal.inference.svi import SVI, Approximated, compile_svi
 from bayescal.versions import versions
+
+Method = NUTS | SVI | Grid
+_Drawn = Draws | Approximated | Gridded
 
 _PRIOR_DRAWS = 500
 
 
-def infer(
-    model: Callable[[], None], method: NUTS | Grid | None = None, *, provenance: dict[str, Any] | None = None
-) -> Fit:
-    """Draw from the posterior of a NumPyro model (one of `build_model`, or any other without arguments), by NUTS or,
-    where it has at most three parameters, from a `Grid`.
+def infer(model: Callable[[], None], method: Method | None = None, *, provenance: dict[str, Any] | None = None) -> Fit:
+    """Draw from the posterior of a NumPyro model (one of `build_model`, or any other without arguments): by `NUTS`,
+    from an approximation by `SVI`, or, where it has at most three parameters, from a `Grid`.
 
     Everything runs in float64, whatever JAX's default: a log-likelihood of thousands of decisions is a number so
     large that float32 leaves visible noise in its differences.
@@ -30,7 +32,7 @@ def infer(
     return prepare(model, method)(provenance)
 
 
-def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Callable[[dict[str, Any] | None], Fit]:
+def prepare(model: Callable[[], None], method: Method | None = None) -> Callable[[dict[str, Any] | None], Fit]:
     """The first half of `infer`: trace the model, and begin to compile. Call the result for the second half.
 
     Several models prepared before the first is run are compiled side by side.
@@ -48,13 +50,7 @@ def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Cal
         shapes = {n: s.shape for n, s in latent.items()}
         sites = bridge.sites_of(whole)
         prior_draws = bridge.compile_prior(whole, _PRIOR_DRAWS)
-        sampler = (
-            (lambda rng, centre: compute_grid(model, method, shapes))
-            if isinstance(method, Grid)
-            else compile_nuts(
-                model, method, {n: s.support for n, s in latent.items()}, shapes, facts_of(model, {**sites, **latent})
-            )
-        )
+        sampler = _compile(model, method, sites, latent)
         all_shapes = {n: s.shape for n, s in _latent(sites).items()}
         evaluate = bridge.compile_evaluation(whole, all_shapes, getattr(whole, "batch", bridge.BATCH))
 
@@ -66,8 +62,7 @@ def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Cal
             prior = prior_draws(rng)
             draws = sampler(rng, {n: np.median(prior[n][0], axis=0) for n in shapes})
             before, _, _, prior_predicted = evaluate(prior, rng)
-            gridded = isinstance(draws, Gridded)
-            values, integrated = complete(draws.draws if gridded else draws.values, rng)
+            values, integrated = complete(draws.values, rng)
             after, log_likelihood, log_prior, predicted = evaluate({n: values[n] for n in all_shapes}, rng)
         return _fit(
             model,
@@ -76,7 +71,7 @@ def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Cal
             draws,
             {
                 "posterior": {**values, **after},
-                "sample_stats": {} if gridded else draws.stats,
+                "sample_stats": draws.stats,
                 "log_likelihood": {**log_likelihood, **_by_dimension(integrated, _coords(model))},
                 "log_prior": {n: x for n, x in log_prior.items() if n in shapes},
                 "prior": before,
@@ -87,6 +82,19 @@ def prepare(model: Callable[[], None], method: NUTS | Grid | None = None) -> Cal
         )
 
     return run
+
+
+def _compile(
+    model: Callable[[], None], method: Method, sites: dict[str, bridge.Site], latent: dict[str, bridge.Site]
+) -> Callable[[np.random.Generator, bridge.Sites], _Drawn]:
+    shapes = {n: s.shape for n, s in latent.items()}
+    supports = {n: s.support for n, s in latent.items()}
+    if isinstance(method, Grid):
+        return lambda rng, centre: compute_grid(model, method, shapes)
+    if isinstance(method, SVI):
+        return compile_svi(model, method, supports, shapes)
+    facts = {} if method.checkpoint is None else facts_of(model, {**sites, **latent})
+    return compile_nuts(model, method, supports, shapes, facts)
 
 
 def _latent(sites: dict[str, bridge.Site]) -> dict[str, bridge.Site]:
@@ -104,9 +112,9 @@ def _by_dimension(values: bridge.Sites, coords: dict[str, Any]) -> bridge.Sites:
 
 def _fit(
     model: Any,
-    method: NUTS | Grid,
+    method: Method,
     sites: dict[str, bridge.Site],
-    draws: Draws | Gridded,
+    draws: _Drawn,
     sampled: dict[str, bridge.Sites],
     provenance: dict[str, Any],
 ) -> Fit:
@@ -130,28 +138,46 @@ def _fit(
         **_settings(method, draws),
         "model": getattr(model, "description", ""),
         "hyperpriors": getattr(model, "hyperprior_text", {}),
+        **({"notes": list(notes)} if (notes := getattr(model, "notes", ())) else {}),
         "versions": versions(),
     }
     walls = wall_mass(tree["posterior"], getattr(model, "box", {}), getattr(model, "natural", {}))
     if walls:
         facts["posterior_share_at_the_walls"] = walls
-    status = status_of_grid(draws.edge, walls) if isinstance(draws, Gridded) else status_of(tree, walls)
+    status = _status(method, draws, tree, walls)
     checkpoint = getattr(method, "checkpoint", None)
     return Fit(tree, status, facts | provenance, None if checkpoint is None else Path(checkpoint))
 
 
-def _settings(method: NUTS | Grid, draws: Draws | Gridded) -> dict[str, Any]:
-    seconds = {"seconds_compiling": round(draws.seconds_compiling, 3)}
+def _status(method: Method, draws: _Drawn, tree: xr.DataTree, walls: dict[str, float]) -> str:
     if isinstance(draws, Gridded):
-        assert isinstance(method, Grid)
+        return status_of_grid(draws.edge, walls)
+    if isinstance(draws, Approximated):
+        assert isinstance(method, SVI)
+        rise = (draws.rise, draws.rise_error)
+        return status_of_svi(method.guide, draws.k_hat, draws.ess, rise, draws.skipped_share, walls)
+    return status_of(tree, walls)
+
+
+def _settings(method: Method, draws: _Drawn) -> dict[str, Any]:
+    """Of the method, and what is known of how it went."""
+    seconds = {"seconds_compiling": round(draws.seconds_compiling, 3), "seconds_sampling": round(draws.seconds, 3)}
+    if isinstance(method, Grid):
+        assert isinstance(draws, Gridded)
         moments = {n: {"mean": m, "sd": s} for n, (m, s) in draws.moments.items()}
-        return {"grid_points": method.points, "grid": moments, "seconds_sampling": round(draws.seconds, 3)} | seconds
-    assert isinstance(method, NUTS)
-    return {
-        "draws": method.draws,
-        "warmup": method.warmup,
-        "chains": method.chains,
-        "target_accept": method.target_accept,
-        **({"resumed_after": draws.resumed_after} if draws.resumed_after else {}),
-        "seconds_sampling": round(draws.seconds_sampling, 3),
-    } | seconds
+        return {"method": "Grid", "grid_points": method.points, "grid": moments} | seconds
+    if isinstance(method, SVI):
+        assert isinstance(draws, Approximated)
+        names = ("guide", "steps", "draws", "particles", "learning_rate")
+        asked = {n: getattr(method, n) for n in names}
+        found = {
+            "pareto_k_hat": draws.k_hat,
+            "weights_ess": round(draws.ess, 1),
+            "elbo": draws.bound,
+            "steps_skipped": draws.skipped_share,
+        }
+        return {"method": "SVI"} | asked | found | seconds
+    assert isinstance(draws, Draws)
+    asked = {n: getattr(method, n) for n in ("draws", "warmup", "chains", "target_accept")}
+    resumed = {"resumed_after": draws.resumed_after} if draws.resumed_after else {}
+    return {"method": "NUTS"} | asked | resumed | seconds

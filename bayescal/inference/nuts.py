@@ -73,7 +73,7 @@ class Draws:
     values: dict[str, np.ndarray]  # (chain, draw, *shape)
     stats: dict[str, np.ndarray]
     seconds_compiling: float
-    seconds_sampling: float
+    seconds: float
     resumed_after: int = 0  # iterations
 
 
