@@ -1,0 +1,118 @@
+"""Simulation-based calibration: it passes what is right, and fails what is not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pandas as pd
+import pytest
+from numpyro.infer.util import log_density
+
+import bayescal as bc
+from bayescal.inference import tree as bridge
+from bayescal.inference.sbc import ERROR, KEPT, _rank, _simulator, _with_data, ecdf_band, sbc, uniformity
+
+
+def seen(bias=0.0, spread=1.0):
+    """Ten numbers around a mean that is not known: conjugate, so that nothing but a planted error can be wrong."""
+
+    def model():
+        mean = numpyro.sample("mean", dist.Normal(0.0, 1.0))
+        with numpyro.plate("number", 10):
+            numpyro.sample("x", dist.Normal(mean + bias, spread), obs=jnp.zeros(10))
+
+    return model
+
+
+def test_a_right_model_passes():
+    told = []
+    found = sbc(seen(), replicates=100, progress=lambda done, total: told.append((done, total)))
+    assert found.calibrated and found.failed == found.lost == 0
+    assert list(found.ranks) == ["mean", "log_likelihood"] and len(found.ranks) == 100
+    assert found.ranks.to_numpy().min() >= 0 and found.ranks.to_numpy().max() <= KEPT
+    assert told[-1] == (100, 100)
+    # The truth is a draw from the hyperprior, and ranks follow it: data say more than the hyperprior does.
+    assert abs(found.truth["mean"].mean()) < 4 / np.sqrt(100)
+    assert str(found).endswith(found.verdict)
+
+
+@pytest.mark.parametrize(("bias", "spread", "which"), [(0.3, 1.0, "mean"), (0.0, 1.5, "log_likelihood")])
+def test_planted_errors_fail(bias, spread, which):
+    """A bias shows in the mean, noise that is larger than it is taken for in how badly the data fit."""
+    found = sbc(seen(), seen(bias, spread), replicates=100)
+    assert not found.calibrated and found.verdict.startswith("not calibrated")
+    assert found.summary().loc[which, "p_value"] < ERROR / 10
+    if bias:
+        assert "mean are not uniform, its posterior mostly too high" in found.verdict
+
+
+def test_p_values_of_uniform_ranks_are_uniform():
+    rng = np.random.default_rng(5)
+    p = np.array([uniformity(rng.integers(0, KEPT + 1, 60), KEPT) for _ in range(2000)])
+    for level in (0.01, 0.1, 0.5):
+        assert abs(np.mean(p <= level) - level) < 4 * np.sqrt(level * (1 - level) / 2000) + 2e-3  # ranks are discrete
+    # Draws too narrow, too wide, and shifted by a third of an sd.
+    truth = rng.normal(size=(200, 1))
+    for mean, sd in ((0.0, 0.7), (0.0, 1.5), (0.33, 1.0)):
+        wrong = (mean + sd * rng.normal(size=(200, KEPT)) < truth).sum(axis=1)
+        assert uniformity(wrong, KEPT) < ERROR
+
+
+def test_the_band_holds_as_often_as_it_says():
+    low, high = ecdf_band(100, KEPT, 0.1)
+    ranks = np.random.default_rng(1).integers(0, KEPT + 1, (2000, 100))
+    ecdf = (ranks[:, :, None] <= np.arange(KEPT)).mean(axis=1)
+    outside = ((ecdf < low) | (ecdf > high)).any(axis=1).mean()
+    assert abs(outside - 0.1) < 4 * np.sqrt(0.09 / 2000) + 0.01
+
+
+def test_samplers_that_fail_are_counted():
+    """A chain that does not move, one that diverges, and one that is lost."""
+    rng = np.random.default_rng(0)
+    drawn, diverging = rng.normal(size=(100, 990, 1)), np.zeros(100, int)
+    drawn[0] = np.cumsum(drawn[0], axis=0)
+    diverging[1] = 200
+    drawn[2, 5] = np.nan
+    found = _rank(["x"], rng.normal(size=(100, 1)), drawn, diverging, KEPT, 0.0, 0.0)
+    assert (found.failed, found.lost, len(found.ranks)) == (2, 1, 99)
+    assert found.verdict.startswith("cannot be told") and "3 of 100 samplers failed" in found.verdict
+
+
+def market(rounds=3):
+    people = [f"firm {i}" for i in range(4)]
+    rng = np.random.default_rng(0)
+    rows = [("m", p, t, str(2 * rng.integers(5, 20))) for p in people for t in range(rounds)]
+    table = pd.DataFrame(rows, columns=["game", "participant", "round", "action"])
+    decisions = bc.Decisions.from_table(table, {"m": bc.Cournot(3, np.linspace(0, 60, 31))})
+    population = bc.populations.LogNormal(16)
+    return bc.build_model(bc.load_model("cournot"), population, decisions, prior_parameters=True, method="marginal")
+
+
+def test_other_data_take_the_place_of_what_was_observed():
+    """The model's own data give its own density; other data another; simulated ones keep the design."""
+    model = market()
+    values = {"log_mean": 4.0, "log_sd": 0.5, "psi_anchor": 0.4, "psi_pull": 2.0}
+    with jax.enable_x64(True):
+        latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+        own = {"choices": jnp.asarray(bridge.sites_of(model.evaluated)["choices"].value)}
+        density = jax.jit(lambda data: log_density(_with_data(model)(data), (), {}, values)[0])
+        drawn, data = jax.jit(_simulator(model, latent))(jax.random.key(1))
+        assert set(drawn) == set(latent)
+        np.testing.assert_array_equal(data["choices"].sum(axis=1), own["choices"].sum(axis=1))
+        expected = log_density(model, (), {}, values)[0]
+        np.testing.assert_allclose(density(own), expected, rtol=1e-10)
+        assert abs(density(data) - expected) > 0.1
+
+
+def test_what_has_no_ranks_is_said():
+    def many():
+        with numpyro.plate("i", 2):
+            numpyro.sample("x", dist.Normal(0.0, 1.0))
+
+    with pytest.raises(bc.InputError, match="no parameter that is one number"):
+        sbc(many)
+    with pytest.raises(bc.InputError, match="simulated from a model without mean"):
+        sbc(seen(), many)
+    with pytest.raises(bc.InputError, match="at least 20"):
+        sbc(seen(), replicates=3)
