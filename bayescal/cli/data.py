@@ -91,6 +91,25 @@ def describe(study: str, table: str | None, as_json: bool) -> None:
 
 
 @data.command()
+@click.argument("game", metavar="ENV")
+@click.option(
+    "--wide", type=click.Choice(["round", "participant"]),
+    help="A spreadsheet with a column for each round, or for each participant.",
+)  # fmt: skip
+@click.option("--out", metavar="FOLDER", help="Write dataset.toml and decisions.csv there [default: print them].")
+def template(game: str, wide: str | None, out: str | None) -> None:
+    """Begin a study of your own of ENV, a name (see `bayescal games`): a commented dataset.toml and an example table.
+
+    \b
+    bayescal data template cournot-3 --out my-study
+    bayescal data template cobweb-stable --wide participant
+    """
+    from bayescal.cli.template import write_template
+
+    write_template(game, wide, out)
+
+
+@data.command()
 @click.argument("path")
 @as_json
 def validate(path: str, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from bayescal._table import COLUMNS, Columns
 from bayescal.errors import InputError
 
-KEYS = ("columns", "into", "values")
+KEYS = ("columns", "into", "values", "within")
 VALUE = "value"
 _MARK = re.compile(r"\*|\{(\w*)\}")
 
@@ -33,12 +33,15 @@ class Wide:
         [wide]                                  # several a subject: period,s1_quantity,s1_profit,s2_quantity,...
         columns = "s{participant}_{value}"      # {value} is the name of a column, for [columns]
 
+        within = "group"                        # in any of these: people are numbered (or named by role) anew in each
+
     All other columns say the same of every decision of their line. A decision whose cells are empty was not made.
     """
 
     columns: tuple[str, ...]
     into: str = ""
     values: str = "action"
+    within: str = ""
 
     def parts(self, name: str) -> dict[str, str] | None:
         """What a column's name tells; None for other columns."""
@@ -58,7 +61,8 @@ def read_wide(path: Any, section: Mapping[str, Any], faults: list[str]) -> Wide 
     for key in (k for k in section if k not in KEYS):
         say(f"unknown key {key!r} under [wide]: known are {', '.join(KEYS)}.")
     into, values, columns = section.get("into", ""), section.get("values", "action"), section.get("columns")
-    for key, text in (("into", into), ("values", values)):
+    within = section.get("within", "")
+    for key, text in (("into", into), ("values", values), ("within", within)):
         if not isinstance(text, str):
             say(f"{key} under [wide] is {text!r}: write the name of a column in quotes.")
     several: list[Any] = columns if isinstance(columns, list) else [columns]
@@ -70,7 +74,11 @@ def read_wide(path: Any, section: Mapping[str, Any], faults: list[str]) -> Wide 
                 say(f"columns under [wide] has {pattern!r}: {wrong}.")
     if len(faults) == before and len({frozenset(_names(p, into)) for p in several}) > 1:
         say(f"columns under [wide] is {columns!r}: let the names of all columns tell the same.")
-    return Wide(tuple(several), into, values) if len(faults) == before else None
+    elif len(faults) == before and within and not {"participant", "role"} & set(_names(several[0], into)):
+        say(
+            f"within under [wide] is {within!r}, but the names of columns tell of no participant or role: leave it out."
+        )
+    return Wide(tuple(several), into, values, within) if len(faults) == before else None
 
 
 def _wrong(pattern: str, listed: bool, into: str, values: bool) -> str:
@@ -151,6 +159,12 @@ def unfold(table: pd.DataFrame, wide: Wide, source: str, columns: Columns | None
     for place, name in enumerate(next(iter(found.values()))):
         out[name] = pd.Series(np.tile(np.array([key[place] for key in units], dtype=object), lines), dtype=object)
     frame = pd.DataFrame(out | cells)
+    if wide.within:
+        if wide.within not in frame:
+            raise InputError(f"{source} has no column {wide.within!r} (within, under [wide]); it has {has}.")
+        who = "participant" if "participant" in frame else "role"
+        pairs = zip(frame[wide.within].tolist(), frame[who].tolist(), strict=True)
+        frame["participant"] = [f"{str(a).strip()}-{b}" for a, b in pairs]
     labels = [_label(table, unit) for unit in units.values()]
     frame.index = pd.MultiIndex.from_arrays(
         [np.repeat(table.index.to_numpy(), width), np.tile(labels, lines)],

@@ -73,6 +73,16 @@ def test_all_columns_but_those_that_have_a_meaning_and_named_columns(tmp_path):
     assert records(everybody) == records(named) == [("1", "x", "Anna", "11"), ("1", "x", "Ben", "12")]
 
 
+@pytest.mark.parametrize("into", ["participant", "role"])
+def test_people_may_be_numbered_anew_in_each_group(tmp_path, into):
+    table = csv(tmp_path, "group,round,subject 1,subject 2\na,1,11,12\nb,1,13,14\n")
+    long = unfold(table, Wide(("subject *",), into, within="group"), "wide.csv")
+    assert long["participant"].tolist() == ["a-1", "a-2", "b-1", "b-2"]
+    assert long[into].tolist() == (["1", "2"] * 2 if into == "role" else long["participant"].tolist())
+    with pytest.raises(InputError, match="no column 'team'"):
+        unfold(table, Wide(("subject *",), into, within="team"), "wide.csv")
+
+
 def test_empty_cells_are_decisions_that_were_not_made(tmp_path):
     table = csv(tmp_path, "id,round 1,round 2,round 3\na,11,,13\nb, ,12,\n")
     assert records(unfold(table, ROUNDS, "wide.csv")) == [("a", "1", "11"), ("a", "3", "13"), ("b", "2", "12")]
@@ -131,6 +141,7 @@ WRONG = {
     "number": ({"columns": 3, "into": "round"}, "3"),
     "unknown key": ({"columns": "round *", "into": "round", "value": "q"}, "unknown key 'value'"),
     "into of a number": ({"columns": "round *", "into": 1}, "into under [wide] is 1"),
+    "within without people": ({"columns": "r *", "into": "round", "within": "group"}, "leave it out"),
     "unlike": ({"columns": ["{group}.{participant}", "s{participant}"]}, "tell the same"),
 }
 
@@ -218,7 +229,7 @@ def test_a_wrong_section_of_a_study_comes_with_its_other_faults(tmp_path):
 def test_a_study_is_snapped_on_request(tmp_path):
     csv(tmp_path, "id,round 1,round 2\na,11.2,12\nb,13,19.6\n")
     (tmp_path / "dataset.toml").write_text(TOML.format(file="wide.csv"))
-    with pytest.raises(InputError, match="line 2, column 'round 1' holds '11.2'"):
+    with pytest.raises(InputError, match=r"line 2, column 'round 1' holds '11\.2'"):
         load_study(tmp_path)
     decisions = load_study(tmp_path, snap=True).decisions
     assert decisions.snapped == 2

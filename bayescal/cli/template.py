@@ -1,0 +1,122 @@
+"""`bayescal data template`: a dataset.toml to begin with, and simulated decisions for it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bayescal.environments.named import NAMED_GAMES, get_game
+from bayescal.errors import InputError
+from bayescal.files import write_atomically
+
+if TYPE_CHECKING:
+    from bayescal.environments.base import Environment
+    from bayescal.policies.base import Policy
+
+SHOWN = 6  # lines of the table that are printed
+GROUPS, PEOPLE, ROUNDS = 4, 8, 20  # of the simulated table, people in games that are played alone
+
+
+def write_template(game: str, wide: Any, out: str | None) -> None:
+    """Print a template, or write its two files into a folder."""
+    if out is not None:
+        _check_free(Path(out))
+    environment = get_game(game)
+    from bayescal.data.template import FILE, TABLE, make_template
+    from bayescal.policies.exact import ExactPolicy
+
+    learned = _learned(game, environment)
+    policy, solvable = learned, True
+    if policy is None:
+        try:
+            policy = ExactPolicy(environment)
+        except InputError:
+            policy, solvable = _by_chance(environment), False
+    template = make_template(
+        game,
+        environment,
+        _play(policy),
+        title=NAMED_GAMES[game].title,
+        policy=_model_name(game) if learned is not None else None,
+        private=getattr(learned, "population", None) is not None,
+        solvable=solvable,
+        wide=wide,
+    )
+    if out is None:
+        lines = template.csv.splitlines()
+        click.echo(template.toml)
+        click.echo(f"# {TABLE} ({len(lines) - 1} lines below the header; --out FOLDER writes both files):")
+        for line in lines[:SHOWN]:
+            click.echo(f"# {line}")
+        return
+    folder = Path(out)
+    write_atomically(folder / TABLE, template.csv.encode())
+    write_atomically(folder / FILE, template.toml.encode())  # last: with it the folder is a study
+    click.echo(f"{folder / FILE} and {folder / TABLE}: try `bayescal data validate {out}`, then put in your own table.")
+
+
+def _check_free(folder: Path) -> None:
+    from bayescal.data.template import FILE, TABLE
+
+    taken = [str(folder / name) for name in (FILE, TABLE) if (folder / name).exists()]
+    if taken:
+        raise InputError(f"--out: {' and '.join(taken)} would be overwritten; give another folder.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file: give a folder.")
+
+
+def _model_name(game: str) -> str | None:
+    """The model of the game's name, or of its family's (cobweb for cobweb-stable)."""
+    from bayescal.training.recipe import list_models
+
+    trained = [model["name"] for model in list_models() if model["trained"]]
+    return next((name for name in (game, game.split("-")[0]) if name in trained), None)
+
+
+def _learned(game: str, environment: "Environment") -> "Policy | None":
+    """The learned policy that answers for the game as it is; none for one that is solved at once."""
+    name = _model_name(game)
+    if name is None or not environment.over_time:
+        return None
+    from bayescal.training.recipe import load_model
+
+    policy = load_model(name)
+    try:
+        return policy.play(environment, policy.population)
+    except InputError:
+        return None
+
+
+def _by_chance(environment: "Environment") -> "Policy":
+    """Everybody chooses every action alike: for games that nothing here plays."""
+    from bayescal.policies.base import Policy, padded_log_prior
+    from bayescal.priors.uniform import Uniform
+
+    class ByChance(Policy):
+        environment: Any
+
+        def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Any:
+            role, seen = observation
+            return padded_log_prior(self.environment, Uniform(), role, None, seen)
+
+    return ByChance(environment)
+
+
+def _play(policy: Any) -> Any:
+    """A small table of play, at costs in the middle of what the policy answers for."""
+    import numpy as np
+
+    from bayescal.simulation import simulate
+
+    environment = policy.environment
+    given: dict[str, Any] = {}
+    box = dict(policy.domain.intervals) if hasattr(policy, "domain") else {}
+    if getattr(policy, "population", None) is not None:
+        given["phi"] = {n: (box[f"phi.{n}"].low + box[f"phi.{n}"].high) / 2 for n in policy.population.parameters}
+    elif "cost" in box:
+        given["cost"] = float(np.sqrt(box["cost"].low * box["cost"].high))
+    else:
+        given["cost"] = 0.05 * float(environment.payoff_scale(environment.params))
+    rounds = min(environment.horizon, ROUNDS) if environment.over_time else ROUNDS
+    groups = PEOPLE if environment.players == 1 else GROUPS
+    return simulate(policy, groups=groups, rounds=rounds, seed=1, **given)

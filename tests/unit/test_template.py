@@ -1,0 +1,129 @@
+"""`bayescal data template`: a study that can be read as it is, whatever the layout of its table."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bayescal.cli import main
+from bayescal.cli.template import _by_chance
+from bayescal.data import load_study
+from bayescal.data.template import ORIGINALS, make_template
+from bayescal.decisions import Decisions
+from bayescal.environments.named import NAMED_GAMES, get_game
+from bayescal.simulation import simulate
+
+ROUNDS = 4
+LAYOUTS = [
+    ("newsvendor", None),
+    ("newsvendor", "round"),
+    ("newsvendor", "participant"),
+    ("cobweb-stable", None),
+    ("cobweb-stable", "round"),
+    ("cobweb-stable", "participant"),
+    ("beer-game", None),
+    ("beer-game", "round"),
+    ("beer-game", "participant"),
+]
+
+
+@pytest.fixture(scope="module")
+def played():
+    """Tables of play by chance, each made once."""
+    made: dict = {}
+
+    def play(name: str):
+        if name not in made:
+            environment = get_game(name)
+            made[name] = environment, simulate(_by_chance(environment), cost=1.0, groups=2, rounds=ROUNDS, seed=1)
+        return made[name]
+
+    return play
+
+
+@pytest.mark.parametrize(("name", "wide"), LAYOUTS)
+def test_the_template_is_the_study_that_was_simulated(tmp_path, played, name, wide):
+    environment, table = played(name)
+    made = make_template(name, environment, table, title=NAMED_GAMES[name].title, wide=wide)
+    (tmp_path / "dataset.toml").write_text(made.toml)
+    (tmp_path / "decisions.csv").write_text(made.csv)
+    read = load_study(tmp_path).decisions
+    assert read.play is not None
+    assert read.play.masked == 0
+    whole = Decisions.from_table(table, {name: environment})
+    # The same people did the same, whatever they are called where columns are numbered.
+    by_person = lambda d: sorted(
+        tuple(g["action"].astype(str)) for _, g in d.table.groupby("participant", observed=True)
+    )
+    assert by_person(read) == by_person(whole)
+    seen, expected = read.play.observations[name], whole.play.observations[name]
+    for key in expected:
+        np.testing.assert_allclose(np.sort(seen[key], axis=0), np.sort(expected[key], axis=0), atol=1e-5)
+
+
+def test_a_wide_table_has_the_columns_that_it_is_named_for(played):
+    environment, table = played("cobweb-stable")
+    csv = lambda wide: make_template("cobweb-stable", environment, table, title="", wide=wide).csv.splitlines()
+    assert csv("participant")[0] == "group,round,subject 1,subject 2,subject 3,subject 4,subject 5,subject 6,price"
+    assert len(csv("participant")) == 1 + 2 * ROUNDS
+    assert csv("round")[0].startswith("participant,group,action 1,price 1,action 2,price 2")
+    assert len(csv("round")) == 1 + 2 * 6
+
+
+@pytest.mark.parametrize(("name", "wide"), LAYOUTS)
+def test_every_column_is_told_of_in_words(played, name, wide):
+    environment, table = played(name)
+    made = make_template(name, environment, table, title=NAMED_GAMES[name].title, wide=wide)
+    content = tomllib.loads(made.toml)
+    assert list(content["games"]) == [name]
+    for key in content["columns"]:
+        assert f"# {key}: " in made.toml
+    assert all(len(line) <= 120 for line in made.toml.splitlines())
+    assert ("wide" in content) == (wide is not None)
+    assert any(text[:40] in made.toml for texts in ORIGINALS.values() for text in texts)
+
+
+def run(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, list(words), catch_exceptions=False)
+    return done.exit_code, done.output
+
+
+def test_the_command_writes_a_study_once(tmp_path):
+    out = str(tmp_path / "new" / "mine")
+    code, said = run("data", "template", "stag-hunt", "--out", out)
+    assert code == 0, said
+    before = {p.name: p.read_bytes() for p in Path(out).iterdir()}
+    assert sorted(before) == ["dataset.toml", "decisions.csv"]
+    code, said = run("data", "validate", out)
+    assert code == 0 and "is fine: 160 decisions in 1 game by 8 participants in 4 groups" in said
+    code, said = run("data", "template", "stag-hunt", "--out", out)
+    assert code == 2 and "would be overwritten" in said
+    assert {p.name: p.read_bytes() for p in Path(out).iterdir()} == before
+    code, said = run("data", "template", "stag-hunt", "--out", str(Path(out) / "dataset.toml"))
+    assert code == 2 and "is a file" in said
+
+
+def test_what_is_printed_is_a_dataset_toml():
+    code, said = run("data", "template", "stag-hunt", "--wide", "round")
+    assert code == 0
+    assert tomllib.loads(said)["wide"] == {"columns": "round *", "into": "round"}
+    assert "# participant,group,role,round 1,round 2" in said
+
+
+def test_an_unknown_game_is_answered_with_the_nearest():
+    code, said = run("data", "template", "stag-hunter")
+    assert code == 2 and "did you mean stag-hunt" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("cournot-3",), ("cobweb-stable", "--wide", "participant")])
+def test_a_template_is_calibrated_as_it_is(tmp_path, words):
+    bayescal = [sys.executable, "-m", "bayescal"]
+    subprocess.run([*bayescal, "data", "template", *words, "--out", str(tmp_path / "mine")], check=True)
+    small = ["--draws", "10", "--warmup", "10", "--chains", "1", "--out", str(tmp_path / "out")]
+    subprocess.run([*bayescal, "calibrate", str(tmp_path / "mine"), *small], check=True)
+    assert (tmp_path / "out" / "report.html").is_file()
