@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -35,3 +36,31 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write under a temporary name in the same folder, then rename."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Generator[Path]:
+    """The same for a folder. One that was there is moved aside, and deleted once the new one is in its place.
+
+    Raises:
+        InputError: the folder above it cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder.") from None
+    new, old = work / "new", work / "old"
+    new.mkdir(mode=0o755)
+    try:
+        yield new
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -3,6 +3,7 @@
 from bayescal.inference.calibrate import calibrate, estimate
 from bayescal.inference.fit import Fit
 from bayescal.inference.grid import Grid
+from bayescal.inference.identify import Identifiability, identify
 from bayescal.inference.infer import infer
 from bayescal.inference.mle import Estimate, maximum_likelihood
 from bayescal.inference.model import Model, build_model
@@ -15,10 +16,12 @@ __all__ = [
     "Estimate",
     "Fit",
     "Grid",
+    "Identifiability",
     "Model",
     "build_model",
     "calibrate",
     "estimate",
+    "identify",
     "infer",
     "maximum_likelihood",
 ]

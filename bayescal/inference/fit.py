@@ -1,6 +1,5 @@
 """A fit: every draw and everything needed to judge, save and repeat it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayescal.domain import REAL, Interval
-from bayescal.errors import InputError
-from bayescal.files import whole_file
+from bayescal.inference import identify, saved
 
 
 @dataclass(frozen=True)
@@ -41,33 +39,29 @@ class Fit:
         """Mean, sd, 90 % equal-tailed interval, effective sample sizes, R-hat and Monte-Carlo error, by parameter."""
         return summarise(self.tree, var_names)
 
+    @property
+    def contraction(self) -> pd.Series:
+        """By parameter: how much narrower it is after the data, 1 - (posterior width / prior width)², where widths are
+        of the middle 90 %. For normals that is 1 - var(posterior) / var(prior)."""
+        return identify.contraction(self.tree)
+
+    def identifiability(self) -> identify.Identifiability:
+        """What the data say of each parameter, and which of them they cannot tell apart."""
+        return identify.after(self.tree)
+
     def save(self, path: str | Path) -> Path:
-        """Write netCDF; the file appears whole or not at all."""
+        """Write netCDF, or Zarr where the name ends in .zarr; it appears whole or not at all."""
         path = Path(path)
-        tree = self.tree.copy()
-        tree.attrs = {"status": self.status, "provenance": json.dumps(self.provenance)}
-        encoding = {
-            f"/{name}": {v: {"zlib": True} for v, x in node.data_vars.items() if x.dtype.kind in "fiub"}
-            for name, node in tree.children.items()
-        }
-        with whole_file(path) as temporary:
-            tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        saved.write(self.tree, {"status": self.status, "provenance": self.provenance}, path)
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
         return path
 
     @classmethod
     def load(cls, path: str | Path) -> "Fit":
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file; a fit is saved by `fit.save(path)`.")
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
-            tree = opened.load()
-        attrs = dict(tree.attrs)
-        tree.attrs = {}
-        if "status" not in attrs:
-            raise InputError(f"{path}: this netCDF file was not written by bayescal (it has no status).")
-        return cls(tree, str(attrs["status"]), json.loads(attrs["provenance"]))
+        """A fit that was saved, with its provenance."""
+        tree, facts = saved.read(Path(path))
+        return cls(tree, facts["status"], facts["provenance"])
 
 
 def summarise(tree: xr.DataTree, var_names: list[str] | None = None) -> pd.DataFrame:

@@ -1,0 +1,80 @@
+"""Fits on disk: netCDF (one file) or Zarr (a folder, read in parts), whole or not at all."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from bayescal.errors import InputError
+from bayescal.files import whole_file, whole_folder
+
+
+def write(tree: xr.DataTree, facts: Mapping[str, Any], path: Path) -> None:
+    """Zarr where the name ends in .zarr, or else netCDF.
+
+    Raises:
+        InputError: the place cannot be written to, or something else is there.
+    """
+    tree = tree.copy()
+    tree.attrs = {n: json.dumps(x) for n, x in {**facts, "groups": list(tree.children)}.items()}
+    if path.suffix == ".zarr":
+        _needs_zarr(path)
+        if path.exists() and not _is_store(path):
+            raise InputError(f"{path}: something else than a Zarr store is there; choose another name.")
+        with whole_folder(path) as temporary:
+            tree.to_zarr(temporary, mode="w", consolidated=False)
+        return
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; give the name of a file (.nc) or of a Zarr store (.zarr).")
+    encoding = {
+        f"/{name}": {v: {"zlib": True} for v, x in node.data_vars.items() if x.dtype.kind in "fiub"}
+        for name, node in tree.children.items()
+    }
+    with whole_file(path) as temporary:
+        tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+
+
+def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
+    """What `write` wrote.
+
+    Raises:
+        InputError: nothing is there, or not one of our fits.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; a fit is saved by `fit.save(path)`.")
+    store = path.is_dir()
+    if store and not _is_store(path):
+        raise InputError(f"{path}: this folder is no Zarr store, so no fit; give what `fit.save(path)` was given.")
+    if store:
+        _needs_zarr(path)
+    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if store else {"engine": "h5netcdf"}
+    try:
+        with xr.open_datatree(path, **options) as opened:
+            tree = opened.load()
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as a fit ({str(error).splitlines()[0]}).") from None
+    facts = {str(n): _from_json(x) for n, x in tree.attrs.items()}
+    if not {"status", "provenance"} <= set(facts):
+        raise InputError(f"{path}: this was not written by bayescal (it has no status).")
+    order = facts.get("groups", list(tree.children))  # Zarr forgets it
+    return xr.DataTree.from_dict({n: tree[n].to_dataset() for n in order}), facts
+
+
+def _from_json(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # a status as it was written before
+        return str(text)
+
+
+def _is_store(path: Path) -> bool:
+    return (path / "zarr.json").is_file() or (path / ".zgroup").is_file()
+
+
+def _needs_zarr(path: Path) -> None:
+    try:
+        import zarr  # noqa: F401
+    except ImportError:
+        raise InputError(f'{path}: Zarr stores need the package zarr: pip install "zarr>=3", or name it .nc.') from None
