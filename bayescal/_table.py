@@ -360,7 +360,7 @@ class TableReader:
             between = any(_between(number[i], self.games[game_index[i]], int(role_index[i])) for i in rows)
             fix = "write one of its labels or values"
             if between and not self.snap:
-                fix += ", or ask for the nearest grid value (snap=True, or snap = true under [model] in "
+                fix += ", or ask for the nearest grid value (snap=True, --snap, or snap = true under [model] in "
                 fix += "dataset.toml)"
             elif self.snap:
                 fix += " (only values between two grid points can be snapped)"

@@ -1,15 +1,22 @@
 """Wide spreadsheets: a column for each round or for each subject becomes a row for each decision."""
 
+import io
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 from toys import GAMES, REQUEST, Toy
 
 from bayescal._table import read_csv, read_table
+from bayescal.cli import main
+from bayescal.cli.calibrate import tell_masked
 from bayescal.data import load_study
 from bayescal.data.wide import Wide, read_wide, unfold
-from bayescal.decisions import Decisions
+from bayescal.decisions import Decisions, Play
 from bayescal.errors import InputError
 
 NAGEL = Path(__file__).parents[2].parent / "shared" / "data" / "beauty-contest" / "Nagel95.csv"
@@ -234,3 +241,27 @@ def test_a_study_is_snapped_on_request(tmp_path):
     decisions = load_study(tmp_path, snap=True).decisions
     assert decisions.snapped == 2
     assert decisions.table["action"].tolist() == ["11", "12", "13", "20"]
+
+
+def test_the_command_snaps_and_says_how_many(tmp_path, monkeypatch):
+    def estimate(*_, **__):
+        raise InputError("far enough")
+
+    monkeypatch.setattr("bayescal.inference.estimate", estimate)
+    csv(tmp_path, "id,round 1,round 2\na,11.2,12\nb,13,19.6\n")
+    (tmp_path / "dataset.toml").write_text(TOML.format(file="wide.csv"))
+    run = lambda *words: CliRunner().invoke(main, ["calibrate", str(tmp_path), "--method", "mle", *words])
+    refused = run()
+    assert refused.exit_code == 2
+    assert "--snap" in refused.output
+    snapped = run("--snap").output
+    assert "2 of 4 decisions were between two values of the grid" in snapped
+    assert "far enough" in snapped
+
+
+def test_people_who_are_left_out_are_named_by_the_command():
+    told = io.StringIO()
+    play = Play(np.zeros(0, int), {}, masked=7, left_out=tuple("abcdefg"))
+    tell_masked(SimpleNamespace(play=play, table=range(10)), Console(file=told))
+    assert "7 of 10 rows are not used" in told.getvalue()
+    assert "Of a, b, c, d, e and 2 more nothing is used." in told.getvalue()
