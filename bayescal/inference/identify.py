@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 
 from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
+from bayescal.inference.aside import random_keys
 
 UNMOVED = 0.1  # a contraction below it is next to nothing
 RIDGE = 0.9  # a rank correlation beyond it
@@ -101,7 +102,7 @@ def contraction(tree: xr.DataTree) -> pd.Series:
 
 def scalars(tree: xr.DataTree, group: str) -> dict[str, np.ndarray]:
     """Draws of each number that was sampled, those of single people and offsets left out."""
-    sampled = tree["log_prior"].data_vars if "log_prior" in tree.children else tree["posterior"].data_vars
+    sampled = tree["log_prior"].data_vars if "log_prior" in tree.children else tree[group].data_vars
     out = {}
     for name, x in tree[group].data_vars.items():
         own = x.dims[2:]
@@ -120,10 +121,11 @@ def scalars(tree: xr.DataTree, group: str) -> dict[str, np.ndarray]:
 def identify(model: Callable[[], None], *, seed: int = 0) -> Identifiability:
     """Before the data: what can a design like this one tell of each parameter of a NumPyro model?
 
-    At places drawn from the prior, data are simulated as the model's own are laid out; the slopes of their
-    log-likelihood have as covariance the information I that the design gives there, and with the prior's precision P
-    the posterior to expect is about (I + P)^-1 on the unconstrained scale. A direction along which the likelihood is
-    flat has no slope in any simulation, so that it is found whatever their number.
+    At places drawn from the prior of the top-level parameters, those below them (the costs of games or people) and data
+    laid out as the model's own are simulated; the slopes of their log density have as covariance the information I that
+    the design gives there, and with the top level's prior precision P the posterior to expect is about (I + P)^-1 on
+    the unconstrained scale. A direction along which the likelihood is flat has no slope in any simulation, so that it
+    is found whatever their number.
 
     Raises:
         InputError: a model of more than 500 numbers, or one whose simulations have no finite slope.
@@ -135,33 +137,38 @@ def identify(model: Callable[[], None], *, seed: int = 0) -> Identifiability:
         latent = {n: s for n, s in sites.items() if s.kind == "latent"}
         transforms = {n: biject_to(s.support) for n, s in latent.items()}
         shapes = {n: s.shape for n, s in latent.items()}
-        zeros = {n: jnp.zeros(transforms[n].inverse_shape(s)) for n, s in shapes.items()}
-        flat, unflatten = ravel_pytree(zeros)
+        flat, unflatten = ravel_pytree({n: jnp.zeros(transforms[n].inverse_shape(s)) for n, s in shapes.items()})
         d = len(flat)
         if d > _WIDEST:
             raise InputError(
                 f"identify: this model has {d:,} numbers, more than {_WIDEST}: judge the design by some of the people."
             )
-        simulations = max(200, -(-4 * d // _BATCH) * _BATCH)
-        prior = bridge.compile_prior(whole, max(2000, 10 * d))(rng)
-        flatten = lambda values: ravel_pytree({n: transforms[n].inv(x) for n, x in values.items()})[0]
-        points = np.asarray(jax.vmap(flatten)({n: jnp.asarray(x[0]) for n, x in prior.items()}))
+        flatten = jax.jit(jax.vmap(lambda x: ravel_pytree({n: transforms[n].inv(v) for n, v in x.items()})[0]))
+        prior = {n: jnp.asarray(x[0]) for n, x in bridge.compile_prior(whole, 2000)(rng).items()}
+        points = np.asarray(flatten(prior))
         points = points[np.isfinite(points).all(axis=1)]
         spread = np.cov(points, rowvar=False).reshape(d, d)
+        density = _Density(whole, transforms, unflatten)
+        top = density.top_level(jnp.asarray(points[0]))
+        own = np.concatenate([np.full(x.size, n in top) for n, x in unflatten(flat).items()])
+        precision = np.zeros((d, d))
+        precision[np.ix_(own, own)] = np.linalg.inv(spread[np.ix_(own, own)])
+        simulations = max(200, -(-4 * d // _BATCH) * _BATCH)
         simulate = bridge.compile_evaluation(whole, shapes, min(getattr(whole, "batch", bridge.BATCH), _BATCH))
-        slope = jax.jit(jax.vmap(jax.grad(_log_likelihood(whole, transforms, unflatten)), in_axes=(None, 0)))
+        below = jax.jit(jax.vmap(_drawn_below(whole, list(shapes)), in_axes=(None, 0)))
+        slope = jax.jit(jax.vmap(jax.grad(density.given(top))))
         expected = []
-        for at in rng.choice(len(prior[next(iter(prior))][0]), _AT, replace=False):
-            here = {n: np.repeat(x[:, at : at + 1], simulations, axis=1) for n, x in prior.items()}
-            data = {n: x[0] for n, x in simulate(here, rng)[3].items()}
-            point = jnp.asarray(flatten({n: jnp.asarray(x[0, at]) for n, x in prior.items()}))
-            batches = [{n: x[i : i + _BATCH] for n, x in data.items()} for i in range(0, simulations, _BATCH)]
-            scores = np.concatenate([np.asarray(slope(point, b)) for b in batches])
+        for at in rng.choice(len(points), _AT, replace=False):
+            here = below({n: prior[n][at] for n in top}, random_keys(rng, simulations))
+            data = simulate({n: np.asarray(x)[None] for n, x in here.items()}, rng)[3]
+            given = flatten(here), {n: jnp.asarray(x[0]) for n, x in data.items()}
+            parts = [jax.tree.map(lambda x, i=i: x[i : i + _BATCH], given) for i in range(0, simulations, _BATCH)]
+            scores = np.concatenate([np.asarray(slope(*p)) for p in parts])
             scores = scores[np.isfinite(scores).all(axis=1)]
             if len(scores) > d + 2:
                 # An estimated covariance of few simulations has too large an inverse; the mean of a Wishart's is known.
                 information = scores.T @ scores / (len(scores) - d - 1)
-                expected.append(np.linalg.inv(information + np.linalg.inv(spread)))
+                expected.append(np.linalg.inv(information + precision))
     if not expected:
         raise InputError("identify: the log-likelihood of what the model itself simulates has no finite slope.")
     return _before(list(shapes), unflatten, spread, np.mean(expected, axis=0), sites)
@@ -213,17 +220,59 @@ class _Seeing(Messenger):
             msg["value"] = self.data[msg["name"]]
 
 
-def _log_likelihood(model: Callable[[], None], transforms: Mapping[str, Any], unflatten: Any) -> Callable[..., Any]:
-    """Of other data, as a function of the unconstrained numbers."""
+@dataclass(frozen=True)
+class _Density:
+    """Parts of a model's log density, as functions of the unconstrained numbers."""
 
-    def log_likelihood(point: Any, data: Mapping[str, Any]) -> Any:
-        values = {n: transforms[n](x) for n, x in unflatten(point).items()}
-        seen = _Seeing(handlers.substitute(handlers.seed(model, jax.random.key(0)), data=values), data)
-        trace = handlers.trace(seen).get_trace()
-        shown = [s for s in trace.values() if s["type"] == "sample" and s["is_observed"]]
-        return sum(s["fn"].log_prob(s["value"]).sum() for s in shown if not isinstance(s["fn"], Unit))
+    model: Callable[[], None]
+    transforms: Mapping[str, Any]
+    unflatten: Callable[[Any], Mapping[str, Any]]
 
-    return log_likelihood
+    def parts(self, point: Any, data: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        """(Of each latent site, of the data.)"""
+        raw = self.unflatten(point)
+        values = {n: self.transforms[n](x) for n, x in raw.items()}
+        seen = _Seeing(handlers.substitute(handlers.seed(self.model, jax.random.key(0)), data=values), data)
+        latent, likelihood = {}, jnp.zeros(())
+        for name, site in handlers.trace(seen).get_trace().items():
+            if site["type"] != "sample" or isinstance(site["fn"], Unit):
+                continue
+            log_prob = site["fn"].log_prob(site["value"]).sum()
+            if site["is_observed"]:
+                likelihood += log_prob
+            else:
+                stretch = self.transforms[name].log_abs_det_jacobian(raw[name], values[name])
+                latent[name] = log_prob + jnp.sum(stretch)
+        return latent, likelihood
+
+    def top_level(self, point: Any) -> set[str]:
+        """The sites whose prior depends on no other site."""
+        slopes = jax.jit(jax.jacrev(lambda x: self.parts(x, {})[0]))(point)
+        top = set()
+        for name, slope in slopes.items():
+            others = {n: x for n, x in self.unflatten(slope).items() if n != name}
+            if not any(np.any(np.asarray(x)) for x in others.values()):
+                top.add(name)
+        return top
+
+    def given(self, top: set[str]) -> Callable[..., Any]:
+        """Of the data, and of the sites below the top level given those on it."""
+
+        def log_density(point: Any, data: Mapping[str, Any]) -> Any:
+            latent, likelihood = self.parts(point, data)
+            return likelihood + sum(x for n, x in latent.items() if n not in top)
+
+        return log_density
+
+
+def _drawn_below(model: Callable[[], None], names: list[str]) -> Callable[..., Any]:
+    """Draws of every latent site where those of the top level have these values."""
+
+    def draw(top: Mapping[str, Any], key: Any) -> dict[str, Any]:
+        trace = handlers.trace(handlers.seed(handlers.substitute(model, data=dict(top)), key)).get_trace()
+        return {n: jnp.asarray(trace[n]["value"], float) for n in names}
+
+    return draw
 
 
 def _width(x: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from bayescal.inference import tree as bridge
 from bayescal.inference.checkpoint import facts_of
 from bayescal.inference.fit import Fit, status_of, status_of_grid, status_of_svi, wall_mass
 from bayescal.inference.grid import Grid, Gridded, compute_grid
-from bayescal.inference.nuts import NUTS, Draws, compile_nuts
+from bayescal.inference.nuts import NUTS, Draws, compile_nuts, side_by_side
 from bayescal.inference.svi import SVI, Approximated, compile_svi
 from bayescal.versions import versions
 
@@ -84,6 +84,20 @@ def prepare(model: Callable[[], None], method: Method | None = None) -> Callable
     return run
 
 
+def before_data(model: Callable[[], None], *, seed: int = 0) -> xr.DataTree:
+    """What the hyperpriors of a model believe, as the groups prior, prior_predictive, observed_data and constant_data
+    of a fit."""
+    whole = getattr(model, "evaluated", None) or model
+    rng = np.random.default_rng(seed)
+    with jax.enable_x64(True):
+        sites = bridge.sites_of(whole)
+        shapes = {n: s.shape for n, s in _latent(sites).items()}
+        draws = bridge.compile_prior(whole, _PRIOR_DRAWS)
+        evaluate = bridge.compile_evaluation(whole, shapes, getattr(whole, "batch", bridge.BATCH))
+        prior, _, _, predicted = evaluate(draws(rng), rng)
+    return _tree(model, sites, {"prior": prior, "prior_predictive": predicted})
+
+
 def _compile(
     model: Callable[[], None], method: Method, sites: dict[str, bridge.Site], latent: dict[str, bridge.Site]
 ) -> Callable[[np.random.Generator, bridge.Sites], _Drawn]:
@@ -118,21 +132,7 @@ def _fit(
     sampled: dict[str, bridge.Sites],
     provenance: dict[str, Any],
 ) -> Fit:
-    coords = _coords(model)
-    # What was integrated out and is not a site has the model's word for its dimensions, or is called by them.
-    dims = {f"by_{n}": (n,) for n in coords} | dict(getattr(model, "dims", {})) | {n: s.dims for n, s in sites.items()}
-    observed = {n: s.value for n, s in sites.items() if s.kind == "observed"}
-    constant = getattr(model, "constant_data", {})
-    unnamed = ("sample_stats", "log_prior")  # one number a draw
-    groups = {
-        group: bridge.dataset(values, {} if group in unnamed else dims, coords, sampled=True)
-        for group, values in sampled.items()
-    }
-    groups["observed_data"] = bridge.dataset(observed, dims, coords, sampled=False)
-    groups["constant_data"] = bridge.dataset(
-        {n: v for n, (_, v) in constant.items()}, {n: d for n, (d, _) in constant.items()}, coords, sampled=False
-    )
-    tree = xr.DataTree.from_dict(groups)
+    tree = _tree(model, sites, sampled)
     facts = {
         "seed": method.seed,
         **_settings(method, draws),
@@ -147,6 +147,24 @@ def _fit(
     status = _status(method, draws, tree, walls)
     checkpoint = getattr(method, "checkpoint", None)
     return Fit(tree, status, facts | provenance, None if checkpoint is None else Path(checkpoint))
+
+
+def _tree(model: Any, sites: dict[str, bridge.Site], sampled: dict[str, bridge.Sites]) -> xr.DataTree:
+    coords = _coords(model)
+    # What was integrated out and is not a site has the model's word for its dimensions, or is called by them.
+    dims = {f"by_{n}": (n,) for n in coords} | dict(getattr(model, "dims", {})) | {n: s.dims for n, s in sites.items()}
+    observed = {n: s.value for n, s in sites.items() if s.kind == "observed"}
+    constant = getattr(model, "constant_data", {})
+    unnamed = ("sample_stats", "log_prior")  # one number a draw
+    groups = {
+        group: bridge.dataset(values, {} if group in unnamed else dims, coords, sampled=True)
+        for group, values in sampled.items()
+    }
+    groups["observed_data"] = bridge.dataset(observed, dims, coords, sampled=False)
+    groups["constant_data"] = bridge.dataset(
+        {n: v for n, (_, v) in constant.items()}, {n: d for n, (d, _) in constant.items()}, coords, sampled=False
+    )
+    return xr.DataTree.from_dict(groups)
 
 
 def _status(method: Method, draws: _Drawn, tree: xr.DataTree, walls: dict[str, float]) -> str:
@@ -179,5 +197,6 @@ def _settings(method: Method, draws: _Drawn) -> dict[str, Any]:
         return {"method": "SVI"} | asked | found | seconds
     assert isinstance(draws, Draws)
     asked = {n: getattr(method, n) for n in ("draws", "warmup", "chains", "target_accept")}
+    asked["chains_at_once"] = side_by_side(method.chains)
     resumed = {"resumed_after": draws.resumed_after} if draws.resumed_after else {}
     return {"method": "NUTS"} | asked | resumed | seconds

@@ -210,12 +210,17 @@ def _statistics(state: Any) -> dict[str, Any]:
     }
 
 
+def side_by_side(chains: int) -> int:
+    """How many chains run at once, each on a core: see `bayescal.use_cores`."""
+    return max(n for n in range(1, jax.local_device_count() + 1) if chains % n == 0)
+
+
 def _over_chains(chains: int) -> Callable[..., Any]:
     """Map over chains: on as many devices at once as divide them, one after another on each.
 
     Vectorised chains wait for the longest trajectory among them, which measures slower on a CPU.
     """
-    devices = max(n for n in range(1, jax.local_device_count() + 1) if chains % n == 0)
+    devices = side_by_side(chains)
     if devices == 1:
         return lambda f: jax.jit(lambda x: jax.lax.map(f, x))
 

@@ -91,6 +91,20 @@ def test_people_are_left_out_and_integrated():
     np.testing.assert_allclose(table.loc["mean", "posterior sd"] ** 2, exact, rtol=0.35)
 
 
+def test_the_spread_of_people_is_to_be_known():
+    """Of the sd of forty people whose means are seen well: a variance of 1/80 on the log scale, whatever its place."""
+
+    def model():
+        spread = numpyro.sample("spread", dist.LogNormal(0.0, 1.0))
+        with numpyro.plate("participant", 40):
+            own = numpyro.sample("own", dist.Normal(0.0, spread))
+            numpyro.sample("y", dist.Normal(own, 1e-3), obs=np.zeros(40))
+
+    table = identify(model).table
+    assert list(table.index) == ["spread"]
+    np.testing.assert_allclose(table.loc["spread", "posterior sd"] ** 2, 1 / (2 * 40 + 1), rtol=0.35)
+
+
 def test_bad_requests(fits):
     def many():
         numpyro.sample("x", dist.Normal(0.0, 1.0).expand([600]).to_event(1))
