@@ -345,7 +345,10 @@ def _verdict(table: pd.DataFrame, k_hat: float, limit: float, unsolved: int, n: 
         )
     if unsure.any():
         doubtful = table.index[unsure][np.argmax(far[unsure].max(axis=1))]
-        return f"cannot be told yet: {_told(table, doubtful)}, {told}. Reweight more draws (draws=…).{few}"
+        return (
+            f"cannot be told yet: {_told(table, doubtful)}, too near to {MOVE:g} sd and {SPREAD:.0%} for their errors, "
+            f"{told}. Weight more draws (draws=…).{few}"
+        )
     return (
         f"good enough: no parameter's mean moves by more than {MOVE:g} sd, and no sd changes by more than {SPREAD:.0%} "
         f"(largest move: {largest}), {told}.{few}"

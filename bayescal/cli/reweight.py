@@ -1,0 +1,57 @@
+"""`bayescal calibrate --reweight`: is the network good enough for these decisions?"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bayescal.errors import InputError
+from bayescal.files import write_atomically
+
+_ROWS = 20
+
+
+def models_to_weight(study: Any, policy: Any, method: str) -> dict[str, Any]:
+    """The study's models, each with an exact twin: refused before the long work, not after it."""
+    if method == "mle":
+        raise InputError("--reweight weights draws, and --method mle has none: leave out one of the two.")
+    from bayescal.inference.reweight import exact_twin
+    from bayescal.inference.standard import standard_models
+
+    models = standard_models(study, policy=policy)
+    for model in models.values():
+        exact_twin(model.asked["policy"])
+    return models
+
+
+def weigh(models: dict[str, Any], fits: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
+    """By fit; each is also written into the folder, as JSON."""
+    from bayescal.inference.reweight import reweight
+
+    found = {}
+    for name, model in models.items():
+        with console.status(f"Weighting the draws of {name} to the exact posterior"):
+            found[name] = reweight(fits[name], model)
+        written = json.dumps(found[name].as_dict(), indent=1) + "\n"
+        write_atomically(folder / f"{name.replace(' ', '-')}-reweighted.json", written.encode())
+    return found
+
+
+def show_weighted(name: str, found: Any, stdout: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"As exact as can be told, {name}", title_justify="left", box=None, pad_edge=False)
+    table.add_column("parameter", no_wrap=True)
+    for column in ("mean", "sd", "exact mean", "exact sd", "moves by (sd)"):
+        table.add_column(column, justify="right")
+    summary = found.summary()
+    largest = summary["shift"].abs().sort_values(ascending=False).index[:_ROWS]
+    for label, row in summary.loc[largest].iterrows():
+        values = [f"{row[c]:.3f}" for c in ("mean", "sd", "exact_mean", "exact_sd")]
+        table.add_row(escape(str(label)), *values, f"{row['shift']:+.3f} ± {row['shift_error']:.3f}")
+    stdout.print(table)
+    if len(summary) > _ROWS:
+        stdout.print(f"… and {len(summary) - _ROWS} more that move less", highlight=False)
+    stdout.print(f"{name}: {found.verdict}\n", markup=False, highlight=False, soft_wrap=True)
