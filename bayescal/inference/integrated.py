@@ -80,14 +80,18 @@ class Integrated:
             inside[name] = jnp.clip(x, box.low, box.high)
             # The box is wider than the posterior; should a chain begin outside, this slope leads it in.
             beyond = beyond + jnp.sum(((x - inside[name]) / (box.high - box.low)) ** 2)
-        level = self.evidence.level - _STEEP * beyond / len(self.people.participants)
+        slope = _STEEP * beyond / len(self.people.participants)
         if not self.people.groups:
-            return self.evidence.relative(inside), level
+            level, relative = self.evidence.parts(inside)
+            return relative, level - slope
         by_group = [
-            self.evidence.take(members).relative({n: x[g] if jnp.ndim(x) else x for n, x in inside.items()})
+            self.evidence.take(members).parts({n: x[g] if jnp.ndim(x) else x for n, x in inside.items()})
             for g, members in enumerate(self._members)
         ]
-        return jnp.concatenate(by_group)[np.argsort(np.concatenate(self._members))], level
+        level, relative = (
+            jnp.concatenate(x)[np.argsort(np.concatenate(self._members))] for x in zip(*by_group, strict=True)
+        )
+        return relative, level - slope
 
     @property
     def _members(self) -> list[np.ndarray]:
