@@ -21,8 +21,9 @@ def write_template(game: str, wide: Any, out: str | None) -> None:
     """Print a template, or write its two files into a folder."""
     if out is not None:
         _check_free(Path(out))
-    environment = get_game(game)
-    from bayescal.data.template import FILE, TABLE, make_template
+    from bayescal.data.template import BUILT, FILE, TABLE, make_template
+
+    environment = get_game(game, **BUILT.get(game, {}))
     from bayescal.policies.exact import ExactPolicy
 
     learned = _learned(game, environment)
@@ -74,9 +75,9 @@ def _model_name(game: str) -> str | None:
 
 
 def _learned(game: str, environment: "Environment") -> "Policy | None":
-    """The learned policy that answers for the game as it is; none for one that is solved at once."""
+    """The learned policy that answers for the game as it is built."""
     name = _model_name(game)
-    if name is None or not environment.over_time:
+    if name is None:
         return None
     from bayescal.training.recipe import load_model
 

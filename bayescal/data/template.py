@@ -1,8 +1,9 @@
 """A dataset.toml to begin with: every column of a game in words, beside a table of simulated decisions."""
 
 import json
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -24,10 +25,10 @@ ORIGINALS = {
     ),
     "cournot": (
         "Huck, Normann & Oechssler (1999, 2004): participant: the subject, with a label of its own in all sessions; "
-        "group: the market; round: the period; action: the quantity. Quantities may have decimals: snap = true.",
-        "Each firm's cost of information can be its own with the learned policy `cournot`, whose grid is coarser: "
-        "under [games] quantities = [0, 2, 4, ..., 60] (all of them written out), under [model] policy = 'cournot' and "
-        "population = 'log-normal'.",
+        "group: the market; round: the period; action: the quantity.",
+        "The learned policy `cournot`, in which each firm has a cost of its own, has quantities from 0 to 60 in steps "
+        "of 2: snap = true rounds those in between. For a finer grid or larger quantities, name others under [games] and "
+        "leave out the policy: the game is then solved exactly, which takes longer.",
     ),
     "cobweb": (
         "Hommes, Sonnemans, Tuinstra & van de Velden (2007): a spreadsheet a market, with one line a period, six "
@@ -52,6 +53,10 @@ ORIGINALS = {
         "price = 12, cost = 9, salvage = 0.",
     ),
 }  # fmt: skip
+
+
+# How those games are built for which a learned policy has a grid of its own.
+BUILT = {name: {"quantities": list(range(0, 61, 2))} for name in ("cournot-2", "cournot-3")}
 
 
 class Template(NamedTuple):
@@ -97,7 +102,7 @@ def make_template(
         _meta(title),
         _columns(environment, keys, recorded, wide),
         section,
-        _games(name),
+        _games(name, BUILT.get(name, {})),
         _model(environment, policy, private, solvable),
     ]
     return Template("\n".join(p for p in parts if p), table.to_csv(index=False, lineterminator="\n"))
@@ -174,7 +179,11 @@ def _span(labels: Sequence[str]) -> str:
     return few if len(labels) <= 6 else f"{few} ({len(labels)} values)"
 
 
-def _games(name: str) -> str:
+def _games(name: str, options: Mapping[str, Any]) -> str:
+    built = "".join(f", {key} = {json.dumps(value)}" for key, value in options.items())
+    game = f'{{ game = "{name}"{built} }}' if options else f'"{name}"'
+    # A line may end inside a list.
+    line = textwrap.fill(f"{name} = {game}", 116, subsequent_indent="    ", break_on_hyphens=False)
     return (
         _comment(
             'The game, by its name (`bayescal games`), or with options: { game = "'
@@ -182,7 +191,7 @@ def _games(name: str) -> str:
             + '", ... }. The name to the '
             "left is what a column `game` says, if you have several."
         )
-        + f'[games]\n{name} = "{name}"\n'
+        + f"[games]\n{line}\n"
     )
 
 
@@ -209,8 +218,6 @@ def _model(environment: Environment, policy: str | None, private: bool, solvable
 
 
 def _comment(text: str) -> str:
-    import textwrap
-
     return "".join(f"# {line}\n" for line in textwrap.wrap(text, 116, break_long_words=False, break_on_hyphens=False))
 
 
@@ -280,4 +287,4 @@ def _wide(said: str, *lines: str) -> str:
     return _comment(said + " Empty cells are decisions that were not made.") + "\n".join(("[wide]", *lines)) + "\n"
 
 
-__all__ = ["FILE", "TABLE", "Layout", "Template", "make_template"]
+__all__ = ["BUILT", "FILE", "TABLE", "Layout", "Template", "make_template"]

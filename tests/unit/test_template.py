@@ -16,6 +16,7 @@ from bayescal.data.template import ORIGINALS, make_template
 from bayescal.decisions import Decisions
 from bayescal.environments.named import NAMED_GAMES, get_game
 from bayescal.simulation import simulate
+from bayescal.training import load_model
 
 ROUNDS = 4
 LAYOUTS = [
@@ -119,11 +120,24 @@ def test_an_unknown_game_is_answered_with_the_nearest():
     assert code == 2 and "did you mean stag-hunt" in said
 
 
+def test_the_grid_of_cournots_game_is_that_of_the_learned_policy(tmp_path):
+    code, said = run("data", "template", "cournot-3", "--out", str(tmp_path / "mine"))
+    assert code == 0, said
+    text = (tmp_path / "mine" / "dataset.toml").read_text()
+    assert all(len(line) <= 120 for line in text.splitlines())
+    study = load_study(tmp_path / "mine")
+    assert (study.policy, study.population) == ("cournot", "log-normal")
+    policy = load_model("cournot")
+    policy.play(study.environments["cournot-3"], policy.population)  # raises where it has no answer
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("cournot-3",), ("cobweb-stable", "--wide", "participant")])
-def test_a_template_is_calibrated_as_it_is(tmp_path, words):
+def test_a_template_is_calibrated_as_it_is(tmp_path):
     bayescal = [sys.executable, "-m", "bayescal"]
-    subprocess.run([*bayescal, "data", "template", *words, "--out", str(tmp_path / "mine")], check=True)
+    subprocess.run(
+        [*bayescal, "data", "template", "cournot-3", "--wide", "participant", "--out", str(tmp_path / "mine")],
+        check=True,
+    )
     small = ["--draws", "10", "--warmup", "10", "--chains", "1", "--out", str(tmp_path / "out")]
     subprocess.run([*bayescal, "calibrate", str(tmp_path / "mine"), *small], check=True)
     assert (tmp_path / "out" / "report.html").is_file()
