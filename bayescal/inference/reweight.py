@@ -6,8 +6,10 @@ A draw theta of the learned posterior gets the weight
 
 so that weighted averages are those of the exact posterior, wherever the two overlap. Whether they do is told by k-hat,
 the shape of the weights' upper tail (Pareto-smoothed importance sampling: Vehtari, Simpson, Gelman, Yao & Gabry 2024,
-JMLR 25). One solution a draw is all it costs: a gradient of an equilibrium, which exact sampling takes a dozen times
-a draw, is never needed.
+JMLR 25). A shape knows no scale: of weights that are all within a few per cent it may be anything, and is passed over.
+
+One solution a draw is all it costs: a gradient of an equilibrium, which exact sampling takes a dozen times a draw, is
+never needed.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,6 +37,7 @@ from bayescal.policies.exact import ExactPolicy
 DRAWS = 2000
 MOVE = 0.1  # posterior sds that a mean may move by before somebody should care
 SPREAD = 0.1  # and the change of an sd, relative to it
+EVEN = 1.5  # times the average: where no draw weighs more, weights are as good as equal and their tail is no matter
 
 _FEWEST = 100
 _UNSOLVED = 0.01  # the share of draws without an exact solution that is still few
@@ -48,7 +51,8 @@ class Reweighted:
 
     Attributes:
         verdict: one sentence: good enough, the exact posterior differs, or it cannot be told.
-        k_hat: of the weights; above `k_hat_limit` they are not to be relied on.
+        k_hat: of the weights; above `k_hat_limit` they are not to be relied on, unless they are as good as equal.
+        heaviest: how many times the average the largest weight is.
         effective: how many independent exact draws the weighted ones are worth, as far as weights go.
         unsolved: draws at which the exact equilibrium was not found; they weigh nothing.
         tree: a DataTree with the posterior (the draws that were weighted, with what the exact model says of them) and
@@ -58,6 +62,7 @@ class Reweighted:
     verdict: str
     k_hat: float
     k_hat_limit: float
+    heaviest: float
     effective: float
     unsolved: int
     tree: xr.DataTree
@@ -91,6 +96,7 @@ class Reweighted:
             "good_enough": self.good_enough,
             "k_hat": finite(self.k_hat),
             "k_hat_limit": self.k_hat_limit,
+            "heaviest": self.heaviest,
             "effective_draws": finite(self.effective),
             "draws": int(self.tree["sample_stats"]["log_weight"].size),
             "unsolved": self.unsolved,
@@ -172,8 +178,9 @@ def reweight(
     stats = xr.Dataset({"log_weight": (("chain", "draw"), log_w)}, coords=posterior[["chain", "draw"]].coords)
     tree = xr.DataTree.from_dict({"posterior": put(after), "sample_stats": stats})
     effective = float(1 / np.sum(np.exp(2 * log_w))) if k_hat < np.inf else 0.0
-    verdict = _verdict(table, k_hat, limit, unsolved, n)
-    return Reweighted(verdict, k_hat, float(limit), effective, unsolved, tree, table)
+    heaviest = _heaviest(log_w)
+    verdict = _verdict(table, k_hat, limit, heaviest, unsolved, n)
+    return Reweighted(verdict, k_hat, float(limit), heaviest, effective, unsolved, tree, table)
 
 
 def _exact_model(model: Any) -> Callable[[], None]:
@@ -254,12 +261,16 @@ def _smooth(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
     if some.sum() < _FEWEST / 2:
         return np.full(len(log_ratio), -np.log(len(log_ratio))), np.inf
     top = log_ratio[some] - log_ratio[some].max()
-    if np.ptp(np.sort(top)[-len(top) // 5 :]) < 1e-9:  # there is no tail
-        log_w[some] = top - np.log(np.exp(top).sum())
-        return log_w, -np.inf
-    smoothed, k_hat = array_stats.psislw(-top)  # its argument is a log-likelihood: the weights' logarithm negated
-    log_w[some] = smoothed
+    raw = top - np.log(np.exp(top).sum())
+    smoothed, k_hat = raw, 0.0
+    if np.ptp(np.sort(top)[-len(top) // 5 :]) > 1e-9:  # else there is no tail
+        smoothed, k_hat = array_stats.psislw(-top)  # its argument is a log-likelihood: the weights' logarithm negated
+    log_w[some] = raw if _heaviest(raw) <= EVEN else smoothed
     return log_w, float(k_hat) if np.isfinite(k_hat) else np.inf
+
+
+def _heaviest(log_w: np.ndarray) -> float:
+    return float(log_w.size * np.exp(log_w.max()))
 
 
 def _table(before: xr.Dataset, after: xr.Dataset, weights: np.ndarray) -> pd.DataFrame:
@@ -317,15 +328,16 @@ def _error(influence: np.ndarray) -> np.ndarray:
     return np.sqrt(len(sums) * np.var(sums, axis=0, ddof=1))
 
 
-def _verdict(table: pd.DataFrame, k_hat: float, limit: float, unsolved: int, n: int) -> str:
-    told = f"k-hat {k_hat:.2f}" if np.isfinite(k_hat) else "equal weights" if k_hat < 0 else "no weights"
+def _verdict(table: pd.DataFrame, k_hat: float, limit: float, heaviest: float, unsolved: int, n: int) -> str:
+    even = heaviest <= EVEN and np.isfinite(k_hat)
+    told = f"no draw weighs more than {heaviest:.2f} times the average" if even else f"k-hat {k_hat:.2f}"
     few = f" The exact equilibrium was not found at {unsolved} of {n:,} draws; they weigh nothing." if unsolved else ""
     if unsolved >= _UNSOLVED * n:
         return (
             f"cannot be told: the exact equilibrium was not found at {unsolved} of {n:,} draws. "
             "Restrict the hyperpriors to where it is, or look at the policy's certificate."
         )
-    if not k_hat <= limit:
+    if not (even or k_hat <= limit):
         return (
             f"cannot be told: {told} > {limit:.2f}, so hardly any draw lies where the exact posterior does; "
             f"refit with ExactPolicy.{few}"

@@ -1,6 +1,7 @@
 """Learned draws weighted to the exact posterior: right where it can be told, and silent where it cannot."""
 
 import dataclasses
+import hashlib
 import json
 
 import equinox as eqx
@@ -11,9 +12,11 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 
 import bayescal as bc
-from bayescal.inference.reweight import _error, _moments, _smooth, exact_twin, reweight
+from bayescal.cli import main
+from bayescal.inference.reweight import EVEN, _error, _moments, _smooth, exact_twin, reweight
 from bayescal.policies.amortised import with_network
 from bayescal.policies.exact import equilibrium
 from bayescal.populations import Homogeneous
@@ -65,7 +68,7 @@ def learned(policy, decisions, exact, factor):
 
 def test_a_good_network_is_good_enough(policy, decisions, exact, truth):
     found = learned(policy, decisions, exact, 1.0)
-    assert found.good_enough and "k-hat" in found.verdict and found.unsolved == 0
+    assert found.good_enough and "times the average" in found.verdict and found.unsolved == 0
     row = found.summary().loc["log_cost"]
     assert abs(row["exact_mean"] - truth[0]) < 4 * row["exact_error"]
     assert abs(row["shift"]) < 0.02 and row["shift_error"] < 0.002  # one set of draws serves both sides
@@ -98,7 +101,7 @@ def test_a_hopeless_network_is_not_put_right(policy, decisions, exact):
     assert found.effective < 100
 
 
-def normal(shift=0.0, spread=1.0, hole=None):
+def normal(shift=0.0, spread=1.0, hole=None, there=np.nan):
     """A model of three numbers whose posterior is known: normal around `shift`; unsolved (NaN) above `hole`."""
 
     def model():
@@ -106,7 +109,7 @@ def normal(shift=0.0, spread=1.0, hole=None):
             x = numpyro.sample("x", dist.Normal(0.0, 10.0))
             double = numpyro.deterministic("double", 2 * x)
             log_p = dist.Normal(double / 2, spread).log_prob(shift)
-            numpyro.factor("seen", log_p if hole is None else jax.numpy.where(x > hole, np.nan, log_p))
+            numpyro.factor("seen", log_p if hole is None else jax.numpy.where(x > hole, there, log_p))
 
     return model
 
@@ -146,9 +149,18 @@ def test_the_error_counts_autocorrelation():
 
 def test_equal_weights_have_no_tail():
     log_w, k_hat = _smooth(np.full(500, 3.0))
-    assert k_hat == -np.inf and np.exp(log_w).sum() == pytest.approx(1)
+    assert k_hat == 0 and np.exp(log_w).sum() == pytest.approx(1)
     found = reweight(drawn(), normal(), normal())
-    assert found.good_enough and "equal weights" in found.verdict
+    assert found.good_enough and found.heaviest == pytest.approx(1) and found.effective == pytest.approx(2000)
+
+
+def test_a_tail_that_weighs_nothing_does_not_alarm():
+    """A shape of 4 at a scale of a ten-thousandth, as smooth networks have; at a scale of one it must alarm."""
+    tail = np.random.default_rng(0).uniform(size=2000) ** -4.0
+    for scale, even in ((0.04, True), (30.0, False)):
+        log_w, k_hat = _smooth(np.log1p(scale * tail / tail.max()))
+        assert k_hat > 0.7
+        assert (2000 * np.exp(log_w).max() <= EVEN) == even
 
 
 def test_labels_moves_and_thinning():
@@ -168,6 +180,8 @@ def test_unsolved_draws_weigh_nothing_while_they_are_few():
     assert bool(np.isneginf(few.tree["sample_stats"]["log_weight"]).where(bad, True).all())
     many = reweight(drawn(), normal(), normal(hole=2.0))
     assert many.verdict.startswith("cannot be told: the exact equilibrium was not found")
+    impossible = reweight(drawn(), normal(), normal(hole=-9.0, there=-np.inf))
+    assert impossible.unsolved == 0 and impossible.verdict.startswith("cannot be told: k-hat")
     none = reweight(drawn(), normal(), normal(hole=-9.0))
     assert none.unsolved == 2000 and not none.good_enough and none.effective == 0
 
@@ -208,3 +222,22 @@ def test_the_exact_twin_is_the_same_game_in_the_same_box(policy, decisions, exac
         exact_twin(bc.load_model("beer-game"))
     with pytest.raises(bc.InputError, match="ExactPolicy is not a learned policy"):
         exact_twin(bc.ExactPolicy(policy.environment))
+
+
+def test_the_command_tells_and_writes_it(tmp_path, decisions):
+    table = decisions.table[decisions.table["game"] == GAMES[0]][["game", "role", "action", "n"]].to_csv(index=False)
+    (tmp_path / "decisions.csv").write_text(table)
+    facts = {"meta": {"title": "One game", "sha256": hashlib.sha256(table.encode()).hexdigest()}}
+    facts |= {"columns": {c: c for c in ("game", "role", "action", "n")}, "games": {GAMES[0]: GAMES[0]}}
+    lines = [f"[{part}]\n" + "".join(f'{k} = "{v}"\n' for k, v in of.items()) for part, of in facts.items()]
+    (tmp_path / "dataset.toml").write_text("".join(lines))
+    asked = ["calibrate", str(tmp_path), "--method", "grid", "--reweight", "--out", str(tmp_path / "out")]
+    run = lambda *more: CliRunner().invoke(main, [*asked, *more])
+    done = run("--policy", "normal-form-2x2")
+    assert done.exit_code == 0, done.output
+    assert "exact mean" in done.stdout and "pooled: good enough" in done.stdout
+    assert json.loads((tmp_path / "out" / "pooled-reweighted.json").read_text())["good_enough"]
+    # Refused before the work, not after it.
+    for more, told in ((("--policy", "exact"), "not a learned policy"), (("--method", "mle"), "has none")):
+        refused = run(*more)
+        assert refused.exit_code == 2 and told in refused.stderr
