@@ -27,8 +27,8 @@ ORIGINALS = {
         "Huck, Normann & Oechssler (1999, 2004): participant: the subject, with a label of its own in all sessions; "
         "group: the market; round: the period; action: the quantity.",
         "The learned policy `cournot`, in which each firm has a cost of its own, has quantities from 0 to 60 in steps "
-        "of 2: snap = true rounds those in between. For a finer grid or larger quantities, name others under [games] and "
-        "leave out the policy: the game is then solved exactly, which takes longer.",
+        "of 2: snap = true rounds those in between. For a finer grid or larger quantities, name others under [games] "
+        "and leave out the policy: the game is then solved exactly, which takes longer.",
     ),
     "cobweb": (
         "Hommes, Sonnemans, Tuinstra & van de Velden (2007): a spreadsheet a market, with one line a period, six "
