@@ -103,14 +103,25 @@ def solve(
     help="A learned policy (see `bayescal models`) as the likelihood, or 'exact' [default: the study's own, or exact].",
 )
 @click.option(
-    "--method", type=click.Choice(["nuts", "grid", "mle"]), default="nuts", show_default=True,
-    help="Sample, lay a grid over at most three parameters, or maximise the likelihood.",
+    "--method", type=click.Choice(["nuts", "svi", "grid", "mle"]), default="nuts", show_default=True,
+    help="Sample, approximate, lay a grid over at most three parameters, or maximise the likelihood.",
 )  # fmt: skip
+@click.option(
+    "--guide", type=click.Choice(["mean-field", "full-rank", "flow"]),
+    help="What --method svi approximates by [default: full-rank].",
+)  # fmt: skip
+@click.option("--steps", type=int, help="Of the optimiser of --method svi [default: 5000].")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint of an interrupted run with these settings.")
+@click.option("--checkpoint-every", type=int, default=100, show_default=True, help="Draws between two checkpoints.")
 @click.option("--data", help="A table (.csv or .csv.gz) in place of the study's own.")
 @click.option("--where", help="Which of its rows: 'group in [1, 2]'.")
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0.")
 @click.option("--tolerance", type=float, help="By how much a recorded number may differ from what the game makes it.")
 @click.option("--snap", is_flag=True, help="Move decisions between two values of the grid to the nearer one.")
+@click.option(
+    "--reweight", is_flag=True,
+    help="With a learned policy: is it good enough? Weight its draws to the exact posterior.",
+)  # fmt: skip
 @click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
 def calibrate(study: str, **asked: Any) -> None:
@@ -120,6 +131,8 @@ def calibrate(study: str, **asked: Any) -> None:
     bayescal calibrate selten-chmura
     bayescal calibrate my-experiment/ --draws 2000 --out results
     bayescal calibrate bus-engine --data buses.csv --where "group == 4" --method mle --json
+
+    An interrupted run is gone on with by the same words and --resume, and gives the same draws.
     """
     from bayescal.cli.calibrate import calibrate_study
 

@@ -12,8 +12,11 @@ from typing import Any
 
 from rich.console import Console
 
+from bayescal.cli.reweight import models_to_weight, show_weighted, weigh
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
+
+_MANY = 40  # entries of one name, of which the range is printed in place of each
 
 
 def calibrate_study(
@@ -25,27 +28,34 @@ def calibrate_study(
     seed: int,
     policy: str | None,
     method: str,
+    guide: str | None,
+    steps: int | None,
+    resume: bool,
+    checkpoint_every: int,
     data: str | None,
     where: str | None,
     options: Sequence[str],
     tolerance: float | None,
     snap: bool,
+    reweight: bool,
     out: str | None,
     as_json: bool,
 ) -> None:
-    check_sizes(draws, warmup, chains)
+    check_sizes(draws, warmup, chains, checkpoint_every)
+    check_method(method, guide, steps, resume)
     if tolerance is not None and not tolerance >= 0:
         raise InputError(f"--tolerance is {tolerance:g}: give zero or a positive number.")
     use_cores(chains)
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.data import load_study
-        from bayescal.inference import calibrate, estimate
+        from bayescal.inference import NUTS, SVI, Grid, calibrate, estimate
         from bayescal.report import write_report
 
         given = {"options": read_options(options), "tolerance": tolerance, "snap": snap or None}
         loaded = load_study(study, data=data, where=where, **given)
         learned = find_policy(policy, loaded)
+        exactly = models_to_weight(loaded, learned, method) if reweight else {}
     tell_masked(loaded.decisions, console)
     tell_snapped(loaded.decisions, console)
     if method == "mle":
@@ -55,34 +65,45 @@ def calibrate_study(
         return
     folder = Path(out) if out else Path("bayescal-out") / loaded.name
     check_writable(folder)
-    with fit_progress(console) as progress:
-        fits = calibrate(
-            loaded,
-            draws=draws,
-            warmup=warmup,
-            chains=chains,
-            seed=seed,
-            policy=learned,
-            method="grid" if method == "grid" else "nuts",
-            progress=progress,
-        )
+    if method == "svi":
+        some: dict[str, Any] = {k: v for k, v in {"guide": guide, "steps": steps}.items() if v is not None}
+        how: Any = SVI(draws=draws * chains, seed=seed, **some)
+    elif method == "grid":
+        how = Grid(seed=seed)
+    else:
+        tell_checkpoints(folder, resume, console)
+        how = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, every=checkpoint_every, resume=resume)
+    try:
+        with fit_progress(console) as progress:
+            fits = calibrate(loaded, policy=learned, method=how, checkpoints=folder, progress=progress)
+    except KeyboardInterrupt:
+        tell_interrupted(folder, console)
+        sys.exit(130)
     asked = {"data": data, "where": where, "policy": policy, "tolerance": tolerance}
     command = f"bayescal calibrate {study} --draws {draws} --warmup {warmup} --chains {chains} --seed {seed}"
     command += "".join(f" --{k} {shlex.quote(str(v))}" for k, v in asked.items() if v is not None)
-    command += "".join(f" --set {shlex.quote(o)}" for o in options) + (" --method grid" if method == "grid" else "")
-    command += " --snap" if snap else ""
+    command += "".join(f" --set {shlex.quote(o)}" for o in options)
+    chosen = {"method": None if method == "nuts" else method, "guide": guide, "steps": steps}
+    command += "".join(f" --{k} {v}" for k, v in chosen.items() if v is not None)
+    command += (" --snap" if snap else "") + (" --reweight" if reweight else "")
     with console.status("Writing the report"):
         for name, fit in fits.items():
             fit.save(folder / f"{name.replace(' ', '-')}.nc")
         report = write_report(loaded, fits, folder, command=command)
+    weighted = weigh(exactly, fits, folder, console)
     if as_json:
-        json.dump(as_dict(fits, report), sys.stdout)
+        told = {"reweighted": {name: found.as_dict() for name, found in weighted.items()}} if reweight else {}
+        json.dump(as_dict(fits, report) | told, sys.stdout)
         sys.stdout.write("\n")
         return
     stdout = Console()
     for name, fit in fits.items():
         stdout.print(posterior_table(name, fit))
-        stdout.print(f"{name}: {fit.status}\n", highlight=False, soft_wrap=True)
+        for sentence in [f"{name}: {fit.status}", *fit.identifiability().sentences]:
+            stdout.print(sentence, highlight=False, soft_wrap=True, markup=False)
+        stdout.print()
+        if name in weighted:
+            show_weighted(name, weighted[name], stdout)
     stdout.print(f"Report: {report}", highlight=False, soft_wrap=True)
 
 
@@ -176,12 +197,39 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def check_sizes(draws: int, warmup: int, chains: int) -> None:
-    sizes = {"--draws": draws, "--warmup": warmup, "--chains": chains}
-    least = {"--draws": 10, "--warmup": 1, "--chains": 1}  # fewer draws have no effective sample size
-    small = [f"{k} is {n} where at least {least[k]} is needed" for k, n in sizes.items() if n < least[k]]
+def check_sizes(draws: int, warmup: int, chains: int, checkpoint_every: int) -> None:
+    sizes = {"--draws": draws, "--warmup": warmup, "--chains": chains, "--checkpoint-every": checkpoint_every}
+    least = {"--draws": 10}  # fewer have no effective sample size
+    small = [f"{k} is {n} where at least {least.get(k, 1)} is needed" for k, n in sizes.items() if n < least.get(k, 1)]
     if small:
         raise InputError(f"{'; '.join(small)}: leave it out to get the default.")
+
+
+def check_method(method: str, guide: str | None, steps: int | None, resume: bool) -> None:
+    """Options of one method given to another are an error, not forgotten."""
+    of = {"--guide": ("svi", guide), "--steps": ("svi", steps), "--resume": ("nuts", resume or None)}
+    stray = [f"{k} is for --method {m}" for k, (m, value) in of.items() if value is not None and m != method]
+    if stray:
+        raise InputError(f"{', '.join(stray)}, and the method is {method}: leave it out, or choose that method.")
+
+
+def tell_checkpoints(folder: Path, resume: bool, console: Console) -> None:
+    found = [str(p) for p in sorted(folder.glob(".*.checkpoint"))]
+    if resume and not found:
+        said = f"{folder} has no checkpoint to go on from: the run begins anew."
+    elif found and not resume:
+        said = (
+            f"An interrupted run has left {', '.join(found)}, now overwritten; with --resume it would be gone on with."
+        )
+    else:
+        return
+    console.print(said, highlight=False, soft_wrap=True)
+
+
+def tell_interrupted(folder: Path, console: Console) -> None:
+    left = any(folder.glob(".*.checkpoint"))
+    how = "the same command with --resume goes on from the last checkpoint" if left else "nothing was kept yet"
+    console.print(f"Interrupted: {how}.", highlight=False, soft_wrap=True)
 
 
 def check_writable(folder: Path) -> None:
@@ -237,12 +285,27 @@ def posterior_table(name: str, fit: Any) -> Any:
     table.add_column("parameter", no_wrap=True)
     for column in ("mean", "sd", "5%", "95%", "ESS", "R-hat"):
         table.add_column(column, justify="right")
-    for label, row in fit.summary().iterrows():
+    summary = fit.summary()
+    many = _many(summary.index)
+    for label, row in summary.iterrows():
         if str(label).startswith(("log_cost[", "log_cost_offset[")):
             continue  # the costs that they lead to are in the table
+        if (stem := str(label).split("[")[0]) in many:
+            if str(label) == many[stem][0]:
+                means = summary.loc[many[stem], "mean"]
+                table.add_row(escape(f"{stem}[{len(means)} of them]"), f"{means.min():.3f} to {means.max():.3f}")
+            continue
         values = [f"{row[c]:.3f}" for c in ("mean", "sd", "eti90_lb", "eti90_ub")]
         table.add_row(escape(str(label)), *values, f"{row['ess_bulk']:.0f}", _r_hat(row["r_hat"]))
     return table
+
+
+def _many(labels: Any) -> dict[str, list[str]]:
+    """By name, the entries of what has too many of them to print."""
+    entries: dict[str, list[str]] = {}
+    for label in map(str, labels):
+        entries.setdefault(label.split("[")[0], []).append(label)
+    return {stem: of for stem, of in entries.items() if len(of) > _MANY}
 
 
 def _r_hat(x: float) -> str:
@@ -257,6 +320,7 @@ def as_dict(fits: dict[str, Any], report: Path) -> dict[str, Any]:
             name: {
                 "status": fit.status,
                 "converged": fit.converged,
+                "unidentified": fit.identifiability().sentences,
                 "summary": {
                     str(p): {str(k): _finite(float(v)) for k, v in row.items()} for p, row in fit.summary().iterrows()
                 },

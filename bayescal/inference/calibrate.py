@@ -1,12 +1,14 @@
 """The main job: a study in, its standard fits out."""
 
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.inference.grid import Grid
-from bayescal.inference.infer import prepare
+from bayescal.inference.infer import Method, prepare
 from bayescal.inference.mle import Estimate, maximum_likelihood
 from bayescal.inference.model import Model, build_model
 from bayescal.inference.nuts import NUTS
@@ -29,7 +31,8 @@ def calibrate(
     seed: int = 0,
     prior: Prior | None = None,
     policy: Policy | None = None,
-    method: Literal["nuts", "grid"] = "nuts",
+    method: Method | Literal["nuts", "grid"] = "nuts",
+    checkpoints: Path | None = None,
     progress: Report | None = None,
 ) -> dict[str, Fit]:
     """Fit a study's standard models on exact policies: one cost for all ("pooled") and, where it has several
@@ -39,7 +42,9 @@ def calibrate(
     Args:
         prior: what people fall back on; uniform when None.
         policy: the likelihood, a learned one for example; when None the study's own, or else games are solved exactly.
-        method: the sampler, or a grid for models of one to three numbers.
+        method: the sampler, or a grid for models of one to three numbers; or one with settings of its own
+            (`SVI(guide="flow")`), and then draws, warmup, chains and seed are not looked at.
+        checkpoints: a folder in which NUTS keeps a checkpoint of each fit, see `checkpoint_in`.
     """
     decisions = study.decisions
     if policy is not None and prior is not None:
@@ -47,13 +52,25 @@ def calibrate(
     models = (
         _over_time(study, policy, prior) if decisions.play is not None else _one_shot(study, policy, prior or Uniform())
     )
+    if method == "nuts":
+        method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed)
+    elif method == "grid":
+        method = Grid(seed=seed)
     begun = {}
     for name, model in models.items():
-        tell = None if progress is None else lambda i, n, name=name: progress(name, i, n)
-        settings = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, progress=tell)
-        begun[name] = prepare(model, Grid(seed=seed) if method == "grid" else settings)
+        changes: dict[str, Any] = {}
+        if progress is not None and not isinstance(method, Grid):
+            changes["progress"] = lambda i, n, name=name: progress(name, i, n)
+        if checkpoints is not None and isinstance(method, NUTS):
+            changes["checkpoint"] = checkpoint_in(checkpoints, name)
+        begun[name] = prepare(model, dataclasses.replace(method, **changes))
     provenance = {"study": study.name, "data_hash": decisions.data_hash, "snapped": decisions.snapped}
     return {name: run(provenance) for name, run in begun.items()}
+
+
+def checkpoint_in(folder: Path, name: str) -> Path:
+    """Where the checkpoint of a fit of that name is."""
+    return folder / f".{name.replace(' ', '-')}.checkpoint"
 
 
 def estimate(study: Any, *, policy: Policy | None = None, prior: Prior | None = None) -> dict[str, Estimate]:

@@ -18,6 +18,7 @@ from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.inference.fit import Fit
 from bayescal.report import figures
+from bayescal.report.priors import prior_picture
 
 
 def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, command: str = "") -> Path:
@@ -29,6 +30,7 @@ def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, comm
         "cost": figures.cost_forest(fits, study.units),
         "choices": _predicted(study, best),
         "prior": figures.prior_and_posterior(fits, study.units),
+        "beliefs": prior_picture(best, units=study.units),
     }
     shown = {name: fig for name, fig in drawn.items() if fig is not None}
     numbers = collect(study, fits, command)
@@ -156,6 +158,7 @@ def collect(study: Study, fits: Mapping[str, Fit], command: str) -> dict[str, An
                 "status": fit.status,
                 "provenance": fit.provenance,
                 "mean_log_likelihood": log_score(fit),
+                "identifiability": _said(fit),
                 "summary": {
                     str(p): {str(k): float(v) if np.isfinite(v) else None for k, v in row.items()}
                     for p, row in fit.summary().iterrows()
@@ -165,6 +168,12 @@ def collect(study: Study, fits: Mapping[str, Fit], command: str) -> dict[str, An
             for name, fit in fits.items()
         },
     }
+
+
+def _said(fit: Fit) -> dict[str, Any]:
+    """What the data say of each parameter."""
+    found = fit.identifiability()
+    return {"sentences": found.sentences, "table": found.table.to_dict("index")}
 
 
 def _rows(study: Study) -> list[dict[str, Any]]:
