@@ -23,7 +23,7 @@ MODEL = (
     "by", "snap", "hyperpriors", "tolerance", "cost", "parameters", "policy", "prior", "prior_parameters", "chance",
     "population", "beliefs", "method", "covariates", "groups", "lapse", "learning",
 )  # fmt: skip
-FLAGS = ("snap", "prior_parameters", "chance", "lapse", "learning")
+FLAGS = ("snap", "chance", "lapse", "learning")
 METHODS = ("joint", "marginal", "compressed")
 BELIEFS = ("consistent", "free", "fixed")
 POPULATIONS = {  # by the name under [model]: the class of bayescal.populations
@@ -31,6 +31,7 @@ POPULATIONS = {  # by the name under [model]: the class of bayescal.populations
     "log-normal": "LogNormal",
     "truncated-normal": "TruncatedNormal",
     "gamma": "Gamma",
+    "two-classes": "Mixture",  # of two log-normal populations
 }
 SECTIONS = ("meta", "columns", "games", "model", "wide")
 
@@ -84,7 +85,7 @@ class Dataset:
         parameters = ["RC"]
         policy = "beer-game"           # a learned policy as the likelihood (`bayescal models`)
         prior = ["Previous", { kind = "Focal", every = 5 }]   # or: habits, of which the product is the prior
-        prior_parameters = true        # infer the habits' parameters too
+        prior_parameters = true        # infer the habits' parameters too: for all, or by "group", or by "participant"
         chance = true                  # what chance does is counted from the table first
 
         # of people who differ:
@@ -118,7 +119,7 @@ class Dataset:
     parameters: tuple[str, ...] = ()
     policy: str | None = None
     prior: tuple[Any, ...] = ()
-    prior_parameters: bool = False
+    prior_parameters: bool | str = False
     chance: bool = False
     people: int | None = None
     decisions: int | None = None
@@ -230,6 +231,7 @@ _MODEL_RULES = {
     **dict.fromkeys(FLAGS, (_flag, "write true or false")),
     **dict.fromkeys(("tolerance", "cost"), (_positive, "write a positive number")),
     "by": _one_of(LEVELS),
+    "prior_parameters": _one_of((True, False, "shared", "group", "participant")),
     "method": _one_of(METHODS),
     "beliefs": _one_of(BELIEFS),
     "population": _one_of(POPULATIONS),

@@ -47,7 +47,7 @@ class Study:
     parameters: tuple[str, ...] = ()
     policy: str | None = None
     prior: Prior | None = None
-    prior_parameters: bool = False
+    prior_parameters: bool | str = False
     chance_log_likelihood: float = 0.0
     columns: tuple[str, ...] = ()
     population: str | None = None

@@ -1,23 +1,18 @@
 """The main job: a study in, its standard fits out."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.inference.grid import Grid
 from bayescal.inference.infer import Method, prepare
 from bayescal.inference.mle import Estimate, maximum_likelihood
-from bayescal.inference.model import Model, build_model
 from bayescal.inference.nuts import NUTS
+from bayescal.inference.standard import standard_models
 from bayescal.policies.base import Policy
-from bayescal.policies.exact import ExactPolicy
-from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
-from bayescal.priors.uniform import Uniform
-from bayescal.training.recipe import load_model
 
 Report = Callable[[str, int, int], None]  # (fit, iterations done, iterations in all)
 
@@ -31,27 +26,24 @@ def calibrate(
     seed: int = 0,
     prior: Prior | None = None,
     policy: Policy | None = None,
+    options: Mapping[str, Any] | None = None,
     method: Method | Literal["nuts", "grid"] = "nuts",
     checkpoints: Path | None = None,
     progress: Report | None = None,
 ) -> dict[str, Fit]:
-    """Fit a study's standard models on exact policies: one cost for all ("pooled") and, where it has several
-    games or groups, one cost for each, partially pooled ("by game", "by group"). In games over time the one model that
-    dataset.toml asks for under [model].
+    """Fit a study's standard models (see `standard_models`): of people with costs of their own, or of one cost for all
+    and one for each game or group, or what dataset.toml asks for under [model].
 
     Args:
         prior: what people fall back on; uniform when None.
         policy: the likelihood, a learned one for example; when None the study's own, or else games are solved exactly.
+        options: of the model, in place of the study's own: {"covariates": "~ treatment", "lapse": True}.
         method: the sampler, or a grid for models of one to three numbers; or one with settings of its own
             (`SVI(guide="flow")`), and then draws, warmup, chains and seed are not looked at.
         checkpoints: a folder in which NUTS keeps a checkpoint of each fit, see `checkpoint_in`.
     """
     decisions = study.decisions
-    if policy is not None and prior is not None:
-        raise InputError("A policy has a prior of its own: give a policy or a prior, not both.")
-    models = (
-        _over_time(study, policy, prior) if decisions.play is not None else _one_shot(study, policy, prior or Uniform())
-    )
+    models = standard_models(study, policy=policy, prior=prior, options=options)
     if method == "nuts":
         method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed)
     elif method == "grid":
@@ -75,56 +67,5 @@ def checkpoint_in(folder: Path, name: str) -> Path:
 
 def estimate(study: Any, *, policy: Policy | None = None, prior: Prior | None = None) -> dict[str, Estimate]:
     """Maximum likelihood in place of `calibrate`, for the standard models that have one number a parameter."""
-    decisions = study.decisions
-    if decisions.play is not None:
-        return {n: maximum_likelihood(m) for n, m in _over_time(study, policy, prior, pooled=True).items()}
-    return {"pooled": maximum_likelihood(_one_shot(study, policy, prior or Uniform())["pooled"])}
-
-
-def _one_shot(study: Any, policy: Policy | None, prior: Prior) -> dict[str, Model]:
-    """One cost for all, and one for each game or group where there are several."""
-    decisions = study.decisions
-    unknown = sorted(set(study.hyperpriors) - {"log_cost", "log_cost_mean", "log_cost_sd"})
-    if unknown:
-        raise InputError(
-            f"{study.name}: the hyperpriors name {', '.join(unknown)}, which no standard model has; they have log_cost "
-            "(pooled), log_cost_mean and log_cost_sd (by game or group)."
-        )
-    levels: list[Any] = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
-    if policy is None:
-        policy = ExactPolicy(next(iter(decisions.environments.values())), prior)
-    models = {}
-    for by in levels:
-        mine = {"log_cost_mean", "log_cost_sd"} if by else {"log_cost"}
-        chosen = {k: v for k, v in study.hyperpriors.items() if k in mine}
-        models[f"by {by}" if by else "pooled"] = build_model(
-            policy, Homogeneous(), decisions, by=by, hyperpriors=chosen
-        )
-    return models
-
-
-def _over_time(study: Any, policy: Policy | None, prior: Prior | None, *, pooled: bool = False) -> dict[str, Model]:
-    """The model that dataset.toml asks for: parameters of the game at a known cost, one cost for all, or one for each
-    participant (where the policy's costs are private, always)."""
-    decisions = study.decisions
-    if policy is None and prior is None and study.policy is not None:
-        policy = load_model(study.policy)
-    if policy is None:
-        policy = ExactPolicy(next(iter(decisions.environments.values())), prior or study.prior or Uniform())
-    belief = getattr(policy, "population", None)
-    population = Homogeneous() if belief is None else belief
-    private = not isinstance(population, Homogeneous)
-    by = None if private or pooled or study.cost is not None else study.by
-    name = "by participant" if private else f"by {by}" if by else "pooled"
-    return {
-        name: build_model(
-            policy,
-            population,
-            decisions,
-            by=by,
-            cost=study.cost,
-            parameters=study.parameters,
-            prior_parameters=study.prior_parameters and bool(policy.prior.parameters),  # ty: ignore[missing-attribute]
-            hyperpriors=study.hyperpriors,
-        )
-    }
+    models = standard_models(study, policy=policy, prior=prior, pooled=True)
+    return {n: maximum_likelihood(m) for n, m in models.items() if not n.startswith("by ")}

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayescal.domain import REAL, UNIT, Domain, Interval
 from bayescal.errors import InputError
+from bayescal.inference import tree as bridge
 from bayescal.inference.evidence import Evidence, Unresolved
 from bayescal.inference.integrated import Integrated, given
 from bayescal.inference.locate import locate
@@ -16,6 +17,8 @@ from bayescal.inference.locate import locate
 _WIDE = 6.5  # sds of the posterior to either side
 _PILOT = 1000  # people from whom it is located
 _DRAWS = 2000
+_SMALL = 0.05
+_LEAST_LAPSE = 1e-4
 
 
 def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: int = 0) -> Integrated:
@@ -25,8 +28,8 @@ def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: 
             domain = box_of(integrated, seed)
             try:
                 evidence = Evidence.build(integrated.likelihood, jnp.asarray(integrated.nodes), domain, seed=seed)
-            except Unresolved as told:
-                note = f"Not compressed: {told}"
+            except InputError as told:
+                note = str(told) if isinstance(told, Unresolved) else f"not compressed: {told}"
                 return dataclasses.replace(integrated, notes=(*integrated.notes, note))
     _check(integrated, evidence)
     error = evidence.error
@@ -53,18 +56,24 @@ def box_of(integrated: Integrated, seed: int = 0) -> Domain:
     if count > 2 * _PILOT:
         some = np.sort(np.random.default_rng(seed).choice(count, _PILOT, replace=False))
         pilot = integrated.of_some(some)
-    draws = locate(pilot.model, _DRAWS, seed)
-    told = jax.jit(jax.vmap(lambda values: given(pilot.people, pilot.hyperpriors, values)[2]))(draws)
+    shared = jax.jit(jax.vmap(lambda values: given(pilot.people, pilot.hyperpriors, values)[2]))
+    told = shared(locate(pilot.model, _DRAWS, seed))
+    prior = bridge.compile_prior(pilot.model, _DRAWS)(np.random.default_rng(seed))
+    believed = shared({n: x[0] for n, x in prior.items()})
     out = []
     for name in people.shared_names:
         natural = _natural(people, name)
         box = people.box.get(name, natural)
         x = np.asarray(natural.to_real(jnp.asarray(told[name]))).reshape(_DRAWS, -1)
-        x = np.where(np.isfinite(x), x, np.nan)
-        middle, sd = np.nanmedian(x, axis=0), np.nanstd(x, axis=0) + 1e-6
-        low, high = (
-            float(natural.from_real(jnp.asarray(e))) for e in ((middle - _WIDE * sd).min(), (middle + _WIDE * sd).max())
-        )
+        middle, sd = np.median(x, axis=0), np.std(x, axis=0) + 1e-6
+        ends = (min((middle - _WIDE * sd).min(), x.min()), max((middle + _WIDE * sd).max(), x.max()))
+        low, high = (float(natural.from_real(jnp.asarray(e))) for e in ends)
+        # What is skewed reaches too far on one side: nothing is beyond the hyperprior.
+        low, high = max(low, float(np.min(believed[name]))), min(high, float(np.max(believed[name])))
+        if name == "lapse":  # its logarithm is what decisions depend on; less than one in ten thousand is none
+            low = max(low, _LEAST_LAPSE)
+        elif natural.low == 0 and low < _SMALL * high:  # even in the number itself, not in its logarithm
+            low = 0.0
         out.append((name, Interval(max(low, box.low), min(high, box.high))))
     return Domain(tuple(out))
 
@@ -83,8 +92,8 @@ def _check(integrated: Integrated, evidence: Evidence) -> None:
     ours, theirs = integrated.likelihood.participants, evidence.participants
     if theirs != ours:
         raise InputError(
-            f"The evidence is of {len(theirs)} participants ({', '.join(theirs[:3])}, …), the decisions are of {len(ours)} "
-            f"({', '.join(ours[:3])}, …): build it from these decisions, in their order."
+            f"The evidence is of {len(theirs)} participants ({', '.join(theirs[:3])}, …), the decisions are of "
+            f"{len(ours)} ({', '.join(ours[:3])}, …): build it from these decisions, in their order."
         )
     if sorted(evidence.domain.names) != sorted(integrated.people.shared_names):
         raise InputError(

@@ -41,6 +41,7 @@ _MOST_RANK = 96
 _BLOCK = 32  # points of the box to a call
 _ATTEMPTS = 3  # to find polynomials that are enough for everybody
 _FIRST = 4  # degree to begin with
+_ROUNDING = 1e-9  # of polynomials of size one
 
 
 class Curves(Protocol):
@@ -196,16 +197,17 @@ class Evidence(eqx.Module):
             if like is not None:
                 _check_alike(like, work.log_cost, domain)
             rng, bounds = np.random.default_rng(seed), (tolerance, most_total)
-            pilot, share = _pilot(work, rng, most_nodes), 1.0
+            pilot, share, part = _pilot(work, rng, most_nodes), 1.0, None
             for _ in range(1 if like is not None else _ATTEMPTS):
                 if like is None:
-                    basis, expected = _find_basis(work, pilot, bounds, share, most_nodes, rng)
+                    part = work.part(pilot.likelihood)
+                    basis, expected = _find_basis(work, pilot, part, bounds, share, most_nodes, rng)
                     if strict and not _meets(expected, bounds):
                         text = _status(expected, *bounds, basis.degrees, basis.rank, domain, most_nodes)
                         raise Unresolved(text, expected)
                 else:
                     basis = _Basis(np.asarray(like.V), str(like.U.dtype))
-                level, U, tally = work.compress(basis, _points(domain, rng))
+                level, U, tally = work.compress(basis, _points(domain, rng), part)
                 error = tally.error
                 if _meets(error, bounds):
                     break
@@ -425,7 +427,10 @@ class _Work:
         self.labels = tuple(str(p) for p in likelihood.participants)
         self.weights = _trial_weights(log_cost)
 
-    def parts(self) -> Iterator[_Part]:
+    def parts(self, compiled: _Part | None = None) -> Iterator[_Part]:
+        """All people, in parts; a part that has been compiled and has them all is the only one."""
+        if compiled is not None and compiled.labels == self.labels:
+            return iter([compiled])
         shards = getattr(self.likelihood, "shards", None)
         whole = [self.likelihood] if shards is None else shards(max(int(self.memory / 32 / len(self.log_cost)), 1))
         return (self.part(x) for x in whole)
@@ -433,7 +438,9 @@ class _Work:
     def part(self, likelihood: Curves) -> _Part:
         return _Part(likelihood, self.log_cost, self.domain, self.memory)
 
-    def compress(self, basis: _Basis, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, _Tally]:
+    def compress(
+        self, basis: _Basis, points: np.ndarray, compiled: _Part | None = None
+    ) -> tuple[np.ndarray, np.ndarray, _Tally]:
         """(level, U, what was measured): each part is gone through once."""
         nodes, by = basis.projection()
         people, width = len(self.labels), len(self.log_cost)
@@ -445,7 +452,7 @@ class _Work:
             )
         tally = _Tally(self.labels, len(nodes) + len(points), self.progress)
         level, U = np.zeros((basis.rank, people)), np.zeros((basis.rank, people, width), basis.dtype)
-        for part in self.parts():
+        for part in self.parts(compiled):
             own = jnp.zeros((basis.rank, len(part.labels), width))
             for of, values in part.blocks(nodes, tally):
                 factor = np.zeros((len(values), basis.rank))
@@ -586,7 +593,13 @@ def _pilot(work: _Work, rng: np.random.Generator, most_nodes: int) -> _Pilot:
 
 
 def _find_basis(
-    work: _Work, pilot: _Pilot, bounds: tuple[float, float], share: float, most_nodes: int, rng: np.random.Generator
+    work: _Work,
+    pilot: _Pilot,
+    part: _Part,
+    bounds: tuple[float, float],
+    share: float,
+    most_nodes: int,
+    rng: np.random.Generator,
 ) -> tuple[_Basis, Error]:
     """The degrees and the rank that some people need, and the error that is left in them.
 
@@ -595,7 +608,6 @@ def _find_basis(
     """
     numbers = len(work.domain.names)
     points = _points(work.domain, rng)
-    part = work.part(pilot.likelihood)
     exact = part.values(points)
     aim = (bounds[0], share * bounds[1])
 
@@ -686,12 +698,10 @@ def _directions(
     flat, relevance = values.reshape(nodes, -1), _relevance(values).ravel()
     some = rng.choice(flat.shape[1], min(flat.shape[1], _CURVES), replace=False, p=relevance / relevance.sum())
     vary = (flat[:, some] - flat[:, some].mean(axis=0)) * relevance[some]
-    # The leading directions by a randomised range finder (Halko, Martinsson & Tropp 2011), the SVD of a small rest.
-    # Where they are rounding they would mix with the constant, which is large: it is kept apart from them.
-    sketch = vary @ rng.standard_normal((vary.shape[1], min(nodes - 1, _MOST_RANK)))
-    for _ in range(2):
-        sketch = vary @ np.linalg.qr(vary.T @ np.linalg.qr(sketch)[0])[0]
+    # A randomised range finder (Halko, Martinsson & Tropp 2011), then the SVD of what is a small matrix. Directions
+    # that are rounding would mix with the constant, which is large: it is kept apart from them.
     one = np.ones((nodes, 1))
+    sketch = vary @ rng.standard_normal((vary.shape[1], min(nodes - 1, _MOST_RANK)))
     frame = np.linalg.qr(np.concatenate([one, sketch], axis=1))[0][:, 1:]
     turn = np.linalg.svd(np.linalg.qr(vary.T @ frame, mode="r"))[2].T
     directions = np.concatenate([one, np.sqrt(nodes) * (frame @ turn)], axis=1)
@@ -712,7 +722,10 @@ def _common_basis(parts: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]
         for _ in range(2):  # once more, for what rounding left
             rest = rest - frame @ (frame.T @ rest)
         left, size, _ = np.linalg.svd(rest, full_matrices=False)
-        frame = np.concatenate([frame, left[:, size > 1e-13]], axis=1)
+        # What is left over is short where it is only rounding, and then not orthogonal to the frame.
+        left = left[:, size > _ROUNDING]
+        left, _ = np.linalg.qr(left - frame @ (frame.T @ left))
+        frame = np.concatenate([frame, left], axis=1)
     V = np.moveaxis(chebyshev.coefficients(np.sqrt(len(grid)) * frame, degrees), -1, 0)
     return V, [v.T @ frame / np.sqrt(len(grid)) for v in values]
 

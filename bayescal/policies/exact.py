@@ -288,11 +288,12 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
     fixed = jax.lax.stop_gradient(theta)
 
     def units(theta):
-        """Payoffs in spreads, costs as precisions relative to the smallest: end is that precision, scaled."""
-        _log_q, costs, _weights, params = theta
+        """Payoffs in spreads, costs as precisions relative to a typical one: end is that precision, scaled."""
+        _log_q, costs, weights, params = theta
         scale = jax.lax.stop_gradient(env.payoff_scale(params)).astype(dtype)
-        least = jax.lax.stop_gradient(jnp.min(costs))
-        return scale, least / costs, scale / least
+        # In units of the smallest cost the path of a wide population would be long for the sake of a type of no weight.
+        typical = jax.lax.stop_gradient(jnp.exp(jnp.min(jnp.log(costs) @ weights)))
+        return scale, typical / costs, scale / typical
 
     def mixtures(v, theta):
         log_q, _, weights, _ = theta

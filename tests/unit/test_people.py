@@ -7,6 +7,7 @@ import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
+from firms import MARKET, PEOPLE, POPULATION, drawn, table
 from numpyro import handlers
 from numpyro.infer.util import log_density
 
@@ -14,24 +15,6 @@ import bayescal as bc
 from bayescal.errors import InputError
 from bayescal.populations import Homogeneous, LogNormal, Mixture, TruncatedNormal
 from bayescal.priors import Anchored
-
-PEOPLE, ROUNDS = 8, 6
-POPULATION = LogNormal(12)
-MARKET = bc.Cournot(3, np.linspace(0, 60, 7))
-
-
-def table(seed=0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    person = np.repeat(np.arange(PEOPLE), ROUNDS)
-    return pd.DataFrame(
-        {
-            "participant": person,
-            "round": np.tile(np.arange(1, ROUNDS + 1), PEOPLE),
-            "action": rng.choice([10, 20, 30, 40], len(person), p=[0.2, 0.4, 0.3, 0.1]),
-            "treatment": np.where(person < 3, "a", "b"),
-            "age": 20.0 + person,
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +25,6 @@ def decisions():
 @pytest.fixture(scope="module")
 def policy():
     return bc.ExactPolicy(MARKET, Anchored(), population=POPULATION)
-
-
-def drawn(model, seed=0):
-    """(values of every latent site drawn from its prior, the trace)."""
-    trace = handlers.trace(handlers.seed(model, seed)).get_trace()
-    sampled = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
-    return {n: s["value"] for n, s in sampled.items()}, trace
 
 
 def joint_at(model, values, log_cost):
@@ -202,6 +178,7 @@ def test_what_cannot_be_asked_for_is_said(decisions, policy):
         bc.build_model(bc.ExactPolicy(MARKET), Homogeneous(), decisions, groups="treatment")
     with pytest.raises(InputError, match="column 'participant'"):
         bc.build_model(policy, POPULATION, anonymous, lapse=True, learning=True)
+    both = pd.concat([table().assign(game=g) for g in ("one", "two")])
+    mixed = bc.Decisions.from_table(both, {"one": MARKET, "two": MARKET})
     with pytest.raises(InputError, match="more than one game"):
-        both = pd.concat([table().assign(game=g) for g in ("one", "two")])
-        bc.build_model(policy, POPULATION, bc.Decisions.from_table(both, {"one": MARKET, "two": MARKET}), groups="game")
+        bc.build_model(policy, POPULATION, mixed, groups="game")

@@ -1,0 +1,105 @@
+"""Models on compressed evidence: the same density, or an honest fall back."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from firms import MARKET, PEOPLE, POPULATION, drawn, table
+from numpyro.infer.util import log_density
+
+import bayescal as bc
+from bayescal.errors import InputError
+from bayescal.inference import compress as compressing
+from bayescal.inference.evidence import Evidence
+from bayescal.inference.integrated import Integrated
+from bayescal.inference.locate import locate
+from bayescal.policies.amortised import with_network
+
+
+@pytest.fixture(scope="module")
+def policy():
+    """Not learned: right or wrong, it is smooth, and a thousand times cheaper than a solution."""
+    box = {"cost": (1.0, 3000.0), "phi.log_mean": (1.0, 8.0), "phi.log_sd": (0.1, 1.5)}
+    policy = bc.AmortisedPolicy(MARKET, box, population=POPULATION, width=8)
+    return with_network(
+        policy, jax.tree.map(lambda w: 0.3 * jax.random.normal(jax.random.key(w.size), w.shape), policy.network)
+    )
+
+
+@pytest.fixture(scope="module")
+def decisions(policy):
+    """Of people whose costs are drawn from inside the box."""
+    rng = np.random.default_rng(0)
+    frame = table(rounds=30)
+    log_cost = rng.normal(5.0, 0.5, PEOPLE)
+    values = policy.values(None, {"log_mean": 5.0, "log_sd": 0.5}, None, None)[0]
+    probs = np.asarray(jax.nn.softmax(values / np.exp(log_cost)[:, None], axis=1), float)
+    chosen = [rng.choice(7, 30, p=p / p.sum()) for p in probs]
+    frame["action"] = 10 * np.concatenate(chosen)
+    return bc.Decisions.from_table(frame, {"cournot": MARKET}, covariates=("treatment", "age"))
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": "treatment", "covariates": "~ age"}], ids=["plain", "groups"])
+def test_the_density_is_that_of_the_marginal_model(options, decisions, policy):
+    """At draws from where the posterior is: to 2e-2 nats in all, as the evidence promises, gradients too."""
+    compressed = bc.build_model(policy, POPULATION, decisions, method="compressed", **options)
+    assert any(n.startswith("Compressed") for n in compressed.notes), compressed.notes
+    marginal = bc.build_model(policy, POPULATION, decisions, method="marginal", **options)
+    with jax.enable_x64(True):
+        draws = locate(marginal, 12, seed=3)
+        both = [
+            jax.jit(jax.value_and_grad(lambda v, m=m: log_density(m, (), {}, v)[0])) for m in (compressed, marginal)
+        ]
+        for k in range(12):
+            values = {n: x[k] for n, x in draws.items()}
+            (ours, slopes), (true, true_slopes) = (f(values) for f in both)
+            np.testing.assert_allclose(ours, true, atol=2e-2)
+            for n, slope in slopes.items():
+                np.testing.assert_allclose(slope, true_slopes[n], atol=2e-2)
+
+
+def test_draws_are_completed_from_evidence_too(decisions, policy):
+    compressed, marginal = (bc.build_model(policy, POPULATION, decisions, method=m) for m in ("compressed", "marginal"))
+    with jax.enable_x64(True):
+        middle = {n: np.median(x) for n, x in locate(marginal, 100, seed=0).items()}
+        values = {n: np.full((1, 400), x) for n, x in middle.items()}
+        ours, log_lik = compressed.complete(values, np.random.default_rng(0))
+        theirs, true = marginal.complete(values, np.random.default_rng(0))
+    np.testing.assert_allclose(log_lik["participant"], true["participant"], atol=2e-3)
+    gap = ours["log_cost"].mean(axis=1) - theirs["log_cost"].mean(axis=1)
+    assert np.abs(gap).max() < 4 * theirs["log_cost"].std(axis=1).max() * np.sqrt(2 / 400)
+
+
+def test_what_cannot_be_compressed_falls_back_and_says_so(decisions, policy, monkeypatch):
+    asked = Evidence.build
+    monkeypatch.setattr(Evidence, "build", lambda *a, **k: asked(*a, **k, tolerance=1e-13, most_nodes=30))
+    model = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    (note,) = model.notes
+    assert note.lower().startswith("not compressed:") and "nats" in note
+    values, _ = drawn(model)
+    marginal = bc.build_model(policy, POPULATION, decisions, method="marginal")
+    with jax.enable_x64(True):
+        assert log_density(model, (), {}, values)[0] == log_density(marginal, (), {}, values)[0]
+
+
+def test_evidence_of_others_is_refused_and_shards_add_up(decisions, policy):
+    marginal = bc.build_model(policy, POPULATION, decisions, method="marginal")
+    integrated: Integrated = marginal.complete.__self__
+    with jax.enable_x64(True):
+        domain = compressing.box_of(integrated)
+        build = lambda likelihood: Evidence.build(likelihood, integrated.nodes, domain)
+        parts = [build(part) for part in integrated.likelihood.shards(13)]
+        assert len(parts) > 2
+        whole = sum(parts)
+        some = {n: (box.low + box.high) / 2 for n, box in domain.intervals}
+        at_once = integrated.likelihood.curves(integrated.nodes, some)
+        near = np.asarray(at_once > at_once.max(axis=1, keepdims=True) - 15)
+        np.testing.assert_allclose(np.asarray(whole.curves(some))[near], np.asarray(at_once)[near], atol=2e-3)
+    model = bc.build_model(policy, POPULATION, decisions, method="compressed", evidence=whole)
+    assert "compressed" in model.description
+    with pytest.raises(InputError, match="build it from these decisions"):
+        bc.build_model(policy, POPULATION, decisions, method="compressed", evidence=parts[0])
+    other = dataclasses.replace(whole, domain=bc.Domain.of(**{"phi.mean": (0.0, 1.0), "phi.sd": (0.0, 1.0)}))
+    with pytest.raises(InputError, match=r"is a function of phi\.mean"):
+        bc.build_model(policy, POPULATION, decisions, method="compressed", evidence=other)
