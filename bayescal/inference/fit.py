@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from bayescal.domain import REAL, Interval
-from bayescal.inference import identify, saved
+from bayescal.inference import saved
+from bayescal.inference.identify import Identifiability, after, contraction
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class Fit:
     def contraction(self) -> pd.Series:
         """By parameter: how much narrower it is after the data, 1 - (posterior width / prior width)², where widths are
         of the middle 90 %. For normals that is 1 - var(posterior) / var(prior)."""
-        return identify.contraction(self.tree)
+        return contraction(self.tree)
 
-    def identifiability(self) -> identify.Identifiability:
+    def identifiability(self) -> Identifiability:
         """What the data say of each parameter, and which of them they cannot tell apart."""
-        return identify.after(self.tree)
+        return after(self.tree)
 
     def save(self, path: str | Path) -> Path:
         """Write netCDF, or Zarr where the name ends in .zarr; it appears whole or not at all."""
@@ -141,10 +142,9 @@ def status_of_svi(
         rise: of the bound in the last tenth of the steps, in nats, and its standard error.
         skipped: share of the steps without a finite slope.
     """
-    facts = (
-        f"PSIS k-hat of the {guide} guide {k_hat:.2f}, effective sample size {ess:.0f}, the bound changed by "
-        f"{rise[0]:.2g} nats in the last tenth of the steps"
-    )
+    weights = f"PSIS k-hat of the {guide} guide {k_hat:.2f}"
+    went = f"effective sample size {ess:.0f}, the bound changed by {rise[0]:.2g} nats in the last tenth of the steps"
+    facts = f"{weights}, {went}"
     if crowded := _crowded(walls):
         return f"not to be trusted: {crowded} ({facts}). Use a policy with a larger box, or ExactPolicy."
     if skipped > 0.1:
@@ -153,7 +153,7 @@ def status_of_svi(
         richer = {"mean-field": "guide full-rank or flow, or ", "full-rank": "guide flow, or "}.get(guide, "")
         return (
             f"not to be trusted: the PSIS k-hat of the {guide} guide is {k_hat:.2f}, and above 0.7 it is too far from "
-            f"the posterior even to be reweighted ({facts}). Use {richer}NUTS."
+            f"the posterior even to be reweighted ({went}). Use {richer}NUTS."
         )
     if ess < 400:
         return f"not to be trusted yet: an effective sample size of 400 is wanted ({facts}). Take more draws."

@@ -85,8 +85,8 @@ def prepare(model: Callable[[], None], method: Method | None = None) -> Callable
 
 
 def before_data(model: Callable[[], None], *, seed: int = 0) -> xr.DataTree:
-    """What the hyperpriors of a model believe, as the groups prior, prior_predictive, observed_data and constant_data
-    of a fit."""
+    """What the hyperpriors of a model believe, as the groups prior, log_prior, prior_predictive, observed_data and
+    constant_data of a fit."""
     whole = getattr(model, "evaluated", None) or model
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
@@ -94,8 +94,10 @@ def before_data(model: Callable[[], None], *, seed: int = 0) -> xr.DataTree:
         shapes = {n: s.shape for n, s in _latent(sites).items()}
         draws = bridge.compile_prior(whole, _PRIOR_DRAWS)
         evaluate = bridge.compile_evaluation(whole, shapes, getattr(whole, "batch", bridge.BATCH))
-        prior, _, _, predicted = evaluate(draws(rng), rng)
-    return _tree(model, sites, {"prior": prior, "prior_predictive": predicted})
+        sampled = _latent(sites if whole is model else bridge.sites_of(model))
+        prior, _, log_prior, predicted = evaluate(draws(rng), rng)
+    log_prior = {n: x for n, x in log_prior.items() if n in sampled}
+    return _tree(model, sites, {"prior": prior, "log_prior": log_prior, "prior_predictive": predicted})
 
 
 def _compile(

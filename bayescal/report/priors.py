@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -105,7 +106,7 @@ def _counted(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
     total, available = constant["total"].to_numpy(), constant["available"].to_numpy()
     keys = [constant[k].to_numpy().astype(str) for k in ("cell_game", "cell_role") if k in constant]
     names = np.array([" · ".join(x) for x in zip(*keys, strict=True)]) if keys else np.full(len(total), "all")
-    labels, of = np.unique(names, return_inverse=True)
+    of, labels = pd.factorize(names)  # in their order
     counts = tree["prior_predictive"]["choices"].to_numpy().reshape(-1, *available.shape)
     seen = tree["observed_data"]["choices"].to_numpy()
 
@@ -118,7 +119,8 @@ def _counted(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
     there = np.stack([available[of == g].any(axis=0) for g in range(len(labels))])
     if there.sum(axis=1).max() == 2:
         shown = slice(0, _ROWS)
-        draw = lambda ax: _rows(ax, labels[shown], believed[:, shown, 0], seen[shown, 0], "share of the first action")
+        first, told = believed[:, shown, 0], "share of the first action"
+        draw = lambda ax: _rows(ax, list(labels[shown]), first, seen[shown, 0], told)
         return [(draw, max(2, -(-min(len(labels), _ROWS) // 7)))]
     return [
         (lambda ax, g=g: _bars(ax, believed[:, g, there[g]], seen[g, there[g]], str(labels[g])), 1)
@@ -148,7 +150,7 @@ def _decided(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
     return panels
 
 
-def _rows(ax: Axes, labels: np.ndarray, believed: np.ndarray, seen: np.ndarray, what: str) -> None:
+def _rows(ax: Axes, labels: list[str], believed: np.ndarray, seen: np.ndarray, what: str) -> None:
     at = np.arange(len(labels))[::-1]
     for level, width, alpha in ((0.9, 3, 0.35), (0.5, 6, 0.6)):
         low, _, high = interval(believed, level)
