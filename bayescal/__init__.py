@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bayescal.data.study import Study, load_study, study_names
+    from bayescal.data.study import Study, load_study
+    from bayescal.data.where import study_names
     from bayescal.decisions import Decisions
     from bayescal.domain import Domain
     from bayescal.environments.base import Environment, OneShot
@@ -22,15 +23,22 @@ if TYPE_CHECKING:
     from bayescal.environments.named import game_names, get_game, load_game_file
     from bayescal.environments.newsvendor import Newsvendor
     from bayescal.environments.normal_form import NormalForm
+    from bayescal.environments.public_goods import PublicGoods
+    from bayescal.environments.repeated_dilemma import repeated_dilemma
     from bayescal.environments.supply_chain import SupplyChain, beer_game
     from bayescal.environments.symmetric import request_game, travelers_dilemma
     from bayescal.environments.volunteers_dilemma import VolunteersDilemma
     from bayescal.errors import DomainError, InputError
-    from bayescal.inference import NUTS, Fit, Grid, build_model, calibrate, estimate, infer, maximum_likelihood
+    from bayescal.inference import NUTS, SVI, Fit, Grid, build_model, calibrate, estimate, infer, maximum_likelihood
+    from bayescal.inference.evidence import Evidence
+    from bayescal.inference.identify import identify
+    from bayescal.inference.reweight import reweight
+    from bayescal.inference.sbc import sbc
     from bayescal.parallel import use_cores
     from bayescal.policies.amortised import AmortisedPolicy
     from bayescal.policies.exact import ExactPolicy, Solution, equilibrium
     from bayescal.report import write_report
+    from bayescal.report.priors import prior_picture
     from bayescal.simulation import Agents, simulate
     from bayescal.training import (
         KLPPO,
@@ -52,6 +60,8 @@ _HOME = {
     "Cournot": "bayescal.environments.cournot",
     "BeautyContest": "bayescal.environments.beauty_contest",
     "VolunteersDilemma": "bayescal.environments.volunteers_dilemma",
+    "PublicGoods": "bayescal.environments.public_goods",
+    "repeated_dilemma": "bayescal.environments.repeated_dilemma",
     "SupplyChain": "bayescal.environments.supply_chain",
     "beer_game": "bayescal.environments.supply_chain",
     "CapacityAllocation": "bayescal.environments.capacity_allocation",
@@ -86,7 +96,7 @@ _HOME = {
     "Decisions": "bayescal.decisions",
     "Study": "bayescal.data.study",
     "load_study": "bayescal.data.study",
-    "study_names": "bayescal.data.study",
+    "study_names": "bayescal.data.where",
     # inference
     "build_model": "bayescal.inference",
     "infer": "bayescal.inference",
@@ -94,7 +104,13 @@ _HOME = {
     "estimate": "bayescal.inference",
     "maximum_likelihood": "bayescal.inference",
     "NUTS": "bayescal.inference",
+    "SVI": "bayescal.inference",
     "Grid": "bayescal.inference",
+    "Evidence": "bayescal.inference.evidence",
+    "identify": "bayescal.inference.identify",
+    "reweight": "bayescal.inference.reweight",
+    "sbc": "bayescal.inference.sbc",
+    "prior_picture": "bayescal.report.priors",
     "Fit": "bayescal.inference",
     "use_cores": "bayescal.parallel",
     # simulation
@@ -111,6 +127,7 @@ _MODULES = ("populations", "priors")
 __all__ = [
     "KLPPO",
     "NUTS",
+    "SVI",
     "Agents",
     "AmortisedPolicy",
     "BeautyContest",
@@ -122,6 +139,7 @@ __all__ = [
     "Domain",
     "DomainError",
     "Environment",
+    "Evidence",
     "ExactPolicy",
     "ExtensiveForm",
     "Fit",
@@ -131,6 +149,7 @@ __all__ = [
     "Newsvendor",
     "NormalForm",
     "OneShot",
+    "PublicGoods",
     "Recipe",
     "RepeatedCournot",
     "SoftQ",
@@ -148,13 +167,18 @@ __all__ = [
     "estimate",
     "game_names",
     "get_game",
+    "identify",
     "infer",
     "load_game_file",
     "load_model",
     "load_study",
     "maximum_likelihood",
     "model_names",
+    "prior_picture",
+    "repeated_dilemma",
     "request_game",
+    "reweight",
+    "sbc",
     "simulate",
     "study_names",
     "train",

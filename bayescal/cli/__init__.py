@@ -113,7 +113,21 @@ def solve(
 @click.option("--steps", type=int, help="Of the optimiser of --method svi [default: 5000].")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of an interrupted run with these settings.")
 @click.option("--checkpoint-every", type=int, default=100, show_default=True, help="Draws between two checkpoints.")
-@click.option("--data", help="A table (.csv or .csv.gz) in place of the study's own.")
+@click.option("--population", help="Of private costs: log-normal, truncated-normal, gamma, two-classes or homogeneous.")
+@click.option("--covariates", help="Of log cost, as a formula: '~ treatment + age'.")
+@click.option("--by-group", "groups", help="A column: each of its groups has an effect on costs, and meets its own.")
+@click.option("--lapse", is_flag=True, help="Now and then a decision is any action, all alike.")
+@click.option("--learning", is_flag=True, help="Costs drift from the first round to the last.")
+@click.option("--beliefs", type=click.Choice(["consistent", "free"]), help="Of others' costs [default: consistent].")
+@click.option(
+    "--habits", type=click.Choice(["shared", "group", "participant"]),
+    help="Infer the parameters of the prior: for all, by group, or by participant.",
+)  # fmt: skip
+@click.option(
+    "--costs", type=click.Choice(["joint", "marginal", "compressed"]),
+    help="Sample everybody's cost, integrate costs out, or do so on a compressed likelihood [default: what suits].",
+)  # fmt: skip
+@click.option("--data", help="A table (.csv, .csv.gz or .parquet) in place of the study's own.")
 @click.option("--where", help="Which of its rows: 'group in [1, 2]'.")
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0.")
 @click.option("--tolerance", type=float, help="By how much a recorded number may differ from what the game makes it.")

@@ -32,6 +32,14 @@ def calibrate_study(
     steps: int | None,
     resume: bool,
     checkpoint_every: int,
+    population: str | None,
+    covariates: str | None,
+    groups: str | None,
+    lapse: bool,
+    learning: bool,
+    beliefs: str | None,
+    habits: str | None,
+    costs: str | None,
     data: str | None,
     where: str | None,
     options: Sequence[str],
@@ -53,7 +61,12 @@ def calibrate_study(
         from bayescal.report import write_report
 
         given = {"options": read_options(options), "tolerance": tolerance, "snap": snap or None}
-        loaded = load_study(study, data=data, where=where, **given)
+        model = {
+            "population": population, "covariates": covariates, "groups": groups, "lapse": lapse or None,
+            "learning": learning or None, "beliefs": beliefs, "prior_parameters": habits, "method": costs,
+        }  # fmt: skip
+        model = {k: v for k, v in model.items() if v is not None}
+        loaded = load_study(study, data=data, where=where, model=model, **given)
         learned = find_policy(policy, loaded)
         exactly = models_to_weight(loaded, learned, method) if reweight else {}
     tell_masked(loaded.decisions, console)
@@ -85,6 +98,12 @@ def calibrate_study(
     command += "".join(f" --set {shlex.quote(o)}" for o in options)
     chosen = {"method": None if method == "nuts" else method, "guide": guide, "steps": steps}
     command += "".join(f" --{k} {v}" for k, v in chosen.items() if v is not None)
+    wanted = {
+        "population": population, "covariates": covariates, "by-group": groups, "beliefs": beliefs, "habits": habits,
+        "costs": costs,
+    }  # fmt: skip
+    command += "".join(f" --{k} {shlex.quote(v)}" for k, v in wanted.items() if v is not None)
+    command += (" --lapse" if lapse else "") + (" --learning" if learning else "")
     command += (" --snap" if snap else "") + (" --reweight" if reweight else "")
     with console.status("Writing the report"):
         for name, fit in fits.items():

@@ -25,7 +25,7 @@ MODEL = (
 )  # fmt: skip
 FLAGS = ("snap", "chance", "lapse", "learning")
 METHODS = ("joint", "marginal", "compressed")
-BELIEFS = ("consistent", "free", "fixed")
+BELIEFS = ("consistent", "free")  # or a table of the values that they are fixed at
 POPULATIONS = {  # by the name under [model]: the class of bayescal.populations
     "homogeneous": "Homogeneous",
     "log-normal": "LogNormal",
@@ -90,7 +90,7 @@ class Dataset:
 
         # of people who differ:
         population = "log-normal"      # costs are private and drawn from it
-        beliefs = "consistent"         # of what others' costs are: or "free", "fixed"
+        beliefs = "consistent"         # of what others' costs are: or "free", or { log_mean = 1.0, log_sd = 0.5 }
         method = "marginal"            # or "joint", "compressed"
         covariates = "~ treatment + age"   # of log cost; columns of the table
         groups = "session"             # the column of group effects
@@ -128,7 +128,7 @@ class Dataset:
     derived: str = ""
     reader: str = ""
     population: str | None = None
-    beliefs: str | None = None
+    beliefs: Any = None
     method: str | None = None
     covariates: str | None = None
     groups: str | None = None
@@ -161,12 +161,17 @@ def read_dataset(path: Path) -> Dataset:
     return checked.dataset
 
 
-def check_dataset(path: Path) -> Checked:
-    """The dataset.toml at `path` and every fault in it; InputError where it cannot be read at all."""
+def check_dataset(path: Path, changed: Mapping[str, Any] | None = None) -> Checked:
+    """The dataset.toml at `path` and every fault in it; InputError where it cannot be read at all.
+
+    Args:
+        changed: keys of [model] in place of what it says.
+    """
     content = _parse(path)
     unknown = _unknown(path, "section", content, SECTIONS)
     broken: list[str] = []  # without these the table cannot be read
     meta, columns, games, model, unfolded = (_section(path, content, name, broken) for name in SECTIONS)
+    model = {**model, **(changed or {})}
     wide = read_wide(path, unfolded, broken)
     faults = _unknown(path, "key", meta, META, "meta") + _unknown(path, "key", model, MODEL, "model")
     if not meta.get("title"):
@@ -219,7 +224,7 @@ def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _one_of(choices: Iterable[str]) -> tuple[Any, str]:
+def _one_of(choices: Iterable[Any]) -> tuple[Any, str]:
     choices = tuple(choices)
     return (lambda value: value in choices), f"write one of {', '.join(map(repr, choices))}"
 
@@ -233,7 +238,10 @@ _MODEL_RULES = {
     "by": _one_of(LEVELS),
     "prior_parameters": _one_of((True, False, "shared", "group", "participant")),
     "method": _one_of(METHODS),
-    "beliefs": _one_of(BELIEFS),
+    "beliefs": (
+        lambda value: value in BELIEFS or isinstance(value, dict),
+        'write "consistent", "free" or the values of the population\'s parameters, { log_mean = 1.0, log_sd = 0.5 }',
+    ),
     "population": _one_of(POPULATIONS),
     "parameters": (_names, 'write a list of names, ["RC", "theta11"]'),
     "prior": (_habits, 'write a list of habits, ["Previous", { kind = "Focal", every = 5 }]'),

@@ -51,7 +51,7 @@ class Study:
     chance_log_likelihood: float = 0.0
     columns: tuple[str, ...] = ()
     population: str | None = None
-    beliefs: str | None = None
+    beliefs: Any = None
     method: str | None = None
     covariates: str | None = None
     groups: str | None = None
@@ -76,6 +76,7 @@ def load_study(
     options: Mapping[str, Any] | None = None,
     tolerance: float | None = None,
     snap: bool | None = None,
+    model: Mapping[str, Any] | None = None,
 ) -> Study:
     """Read a study by its name, or from a folder that holds dataset.toml (or that file itself).
 
@@ -86,11 +87,13 @@ def load_study(
         tolerance: by how much a recorded number may differ from what the game makes it.
         snap: whether values between two points of an ordered grid are moved to the nearer one (what dataset.toml says
             when None); `Decisions.snapped` counts them.
+        model: keys of [model] in place of those in dataset.toml: {"covariates": "~ treatment", "lapse": True}.
 
     Raises:
         InputError: no such study, or anything wrong in dataset.toml, in the games or in the table.
     """
-    made, faults = _make(check_dataset(find_study(study)), data, where, options, tolerance, snap)
+    checked = check_dataset(find_study(study), model)
+    made, faults = _make(checked, data, where, options, tolerance, snap)
     if made is None or faults:
         raise InputError(" ".join(faults))
     return made

@@ -20,6 +20,7 @@ Method = NUTS | SVI | Grid
 _Drawn = Draws | Approximated | Gridded
 
 _PRIOR_DRAWS = 500
+_PERSONAL = 4e7  # numbers that are kept of a quantity that every person, or every choice, has of its own
 
 
 def infer(model: Callable[[], None], method: Method | None = None, *, provenance: dict[str, Any] | None = None) -> Fit:
@@ -49,7 +50,8 @@ def prepare(model: Callable[[], None], method: Method | None = None) -> Callable
         latent = _latent(bridge.sites_of(model))
         shapes = {n: s.shape for n, s in latent.items()}
         sites = bridge.sites_of(whole)
-        prior_draws = bridge.compile_prior(whole, _PRIOR_DRAWS)
+        most = _most_draws(model, sites)
+        prior_draws = bridge.compile_prior(whole, min(_PRIOR_DRAWS, most))
         sampler = _compile(model, method, sites, latent)
         all_shapes = {n: s.shape for n, s in _latent(sites).items()}
         evaluate = bridge.compile_evaluation(whole, all_shapes, getattr(whole, "batch", bridge.BATCH))
@@ -62,15 +64,19 @@ def prepare(model: Callable[[], None], method: Method | None = None) -> Callable
             prior = prior_draws(rng)
             draws = sampler(rng, {n: np.median(prior[n][0], axis=0) for n in shapes})
             before, _, _, prior_predicted = evaluate(prior, rng)
-            values, integrated = complete(draws.values, rng)
+            some = _thinned(draws.values, most)
+            values, integrated = complete(some, rng)
             after, log_likelihood, log_prior, predicted = evaluate({n: values[n] for n in all_shapes}, rng)
+            everybody = {"posterior": {**values, **after}}
+            if some is not draws.values:
+                everybody = {"posterior": draws.values, "people": {**values, **after}}
         return _fit(
             model,
             method,
             sites,
             draws,
             {
-                "posterior": {**values, **after},
+                **everybody,
                 "sample_stats": draws.stats,
                 "log_likelihood": {**log_likelihood, **_by_dimension(integrated, _coords(model))},
                 "log_prior": {n: x for n, x in log_prior.items() if n in shapes},
@@ -98,6 +104,21 @@ def before_data(model: Callable[[], None], *, seed: int = 0) -> xr.DataTree:
         prior, _, log_prior, predicted = evaluate(draws(rng), rng)
     log_prior = {n: x for n, x in log_prior.items() if n in sampled}
     return _tree(model, sites, {"prior": prior, "log_prior": log_prior, "prior_predictive": predicted})
+
+
+def _most_draws(model: Callable[[], None], sites: dict[str, bridge.Site]) -> int:
+    """How many draws of everybody's numbers can be kept."""
+    largest = max((int(np.prod(s.shape)) for s in sites.values()), default=1)
+    return max(int(_PERSONAL / max(largest, 1)), 20)
+
+
+def _thinned(values: bridge.Sites, most: int) -> bridge.Sites:
+    """The same draws where they are few enough, or else some, evenly spread over each chain."""
+    chains, draws = next(iter(values.values())).shape[:2]
+    if chains * draws <= most:
+        return values
+    kept = np.linspace(0, draws - 1, max(most // chains, 5)).round().astype(int)
+    return {n: x[:, kept] for n, x in values.items()}
 
 
 def _compile(
@@ -143,7 +164,10 @@ def _fit(
         **({"notes": list(notes)} if (notes := getattr(model, "notes", ())) else {}),
         "versions": versions(),
     }
-    walls = wall_mass(tree["posterior"], getattr(model, "box", {}), getattr(model, "natural", {}))
+    ends = (getattr(model, "box", {}), getattr(model, "natural", {}))
+    walls: dict[str, float] = {}
+    for group in ("people", "posterior"):
+        walls |= wall_mass(tree[group], *ends) if group in tree.children else {}
     if walls:
         facts["posterior_share_at_the_walls"] = walls
     status = _status(method, draws, tree, walls)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 # Okabe & Ito's colours, readable in the common forms of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+_MANY = 60  # entries of a figure that can be read by name
 
 
 def figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -23,24 +24,27 @@ def interval(draws: np.ndarray, level: float = 0.9) -> np.ndarray:
 
 
 def cost_forest(fits: dict[str, Any], units: str) -> Figure | None:
-    """The cost of each game or group, with that of the pooled fit as a band behind them."""
-    levels = {name: fit for name, fit in fits.items() if name.startswith("by ")}
+    """The cost of each game, group or person, with that of the pooled fit as a band behind them; of more than sixty
+    people in the order of their costs."""
+    levels = {name: fit for name, fit in fits.items() if name.startswith("by ") or name == "people"}
     if not levels:
         return None
     name, fit = next(iter(levels.items()))
-    costs = fit.tree["posterior"]["cost"]
+    costs = personal(fit)["cost"]
     dim = costs.dims[-1]
+    if costs.sizes[dim] > _MANY:
+        costs = costs[..., np.argsort(costs.median(("chain", "draw")).to_numpy())]
     labels = [str(x) for x in costs[dim].to_numpy()]
     low, mid, high = interval(costs.to_numpy().reshape(-1, len(labels)))
-    fig, ax = figure(6.4, 1.0 + 0.3 * len(labels))
+    fig, ax = figure(6.4, min(1.0 + 0.3 * len(labels), 7.0 if len(labels) > _MANY else 20.0))
     if "pooled" in fits:
         a, b, c = interval(fits["pooled"].tree["posterior"]["cost"].to_numpy().reshape(-1))
         ax.axvspan(a, c, color=ORANGE, alpha=0.25, lw=0, label="one cost for all")
         ax.axvline(b, color=ORANGE, lw=1)
     y = np.arange(len(labels))[::-1]
-    ax.hlines(y, low, high, color=BLUE, lw=2, label=f"cost {name}")
-    ax.plot(mid, y, "o", color=BLUE, ms=4)
-    ax.set_yticks(y, labels)
+    ax.hlines(y, low, high, color=BLUE, lw=2, label="cost of each" if name == "people" else f"cost {name}")
+    ax.plot(mid, y, "o", color=BLUE, ms=4 if len(labels) <= _MANY else 1)
+    ax.set_yticks(y, labels) if len(labels) <= _MANY else ax.set_ylabel(f"{len(labels):,} people, in order")
     ax.set_xscale("log")
     # Enough ticks to see that the axis is logarithmic.
     decades = [m * 10.0**e for e in range(-6, 7) for m in (1, 1.5, 2, 3, 4, 5, 7)]
@@ -53,18 +57,28 @@ def cost_forest(fits: dict[str, Any], units: str) -> Figure | None:
     return fig
 
 
+def personal(fit: Any) -> Any:
+    """The draws of what everybody has of their own: of many people only some draws are kept, in a group apart."""
+    return fit.tree["people" if "people" in fit.tree.children else "posterior"]
+
+
 def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Figure:
     """Each cell's share of each action (of the first, where there are two): seen, predicted, rational, random."""
     observed = fit.tree["observed_data"]["choices"].to_numpy()
     total = fit.tree["constant_data"]["total"].to_numpy()
     available = fit.tree["constant_data"]["available"].to_numpy()
     predicted = fit.tree["posterior_predictive"]["choices"].to_numpy()
-    predicted = predicted.reshape(-1, *predicted.shape[-2:]) / total[:, None]
+    predicted = predicted.reshape(-1, *predicted.shape[-2:])
     binary = available.sum(axis=1).max() == 2
     keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
     cells, actions = np.nonzero(keep)
     labels = [str(x) for x in fit.tree["observed_data"]["cell"].to_numpy()]
-    low, mid, high = interval(predicted[:, cells, actions])
+    if "cell_participant" in fit.tree["constant_data"] and len(labels) > _MANY:
+        labels, observed, total, available, predicted = _of_games(fit.tree, observed, total, available, predicted)
+        keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
+        cells, actions = np.nonzero(keep)
+        nash = None
+    low, mid, high = interval((predicted / total[:, None])[:, cells, actions])
     seen = (observed / total[:, None])[cells, actions]
     order = np.arange(len(cells))[::-1]
     fig, ax = figure(6.4, min(1.2 + 0.22 * len(cells), 40))
@@ -81,6 +95,18 @@ def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Fig
     ax.set_title(title, fontsize=10, loc="left")
     ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.03))
     return fig
+
+
+def _of_games(tree: Any, observed: Any, total: Any, available: Any, predicted: Any) -> Any:
+    """The choices of many people, added up by game and role; of many games the most played."""
+    constant = tree["constant_data"]
+    names = np.char.add(np.char.add(constant["cell_game"].to_numpy(), " · "), constant["cell_role"].to_numpy())
+    labels, of = np.unique(names, return_inverse=True)
+    kept = np.argsort(-np.bincount(of, total), kind="stable")[:_MANY]
+    add = (of[None, :] == kept[:, None]).astype(float)
+    first = np.array([np.flatnonzero(of == k)[0] for k in kept])
+    summed = np.einsum("kc,dca->dka", add, predicted.astype(float), optimize=True)
+    return list(labels[kept]), add @ observed, add @ total, available[first], summed
 
 
 def play_and_predicted(fit: Any, values: np.ndarray, labels: tuple[str, ...], ordered: bool) -> Figure:

@@ -61,7 +61,10 @@ def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, comm
 def _predicted(study: Study, fit: Fit) -> Figure:
     """What people did beside what was predicted of them."""
     if study.decisions.play is None:
-        return figures.observed_and_predicted(fit, rational_play(study), "Observed and predicted choices")
+        people = "cell_participant" in fit.tree["constant_data"]  # whose cells are not those of the decisions
+        return figures.observed_and_predicted(
+            fit, None if people else rational_play(study), "Observed and predicted choices"
+        )
     environment = next(iter(study.decisions.environments.values()))
     values, labels = np.asarray(environment.action_values[0]), environment.action_labels[0]
     return figures.play_and_predicted(fit, values, labels, environment.ordered)
@@ -77,12 +80,12 @@ def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
             f"(90% interval {low:.3g} to {high:.3g})."
         )
     for name, fit in fits.items():
-        if not name.startswith("by "):
-            continue
         posterior = fit.tree["posterior"].to_dataset()
-        level = name.removeprefix("by ")
-        costs = posterior["cost"]
         middle, sd = ("log_cost_mean", "log_cost_sd") if "log_cost_mean" in posterior else ("log_mean", "log_sd")
+        if not (name.startswith("by ") or name == "people") or middle not in posterior:
+            continue
+        level = "person" if name == "people" else name.removeprefix("by ")
+        costs = figures.personal(fit)["cost"]
         typical = figures.interval(np.exp(posterior[middle].to_numpy().reshape(-1)))
         low, mid, high = figures.interval(posterior[sd].to_numpy().reshape(-1))
         medians = costs.median(("chain", "draw")).to_numpy()
