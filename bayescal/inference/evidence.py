@@ -40,6 +40,7 @@ _CURVES = 4096  # of theirs, from which the rank is found
 _MOST_RANK = 96
 _BLOCK = 32  # points of the box to a call
 _ATTEMPTS = 3  # to find polynomials that are enough for everybody
+_LARGE = 3e7  # bytes that a processor's cache does not hold
 _CACHED = 128  # people to a pass over U: their part of it is some hundred kilobytes
 _FIRST = 4  # degree to begin with
 _ROUNDING = 1e-9  # of polynomials of size one
@@ -149,8 +150,13 @@ class Evidence(eqx.Module):
         return level + jax.nn.logsumexp(relative + log_weights.astype(relative.dtype), axis=-1)
 
     def total_log_marginal(self, log_weights: Float[Array, " nodes"], shared: Mapping[str, Any]) -> Float[Array, ""]:
-        """The sum of `log_marginal` over people, with its gradient in one pass over U: where people are so many that U
-        is read from memory, half the time. Derivatives are by the weights and the shared numbers only."""
+        """The sum of `log_marginal` over people.
+
+        Where U is so large that it has to be read from memory, the gradient is worked out in the same pass, in half the
+        time: derivatives are then by the weights and the shared numbers only.
+        """
+        if self.U.size * self.U.dtype.itemsize < _LARGE:
+            return self.log_marginal(log_weights, shared).sum()
         v = chebyshev.evaluate(self.V, chebyshev.to_unit(self.domain, shared))
         own, level = jax.lax.stop_gradient((self.U, self.level))
         return v @ level.sum(axis=1) + _total(own, v, log_weights)
