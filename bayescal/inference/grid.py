@@ -65,7 +65,7 @@ class Gridded:
         return out
 
 
-def compute_grid(model: Callable[[], None], settings: Grid, shapes: Mapping[str, Any]) -> Gridded:
+def compute_grid(model: Callable[[], Any], settings: Grid, shapes: Mapping[str, Any]) -> Gridded:
     """Call it in float64."""
     names = list(shapes)
     many = [n for n, s in shapes.items() if s]

@@ -118,7 +118,7 @@ def scalars(tree: xr.DataTree, group: str) -> dict[str, np.ndarray]:
     return out
 
 
-def identify(model: Callable[[], None], *, seed: int = 0) -> Identifiability:
+def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
     """Before the data: what can a design like this one tell of each parameter of a NumPyro model?
 
     At places drawn from the prior of the top-level parameters, those below them (the costs of games or people) and data
@@ -224,7 +224,7 @@ class _Seeing(Messenger):
 class _Density:
     """Parts of a model's log density, as functions of the unconstrained numbers."""
 
-    model: Callable[[], None]
+    model: Callable[[], Any]
     transforms: Mapping[str, Any]
     unflatten: Callable[[Any], Mapping[str, Any]]
 
@@ -265,7 +265,7 @@ class _Density:
         return log_density
 
 
-def _drawn_below(model: Callable[[], None], names: list[str]) -> Callable[..., Any]:
+def _drawn_below(model: Callable[[], Any], names: list[str]) -> Callable[..., Any]:
     """Draws of every latent site where those of the top level have these values."""
 
     def draw(top: Mapping[str, Any], key: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _PRIOR_DRAWS = 500
 _PERSONAL = 4e7  # numbers that are kept of a quantity that every person, or every choice, has of its own
 
 
-def infer(model: Callable[[], None], method: Method | None = None, *, provenance: dict[str, Any] | None = None) -> Fit:
+def infer(model: Callable[[], Any], method: Method | None = None, *, provenance: dict[str, Any] | None = None) -> Fit:
     """Draw from the posterior of a NumPyro model (one of `build_model`, or any other without arguments): by `NUTS`,
     from an approximation by `SVI`, or, where it has at most three parameters, from a `Grid`.
 
@@ -33,7 +33,7 @@ def infer(model: Callable[[], None], method: Method | None = None, *, provenance
     return prepare(model, method)(provenance)
 
 
-def prepare(model: Callable[[], None], method: Method | None = None) -> Callable[[dict[str, Any] | None], Fit]:
+def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[[dict[str, Any] | None], Fit]:
     """The first half of `infer`: trace the model, and begin to compile. Call the result for the second half.
 
     Several models prepared before the first is run are compiled side by side.
@@ -90,7 +90,7 @@ def prepare(model: Callable[[], None], method: Method | None = None) -> Callable
     return run
 
 
-def before_data(model: Callable[[], None], *, seed: int = 0) -> xr.DataTree:
+def before_data(model: Callable[[], Any], *, seed: int = 0) -> xr.DataTree:
     """What the hyperpriors of a model believe, as the groups prior, log_prior, prior_predictive, observed_data and
     constant_data of a fit."""
     whole = getattr(model, "evaluated", None) or model
@@ -106,7 +106,7 @@ def before_data(model: Callable[[], None], *, seed: int = 0) -> xr.DataTree:
     return _tree(model, sites, {"prior": prior, "log_prior": log_prior, "prior_predictive": predicted})
 
 
-def _most_draws(model: Callable[[], None], sites: dict[str, bridge.Site]) -> int:
+def _most_draws(model: Callable[[], Any], sites: dict[str, bridge.Site]) -> int:
     """How many draws of everybody's numbers can be kept."""
     largest = max((int(np.prod(s.shape)) for s in sites.values()), default=1)
     return max(int(_PERSONAL / max(largest, 1)), 20)
@@ -122,7 +122,7 @@ def _thinned(values: bridge.Sites, most: int) -> bridge.Sites:
 
 
 def _compile(
-    model: Callable[[], None], method: Method, sites: dict[str, bridge.Site], latent: dict[str, bridge.Site]
+    model: Callable[[], Any], method: Method, sites: dict[str, bridge.Site], latent: dict[str, bridge.Site]
 ) -> Callable[[np.random.Generator, bridge.Sites], _Drawn]:
     shapes = {n: s.shape for n, s in latent.items()}
     supports = {n: s.support for n, s in latent.items()}

@@ -16,7 +16,7 @@ from bayescal.inference import tree as bridge
 _SLOPE = 1e-4  # by which parameters are moved to see how the gradient changes
 
 
-def locate(model: Callable[[], None], draws: int, seed: int) -> dict[str, Any]:
+def locate(model: Callable[[], Any], draws: int, seed: int) -> dict[str, Any]:
     """Draws of every latent site, by name: (draws, *shape). Call it in float64.
 
     A normal approximation on the unconstrained scale; directions that the data and the hyperpriors leave flat are given

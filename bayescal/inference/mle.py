@@ -47,7 +47,7 @@ class Estimate:
 _COMPILED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
-def maximum_likelihood(model: Callable[[], None], *, start: Mapping[str, float] | None = None) -> Estimate:
+def maximum_likelihood(model: Callable[[], Any], *, start: Mapping[str, float] | None = None) -> Estimate:
     """Maximise the likelihood of a model without levels (every latent site is one number).
 
     Args:
@@ -107,7 +107,7 @@ def _status(value: Any, slope: Any, curved: Any) -> str:
     return "converged"
 
 
-def _compile(model: Callable[[], None]) -> Any:
+def _compile(model: Callable[[], Any]) -> Any:
     sites = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
     if not sites:
         raise InputError("The model has no parameters to be estimated.")

@@ -42,7 +42,9 @@ _INFORMED = 500  # decisions of a level that usually say more of its cost than t
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """A NumPyro model: call it (without arguments) inside any NumPyro handler, sampler or larger model.
+    """A NumPyro model: call it (without arguments) inside any NumPyro handler, sampler or larger model. Of people with
+    costs of their own it returns {"phi": …} and, where costs are sampled, "log_cost" in the order of
+    `coords["participant"]`, for the larger model to use.
 
     Attributes:
         sample: the model itself.
@@ -60,7 +62,7 @@ class Model:
         notes: what the user should know of how it was built.
     """
 
-    sample: Callable[[], None]
+    sample: Callable[[], Any]
     coords: Mapping[str, Any]
     dims: Mapping[str, tuple[str, ...]]
     constant_data: Mapping[str, tuple[tuple[str, ...], Any]]
@@ -74,8 +76,8 @@ class Model:
     asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def __call__(self) -> None:
-        self.sample()
+    def __call__(self) -> Any:
+        return self.sample()
 
     @property
     def hyperprior_text(self) -> dict[str, str]:
@@ -195,10 +197,12 @@ def _private(
         method = "joint" if decisions.play is not None or people.psi_level == "participant" else "marginal"
     centre = likelihood.decisions.min() >= _INFORMED if centred is None else centred
 
-    def joint(centre: bool) -> Callable[[], None]:
-        def model() -> None:
+    def joint(centre: bool) -> Callable[[], Any]:
+        def model() -> dict[str, Any]:
             phi, shift, shared, own = people.sample(chosen)
-            likelihood.observe(people.costs(phi, shift, centre), shared, own)
+            log_cost = people.costs(phi, shift, centre)
+            likelihood.observe(log_cost, shared, own)
+            return {"phi": phi, "log_cost": log_cost}
 
         return model
 

@@ -78,7 +78,7 @@ class Draws:
 
 
 def compile_nuts(
-    model: Callable[[], None],
+    model: Callable[[], Any],
     settings: NUTS,
     supports: Mapping[str, Any],
     shapes: Mapping[str, Any],

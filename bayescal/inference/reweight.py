@@ -140,7 +140,7 @@ def exact_twin(policy: Policy) -> ExactPolicy:
 
 
 def reweight(
-    fit: Fit, model: Callable[[], None], exact: Callable[[], None] | None = None, *, draws: int = DRAWS
+    fit: Fit, model: Callable[[], Any], exact: Callable[[], None] | None = None, *, draws: int = DRAWS
 ) -> Reweighted:
     """Is the network good enough for these data? Weight a learned fit's draws to the exact posterior.
 

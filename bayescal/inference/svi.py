@@ -100,7 +100,7 @@ class Approximated:
 
 
 def compile_svi(
-    model: Callable[[], None], settings: SVI, supports: Mapping[str, Any], shapes: Mapping[str, Any]
+    model: Callable[[], Any], settings: SVI, supports: Mapping[str, Any], shapes: Mapping[str, Any]
 ) -> Callable[[np.random.Generator, Mapping[str, Any]], Approximated]:
     """Trace the optimisation of a NumPyro model's guide, and begin to compile it in another thread.
 

@@ -33,7 +33,7 @@ class Site:
     value: Any = None  # of an observed site
 
 
-def sites_of(model: Callable[[], None]) -> dict[str, Site]:
+def sites_of(model: Callable[[], Any]) -> dict[str, Site]:
     """Every site of a model. Dimensions are its plates' names, then the model's `dims` or NAME_dim_k."""
     events = getattr(model, "dims", {})
     found: dict[str, Site] = {}
@@ -67,7 +67,7 @@ def sites_of(model: Callable[[], None]) -> dict[str, Site]:
 
 
 def compile_evaluation(
-    model: Callable[[], None], shapes: Mapping[str, Any], batch: int = BATCH
+    model: Callable[[], Any], shapes: Mapping[str, Any], batch: int = BATCH
 ) -> Callable[[Sites, np.random.Generator], tuple[Sites, Sites, Sites, Sites]]:
     """Trace a pass over draws of the latent sites, and begin to compile it in another thread.
 
@@ -132,7 +132,7 @@ def _draw(predicted: Sites, rng: np.random.Generator) -> Sites:
     return {n: x.draw(rng) if hasattr(x, "draw") else np.asarray(x) for n, x in predicted.items()}
 
 
-def compile_prior(model: Callable[[], None], draws: int) -> Callable[[np.random.Generator], Sites]:
+def compile_prior(model: Callable[[], Any], draws: int) -> Callable[[np.random.Generator], Sites]:
     """Begin to compile prior draws of every latent site: `run(rng)` gives them, as one chain."""
 
     def one(key):
@@ -144,7 +144,7 @@ def compile_prior(model: Callable[[], None], draws: int) -> Callable[[np.random.
     return lambda rng: {n: np.asarray(x)[None] for n, x in drawn(random_keys(rng, draws)).items()}
 
 
-def _trace(model: Callable[[], None], key: Any) -> dict[str, Any]:
+def _trace(model: Callable[[], Any], key: Any) -> dict[str, Any]:
     return handlers.trace(handlers.seed(model, key)).get_trace()
 
 

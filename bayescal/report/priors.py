@@ -1,6 +1,7 @@
 """What the hyperpriors believe: of the parameters, and of what people will do, beside the data and the posterior."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ _GAMES = 6  # of the shares of many actions
 _ROWS = 40  # of the shares of one action
 
 
-def prior_picture(source: Fit | Callable[[], None], *, units: str = "payoff units", seed: int = 0) -> Figure:
+def prior_picture(source: Fit | Callable[[], Any], *, units: str = "payoff units", seed: int = 0) -> Figure:
     """Draw what the hyperpriors believe: on the left of each parameter (costs on a log axis, beside the posterior where
     there is one), on the right of people's choices, beside what they chose.
 

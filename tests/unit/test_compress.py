@@ -40,12 +40,10 @@ def decisions(policy):
     return bc.Decisions.from_table(frame, {"cournot": MARKET}, covariates=("treatment", "age"))
 
 
-@pytest.mark.parametrize("options", [{}, {"groups": "treatment", "covariates": "~ age"}], ids=["plain", "groups"])
-def test_the_density_is_that_of_the_marginal_model(options, decisions, policy):
+def test_the_density_is_that_of_the_marginal_model(decisions, policy):
     """At draws from where the posterior is: to 2e-2 nats in all, as the evidence promises, gradients too."""
-    compressed = bc.build_model(policy, POPULATION, decisions, method="compressed", **options)
+    compressed, marginal = (bc.build_model(policy, POPULATION, decisions, method=m) for m in ("compressed", "marginal"))
     assert any(n.startswith("Compressed") for n in compressed.notes), compressed.notes
-    marginal = bc.build_model(policy, POPULATION, decisions, method="marginal", **options)
     with jax.enable_x64(True):
         draws = locate(marginal, 12, seed=3)
         both = [
@@ -57,6 +55,21 @@ def test_the_density_is_that_of_the_marginal_model(options, decisions, policy):
             np.testing.assert_allclose(ours, true, atol=2e-2)
             for n, slope in slopes.items():
                 np.testing.assert_allclose(slope, true_slopes[n], atol=2e-2)
+
+
+def test_groups_have_curves_of_their_own(decisions, policy):
+    options = {"groups": "treatment", "covariates": "~ age"}
+    marginal = bc.build_model(policy, POPULATION, decisions, method="marginal", **options)
+    integrated: Integrated = marginal.complete.__self__
+    domain = bc.Domain.of(**{"phi.log_mean": (4.5, 5.5), "phi.log_sd": (0.4, 0.6)})
+    with jax.enable_x64(True):
+        evidence = Evidence.build(integrated.likelihood, integrated.nodes, domain)
+        shared = {"phi.log_mean": np.array([4.7, 5.2]), "phi.log_sd": np.array([0.45, 0.55])}
+        relative, level = dataclasses.replace(integrated, evidence=evidence).curves(shared)
+        true = np.asarray(integrated.likelihood.curves(integrated.nodes, shared))
+        ours = np.asarray(relative + level[:, None])
+    near = true > true.max(axis=1, keepdims=True) - 15
+    np.testing.assert_allclose(ours[near], true[near], atol=1e-3)
 
 
 def test_draws_are_completed_from_evidence_too(decisions, policy):
@@ -103,3 +116,19 @@ def test_evidence_of_others_is_refused_and_shards_add_up(decisions, policy):
     other = dataclasses.replace(whole, domain=bc.Domain.of(**{"phi.mean": (0.0, 1.0), "phi.sd": (0.0, 1.0)}))
     with pytest.raises(InputError, match=r"is a function of phi\.mean"):
         bc.build_model(policy, POPULATION, decisions, method="compressed", evidence=other)
+
+
+def test_many_people_are_summed_at_once(decisions, policy, monkeypatch):
+    from bayescal.inference import integrated
+
+    model = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    with jax.enable_x64(True):
+        values = {n: np.median(x) for n, x in locate(model, 100, seed=0).items()}
+        density = lambda v: log_density(model, (), {}, v)[0]
+        one_by_one = density(values), jax.grad(density)(values)
+        monkeypatch.setattr(integrated, "_MANY", 5)
+        np.testing.assert_allclose(density(values), one_by_one[0], rtol=1e-6)
+        for n, slope in jax.grad(density)(values).items():
+            np.testing.assert_allclose(slope, one_by_one[1][n], rtol=1e-3, atol=1e-3)
+        narrow = values | {"log_sd": np.asarray(0.11)}
+        assert np.isfinite(density(narrow))
