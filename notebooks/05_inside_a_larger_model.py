@@ -25,14 +25,17 @@
 
 # %%
 import os
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
 import pandas as pd
 
 import bayescal as bc
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # a progress bar that is not used here
+import numpyro
+import numpyro.distributions as dist
 
 bc.use_cores(2)
 DRAWS = int(os.environ.get("BAYESCAL_NOTEBOOK_DRAWS", "1000"))

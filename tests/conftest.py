@@ -24,6 +24,14 @@ def shared_is_there():
     assert (SHARED / "golden").is_dir(), "../shared/golden is missing"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def programs_are_forgotten():
+    """Every compiled program holds pieces of the process's address space, of which Linux gives 65,530: a worker that
+    keeps those of a thousand tests dies of a segmentation fault."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def global_state_is_left_alone():
     """A test that changes JAX's settings for the others fails."""
