@@ -57,8 +57,8 @@ def box_of(integrated: Integrated, seed: int = 0) -> Domain:
         some = np.sort(np.random.default_rng(seed).choice(count, _PILOT, replace=False))
         pilot = integrated.of_some(some)
     shared = jax.jit(jax.vmap(lambda values: given(pilot.people, pilot.hyperpriors, values)[2]))
-    told = shared(locate(pilot.model, _DRAWS, seed))
     prior = bridge.compile_prior(pilot.model, _DRAWS)(np.random.default_rng(seed))
+    told = shared(locate(pilot.model, _DRAWS, seed, prior=prior))
     believed = shared({n: x[0] for n, x in prior.items()})
     out = []
     for name in people.shared_names:

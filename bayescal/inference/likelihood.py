@@ -21,6 +21,7 @@ import numpyro
 from jaxtyping import Array, Float, Int
 from scipy.special import gammaln
 
+from bayescal._table import unique_rows
 from bayescal.decisions import Decisions
 from bayescal.environments.base import shape_key
 from bayescal.errors import InputError
@@ -132,16 +133,23 @@ class OneShotLikelihood(Likelihood):
     ):
         self.participants, self.names, self.group = decisions.levels("participant"), names, group
         self.source, self.table = decisions.source, decisions
-        table = decisions.table
-        person = table["participant"].cat.codes.to_numpy()
-        time = rounds_as_time(decisions) if drifting else np.zeros(len(table))
-        code = np.stack([table["game_index"], group[person], time, table["role_index"], person], axis=1)
-        rows, of = np.unique(code, axis=0, return_inverse=True)
         width = decisions.counts.shape[1]
-        flat = np.zeros(len(rows) * width)
-        np.add.at(flat, of.reshape(-1) * width + table["action_index"].to_numpy(), table["n"].to_numpy())
-        self.counts = flat.reshape(-1, width)
-        self.person = rows[:, 4].astype(int)
+        if drifting:
+            table = decisions.table
+            time, place = np.unique(rounds_as_time(decisions), return_inverse=True)
+            columns = [table["game_index"].to_numpy(), table["role_index"].to_numpy()]
+            columns += [table["participant"].cat.codes.to_numpy(), place.reshape(-1)]
+            first, of = unique_rows(columns)
+            flat = np.zeros(len(first) * width)
+            np.add.at(flat, of * width + table["action_index"].to_numpy(), table["n"].to_numpy())
+            self.counts = flat.reshape(-1, width)
+            game, role, self.person, place = (np.asarray(c)[first].astype(int) for c in columns)
+            time = time[place]
+        else:
+            cells = decisions.cells
+            game, role, self.person = (cells[f"{n}_index"].to_numpy() for n in ("game", "role", "participant"))
+            self.counts, time = decisions.counts.astype(float), np.zeros(len(cells))
+        rows = np.stack([game, group[self.person], time, role], axis=1)
         self.decisions = np.bincount(self.person, self.counts.sum(axis=1), len(self.participants)).astype(int)
         orders = gammaln(self.counts.sum(axis=1) + 1) - gammaln(self.counts + 1).sum(axis=1)
         self.ways = np.bincount(self.person, orders, len(self.participants))

@@ -16,16 +16,19 @@ from bayescal.inference import tree as bridge
 _SLOPE = 1e-4  # by which parameters are moved to see how the gradient changes
 
 
-def locate(model: Callable[[], Any], draws: int, seed: int) -> dict[str, Any]:
+def locate(model: Callable[[], Any], draws: int, seed: int, *, prior: bridge.Sites | None = None) -> dict[str, Any]:
     """Draws of every latent site, by name: (draws, *shape). Call it in float64.
 
     A normal approximation on the unconstrained scale; directions that the data and the hyperpriors leave flat are given
     no more than three units of it.
+
+    Args:
+        prior: draws from the hyperpriors, where they are there already.
     """
     latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
     transforms = {n: biject_to(s.support) for n, s in latent.items()}
     rng = np.random.default_rng(seed)
-    prior = bridge.compile_prior(model, 200)(rng)
+    prior = bridge.compile_prior(model, 200)(rng) if prior is None else prior
     middle = {n: transforms[n].inv(jnp.asarray(np.median(prior[n][0], axis=0))) for n in latent}
     flat, unravel = ravel_pytree(middle)
     potential = lambda z: potential_energy(model, (), {}, unravel(z))
