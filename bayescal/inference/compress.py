@@ -18,6 +18,7 @@ _WIDE = 6.5  # sds of the posterior to either side
 _PILOT = 1000  # people from whom it is located
 _DRAWS = 2000
 _SMALL = 0.05
+_MOST, _MOST_SOLVED = 4096, 256  # nodes of the box: solved games take their time, and may jump between equilibria
 _LEAST_LAPSE = 1e-4
 
 
@@ -27,7 +28,9 @@ def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: 
         if evidence is None:
             domain = box_of(integrated, seed)
             try:
-                evidence = Evidence.build(integrated.likelihood, jnp.asarray(integrated.nodes), domain, seed=seed)
+                likelihood, nodes = integrated.likelihood, jnp.asarray(integrated.nodes)
+                most = _MOST if likelihood.learned else _MOST_SOLVED
+                evidence = Evidence.build(likelihood, nodes, domain, most_nodes=most, seed=seed)
             except InputError as told:
                 note = str(told) if isinstance(told, Unresolved) else f"not compressed: {told}"
                 return dataclasses.replace(integrated, notes=(*integrated.notes, note))

@@ -27,6 +27,7 @@ from bayescal.environments.base import shape_key
 from bayescal.errors import InputError
 from bayescal.inference.choices import Choices, lapsed
 from bayescal.inference.play import Chosen, distinct, play_in
+from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy, tilt
 from bayescal.populations.base import Population
 
@@ -44,6 +45,7 @@ class Likelihood(ABC):
         participants: their labels; `group` is the belief group of each.
         names: the shared numbers.
         decisions: how many each of them made.
+        given: shared numbers that are fixed.
         ways: log of the number of orders in which each person's counted choices can have been made, which is part of
             `observe` where it observes counts, and not of `curves`.
     """
@@ -51,6 +53,7 @@ class Likelihood(ABC):
     participants: tuple[str, ...]
     group: Int[np.ndarray, " participants"]
     names: tuple[str, ...]
+    given: Mapping[str, float]
     decisions: Int[np.ndarray, " participants"]
     ways: Float[np.ndarray, " participants"]
 
@@ -61,6 +64,11 @@ class Likelihood(ABC):
     @abstractmethod
     def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
         """A NumPyro site for the decisions of people with these log costs (and, if given, priors of their own)."""
+
+    @property
+    @abstractmethod
+    def learned(self) -> bool:
+        """Whether the policy is a network: cheap, and smooth in everything."""
 
     @abstractmethod
     def of_some(self, people: Int[np.ndarray, " some"]) -> "Likelihood":
@@ -129,8 +137,10 @@ class OneShotLikelihood(Likelihood):
         *,
         group: Int[np.ndarray, " participants"],
         names: tuple[str, ...],
+        given: Mapping[str, float] | None = None,
         drifting: bool = False,
     ):
+        self.given = given or {}
         self.participants, self.names, self.group = decisions.levels("participant"), names, group
         self.source, self.table = decisions.source, decisions
         width = decisions.counts.shape[1]
@@ -201,7 +211,7 @@ class OneShotLikelihood(Likelihood):
         shape = (self.pairs, roles, self.width)
         q, log_q = jnp.zeros(shape), jnp.full(shape, -1e30)
         for stack in self.stacks:
-            phi, psi, params = _unpack(shared, stack.group)
+            phi, psi, params = _unpack({**self.given, **shared}, stack.group)
             if phi is not None and "drift" in shared:
                 phi = jax.vmap(stack.policy.population.shifted)(phi, shared["drift"] * stack.time)
 
@@ -239,6 +249,10 @@ class OneShotLikelihood(Likelihood):
         if len(person) == len(self.participants) and (person == np.arange(len(person))).all():
             return by_row
         return jax.ops.segment_sum(by_row, person, len(self.participants))
+
+    @property
+    def learned(self) -> bool:
+        return all(isinstance(s.policy, AmortisedPolicy) for s in self.stacks)
 
     def of_some(self, people: Int[np.ndarray, " some"]) -> "OneShotLikelihood":
         place = np.full(len(self.participants), -1)
@@ -341,8 +355,10 @@ class PlayLikelihood(Likelihood):
         *,
         group: Int[np.ndarray, " participants"],
         names: tuple[str, ...],
+        given: Mapping[str, float] | None = None,
         drifting: bool = False,
     ):
+        self.given = given or {}
         assert decisions.play is not None
         self.participants, self.names, self.group = decisions.levels("participant"), names, group
         self.source = decisions.source
@@ -372,7 +388,7 @@ class PlayLikelihood(Likelihood):
 
     def _log_probs(self, part: _Part, seen: Any, cost: Any, shared: Shared, group: Any, psi: Any = None) -> Array:
         """Row by row: (rows, actions). `cost` is one number a row."""
-        phi, own_psi, params = _unpack(shared, group)
+        phi, own_psi, params = _unpack({**self.given, **shared}, group)
         psi = own_psi if psi is None else psi
         given = {n: x for n, x in part.params.items() if n not in params}
         one = lambda seen, cost, phi, psi, params: part.policy.log_prob(
@@ -381,6 +397,10 @@ class PlayLikelihood(Likelihood):
         log_p = jax.vmap(one)(seen, cost, phi, psi, params)
         size = len(part.policy.environment.action_values[part.role])
         return lapsed(log_p, shared.get("lapse"), size)
+
+    @property
+    def learned(self) -> bool:
+        return all(isinstance(p.policy, AmortisedPolicy) for p in self.parts)
 
     def of_some(self, people: Int[np.ndarray, " some"]) -> "PlayLikelihood":
         place = np.full(len(self.participants), -1)
@@ -403,7 +423,7 @@ class PlayLikelihood(Likelihood):
 
     def _tables(self, part: _Part, log_cost: Float[Array, " people"], group: int, time: float, shared: Shared) -> Array:
         """Log-probabilities of the part's role at each of these costs, by what was seen: one solution for all."""
-        phi, psi, params = jax.tree.map(lambda x: x[0], _unpack(shared, np.array([group])))
+        phi, psi, params = jax.tree.map(lambda x: x[0], _unpack({**self.given, **shared}, np.array([group])))
         own = {**part.params, **params}
         cost = jnp.exp(log_cost + shared.get("drift", 0.0) * time)
         log_p = part.policy.tables(cost, phi, psi, own)[:, part.role]

@@ -190,7 +190,13 @@ def _private(
     kind = OneShotLikelihood if decisions.play is None else PlayLikelihood
     with jax.enable_x64(True):
         likelihood: Likelihood = kind(
-            policy, population, decisions, group=people.belief_group, names=people.shared_names, drifting=learning
+            policy,
+            population,
+            decisions,
+            group=people.belief_group,
+            names=people.shared_names,
+            given=people.given,
+            drifting=learning,
         )
         likelihood.check_support()
     if method is None:

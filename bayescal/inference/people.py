@@ -98,9 +98,16 @@ class People:
         return np.zeros(len(self.participants), int) if self.group is None else self.group
 
     @property
+    def given(self) -> dict[str, float]:
+        """Beliefs that are fixed, by shared name."""
+        fixed = self.meets and self.beliefs not in ("consistent", "free")
+        return {f"phi.{n}": float(x) for n, x in self.beliefs.items()} if fixed else {}
+
+    @property
     def shared_names(self) -> tuple[str, ...]:
         """As in a Domain."""
-        names = [f"phi.{n}" for n in self.population.parameters] if self.meets else []
+        told = self.meets and self.beliefs in ("consistent", "free")  # given beliefs are the likelihood's own
+        names = [f"phi.{n}" for n in self.population.parameters] if told else []
         names += [f"psi.{n}" for n in self.prior] + [f"params.{n}" for n in self.parameters]
         return (*names, *(["lapse"] if self.lapse else []), *(["drift"] if self.learning else []))
 
@@ -134,7 +141,7 @@ class People:
         shift, offset = self._shift(chosen)
         shared: dict[str, Any] = {}
         drift = _sample("drift", chosen["drift"]) if self.learning else None
-        if self.meets:
+        if any(n.startswith("phi.") for n in self.shared_names):
             shared |= {f"phi.{n}": self._inside(f"phi.{n}", x) for n, x in self._believed(phi, offset, chosen).items()}
         psi, own = self._psi(chosen)
         shared |= {f"psi.{n}": x for n, x in psi.items()}
@@ -182,8 +189,6 @@ class People:
         """What people of each belief group take others' costs to be."""
         if self.beliefs == "free":
             return {n: _sample(f"belief_{n}", chosen[f"belief_{n}"]) for n in self.population.parameters}
-        if self.beliefs != "consistent":
-            return {n: jnp.asarray(x, jnp.result_type(float)) for n, x in self.beliefs.items()}
         if offset is None:
             return phi
         mean, spread = offset
