@@ -277,8 +277,9 @@ class OneShotLikelihood(Likelihood):
         cost = jnp.exp(log_cost[self.person] + shared.get("drift", 0.0) * self.time[self.situation])
         log_p = lapsed(jax.vmap(tilt)(log_q, q, cost), shared.get("lapse"), self.sizes[self.situation][:, None])
         with numpyro.plate("cell", len(self.counts)):
-            counts = jnp.asarray(self.counts.astype(np.int32))
-            numpyro.sample("choices", Choices(log_p, counts.sum(axis=1)), obs=counts)
+            counts = self.counts.astype(np.int32)  # added up here: XLA takes seconds over millions of constants
+            totals = jnp.asarray(counts.sum(axis=1))
+            numpyro.sample("choices", Choices(log_p, totals), obs=jnp.asarray(counts))
 
     def _own_prior(self, psi: Any) -> Float[Array, "rows actions"]:
         out = jnp.full(self.counts.shape, -1e30)
