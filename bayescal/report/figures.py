@@ -73,7 +73,7 @@ def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Fig
     keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
     cells, actions = np.nonzero(keep)
     labels = [str(x) for x in fit.tree["observed_data"]["cell"].to_numpy()]
-    if "cell_participant" in fit.tree["constant_data"] and len(labels) > _MANY:
+    if "cell_participant" in fit.tree["constant_data"] and len(cells) > _MANY:
         labels, observed, total, available, predicted = _of_games(fit.tree, observed, total, available, predicted)
         keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
         cells, actions = np.nonzero(keep)
