@@ -20,6 +20,7 @@ _DRAWS = 2000
 _SMALL = 0.05
 _MOST, _MOST_SOLVED = 4096, 256  # nodes of the box: solved games take their time, and may jump between equilibria
 _LEAST_LAPSE = 1e-4
+_MANY, _STARTS = 2000, 200
 
 
 def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: int = 0) -> Integrated:
@@ -40,13 +41,17 @@ def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: 
         f"Compressed: degrees {evidence.degrees or 0}, rank {evidence.rank}, {error.person:.1g} nats off a person at "
         f"most, {error.total:.1g} in all."
     )
-    return dataclasses.replace(
+    done = dataclasses.replace(
         integrated,
         evidence=evidence,
         nodes=np.asarray(evidence.log_cost),
         told=" on compressed evidence",
         notes=(*integrated.notes, *evidence.notes, note),
     )
+    if len(integrated.people.participants) < _MANY:
+        return done
+    with jax.enable_x64(True):  # so many people leave a posterior that is narrow, and long to find
+        return dataclasses.replace(done, start=locate(done.model, _STARTS, seed))
 
 
 def box_of(integrated: Integrated, seed: int = 0) -> Domain:

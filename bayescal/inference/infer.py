@@ -62,7 +62,8 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
         with jax.enable_x64(True):
             rng = np.random.default_rng(method.seed)
             prior = prior_draws(rng)
-            draws = sampler(rng, {n: np.median(prior[n][0], axis=0) for n in shapes})
+            begin = getattr(model, "start", None) or {n: prior[n][0] for n in shapes}
+            draws = sampler(rng, {n: np.median(begin[n], axis=0) for n in shapes})
             before, _, _, prior_predicted = evaluate(prior, rng)
             some = _thinned(draws.values, most)
             values, integrated = complete(some, rng)
@@ -131,7 +132,7 @@ def _compile(
     if isinstance(method, SVI):
         return compile_svi(model, method, supports, shapes)
     facts = {} if method.checkpoint is None else facts_of(model, {**sites, **latent})
-    return compile_nuts(model, method, supports, shapes, facts)
+    return compile_nuts(model, method, supports, shapes, facts, getattr(model, "start", None))
 
 
 def _latent(sites: dict[str, bridge.Site]) -> dict[str, bridge.Site]:

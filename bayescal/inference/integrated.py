@@ -50,6 +50,7 @@ class Integrated:
         nodes: log costs at which likelihoods are worked out.
         evidence: the likelihood compressed; None where it is worked out anew each time.
         told, notes: how, in words.
+        start: draws from about where the posterior is, by site.
     """
 
     people: People
@@ -59,6 +60,7 @@ class Integrated:
     evidence: Any = None
     told: str = ""
     notes: tuple[str, ...] = ()
+    start: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, people: People, likelihood: Likelihood, hyperpriors: Hyperpriors) -> "Integrated":

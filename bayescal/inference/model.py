@@ -60,6 +60,7 @@ class Model:
         evaluated: the same model with nothing integrated out, for predictions; itself where None.
         asked: the arguments of `build_model`.
         notes: what the user should know of how it was built.
+        start: draws from about where the posterior is, by site, where it has been located already.
     """
 
     sample: Callable[[], Any]
@@ -75,6 +76,7 @@ class Model:
     evaluated: "Model | None" = None
     asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    start: Mapping[str, Any] | None = None
 
     def __call__(self) -> Any:
         return self.sample()
@@ -241,6 +243,7 @@ def _private(
         complete=integrated.complete,
         evaluated=dataclasses.replace(described, sample=joint(True)),
         notes=integrated.notes,
+        start=integrated.start,
     )
 
 

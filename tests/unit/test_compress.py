@@ -86,7 +86,7 @@ def test_draws_are_completed_from_evidence_too(decisions, policy):
 
 def test_what_cannot_be_compressed_falls_back_and_says_so(decisions, policy, monkeypatch):
     asked = Evidence.build
-    monkeypatch.setattr(Evidence, "build", lambda *a, **k: asked(*a, **k, tolerance=1e-13, most_nodes=30))
+    monkeypatch.setattr(Evidence, "build", lambda *a, **k: asked(*a, **k | {"tolerance": 1e-13, "most_nodes": 30}))
     model = bc.build_model(policy, POPULATION, decisions, method="compressed")
     (note,) = model.notes
     assert note.lower().startswith("not compressed:") and "nats" in note
@@ -132,3 +132,16 @@ def test_many_people_are_summed_at_once(decisions, policy, monkeypatch):
             np.testing.assert_allclose(slope, one_by_one[1][n], rtol=1e-3, atol=1e-3)
         narrow = values | {"log_sd": np.asarray(0.11)}
         assert np.isfinite(density(narrow))
+
+
+def test_chains_that_begin_where_the_posterior_is_find_the_same(decisions, policy, monkeypatch):
+    """In units of the located posterior: means and sds are those of a grid, within four Monte-Carlo errors."""
+    monkeypatch.setattr(compressing, "_MANY", 5)
+    model = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    assert model.start is not None and set(model.start) == {"log_mean", "log_sd"}
+    fit = bc.infer(model, bc.NUTS(draws=400, warmup=100, chains=2, seed=2))
+    grid = bc.infer(bc.build_model(policy, POPULATION, decisions), bc.Grid(points=60, draws=400))
+    table = fit.summary(["log_mean", "log_sd"])
+    for name, exact in grid.provenance["grid"].items():
+        assert abs(table.loc[name, "mean"] - exact["mean"]) < 4 * table.loc[name, "mcse_mean"]
+        assert abs(table.loc[name, "sd"] - exact["sd"]) < 4 * table.loc[name, "mcse_sd"] + 0.01 * exact["sd"]

@@ -39,13 +39,9 @@ def joint_at(model, values, log_cost):
 
 OPTIONS = {
     "plain": {},
-    "lapse": {"lapse": True},
-    "learning": {"learning": True},
-    "free beliefs": {"beliefs": "free"},
-    "fixed beliefs": {"beliefs": {"log_mean": 4.0, "log_sd": 0.5}},
-    "psi": {"prior_parameters": True},
-    "params": {"parameters": ("intercept",)},
-    "covariates": {"covariates": "~ treatment + age"},
+    "lapse, learning, psi": {"lapse": True, "learning": True, "prior_parameters": True},
+    "free beliefs, params": {"beliefs": "free", "parameters": ("intercept",)},
+    "fixed beliefs, covariates": {"beliefs": {"log_mean": 4.0, "log_sd": 0.5}, "covariates": "~ treatment + age"},
     "groups": {"groups": "treatment", "prior_parameters": "group", "covariates": "~ age"},
 }
 
@@ -100,6 +96,7 @@ def test_values_that_are_believed_move_the_game(decisions, policy):
             np.testing.assert_allclose(mine, theirs, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_classes_are_in_order_and_told_apart(policy):
     """Two classes of people, a factor of e^4 apart: both means and the shares are found, in order."""
     rng = np.random.default_rng(2)
