@@ -61,7 +61,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     lines: list[np.ndarray] = []
     ragged: list[tuple[int, int]] = []  # line, cells
     try:
-        reader = csv.reader(io.StringIO(_decoded(path), newline=""))
+        reader = csv.reader(io.StringIO(decoded(path), newline=""))
         header = [name.strip() for name in next(reader, [])]
         columns: list[list[np.ndarray]] = [[] for _ in header]
         known: list[dict[str, str]] = [{} for _ in header]  # a text is kept once, however many cells hold it
@@ -101,7 +101,7 @@ def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
         end = reader.line_num
 
 
-def _decoded(path: Path) -> str:
+def decoded(path: Path) -> str:
     try:
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":

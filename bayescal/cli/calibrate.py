@@ -61,11 +61,13 @@ def calibrate_study(
         from bayescal.report import write_report
 
         given = {"options": read_options(options), "tolerance": tolerance, "snap": snap or None}
-        model = {
-            "population": population, "covariates": covariates, "groups": groups, "lapse": lapse or None,
-            "learning": learning or None, "beliefs": beliefs, "prior_parameters": habits, "method": costs,
+        wanted: dict[str, tuple[str, Any]] = {  # by flag: the key under [model], and its value
+            "population": ("population", population), "covariates": ("covariates", covariates),
+            "by-group": ("groups", groups), "beliefs": ("beliefs", beliefs), "habits": ("prior_parameters", habits),
+            "costs": ("method", costs), "lapse": ("lapse", lapse or None), "learning": ("learning", learning or None),
         }  # fmt: skip
-        model = {k: v for k, v in model.items() if v is not None}
+        wanted = {flag: kept for flag, kept in wanted.items() if kept[1] is not None}
+        model = dict(wanted.values())
         loaded = load_study(study, data=data, where=where, model=model, **given)
         learned = find_policy(policy, loaded)
         exactly = models_to_weight(loaded, learned, method) if reweight else {}
@@ -88,7 +90,9 @@ def calibrate_study(
         how = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, every=checkpoint_every, resume=resume)
     try:
         with fit_progress(console) as progress:
-            fits = calibrate(loaded, policy=learned, method=how, checkpoints=folder, progress=progress)
+            fits = calibrate(
+                loaded, policy=learned, models=exactly or None, method=how, checkpoints=folder, progress=progress
+            )
     except KeyboardInterrupt:
         tell_interrupted(folder, console)
         sys.exit(130)
@@ -98,12 +102,7 @@ def calibrate_study(
     command += "".join(f" --set {shlex.quote(o)}" for o in options)
     chosen = {"method": None if method == "nuts" else method, "guide": guide, "steps": steps}
     command += "".join(f" --{k} {v}" for k, v in chosen.items() if v is not None)
-    wanted = {
-        "population": population, "covariates": covariates, "by-group": groups, "beliefs": beliefs, "habits": habits,
-        "costs": costs,
-    }  # fmt: skip
-    command += "".join(f" --{k} {shlex.quote(v)}" for k, v in wanted.items() if v is not None)
-    command += (" --lapse" if lapse else "") + (" --learning" if learning else "")
+    command += "".join(f" --{k}" + ("" if v is True else f" {shlex.quote(v)}") for k, (_, v) in wanted.items())
     command += (" --snap" if snap else "") + (" --reweight" if reweight else "")
     with console.status("Writing the report"):
         for name, fit in fits.items():

@@ -9,6 +9,7 @@ from bayescal.inference.fit import Fit
 from bayescal.inference.grid import Grid
 from bayescal.inference.infer import Method, prepare
 from bayescal.inference.mle import Estimate, maximum_likelihood
+from bayescal.inference.model import Model
 from bayescal.inference.nuts import NUTS
 from bayescal.inference.standard import standard_models
 from bayescal.policies.base import Policy
@@ -27,6 +28,7 @@ def calibrate(
     prior: Prior | None = None,
     policy: Policy | None = None,
     options: Mapping[str, Any] | None = None,
+    models: Mapping[str, Model] | None = None,
     method: Method | Literal["nuts", "grid"] = "nuts",
     checkpoints: Path | None = None,
     progress: Report | None = None,
@@ -38,12 +40,14 @@ def calibrate(
         prior: what people fall back on; uniform when None.
         policy: the likelihood, a learned one for example; when None the study's own, or else games are solved exactly.
         options: of the model, in place of the study's own: {"covariates": "~ treatment", "lapse": True}.
+        models: the study's, where they are built already; policy, prior and options are then not looked at.
         method: the sampler, or a grid for models of one to three numbers; or one with settings of its own
             (`SVI(guide="flow")`), and then draws, warmup, chains and seed are not looked at.
         checkpoints: a folder in which NUTS keeps a checkpoint of each fit, see `checkpoint_in`.
     """
     decisions = study.decisions
-    models = standard_models(study, policy=policy, prior=prior, options=options)
+    if models is None:
+        models = standard_models(study, policy=policy, prior=prior, options=options)
     if method == "nuts":
         method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed)
     elif method == "grid":

@@ -1,5 +1,6 @@
 """The likelihood of counted choices on a grid, as a NumPyro distribution."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,6 +10,8 @@ import numpyro.distributions as dist
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
 from numpyro.distributions import constraints
+
+from bayescal.errors import InputError
 
 
 class Choices(dist.Distribution):
@@ -49,6 +52,16 @@ def lapsed(log_p: Array, lapse: Any, size: Any) -> Array:
     absent = log_p == -jnp.inf
     mixed = jnp.logaddexp(jnp.log1p(-lapse) + jnp.where(absent, 0.0, log_p), jnp.log(lapse) - jnp.log(size))
     return jnp.where(absent, -jnp.inf, mixed)
+
+
+def refuse_impossible(source: str, offenders: Sequence[str]) -> None:
+    """No action that was chosen may be impossible under the prior: its likelihood would be zero at any cost."""
+    if offenders:
+        more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
+        raise InputError(
+            f"{source}: the prior gives probability zero to what people did: {'; '.join(offenders[:5])}{more}. Give "
+            "those actions a positive prior probability."
+        )
 
 
 def _draw(rng: np.random.Generator, probs: np.ndarray, totals: np.ndarray) -> np.ndarray:

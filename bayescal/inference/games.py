@@ -1,6 +1,6 @@
 """The likelihood of one-shot games at costs that everybody knows (or of people of whom nothing is known)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,13 +10,27 @@ import numpyro
 from jaxtyping import Array, Float, Int
 
 from bayescal.decisions import Decisions
-from bayescal.environments.base import shape_key
-from bayescal.errors import InputError
-from bayescal.inference.choices import Choices, lapsed
+from bayescal.environments.base import Environment, shape_key
+from bayescal.inference.choices import Choices, lapsed, refuse_impossible
 from bayescal.inference.play import play_in
 from bayescal.inference.tree import BATCH
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
+
+
+def stacked(
+    environments: Sequence[Environment], games: Int[np.ndarray, " pairs"]
+) -> list[tuple[Environment, Any, Int[np.ndarray, " members"]]]:
+    """(one of them, the parameters of all, which pairs they are) of the games of each shape."""
+    keys = [shape_key(e) for e in environments]
+    shapes: dict[Any, list[int]] = {}
+    for pair, game in enumerate(games):
+        shapes.setdefault(keys[game], []).append(pair)
+    out = []
+    for members in shapes.values():
+        own = [environments[games[m]] for m in members]
+        out.append((own[0], jax.tree.map(lambda *x: np.stack(x), *[e.params for e in own]), np.array(members)))
+    return out
 
 
 class Games:
@@ -40,15 +54,10 @@ class Games:
         pairs, self.of_cell = np.unique(np.stack([game, level], axis=1), axis=0, return_inverse=True)
         self.of_cell = self.of_cell.reshape(-1)
         self.width = decisions.counts.shape[1]
-        environments = list(decisions.environments.values())
-        stacks: dict[Any, list[int]] = {}
-        for pair, (g, _) in enumerate(pairs):
-            stacks.setdefault(shape_key(environments[g]), []).append(pair)
-        self.stacks: list[tuple[Any, Any, np.ndarray, np.ndarray]] = []
-        for members in stacks.values():
-            first = environments[pairs[members[0]][0]]
-            params = jax.tree.map(lambda *x: np.stack(x), *[environments[pairs[m][0]].params for m in members])
-            self.stacks.append((play_in(policy, first, population), params, np.array(members), pairs[members][:, 1]))
+        self.stacks: list[tuple[Any, Any, np.ndarray, np.ndarray]] = [
+            (play_in(policy, first, population), params, members, pairs[members, 1])
+            for first, params, members in stacked(list(decisions.environments.values()), pairs[:, 0])
+        ]
         self.counts = jnp.asarray(decisions.counts.astype(np.int32))
         self.totals = jnp.asarray(decisions.counts.sum(axis=1).astype(np.int32))
         self.batch = BATCH
@@ -75,8 +84,7 @@ class Games:
     def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any], lapse: Any = None) -> None:
         own = None if cost is None else jnp.atleast_1d(cost)
         log_probs = self._log_probs(own, phi, psi)[self.of_cell, self.role]
-        if lapse is not None:
-            log_probs = lapsed(log_probs, lapse, self.decisions.mask.sum(axis=1, keepdims=True))
+        log_probs = lapsed(log_probs, lapse, self.decisions.mask.sum(axis=1, keepdims=True))
         with numpyro.plate("cell", self.counts.shape[0]):
             numpyro.sample("choices", Choices(log_probs, self.totals), obs=self.counts)
 
@@ -91,7 +99,7 @@ class Games:
         return out
 
     def check_support(self) -> None:
-        """No observed action may be impossible under the prior: its likelihood would be zero at any cost."""
+        """See `refuse_impossible`."""
         offenders = []
         for policy, _, members, _ in self.stacks:
             if not hasattr(policy, "log_prior"):
@@ -106,9 +114,4 @@ class Games:
                         f"{game}, role {env.role_names[role]}, action {env.action_labels[role][a]} "
                         f"(chosen {counts[a]} times)"
                     )
-        if offenders:
-            more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
-            raise InputError(
-                f"{self.decisions.source}: the prior gives probability zero to what people did: "
-                f"{'; '.join(offenders[:5])}{more}. Give those actions a positive prior probability."
-            )
+        refuse_impossible(self.decisions.source, offenders)

@@ -13,7 +13,6 @@ from jax.flatten_util import ravel_pytree
 from numpyro import handlers
 from numpyro.distributions import biject_to
 from numpyro.distributions.distribution import Unit
-from numpyro.primitives import Messenger
 from scipy.linalg import eigh
 from scipy.stats import rankdata
 
@@ -208,18 +207,6 @@ def _before(
     return Identifiability(table, _NO_RIDGES, tuple(told), after_data=False)
 
 
-class _Seeing(Messenger):
-    """A model that saw other data."""
-
-    def __init__(self, fn: Callable[[], None], data: Mapping[str, Any]):
-        self.data = data
-        super().__init__(fn)
-
-    def process_message(self, msg: Any) -> None:
-        if msg["type"] == "sample" and msg["name"] in self.data:
-            msg["value"] = self.data[msg["name"]]
-
-
 @dataclass(frozen=True)
 class _Density:
     """Parts of a model's log density, as functions of the unconstrained numbers."""
@@ -232,7 +219,7 @@ class _Density:
         """(Of each latent site, of the data.)"""
         raw = self.unflatten(point)
         values = {n: self.transforms[n](x) for n, x in raw.items()}
-        seen = _Seeing(handlers.substitute(handlers.seed(self.model, jax.random.key(0)), data=values), data)
+        seen = handlers.substitute(handlers.seed(self.model, jax.random.key(0)), data={**values, **data})
         latent, likelihood = {}, jnp.zeros(())
         for name, site in handlers.trace(seen).get_trace().items():
             if site["type"] != "sample" or isinstance(site["fn"], Unit):

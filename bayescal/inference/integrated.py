@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from numpyro import handlers
 from numpyro.distributions import constraints
 
-from bayescal.inference.aside import random_keys
+from bayescal.inference import tree as bridge
 from bayescal.inference.hyperpriors import Hyperpriors
 from bayescal.inference.likelihood import Likelihood, Shared
 from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal, log_weights, spread_of
@@ -146,16 +146,10 @@ class Integrated:
 
     def complete(self, values: Mapping[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draws of everybody's log cost beside the draws of the rest, and the log-likelihood of each participant."""
-        chains, per_chain = next(iter(values.values())).shape[:2]
-        total = chains * per_chain
-        flat = {n: np.reshape(x, (total, *x.shape[2:])) for n, x in values.items()}
+        total = int(np.prod(next(iter(values.values())).shape[:2]))
         size = int(np.clip(_AT_ONCE / (len(self.people.participants) * len(self.nodes) * 5), 1, min(total, 500)))
         run = jax.jit(jax.vmap(self._one))
-        parts = []
-        for at in range(0, total, size):
-            some = {n: _filled(x[at : at + size], size) for n, x in flat.items()}
-            parts.append(jax.tree.map(np.asarray, run(some, random_keys(rng, size))))
-        log_cost, log_m = (np.concatenate(x)[:total].reshape(chains, per_chain, -1) for x in zip(*parts, strict=True))
+        log_cost, log_m = bridge.in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, size, rng)
         return dict(values) | {"log_cost": log_cost}, {"participant": log_m}
 
     def _one(self, values: Any, key: Any) -> tuple[Any, Any]:
@@ -169,7 +163,3 @@ def given(people: People, hyperpriors: Hyperpriors, values: Mapping[str, Any]) -
     """`people.sample` where every site has a value."""
     with handlers.block(), handlers.seed(rng_seed=0), handlers.substitute(data=dict(values)):
         return people.sample(hyperpriors)
-
-
-def _filled(x: np.ndarray, size: int) -> np.ndarray:
-    return np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)])

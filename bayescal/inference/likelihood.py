@@ -18,15 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from scipy.special import gammaln
 
 from bayescal._table import unique_rows
 from bayescal.decisions import Decisions
-from bayescal.environments.base import shape_key
 from bayescal.errors import InputError
-from bayescal.inference.choices import Choices, lapsed
-from bayescal.inference.play import Chosen, distinct, play_in
+from bayescal.inference.choices import Choices, lapsed, refuse_impossible
+from bayescal.inference.games import stacked
+from bayescal.inference.play import Chosen, distinct, play_in, told_one_by_one
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy, tilt
 from bayescal.populations.base import Population
@@ -56,6 +56,21 @@ class Likelihood(ABC):
     given: Mapping[str, float]
     decisions: Int[np.ndarray, " participants"]
     ways: Float[np.ndarray, " participants"]
+    person: Int[np.ndarray, " rows"]  # of whom each row of data is
+
+    def __init__(
+        self,
+        decisions: Decisions,
+        group: Int[np.ndarray, " participants"],
+        names: tuple[str, ...],
+        given: Mapping[str, float] | None,
+    ):
+        self.participants, self.source = decisions.levels("participant"), decisions.source
+        self.group, self.names, self.given = group, names, given or {}
+
+    @abstractmethod
+    def check_support(self) -> None:
+        """See `refuse_impossible`."""
 
     @abstractmethod
     def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
@@ -73,6 +88,16 @@ class Likelihood(ABC):
     @abstractmethod
     def of_some(self, people: Int[np.ndarray, " some"]) -> "Likelihood":
         """The likelihood of some of the people, by their place."""
+
+    def _of_some(self, people: Int[np.ndarray, " some"]) -> tuple[Any, Bool[np.ndarray, " rows"]]:
+        """(a copy with these people only, which rows of data are theirs): the rest of the data is still everybody's."""
+        place = np.full(len(self.participants), -1)
+        place[people] = np.arange(len(people))
+        some, kept = copy(self), place[self.person] >= 0
+        some.participants = tuple(self.participants[i] for i in people)
+        some.group, some.decisions, some.ways = self.group[people], self.decisions[people], self.ways[people]
+        some.person = place[self.person[kept]]
+        return some, kept
 
     def shards(self, most: int) -> Iterator["Likelihood"]:
         """The same in parts with at most so many decisions each (and one person at the least)."""
@@ -140,9 +165,7 @@ class OneShotLikelihood(Likelihood):
         given: Mapping[str, float] | None = None,
         drifting: bool = False,
     ):
-        self.given = given or {}
-        self.participants, self.names, self.group = decisions.levels("participant"), names, group
-        self.source, self.table = decisions.source, decisions
+        super().__init__(decisions, group, names, given)
         width = decisions.counts.shape[1]
         if drifting:
             table = decisions.table
@@ -184,17 +207,10 @@ class OneShotLikelihood(Likelihood):
             )
             for s in range(len(situations))
         ]
-        stacks: dict[Any, list[int]] = {}
-        keys = [shape_key(e) for e in environments]
-        for p, g in enumerate(games):
-            stacks.setdefault(keys[g], []).append(p)
         self.stacks = []
-        for members in stacks.values():
-            first = environments[games[members[0]]]
-            params = jax.tree.map(lambda *x: np.stack(x), *[environments[games[m]].params for m in members])
-            some = np.array(members)
+        for first, params, members in stacked(environments, games):
             own = play_in(policy, first, belief if first.players > 1 else None)
-            self.stacks.append(_Stack(own, params, some, pairs[some, 1].astype(int), pairs[some, 2]))
+            self.stacks.append(_Stack(own, params, members, pairs[members, 1].astype(int), pairs[members, 2]))
         self.pairs = len(pairs)
         self._sort()
 
@@ -255,15 +271,10 @@ class OneShotLikelihood(Likelihood):
         return all(isinstance(s.policy, AmortisedPolicy) for s in self.stacks)
 
     def of_some(self, people: Int[np.ndarray, " some"]) -> "OneShotLikelihood":
-        place = np.full(len(self.participants), -1)
-        place[people] = np.arange(len(people))
-        rows = np.flatnonzero(place[self.person] >= 0)
-        part = copy(self)
-        part.participants = tuple(self.participants[i] for i in people)
-        part.group, part.decisions, part.ways = self.group[people], self.decisions[people], self.ways[people]
-        part.person, part.counts, part.situation = place[self.person[rows]], self.counts[rows], self.situation[rows]
-        part._sort()
-        return part
+        some, kept = self._of_some(people)
+        some.counts, some.situation = self.counts[kept], self.situation[kept]
+        some._sort()
+        return some
 
     @property
     def rows(self) -> int:
@@ -316,7 +327,6 @@ class OneShotLikelihood(Likelihood):
         return self.counts.size
 
     def check_support(self) -> None:
-        """No observed action may be impossible under the prior: its likelihood would be zero at any cost."""
         offenders = []
         for stack in self.stacks:
             env = stack.policy.environment
@@ -328,7 +338,7 @@ class OneShotLikelihood(Likelihood):
                     f"{self.labels[s]}, action {env.action_labels[self.role[s]][a]} (chosen {chosen[a]:.0f} times)"
                     for a in np.flatnonzero((chosen > 0) & ~possible[self.role[s]])
                 ]
-        _refuse_impossible(self.source, offenders)
+        refuse_impossible(self.source, offenders)
 
 
 @dataclass(frozen=True)
@@ -359,17 +369,14 @@ class PlayLikelihood(Likelihood):
         given: Mapping[str, float] | None = None,
         drifting: bool = False,
     ):
-        self.given = given or {}
+        super().__init__(decisions, group, names, given)
         assert decisions.play is not None
-        self.participants, self.names, self.group = decisions.levels("participant"), names, group
-        self.source = decisions.source
         self.played = table = decisions.table.iloc[decisions.play.row]
         self.person = table["participant"].cat.codes.to_numpy()
         self.decisions = np.bincount(self.person, minlength=len(self.participants))
         self.ways = np.zeros(len(self.participants))
         self.chosen = table["action_index"].to_numpy(np.int32)
         self.width = decisions.counts.shape[1]
-        self.sizes = decisions.mask.sum(axis=1).max()
         time = (rounds_as_time(decisions) if drifting else np.zeros(len(decisions.table)))[decisions.play.row]
         game_index, role_index = table["game_index"].to_numpy(), table["role_index"].to_numpy()
         self.parts: list[_Part] = []
@@ -404,15 +411,9 @@ class PlayLikelihood(Likelihood):
         return all(isinstance(p.policy, AmortisedPolicy) for p in self.parts)
 
     def of_some(self, people: Int[np.ndarray, " some"]) -> "PlayLikelihood":
-        place = np.full(len(self.participants), -1)
-        place[people] = np.arange(len(people))
-        kept = place[self.person] >= 0
+        some, kept = self._of_some(people)
         became = np.cumsum(kept) - 1
-        some = copy(self)
-        some.participants = tuple(self.participants[i] for i in people)
-        some.group, some.decisions, some.ways = self.group[people], self.decisions[people], self.ways[people]
-        some.person, some.chosen, some.played = place[self.person[kept]], self.chosen[kept], self.played.iloc[kept]
-        some.parts = []
+        some.chosen, some.played, some.parts = self.chosen[kept], self.played.iloc[kept], []
         for part in self.parts:
             mine = kept[part.here]
             if mine.any():
@@ -422,8 +423,17 @@ class PlayLikelihood(Likelihood):
                 some.parts.append(replace(part, **changed, group=part.group[used], time=part.time[used]))
         return some
 
-    def _tables(self, part: _Part, log_cost: Float[Array, " people"], group: int, time: float, shared: Shared) -> Array:
-        """Log-probabilities of the part's role at each of these costs, by what was seen: one solution for all."""
+    def _tables(
+        self, part: _Part, log_cost: Float[Array, " people"], shared: Shared
+    ) -> Iterator[tuple[Array, Int[np.ndarray, " some"], Any]]:
+        """By belief group and time, one solution for all: (log-probabilities of the part's role at each of these costs,
+        by what may be seen; which of the part's decisions were made there; what was seen before each)."""
+        for group, time in sorted(set(zip(part.group.tolist(), part.time.tolist(), strict=True))):
+            here = np.flatnonzero((part.group[part.of] == group) & (part.time[part.of] == time))
+            seen = part.policy.place(part.role, part.seen)[1][part.of[here]]
+            yield self._table(part, log_cost, group, time, shared), here, seen
+
+    def _table(self, part: _Part, log_cost: Float[Array, " people"], group: int, time: float, shared: Shared) -> Array:
         phi, psi, params = jax.tree.map(lambda x: x[0], _unpack({**self.given, **shared}, np.array([group])))
         own = {**part.params, **params}
         cost = jnp.exp(log_cost + shared.get("drift", 0.0) * time)
@@ -434,11 +444,8 @@ class PlayLikelihood(Likelihood):
         total = jnp.zeros((len(self.participants), log_cost.shape[0]))
         for part in self.parts:
             if getattr(part.policy, "tabled", False):
-                for group, time in sorted(set(zip(part.group.tolist(), part.time.tolist(), strict=True))):
-                    table = _finite(self._tables(part, log_cost, group, time, shared))
-                    here = np.flatnonzero((part.group[part.of] == group) & (part.time[part.of] == time))
-                    place = part.policy.place(part.role, part.seen)[1][part.of[here]]
-                    rows = table[:, place, self.chosen[part.here[here]]]
+                for table, here, seen in self._tables(part, log_cost, shared):
+                    rows = _finite(table)[:, seen, self.chosen[part.here[here]]]
                     total = total + jax.ops.segment_sum(rows.T, self.person[part.here[here]], len(self.participants))
                 continue
             drift = shared.get("drift", 0.0) * part.time
@@ -459,11 +466,8 @@ class PlayLikelihood(Likelihood):
             # People differ in their costs: here the distinct situations are those of one person.
             person = self.person[part.here]
             if getattr(part.policy, "tabled", False) and own_psi is None:
-                for group, time in sorted(set(zip(part.group.tolist(), part.time.tolist(), strict=True))):
-                    table = self._tables(part, log_cost, group, time, shared)
-                    here = np.flatnonzero((part.group[part.of] == group) & (part.time[part.of] == time))
-                    place = part.policy.place(part.role, part.seen)[1][part.of[here]]
-                    rows = table[person[here], place]
+                for table, here, seen in self._tables(part, log_cost, shared):
+                    rows = table[person[here], seen]
                     log_probs = log_probs.at[part.here[here], : rows.shape[1]].set(rows)
                 continue
             cost = jnp.exp(log_cost[person] + shared.get("drift", 0.0) * part.time[part.of])
@@ -489,18 +493,13 @@ class PlayLikelihood(Likelihood):
         return len(self.chosen) * self.width
 
     def check_support(self) -> None:
-        """No observed action may be impossible under the prior."""
         offenders = []
         for part in self.parts:
             if hasattr(part.policy, "log_prior_of"):
                 prior = jax.vmap(lambda o, part=part: part.policy.log_prior_of(part.role, None, o))
                 log_q = np.asarray(prior(part.seen))[part.of, self.chosen[part.here]]
-                some = self.played.iloc[part.here[log_q < -1e29]]
-                offenders += [
-                    f"{p} in round {t}: {a}"
-                    for p, t, a in zip(some["participant"], some["round"], some["action"], strict=True)
-                ]
-        _refuse_impossible(self.source, offenders)
+                offenders += told_one_by_one(self.played.iloc[part.here[log_q < -1e29]])
+        refuse_impossible(self.source, offenders)
 
 
 def _unpack(shared: Shared, group: Int[np.ndarray, " rows"]) -> tuple[Any, Any, dict[str, Any]]:
@@ -533,12 +532,3 @@ def rounds_as_time(decisions: Decisions) -> Float[np.ndarray, " rows"]:
     if len(np.unique(time)) <= BLOCKS:
         return time
     return (np.minimum(np.floor(time * BLOCKS), BLOCKS - 1) + 0.5) / BLOCKS
-
-
-def _refuse_impossible(source: str, offenders: list[str]) -> None:
-    if offenders:
-        more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
-        raise InputError(
-            f"{source}: the prior gives probability zero to what people did: {'; '.join(offenders[:5])}{more}. Give "
-            "those actions a positive prior probability."
-        )

@@ -56,11 +56,9 @@ class Model:
         description: the model in one sentence.
         batch: how many draws are gone through at once after sampling.
         natural: where parameters end by themselves.
-        complete: adds to draws what was integrated out (None where nothing was).
+        integrated: the model in which costs are integrated out; None where they are not.
         evaluated: the same model with nothing integrated out, for predictions; itself where None.
         asked: the arguments of `build_model`.
-        notes: what the user should know of how it was built.
-        start: draws from about where the posterior is, by site, where it has been located already.
     """
 
     sample: Callable[[], Any]
@@ -72,14 +70,27 @@ class Model:
     description: str
     batch: int = BATCH
     natural: Mapping[str, Interval] = dataclasses.field(default_factory=dict)
-    complete: Callable[..., Any] | None = None
+    integrated: Integrated | None = None
     evaluated: "Model | None" = None
     asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    start: Mapping[str, Any] | None = None
 
     def __call__(self) -> Any:
         return self.sample()
+
+    @property
+    def complete(self) -> Callable[..., Any] | None:
+        """Adds to draws what was integrated out (None where nothing was)."""
+        return None if self.integrated is None else self.integrated.complete
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how it was built."""
+        return () if self.integrated is None else self.integrated.notes
+
+    @property
+    def start(self) -> Mapping[str, Any] | None:
+        """Draws from about where the posterior is, by site, where it has been located already."""
+        return None if self.integrated is None else self.integrated.start
 
     @property
     def hyperprior_text(self) -> dict[str, str]:
@@ -145,8 +156,6 @@ def build_model(
     private = not isinstance(population, Homogeneous)
     personal = private and (decisions.play is not None or "participant" in decisions.cells)
     _refuse(decisions, private, personal, asked)
-    if private and decisions.play is not None and not personal:
-        decisions.levels("participant")  # says that there is no such column
     build: Callable[..., Model] = _private if personal else _common
     return dataclasses.replace(build(**asked), asked=asked)
 
@@ -240,10 +249,8 @@ def _private(
         described,
         sample=integrated.model,
         description=f"{described.description}; costs integrated out{integrated.told}",
-        complete=integrated.complete,
+        integrated=integrated,
         evaluated=dataclasses.replace(described, sample=joint(True)),
-        notes=integrated.notes,
-        start=integrated.start,
     )
 
 
@@ -260,7 +267,7 @@ def _common(
     games = (
         Games(policy, belief, decisions, np.zeros(0, int) if by is None else decisions.by(by))
         if decisions.play is None
-        else Plays(policy, belief, decisions, by)
+        else Plays(policy, decisions, by)  # where costs are private, everybody has one of one's own
     )
     scale = _scale(environments)
     defaults: Hyperpriors = {}

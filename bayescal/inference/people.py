@@ -20,7 +20,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
 from numpyro.distributions import constraints
 
-from bayescal.domain import REAL, Domain, Interval
+from bayescal.domain import Interval
 from bayescal.errors import InputError
 from bayescal.inference.covariates import Covariates
 from bayescal.inference.hyperpriors import Hyperpriors, default_parameter
@@ -245,11 +245,6 @@ class People:
             own = _deterministic("cost", jnp.exp(log_cost))
             _deterministic("precision", 1 / own)
         return log_cost
-
-    def domain(self, chosen: Hyperpriors) -> Domain:
-        """Where the shared numbers can be, by the box or by their hyperpriors."""
-        ends = {"lapse": Interval(0.0, 1.0), "drift": REAL}
-        return Domain(tuple((n, self.box.get(n, ends.get(n, REAL))) for n in self.shared_names))
 
 
 def inside_walls(offset: Any, mean: Any, sd: Any, walls: Interval) -> Any:

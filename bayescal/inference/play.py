@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 from jaxtyping import Array, Float, Int
 from numpyro.distributions import constraints
 
 from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
-from bayescal.inference.choices import lapsed
+from bayescal.inference.choices import lapsed, refuse_impossible
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
@@ -64,13 +65,13 @@ def distinct(seen: Mapping[str, np.ndarray], level: np.ndarray | None) -> tuple[
 
 
 class Plays:
-    """The decisions of games over time as a NumPyro model sees them.
+    """The decisions of games over time at costs that everybody knows, as a NumPyro model sees them.
 
     Args:
         by: the level that costs belong to; None where there is one for all.
     """
 
-    def __init__(self, policy: Policy, population: Population | None, decisions: Decisions, by: str | None):
+    def __init__(self, policy: Policy, decisions: Decisions, by: str | None):
         assert decisions.play is not None
         self.decisions, self.play = decisions, decisions.play
         table = decisions.table.iloc[self.play.row]
@@ -81,8 +82,8 @@ class Plays:
         self.parts: list[_Part] = []  # by game and role
         game_index = table["game_index"].to_numpy()
         for g, (name, environment) in enumerate(decisions.environments.items()):
-            _refuse_known_costs(environment, population, by)
-            own = play_in(policy, environment, population)
+            _refuse_known_costs(environment, by)
+            own = play_in(policy, environment, None)
             here = np.flatnonzero(game_index == g)
             for role in np.unique(self.role[here]):
                 mine = self.role[here] == role
@@ -115,8 +116,7 @@ class Plays:
         for policy, role, here, of, seen, level, own in self.parts:
             each = cost if level is None or jnp.ndim(cost) == 0 else cost[level]
             rows = policy.log_prob_cells(role, seen, each, phi, psi, {**own, **params})
-            if lapse is not None:
-                rows = lapsed(rows, lapse, len(policy.environment.action_values[role]))
+            rows = lapsed(rows, lapse, len(policy.environment.action_values[role]))
             log_probs = log_probs.at[here, : rows.shape[1]].set(rows[of])
         with numpyro.plate("decision", len(self.chosen)):
             numpyro.sample("choice", Chosen(log_probs), obs=self.chosen)
@@ -129,18 +129,18 @@ class Plays:
             if hasattr(policy, "log_prior_of"):
                 prior = jax.vmap(lambda o, policy=policy, role=role: policy.log_prior_of(role, None, o))
                 log_q = np.asarray(prior(seen))[of, np.asarray(self.chosen)[here]]
-                offenders += [table.iloc[here[i]] for i in np.flatnonzero(log_q < -1e29)]
-        if offenders:
-            told = [f"{o.get('participant', '')} in round {o['round']}: {o['action']}" for o in offenders[:5]]
-            more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
-            raise InputError(
-                f"{self.decisions.source}: the prior gives probability zero to what people did: {'; '.join(told)}"
-                f"{more}. Give those actions a positive prior probability."
-            )
+                offenders += told_one_by_one(table.iloc[here[log_q < -1e29]])
+        refuse_impossible(self.decisions.source, offenders)
 
 
-def _refuse_known_costs(environment: Environment, population: Population | None, by: str | None) -> None:
-    if population is None and by == "participant" and environment.players > 1:
+def told_one_by_one(rows: pd.DataFrame) -> list[str]:
+    """Who decided what, and when."""
+    who = rows.get("participant", pd.Series("", rows.index))
+    return [f"{p} in round {t}: {a}" for p, t, a in zip(who, rows["round"], rows["action"], strict=True)]
+
+
+def _refuse_known_costs(environment: Environment, by: str | None) -> None:
+    if by == "participant" and environment.players > 1:
         raise InputError(
             f"by='participant' with costs that everybody knows: the players of {environment.name} would have to know "
             "each other's. Give a population (bayescal.populations.LogNormal()), whose members know only their own."

@@ -25,13 +25,11 @@ from numpyro import handlers
 from numpyro.distributions import biject_to
 from numpyro.infer import NUTS as Kernel
 from numpyro.infer.util import potential_energy
-from numpyro.primitives import Messenger
 from scipy.stats import binom
 
 from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
 from bayescal.inference.aside import random_keys
-from bayescal.inference.integrated import Integrated
 from bayescal.inference.likelihood import OneShotLikelihood
 
 Model = Callable[[], None]
@@ -172,23 +170,13 @@ def _simulator(model: Model, latent: Mapping[str, bridge.Site]) -> Callable[[Any
     return simulate
 
 
-class _Observing(Messenger):
-    """Other data in the place of what was observed."""
-
-    def __init__(self, model: Model, data: Mapping[str, Any]):
-        self.data = data
-        super().__init__(model)
-
-    def process_message(self, msg: Any) -> None:
-        if msg["type"] == "sample" and msg["is_observed"]:
-            msg["value"] = self.data[msg["name"]]
-
-
 def _with_data(model: Model) -> Callable[[Any], Model]:
     """data -> the model that has observed them."""
-    integrated = getattr(getattr(model, "complete", None), "__self__", None)
-    if not isinstance(integrated, Integrated):
-        return lambda data: _Observing(model, data)
+    integrated = getattr(model, "integrated", None)
+    if integrated is None:
+        observed = lambda site: site["type"] == "sample" and site["is_observed"]
+        seen = lambda data: lambda site: data[site["name"]] if observed(site) else None
+        return lambda data: handlers.substitute(model, substitute_fn=seen(data))
     if integrated.evidence is not None or not isinstance(integrated.likelihood, OneShotLikelihood):
         what = "an Evidence is of its own data only" if integrated.evidence is not None else "in games over time"
         other = "marginal" if isinstance(integrated.likelihood, OneShotLikelihood) else "joint"

@@ -90,12 +90,12 @@ def compile_evaluation(
             if site["type"] != "sample":
                 continue
             log_prob = site["fn"].log_prob(site["value"])
-            if site["is_observed"]:
-                log_lik[name] = log_prob
-            if site["is_observed"] and not isinstance(site["fn"], Unit):
-                predicted[name] = _to_predict(site["fn"], jax.random.fold_in(key, len(predicted)))
-            else:
+            if not site["is_observed"]:
                 log_prior[name] = log_prob.sum()
+                continue
+            log_lik[name] = log_prob
+            if not isinstance(site["fn"], Unit):
+                predicted[name] = _to_predict(site["fn"], jax.random.fold_in(key, len(predicted)))
         return sites, log_lik, log_prior, predicted
 
     batched = jax.jit(jax.vmap(one))
@@ -104,18 +104,27 @@ def compile_evaluation(
     passed = Aside(batched, values, keys, brief=True)
 
     def run(draws, rng):
-        chains, per_chain = next(iter(draws.values())).shape[:2]
-        total = chains * per_chain
-        flat = {n: np.reshape(x, (total, *x.shape[2:])) for n, x in draws.items()}
-        parts = []
-        for at in range(0, total, batch):
-            some = {n: _fill(x[at : at + batch], batch) for n, x in flat.items()}
-            *numbers, predicted = passed(some, random_keys(rng, batch))
-            parts.append((*jax.tree.map(np.asarray, numbers), _draw(predicted, rng)))
-        joined = jax.tree.map(lambda *x: np.concatenate(x)[:total], *parts)
-        return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
+        def some(values, keys):
+            *numbers, predicted = passed(values, keys)
+            return (*jax.tree.map(np.asarray, numbers), _draw(predicted, rng))
+
+        return in_batches(some, draws, batch, rng)
 
     return run
+
+
+def in_batches(run: Callable[[Sites, Any], Any], draws: Sites, batch: int, rng: np.random.Generator) -> Any:
+    """`run(values, keys)` over draws of shape (chain, draw, …), `batch` of them at a time; what it returns, an entry
+    for each, in the draws' shape."""
+    chains, per_chain = next(iter(draws.values())).shape[:2]
+    total = chains * per_chain
+    flat = {n: np.reshape(x, (total, *x.shape[2:])) for n, x in draws.items()}
+    parts = []
+    for at in range(0, total, batch):
+        some = {n: _fill(x[at : at + batch], batch) for n, x in flat.items()}
+        parts.append(run(some, random_keys(rng, batch)))
+    joined = jax.tree.map(lambda *x: np.concatenate(x)[:total], *parts)
+    return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
 
 
 def _fill(x: np.ndarray, batch: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from bayescal._table import _decoded, read_table
+from bayescal._table import decoded, read_table
 from bayescal.errors import InputError
 
 
@@ -53,7 +53,7 @@ def label(*parts: np.ndarray | pd.Series) -> np.ndarray:
 
 
 def _tabbed(path: Path, skip_to: str) -> pd.DataFrame:
-    lines = _decoded(path).splitlines()
+    lines = decoded(path).splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith(skip_to)), None)
     if start is None:
         raise InputError(f"{path.name} has no line that begins with {skip_to!r} and names the columns.")

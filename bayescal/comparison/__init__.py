@@ -1,0 +1,1 @@
+"""Which explanation predicts people best."""
