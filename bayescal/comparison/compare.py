@@ -1,0 +1,251 @@
+"""Which explanation predicts best what it has not seen, and is the difference clear?"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayescal.comparison.loo import K_HAT, LeftOut, psis
+from bayescal.comparison.pointwise import UNITS, Pointwise, Unit, constants_of, default_unit, pointwise
+from bayescal.comparison.same import refuse_different
+from bayescal.comparison.stacking import stack
+from bayescal.decisions import Decisions
+from bayescal.errors import InputError
+from bayescal.inference.fit import Fit
+from bayescal.inference.model import Model
+
+_CLEAR_SE = 2.0  # standard errors, and
+_CLEAR_NATS = 4.0  # nats, beyond both of which a difference is clear: below four nats its error is not to be trusted
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What models predict of units that were left out.
+
+    Attributes:
+        unit: what is left out: "participant", "group", "game" or "decision".
+        units: their labels; `decisions` says how many decisions each stands for.
+        table: by model, best first: elpd (expected log predictive density, in nats) and its standard error se,
+            per_decision, difference to the best and difference_se, weight (stacking), k_hat (the largest) and k_bad
+            (how many units are above 0.7 before any refit), how ("psis", "refit of 3", "10-fold"), status of the fit,
+            and excluded (its fit is not to be trusted: shown, not in the verdict).
+        pointwise: elpd of each unit (rows) in each model (columns).
+        scores: by model, of a new person: share_predicted, mean_error (units of the action), log_score and floor (nats
+            a decision).
+        calibration: (model, predicted, observed, low, high, n): how often what was predicted with some probability
+            happened.
+        verdict: one or two sentences.
+        left_out: by name, why an explanation is not in the table.
+    """
+
+    unit: str
+    units: tuple[str, ...]
+    decisions: np.ndarray
+    table: pd.DataFrame
+    pointwise: pd.DataFrame
+    verdict: str
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def best(self) -> str | None:
+        """The model that the verdict names first; None where no fit can be trusted."""
+        trusted = self.table.index[~self.table["excluded"].to_numpy(bool)]
+        return str(trusted[0]) if len(trusted) else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every number, as JSON takes it: what is not a number is null."""
+        return {
+            "verdict": self.verdict,
+            "unit": self.unit,
+            "units": list(self.units),
+            "decisions": self.decisions.tolist(),
+            "table": _rows(self.table),
+            "pointwise": {str(m): _plain(self.pointwise[m].tolist()) for m in self.pointwise},
+            "scores": _rows(self.scores),
+            "calibration": _plain(self.calibration.to_dict("records")),
+            "left_out": dict(self.left_out),
+        }
+
+    def __str__(self) -> str:
+        return f"{self.verdict}\n{self.table.to_string(float_format='{:.3f}'.format)}"
+
+    __repr__ = __str__
+
+
+def compare(
+    fits: Mapping[str, Fit],
+    models: Mapping[str, Model] | None = None,
+    decisions: Decisions | None = None,
+    *,
+    unit: Unit | None = None,
+    folds: int | None = None,
+    seed: int = 0,
+    left_out: Mapping[str, str] | None = None,
+) -> Comparison:
+    """Compare fits of the same decisions by what they predict of units that were left out.
+
+    Args:
+        fits: by name.
+        models: that were fitted, by the same names. They are fitted again without the units that weights cannot leave
+            out, and their predictions of a new person are scored.
+        decisions: that were fitted; those of the models when None.
+        unit: what is left out; participants where they are named, or else groups, or games.
+        folds: leave out as many parts of the units, whole groups together, instead of one unit at a time.
+        left_out: by name, why an explanation was not fitted.
+    """
+    if not fits:
+        raise InputError("compare: give at least one fit.")
+    if unit is not None and unit not in UNITS:
+        raise InputError(f"unit={unit!r}: choose {', '.join(UNITS)}.")
+    refuse_different(fits)
+    models = models or {}
+    decisions = decisions or next((m.asked["decisions"] for m in models.values() if m.asked), None)
+    unit = unit or default_unit(constants_of(next(iter(fits.values()))))
+    found = {name: pointwise(fit, unit, decisions) for name, fit in fits.items()}
+    units = next(iter(found.values())).units
+    left = {name: (psis(p), "psis") for name, p in found.items()}
+    return judge(units, unit, found, left, {n: f.status for n, f in fits.items()}, left_out=left_out)
+
+
+def judge(
+    units: tuple[str, ...],
+    unit: str,
+    told: Mapping[str, Pointwise],
+    left: Mapping[str, tuple[LeftOut, str]],
+    statuses: Mapping[str, str],
+    *,
+    before: Mapping[str, LeftOut] | None = None,
+    scores: pd.DataFrame | None = None,
+    calibration: pd.DataFrame | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> Comparison:
+    """The table and the verdict.
+
+    Args:
+        left: by model: what it predicts of each unit, and how that was found.
+        before: by model: the same before any refit.
+    """
+    matrix = {}
+    for name, (found, _) in left.items():
+        matrix[name] = pd.Series(found.elpd, index=list(told[name].units)).reindex(list(units)).to_numpy()
+    points = pd.DataFrame(matrix, index=pd.Index(units, name=unit))
+    decisions = next(iter(told.values())).decisions
+    trusted = [n for n in points if statuses[n].startswith("converged")]
+    order = sorted(points, key=lambda n: (n not in trusted, -points[n].sum()))
+    weights = dict(zip(trusted, stack(points[trusted].to_numpy()), strict=True)) if trusted else {}
+    rows = []
+    for name in order:
+        difference = points[name] - points[order[0]]
+        k_hat = (before or {}).get(name, left[name][0]).k_hat
+        rows.append(
+            {
+                "elpd": points[name].sum(),
+                "se": _se(points[name]),
+                "per_decision": points[name].sum() / decisions.sum(),
+                "difference": difference.sum(),
+                "difference_se": _se(difference) if name != order[0] else 0.0,
+                "weight": weights.get(name, np.nan),
+                "k_hat": float(np.max(k_hat)),
+                "k_bad": int((~(k_hat <= K_HAT)).sum()),
+                "how": left[name][1],
+                "status": statuses[name],
+                "excluded": name not in trusted,
+            }
+        )
+    table = pd.DataFrame(rows, index=pd.Index(order, name="model"))
+    return Comparison(
+        unit=unit,
+        units=units,
+        decisions=decisions,
+        table=table,
+        pointwise=points[order],
+        verdict=verdict(table, unit, len(units)),
+        scores=pd.DataFrame() if scores is None else scores.reindex(order),
+        calibration=pd.DataFrame() if calibration is None else calibration,
+        left_out=dict(left_out or {}),
+    )
+
+
+def clear(difference: float, se: float) -> bool:
+    """Whether a difference is clear."""
+    return abs(difference) > _CLEAR_NATS and not abs(difference) <= _CLEAR_SE * se
+
+
+def verdict(table: pd.DataFrame, unit: str, units: int) -> str:
+    """What the table says, in words."""
+    trusted = table[~table["excluded"].astype(bool)]
+    told = []
+    if len(trusted) == 0:
+        told.append("No explanation can be named: no fit has converged.")
+    elif len(trusted) == 1:
+        told.append(f"There is only {trusted.index[0]} to compare ({_per_decision(trusted)} nats per decision).")
+    else:
+        told.append(_ranked(trusted, unit, units))
+    if unsure := _unsure(trusted):
+        told.append(f"Leaving out by weights is not to be trusted in {_list(unsure)}.")
+    if excluded := [f"{n} ({_why(s)})" for n, s in table[table["excluded"].astype(bool)]["status"].items()]:
+        told.append(f"Not in the verdict: {_list(excluded)}.")
+    return " ".join(told)
+
+
+def _ranked(trusted: pd.DataFrame, unit: str, units: int) -> str:
+    best, rest = str(trusted.index[0]), trusted.iloc[1:]
+    certain = np.array([clear(d, s) for d, s in zip(rest["difference"], rest["difference_se"], strict=True)])
+    close, beaten = rest[~certain], rest[certain]
+    beats = [f"{n} by {_apart(row)} nats" for n, row in beaten.iterrows()]
+    if len(close):
+        shown = [f"{n} ({_apart(row)} nats)" for n, row in close.iterrows()]
+        said = f"{best} predicts best, but cannot be told apart from {_list(shown)}"
+        said += f"; it beats {_list(beats)}" if beats else ""
+    else:
+        said = f"{best} beats {_list(beats)}"
+    return f"{said} (out of sample: {units} {unit}{'s' * (units != 1)}, {_per_decision(trusted)} nats per decision)."
+
+
+def _apart(row: Any) -> str:
+    places = 0 if row["difference_se"] >= 3 else 1
+    return f"{abs(row['difference']):.{places}f} ± {row['difference_se']:.{places}f}"
+
+
+def _per_decision(trusted: pd.DataFrame) -> str:
+    return f"{trusted['per_decision'].iloc[0]:.4f}"
+
+
+def _unsure(trusted: pd.DataFrame) -> list[str]:
+    """Models with units above k-hat 0.7 that were not fitted again."""
+    rows = trusted[(trusted["k_bad"] > 0) & (trusted["how"] == "psis")]
+    return [f"{n} ({int(k)} above k-hat {K_HAT})" for n, k in rows["k_bad"].items()]
+
+
+def _why(status: str) -> str:
+    """The reason in a status, without its numbers."""
+    return status.partition(" (")[0].partition(". ")[0]
+
+
+def _list(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _se(x: pd.Series) -> float:
+    """Standard error of a sum over units."""
+    return float(np.sqrt(len(x) * x.var(ddof=1))) if len(x) > 1 else math.nan
+
+
+def _rows(table: pd.DataFrame) -> dict[str, Any]:
+    return {str(n): _plain(row.to_dict()) for n, row in table.iterrows()}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,178 @@
+"""How well each unit (a participant, a group, a game, a decision) is told by each draw of a fit.
+
+A fit keeps the log-likelihood by participant, where what is a participant's own has been integrated out, or else by
+cell or by decision; these add up to units. Counted choices have a multinomial coefficient, which says in how many
+orders they can have been made: it is taken off, so that nats are of ordered decisions in every model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import arviz_stats as azs
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.special import gammaln
+
+from bayescal.decisions import Decisions
+from bayescal.errors import InputError
+from bayescal.inference.fit import Fit
+
+Unit = Literal["participant", "group", "game", "decision"]
+Constants = Mapping[str, np.ndarray]
+
+UNITS = get_args(Unit)
+DRAWS = 1000  # that are kept for comparison
+
+
+@dataclass(frozen=True, eq=False)
+class Pointwise:
+    """The log-likelihood of each unit at some draws.
+
+    Attributes:
+        units: labels.
+        decisions: how many decisions each unit stands for.
+        values: in nats.
+        r_eff: effective draws as a share of draws.
+    """
+
+    units: tuple[str, ...]
+    decisions: Int[np.ndarray, " units"]
+    values: Float[np.ndarray, "draws units"]
+    r_eff: float = 1.0
+
+
+def constants_of(fit: Fit) -> dict[str, np.ndarray]:
+    return {str(n): x.to_numpy() for n, x in fit.tree["constant_data"].to_dataset().data_vars.items()}
+
+
+def default_unit(constants: Constants) -> Unit:
+    """Participants where they are named, or else groups, or else games, of which there must be several."""
+    for unit in ("participant", "group", "game"):
+        labels = constants.get(f"cell_{unit}", constants.get(unit))
+        if labels is not None and len(np.unique(labels)) > 1:
+            return unit
+    return "decision"
+
+
+def people_in(decisions: Decisions | None, constants: Constants, unit: str) -> dict[str, str]:
+    """The unit of each participant, where all decisions of one belong to one unit; else empty."""
+    if unit == "participant":
+        labels = constants.get("cell_participant", constants.get("participant", np.zeros(0, str)))
+        return {str(p): str(p) for p in np.unique(labels)}
+    if decisions is not None:
+        table = decisions.table
+        if not {"participant", unit} <= set(table):
+            return {}
+        pairs = table[["participant", unit]].astype(str).drop_duplicates()
+    else:
+        lead = "cell_" if "cell_participant" in constants else ""
+        if f"{lead}participant" not in constants or f"{lead}{unit}" not in constants:
+            return {}
+        pairs = pd.DataFrame({n: constants[f"{lead}{n}"].astype(str) for n in ("participant", unit)}).drop_duplicates()
+    if pairs["participant"].duplicated().any():
+        return {}
+    return dict(zip(pairs["participant"], pairs[unit], strict=True))
+
+
+def labels_by_row(constants: Constants, dim: str, unit: str, belongs: Mapping[str, str]) -> np.ndarray | None:
+    """The unit of each cell or decision, or None where that is not known.
+
+    Args:
+        belongs: `people_in`.
+    """
+    lead = "cell_" if dim == "cell" else ""
+    if f"{lead}{unit}" in constants:
+        return constants[f"{lead}{unit}"].astype(str)
+    people = constants.get(f"{lead}participant")
+    if people is None or not belongs:
+        return None
+    return np.array([belongs[p] for p in people.astype(str)])
+
+
+def pointwise(fit: Fit, unit: Unit, decisions: Decisions | None = None) -> Pointwise:
+    """The log-likelihood of each participant, group or game at some of a fit's draws, evenly spread.
+
+    Raises:
+        InputError: the data do not say which unit a decision belongs to.
+    """
+    constants = constants_of(fit)
+    belongs = people_in(decisions, constants, unit)
+    log_likelihood = fit.tree["log_likelihood"].to_dataset()
+    if "by_participant" in log_likelihood and belongs:
+        of_row = np.array([belongs[p] for p in log_likelihood["participant"].to_numpy().astype(str)])
+        values = _thinned(log_likelihood["by_participant"].to_numpy())
+        taken_off = _ways_by_participant(fit, constants, log_likelihood["participant"].to_numpy().astype(str))
+    else:
+        name, dim = ("choices", "cell") if "choices" in log_likelihood else ("choice", "decision")
+        if name not in log_likelihood:
+            raise InputError("This fit does not say how likely each choice was, so it cannot be compared.")
+        found = labels_by_row(constants, dim, unit, belongs)
+        if found is None:
+            raise InputError(f"The decisions do not say which {unit} they belong to: compare by another unit.")
+        of_row, values = found, _thinned(log_likelihood[name].to_numpy())
+        taken_off = ways(fit.tree["observed_data"]["choices"].to_numpy()) if name == "choices" else 0.0
+    labels, place = in_order(of_row)
+    return Pointwise(
+        labels, _decisions(constants, unit, belongs, labels), add_up(values - taken_off, place), r_eff(fit)
+    )
+
+
+def in_order(labels: np.ndarray) -> tuple[tuple[str, ...], Int[np.ndarray, " rows"]]:
+    """(units as they first appear, the unit of each row)."""
+    codes, found = pd.factorize(labels)
+    return tuple(map(str, found)), codes
+
+
+def add_up(values: np.ndarray, place: Int[np.ndarray, " rows"]) -> np.ndarray:
+    """Columns added up by unit."""
+    if len(place) == place.max() + 1:
+        return values[:, np.argsort(place)]
+    out = np.zeros((place.max() + 1, len(values)))
+    np.add.at(out, place, values.T)
+    return out.T
+
+
+def ways(counts: np.ndarray) -> Float[np.ndarray, " cells"]:
+    """Log of the number of orders in which counted choices can have been made."""
+    return gammaln(counts.sum(axis=-1) + 1.0) - gammaln(counts + 1.0).sum(axis=-1)
+
+
+def r_eff(fit: Fit) -> float:
+    """Effective draws of the shared numbers, as a share of draws."""
+    posterior = fit.tree["posterior"].to_dataset()
+    names = [n for n, x in posterior.data_vars.items() if x.dims == ("chain", "draw")]
+    size = posterior.sizes.get("chain", 1) * posterior.sizes.get("draw", 1)
+    if not names or size < 8:
+        return 1.0
+    found = azs.ess(posterior[names], method="mean")
+    shares = np.array([float(found[n]) for n in names]) / size
+    shares = shares[np.isfinite(shares)]
+    return float(np.clip(shares.mean(), 0.01, 1.0)) if len(shares) else 1.0
+
+
+def _thinned(values: np.ndarray) -> np.ndarray:
+    """(draws, …) of at most `DRAWS` draws that have been solved."""
+    flat = values.reshape(-1, *values.shape[2:])
+    kept = np.linspace(0, len(flat) - 1, min(len(flat), DRAWS)).round().astype(int)
+    flat = flat[kept]
+    solved = ~np.isnan(flat.reshape(len(flat), -1)).any(axis=1)
+    return flat[solved] if solved.any() else flat
+
+
+def _ways_by_participant(fit: Fit, constants: Constants, participants: np.ndarray) -> Any:
+    observed = fit.tree["observed_data"].to_dataset()
+    if "choices" not in observed:
+        return 0.0
+    total = pd.Series(ways(observed["choices"].to_numpy())).groupby(constants["cell_participant"].astype(str)).sum()
+    return total.reindex(participants).to_numpy()
+
+
+def _decisions(constants: Constants, unit: str, belongs: Mapping[str, str], labels: tuple[str, ...]) -> np.ndarray:
+    """How many decisions each unit stands for."""
+    dim = "cell" if "total" in constants else "decision"
+    of_row = labels_by_row(constants, dim, unit, belongs)
+    assert of_row is not None
+    n = constants["total"] if dim == "cell" else np.ones(len(of_row), int)
+    return pd.Series(n).groupby(of_row).sum().reindex(labels).to_numpy()
