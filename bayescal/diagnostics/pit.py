@@ -1,0 +1,169 @@
+"""Where decisions lie in their predictive distributions, each predicted without itself (LOO-PIT).
+
+The probability integral transform of a decision is the share of its predictive distribution below it. Decisions are on
+a grid: a decision's own probability is divided at random (Czado, Gneiting & Held 2009), after which the transforms are
+uniform if the predictions are right. A decision is left out by weighting the draws by the inverse of its probability
+(PSIS: Vehtari, Gelman & Gabry 2017). Whether they are uniform is told by their ECDF, all of it at once.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from arviz_stats.base import array_stats
+from numpyro import handlers
+
+from bayescal.decisions import Decisions
+from bayescal.diagnostics.base import Check
+from bayescal.inference import tree as bridge
+from bayescal.inference.fit import Fit
+from bayescal.inference.sbc import KEPT, ecdf_band, uniformity
+
+ERROR = 0.01  # the chance that right predictions fail
+K_HAT = 0.7
+BAD = 0.05  # the share of decisions above it, from which nothing is told
+
+_MOST = 2000  # decisions that are looked at
+_DRAWS = 1000
+
+
+def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: int = 0) -> dict[str, Any] | None:
+    """The transforms of (at most 2,000) decisions on ordered grids; None where there are none, or where their
+    probabilities are neither in the fit nor to be had from `model`.
+
+    Returns a dict: values; at, ecdf, low, high (their ECDF and the band that it lies in with probability 0.99, at all
+    places at once); p_value; k_hat_bad, the share of decisions that cannot be left out by weighting; decisions, of how
+    many in all; what, in words.
+    """
+    if decisions is None or not all(e.ordered for e in decisions.environments.values()):
+        return None
+    rng = np.random.default_rng(seed)
+    over_time = decisions.play is not None
+    if over_time and "choice" in fit.tree["log_likelihood"] and "choice" in fit.tree["posterior_predictive"]:
+        total, parts = _from_draws(fit, rng)
+    elif model is not None:
+        total, parts = _from_model(fit, model, rng)
+    else:
+        return None
+    below, at, log_p, often = parts
+    ok = np.isfinite(log_p).all(axis=0)
+    below, at, log_p, often = below[:, ok], at[:, ok], log_p[:, ok], often[ok]
+    log_w, k_hat = array_stats.psislw(-log_p, axis=0)  # (decisions, draws)
+    weights = np.exp(log_w - log_w.max(axis=-1, keepdims=True)).T
+    weights /= weights.sum(axis=0)
+    low, own = np.repeat((weights * below).sum(axis=0), often), np.repeat((weights * at).sum(axis=0), often)
+    values = np.clip(low + rng.random(len(low)) * own, 0, np.nextafter(1, 0))
+    ranks = np.floor(values * (KEPT + 1)).astype(int)
+    lower, upper = ecdf_band(len(values), KEPT, ERROR)
+    return {
+        "values": values,
+        "at": np.arange(1, KEPT + 1) / (KEPT + 1),
+        "ecdf": np.cumsum(np.bincount(ranks, minlength=KEPT + 1))[:-1] / len(values),
+        "low": lower,
+        "high": upper,
+        "p_value": uniformity(ranks, KEPT),
+        "k_hat_bad": float(np.average(~(k_hat <= K_HAT), weights=often)),
+        "decisions": total,
+        "what": "each decision one step ahead, given what was seen before it" if over_time else "each decision",
+    }
+
+
+def _chosen(total: int, rng: np.random.Generator) -> np.ndarray:
+    return np.sort(rng.choice(total, min(total, _MOST), replace=False))
+
+
+def _some(draws: int) -> np.ndarray:
+    return np.linspace(0, draws - 1, min(draws, _DRAWS)).round().astype(int)
+
+
+def _from_draws(fit: Fit, rng: np.random.Generator) -> tuple[int, tuple[np.ndarray, ...]]:
+    """From predicted decisions, one a draw."""
+    log_p = fit.tree["log_likelihood"]["choice"].to_numpy()
+    drawn = fit.tree["posterior_predictive"]["choice"].to_numpy()
+    seen = fit.tree["observed_data"]["choice"].to_numpy()
+    rows, some = _chosen(len(seen), rng), _some(int(np.prod(log_p.shape[:2])))
+    flat = lambda x: x.reshape(-1, x.shape[-1])[some][:, rows]
+    drawn, seen = flat(drawn), seen[rows]
+    return len(log_p[0, 0]), ((drawn < seen) * 1.0, (drawn == seen) * 1.0, flat(log_p), np.ones(len(rows), int))
+
+
+def _from_model(fit: Fit, model: Any, rng: np.random.Generator) -> tuple[int, tuple[np.ndarray, ...]]:
+    """From the probabilities that the model gives to every action, at some of the draws."""
+    whole = getattr(model, "evaluated", None) or model
+    group = fit.tree["people" if "people" in fit.tree.children else "posterior"].to_dataset()
+    with jax.enable_x64(True):
+        latent = [n for n, s in bridge.sites_of(whole).items() if s.kind == "latent"]
+    draws = {n: group[n].to_numpy() for n in latent}
+    draws = {n: x.reshape(1, -1, *x.shape[2:])[:, _some(int(np.prod(x.shape[:2])))] for n, x in draws.items()}
+    observed = fit.tree["observed_data"]
+    if "choices" in observed:
+        counts = observed["choices"].to_numpy()
+        cell, action = np.nonzero(counts)
+        of = np.repeat(np.arange(len(cell)), counts[cell, action])
+    else:
+        action = observed["choice"].to_numpy()
+        cell = of = np.arange(len(action))
+    kept, often = np.unique(of[_chosen(len(of), rng)], return_counts=True)
+    one = _probabilities(whole, cell[kept], action[kept])
+    with jax.enable_x64(True):
+        run = jax.jit(jax.vmap(one))
+        found = bridge.in_batches(
+            lambda values, keys: jax.tree.map(np.asarray, run(values, keys)),
+            draws,
+            min(getattr(whole, "batch", 50), 50),
+            rng,
+        )
+    below, at, log_p = (x[0] for x in found)
+    return len(of), (below, at, log_p, often)
+
+
+def _probabilities(model: Any, rows: np.ndarray, actions: np.ndarray) -> Callable[[Mapping[str, Any], Any], Any]:
+    """values -> (probability below, probability, its log) of these actions in these rows of the observed site."""
+
+    def one(values, key):
+        trace = handlers.trace(handlers.substitute(handlers.seed(model, key), data=values)).get_trace()
+        (site,) = (s for n, s in trace.items() if n in ("choice", "choices"))
+        log_p = site["fn"].log_probs[rows]
+        p = jnp.exp(log_p)
+        own = jnp.take_along_axis(p, jnp.asarray(actions)[:, None], axis=1)[:, 0]
+        below = jnp.where(jnp.arange(p.shape[1]) < actions[:, None], p, 0.0).sum(axis=1)
+        return below, own, jnp.take_along_axis(log_p, jnp.asarray(actions)[:, None], axis=1)[:, 0]
+
+    return one
+
+
+def is_uniform(found: Mapping[str, Any] | None, decisions: Decisions | None) -> Check:
+    name = "LOO-PIT"
+    if decisions is None:
+        return Check(name, None, "the decisions were not given: give the study (study=…) or the model", about="model")
+    if not all(e.ordered for e in decisions.environments.values()):
+        return Check(name, None, "the actions have no order", about="model")
+    if found is None:
+        return Check(name, None, "the probabilities of actions are not in the fit: give the model", about="model")
+    values, p, bad = found["values"], found["p_value"], found["k_hat_bad"]
+    some = "" if len(values) == found["decisions"] else f" ({len(values):,} of {found['decisions']:,}, drawn at random)"
+    told = f"the places of decisions{some} in their predictive distributions"
+    if bad > BAD:
+        return Check(
+            name, None, f"{bad:.0%} of the decisions cannot be left out by weighting (k-hat above {K_HAT}): it cannot "
+            "be told", "Compare by participant (bayescal.compare), which refits where it must.", "model",
+        )  # fmt: skip
+    if p >= ERROR:
+        return Check(name, True, f"{told} are uniform (p = {p:.2g})", about="model")
+    return Check(
+        name, False, f"{told} are not uniform (p = {p:.2g}): {_shape(values)}",
+        "Look at the predictive checks for what people do that the model does not.", "model",
+    )  # fmt: skip
+
+
+def _shape(values: np.ndarray) -> str:
+    """In which way: predictions too low or too high, too narrow or too wide."""
+    n, mean = len(values), values.mean()
+    z_mean, z_spread = (mean - 0.5) * np.sqrt(12 * n), (values.var() - 1 / 12) * np.sqrt(180 * n)
+    if abs(z_mean) > max(3.0, abs(z_spread)):
+        return f"predictions are too {'low' if mean > 0.5 else 'high'}"
+    if abs(z_spread) > 3:
+        return f"predictions are too {'narrow' if z_spread > 0 else 'wide'}"
+    return "some values are chosen more often than predicted"
