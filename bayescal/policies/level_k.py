@@ -1,0 +1,240 @@
+"""Limited reasoning: a player of level k replies to players of lower levels, and one of level 0 plays the prior.
+
+The kinds differ in whom a player of level k meets, and in how the reply is made:
+
+- "level-k" (Stahl & Wilson 1995; Nagel 1995): the best reply to level k-1, ties shared as in the prior;
+- "quantal level-k": q exp(U / cost) / Z, with U the expected payoff against level k-1;
+- "cognitive hierarchy" (Camerer, Ho & Chong 2004), quantal: the same against opponents whose levels are drawn from the
+  Poisson distribution over 0 … k-1, each independently;
+- "GR2-L" (Wen, Yang, Luo & Wang 2019): the others' joint action b is imagined first, drawn from level k-1, and the
+  reply is to that action: pi_k(a) = sum_b rho_{k-1}(b) · q(a) exp(u(a, b) / cost) / Z(b). Reply and expectation change
+  places, which matters: who imagines one action at a time replies more decidedly;
+- "GR2-M": the same, with b drawn from the Poisson mixture of all lower levels.
+
+Levels of people are Poisson too, or, of the first two kinds, softmax(0, weight_1, weight_2, …).
+"""
+
+from typing import Any, Literal, get_args
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Float
+
+from bayescal.domain import POSITIVE, REAL, Interval
+from bayescal.environments.base import Environment, OneShot
+from bayescal.environments.beauty_contest import BeautyContest
+from bayescal.environments.cournot import Cournot, sum_of_draws
+from bayescal.environments.normal_form import NormalForm
+from bayescal.environments.public_goods import PublicGoods
+from bayescal.environments.symmetric import SymmetricMatrix
+from bayescal.environments.volunteers_dilemma import VolunteersDilemma
+from bayescal.errors import InputError
+from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
+from bayescal.policies.rational import best_reply
+from bayescal.priors.base import Prior
+from bayescal.priors.uniform import Uniform
+
+Kind = Literal["level-k", "quantal level-k", "cognitive hierarchy", "GR2-L", "GR2-M"]
+
+LARGEST = 1_000_000  # replies of one role to all that the others may do, that are still worked out
+_MIXED = ("cognitive hierarchy", "GR2-M")  # meet all lower levels
+
+
+class LevelKPolicy(Policy):
+    """Players of levels 0 to `levels`.
+
+    Args:
+        environment: a one-shot game of at least two players; of the GR2 kinds, with a payoff table of manageable size,
+            or a game of the others' total.
+        prior: what level 0 plays, and what replies depart from.
+        levels: the highest.
+
+    phi, the distribution of people's levels, is {"tau": …}, or {"weight_1": …, …} of the level-k kinds.
+
+    Example:
+        >>> import bayescal as bc
+        >>> from bayescal.policies.level_k import LevelKPolicy
+        >>> guess = LevelKPolicy(bc.BeautyContest(12), "level-k", levels=3)
+        >>> guess.log_prob_by_level(None, {}, None, None)[:, 0].argmax(axis=1).tolist()  # level 0 guesses anything
+        [0, 32, 21, 13]
+    """
+
+    environment: Environment
+    kind: Kind = eqx.field(static=True, default="cognitive hierarchy")
+    prior: Prior = Uniform()
+    levels: int = eqx.field(static=True, default=10)
+
+    def __check_init__(self) -> None:
+        env = self.environment
+        if self.kind not in get_args(Kind):
+            raise InputError(f"LevelKPolicy: the kind is {self.kind!r}; choose one of {', '.join(get_args(Kind))}.")
+        if not isinstance(env, OneShot):
+            raise InputError(f"LevelKPolicy: {env.name} is a game over time; levels are of one-shot games.")
+        if env.players < 2:
+            raise InputError(f"LevelKPolicy: {env.name} has no others to reason about.")
+        if self.levels < 1:
+            raise InputError(f"LevelKPolicy: the highest level is {self.levels}; it is at least 1.")
+        if self.imagines:
+            _refuse_large(env)
+
+    @property
+    def imagines(self) -> bool:
+        """Whether replies are to one joint action of the others, not to their mixture."""
+        return self.kind.startswith("GR2")
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        """phi: of the distribution of levels."""
+        if self.kind in ("level-k", "quantal level-k"):
+            return {f"weight_{k}": REAL for k in range(1, self.levels + 1)}
+        return {"tau": POSITIVE}
+
+    def log_prior(self, psi: Any = None) -> Float[Array, "roles actions"]:
+        """log q of every role over the padded grid; -1e30 stands for impossible."""
+        env, psi = self.environment, psi or self.prior.defaults
+        return jnp.stack([padded_log_prior(env, self.prior, r, psi, r) for r in range(env.roles)])
+
+    def log_shares(self, phi: Any) -> Float[Array, " levels"]:
+        """Log-probabilities of the levels."""
+        if "tau" in self.parameters:
+            return jax.nn.log_softmax(self._log_poisson(phi["tau"]))
+        free = [jnp.asarray(phi[name], jnp.result_type(float)) for name in self.parameters]
+        return jax.nn.log_softmax(jnp.stack([jnp.zeros_like(free[0]), *free]))
+
+    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
+        return self.log_prob_all(cost, phi, psi, params)[observation]
+
+    def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
+        """Of somebody whose level is not known."""
+        by_level = jnp.maximum(self.log_prob_by_level(cost, phi, psi, params), ABSENT)
+        log_p = jax.nn.logsumexp(by_level + self.log_shares(phi)[:, None, None], axis=0)
+        return jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p)
+
+    def log_prob_by_level(
+        self, cost: Any, phi: Any, psi: Any, params: Any
+    ) -> Float[Array, "levels roles actions"]:
+        """Log-probabilities of a player of each level."""
+        env: Any = self.environment
+        params = jax.tree.map(jnp.asarray, env.params | dict(params or {}))
+        log_q = self.log_prior(psi)
+        reply = self._reply(log_q, cost, params)
+        weights = jnp.exp(self._log_poisson(phi["tau"])) if self.kind in _MIXED else None
+        first = jnp.where(log_q <= ABSENT / 2, -jnp.inf, log_q)
+
+        def climb(below, weight):
+            """`below`: the sum and the mass of the mixtures that the next level meets."""
+            total, mass = below
+            log_p = reply(total / mass)
+            if weight is None:
+                return (jnp.exp(log_p), mass), log_p
+            return (total + weight * jnp.exp(log_p), mass + weight), log_p
+
+        one = jnp.ones((), log_q.dtype)
+        start = (jnp.exp(first), one)
+        _, higher = jax.lax.scan(climb, start, None if weights is None else weights[1:], length=self.levels)
+        return jnp.concatenate([first[None], higher])
+
+    def _log_poisson(self, tau: Any) -> Float[Array, " levels"]:
+        """But for a constant: that of level 0 is 0."""
+        k = jnp.arange(self.levels + 1.0)
+        return k * jnp.log(tau) - gammaln(k + 1)
+
+    def _reply(self, log_q: Float[Array, "roles actions"], cost: Any, params: Any) -> Any:
+        """A function of the others' mixtures."""
+        env: Any = self.environment
+        if self.kind == "level-k":
+            return lambda others: jax.vmap(best_reply)(log_q, env.expected_payoffs(others, params))
+        if not self.imagines:
+            return lambda others: jax.vmap(lambda q, u: tilt(q, u, cost))(log_q, env.expected_payoffs(others, params))
+        tables = [_against(env, role, params) for role in range(env.roles)]
+        rows = []
+        for role, table in enumerate(tables):
+            log_k = jax.vmap(lambda u, role=role: tilt(log_q[role, : len(u)], u, cost), in_axes=1, out_axes=1)(table)
+            # Each row in units of its largest entry, so that a tiny cost underflows nothing.
+            rows.append((jax.lax.stop_gradient(jnp.max(log_k, axis=1)), log_k))
+        tiny = jnp.finfo(log_q.dtype).tiny
+
+        def reply(others):
+            out = jnp.full(log_q.shape, -jnp.inf)
+            for role, (most, log_k) in enumerate(rows):
+                absent = most == -jnp.inf
+                scaled = jnp.exp(jnp.where(absent[:, None], 0.0, log_k - jnp.where(absent, 0.0, most)[:, None]))
+                mean = jnp.maximum(scaled @ _chances(env, role, others), tiny)
+                log_p = jnp.where(absent, -jnp.inf, jnp.log(mean) + jnp.where(absent, 0.0, most))
+                out = out.at[role, : log_p.shape[0]].set(log_p)
+            return out
+
+        return reply
+
+
+def dominant(environment: OneShot) -> bool:
+    """Whether the best reply is the same whatever the others do, because their actions move all payoffs alike."""
+    with jax.enable_x64(True):
+        params = jax.tree.map(jnp.asarray, environment.params)
+        at = np.asarray(environment.mask, float)
+        at = jnp.asarray(at / at.sum(axis=1, keepdims=True))
+        slopes = np.asarray(environment.payoff_slopes(at, params))
+        moved = np.where(environment.mask[:, :, None, None], slopes - slopes[:, :1], 0.0)
+        return bool(np.abs(moved).max() <= 1e-9 * max(np.abs(slopes).max(), 1e-300))
+
+
+def of_totals(environment: Environment) -> bool:
+    """Whether payoffs depend on the others through the total of their (evenly spaced) actions alone."""
+    if isinstance(environment, BeautyContest) and environment.payoff != "distance":
+        return False
+    if not isinstance(environment, Cournot | VolunteersDilemma | PublicGoods | BeautyContest):
+        return False
+    steps = np.diff(environment.action_values[0])
+    return bool(np.allclose(steps, steps[0]))
+
+
+def _refuse_large(environment: OneShot) -> None:
+    env = environment
+    sizes = [len(values) for values, n in zip(env.action_values, env.role_counts, strict=True) for _ in range(n)]
+    if of_totals(env):
+        entries = sizes[0] * ((env.players - 1) * (sizes[0] - 1) + 1)
+    elif isinstance(env, NormalForm | SymmetricMatrix):
+        entries = int(np.prod(sizes))
+    else:
+        raise InputError(
+            f"GR2 imagines the others' actions one by one, and {env.name} has no table of them: it is neither a matrix "
+            "nor a game of their total."
+        )
+    if entries > LARGEST:
+        raise InputError(
+            f"GR2 imagines the others' actions one by one: replies to all of them are {entries:,} numbers in "
+            f"{env.name} with {env.players} players, more than {LARGEST:,}."
+        )
+
+
+def _against(environment: Any, role: int, params: Any) -> Float[Array, "actions others"]:
+    """Payoffs of each own action against each of the others' joint actions (or totals)."""
+    env = environment
+    if isinstance(env, NormalForm):
+        own = jnp.moveaxis(jnp.asarray(params["payoffs"])[role], role, 0)
+        return own.reshape(own.shape[0], -1)
+    if isinstance(env, SymmetricMatrix):
+        return jnp.asarray(params["payoffs"])
+    size, others = len(env.action_values[0]), env.players - 1
+    totals = np.arange(others * (size - 1) + 1)
+    # Any joint action with this total will do: the first of the others do as much as they can.
+    joint = np.clip(totals[:, None] - (size - 1) * np.arange(others), 0, size - 1)
+    pay = lambda own, rest: env.payoffs(jnp.concatenate([own[None], rest]), params)[0]
+    return jax.vmap(lambda own: jax.vmap(lambda rest: pay(own, rest))(jnp.asarray(joint)))(jnp.arange(size))
+
+
+def _chances(environment: Any, role: int, strategies: Float[Array, "roles actions"]) -> Float[Array, " others"]:
+    """The probability of each of those, the others being independent."""
+    env = environment
+    if isinstance(env, SymmetricMatrix):
+        return strategies[0]
+    if of_totals(env):
+        return sum_of_draws(strategies[0], env.players - 1)
+    joint = jnp.ones(1, strategies.dtype)
+    for other in range(env.roles):
+        if other != role:
+            joint = jnp.outer(joint, strategies[other, : len(env.action_values[other])]).reshape(-1)
+    return joint

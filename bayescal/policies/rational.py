@@ -1,0 +1,146 @@
+"""The rational player: the limit of a vanishing cost.
+
+In a one-shot game that is a Nash equilibrium: the one at the end of the principal branch, on which play leads from the
+prior as all costs fall together. In a game over time it is the optimum (of one player) or the end of the same branch;
+where nothing but a learned policy plays the game, it is that policy at the smallest cost of its box.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from bayescal.environments.base import Environment, OneShot
+from bayescal.environments.extensive import ExtensiveForm
+from bayescal.environments.markov import Markov
+from bayescal.errors import InputError
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.base import ABSENT, Policy, padded_log_prior
+from bayescal.policies.exact import ExactPolicy
+from bayescal.priors.base import Prior
+from bayescal.priors.uniform import Uniform
+from bayescal.solvers.path import CONVERGED
+
+# In spreads of payoffs; the first at which the branch can be followed to its end is taken.
+_COSTS = (1e-6, 1e-5, 1e-4, 1e-3)
+_TIE = 1e-9  # values so close, in spreads of values, are the same
+
+
+def best_reply(log_q: Float[Array, " actions"], q: Float[Array, " actions"]) -> Float[Array, " actions"]:
+    """Log-probabilities of the best actions, ties shared as in the prior; -inf elsewhere."""
+    absent = log_q <= ABSENT / 2
+    best = jnp.max(jnp.where(absent, -jnp.inf, q))
+    spread = best - jnp.min(jnp.where(absent, jnp.inf, q))
+    roundoff = max(_TIE, 100 * float(jnp.finfo(q.dtype).eps))
+    chosen = ~absent & (q >= best - roundoff * spread)
+    return jnp.where(chosen, jax.nn.log_softmax(jnp.where(chosen, log_q, ABSENT)), -jnp.inf)
+
+
+class RationalPolicy(Policy):
+    """Plays what is best: cost, phi and psi do not matter.
+
+    Args:
+        environment: any game that `ExactPolicy` solves, or that the learned policy plays.
+        prior: ties are shared as in it, and the principal branch begins there.
+        learned: plays the game at the smallest cost of its box, among others at their smallest, instead of a solver.
+
+    Example:
+        >>> import bayescal as bc
+        >>> from bayescal.policies.rational import RationalPolicy
+        >>> nash = RationalPolicy(bc.get_game("selten-chmura-01"))
+        >>> [round(float(p), 3) for p in nash.probabilities()[:, 0]]
+        [0.091, 0.909]
+    """
+
+    environment: Environment
+    prior: Prior = Uniform()
+    learned: AmortisedPolicy | None = None
+
+    def __check_init__(self) -> None:
+        if self.learned is None and not solvable(self.environment):
+            raise InputError(
+                f"RationalPolicy: nothing solves {self.environment.name} exactly, so what is rational in it is not "
+                "known: give a learned policy (learned=…), which plays at the smallest cost of its box."
+            )
+
+    def log_prior(self, psi: Any = None) -> Float[Array, "roles actions"]:
+        return jnp.stack([self.log_prior_of(role, psi, role) for role in range(self.environment.roles)])
+
+    def log_prior_of(self, role: int, psi: Any, observation: Any) -> Float[Array, " actions"]:
+        return padded_log_prior(self.environment, self.prior, role, self.prior.defaults, observation)
+
+    def probabilities(self, params: Any = None) -> Float[Array, "roles actions"]:
+        """The equilibrium of a one-shot game."""
+        with jax.enable_x64(True):
+            return jnp.exp(self.log_prob_all(None, None, None, params))
+
+    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
+        env: Any = self.environment
+        if isinstance(env, OneShot):
+            return self.log_prob_all(cost, phi, psi, params)[observation]
+        role, seen = observation
+        if self.learned is not None:
+            policy, *at = self._smallest()
+            return policy.log_prob(observation, *at, self._params(params))
+        if isinstance(env, Markov | ExtensiveForm):
+            exact = ExactPolicy(env, self.prior)
+            return self._table(params)[exact.place(role, seen)]
+        q = env.exact_values(seen, jnp.zeros(()), self.prior.defaults, self._params(params), self.prior)
+        return best_reply(self.log_prior_of(role, None, seen), q)
+
+    def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
+        if self.learned is not None:
+            policy, *at = self._smallest()
+            return policy.log_prob_all(*at, self._params(params))
+        return self._table(params)
+
+    def log_prob_cells(
+        self, role: int, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
+    ) -> Float[Array, "cells actions"]:
+        env = self.environment
+        if self.learned is None and isinstance(env, Markov | ExtensiveForm):
+            return self._table(params)[ExactPolicy(env, self.prior).place(role, seen)]  # one solution serves all
+        return super().log_prob_cells(role, seen, cost, phi, psi, params)
+
+    def _params(self, params: Any) -> Any:
+        return jax.tree.map(jnp.asarray, self.environment.params | dict(params or {}))
+
+    def _table(self, params: Any) -> Float[Array, "..."]:
+        """Of a game that is solved: at the smallest cost that its branch can be followed to."""
+        exact, params = ExactPolicy(self.environment, self.prior), self._params(params)
+        scale = self.environment.payoff_scale(params)
+
+        def at(share):
+            solution = exact.solve(share * scale, params=params)
+            return solution.log_strategies, solution.status == CONVERGED
+
+        tables, solved = jax.lax.map(at, jnp.asarray(_COSTS, jnp.result_type(float)))
+        return tables[jnp.argmax(solved)]
+
+    def _smallest(self) -> tuple[AmortisedPolicy, Any, Any, Any]:
+        """(the learned policy in this game, its smallest cost, others' population at its smallest, a flat prior)."""
+        assert self.learned is not None
+        boxes = dict(self.learned.domain.intervals)
+        population = self.learned.population
+        policy = self.learned.play(self.environment, population)
+        phi = None if population is None else {n: boxes[f"phi.{n}"].low for n in population.parameters}
+        return policy, np.asarray(boxes["cost"].low), phi, flat(self.learned)
+
+
+def solvable(environment: Environment) -> bool:
+    """Whether `ExactPolicy` solves the game."""
+    return isinstance(environment, OneShot | Markov | ExtensiveForm) or hasattr(environment, "exact_values")
+
+
+def flat(policy: Any) -> dict[str, float]:
+    """The parameters at which the prior of a learned policy is uniform, or as nearly so as its box allows: pulls,
+    bonuses and tilts of zero."""
+    out = {}
+    for name, default in policy.prior.defaults.items():
+        habit = name.rstrip("0123456789").removesuffix("_") in ("pull", "bonus", "tilt")
+        box = dict(policy.domain.intervals).get(f"psi.{name}")
+        value = 0.0 if habit else default
+        out[name] = value if box is None else float(np.clip(value, box.low, box.high))
+    return out
