@@ -113,9 +113,7 @@ class LevelKPolicy(Policy):
         log_p = jax.nn.logsumexp(by_level + self.log_shares(phi)[:, None, None], axis=0)
         return jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p)
 
-    def log_prob_by_level(
-        self, cost: Any, phi: Any, psi: Any, params: Any
-    ) -> Float[Array, "levels roles actions"]:
+    def log_prob_by_level(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "levels roles actions"]:
         """Log-probabilities of a player of each level."""
         env: Any = self.environment
         params = jax.tree.map(jnp.asarray, env.params | dict(params or {}))

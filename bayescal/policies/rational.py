@@ -26,16 +26,18 @@ from bayescal.solvers.path import CONVERGED
 # In spreads of payoffs; the first at which the branch can be followed to its end is taken.
 _COSTS = (1e-6, 1e-5, 1e-4, 1e-3)
 _TIE = 1e-9  # values so close, in spreads of values, are the same
+NEVER = -1e5  # log-probability of an action that is possible and never chosen: lapses still reach it, unlike -inf
 
 
 def best_reply(log_q: Float[Array, " actions"], q: Float[Array, " actions"]) -> Float[Array, " actions"]:
-    """Log-probabilities of the best actions, ties shared as in the prior; -inf elsewhere."""
+    """Log-probabilities: the best actions, ties shared as in the prior. Others have `NEVER`, absent ones -inf."""
     absent = log_q <= ABSENT / 2
     best = jnp.max(jnp.where(absent, -jnp.inf, q))
     spread = best - jnp.min(jnp.where(absent, jnp.inf, q))
     roundoff = max(_TIE, 100 * float(jnp.finfo(q.dtype).eps))
     chosen = ~absent & (q >= best - roundoff * spread)
-    return jnp.where(chosen, jax.nn.log_softmax(jnp.where(chosen, log_q, ABSENT)), -jnp.inf)
+    log_p = jnp.where(chosen, jax.nn.log_softmax(jnp.where(chosen, log_q, ABSENT)), NEVER)
+    return jnp.where(absent, -jnp.inf, log_p)
 
 
 class RationalPolicy(Policy):

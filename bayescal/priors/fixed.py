@@ -1,0 +1,41 @@
+"""A habit whose strength is known."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from bayescal.domain import Interval
+from bayescal.priors.base import Prior
+
+
+class Fixed(Prior):
+    """Another prior at these parameters, none of which is left to be inferred.
+
+    `Fixed(Anchored(), {"anchor": 0.5, "pull": 0.0})` is uniform for everybody, and a learned policy that knows
+    anchored priors still answers for it.
+    """
+
+    prior: Prior
+    psi: tuple[tuple[str, float], ...] = eqx.field(
+        static=True, converter=lambda psi: tuple((str(n), float(x)) for n, x in dict(psi).items())
+    )
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {}
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return dict(self.psi)
+
+    def log_prob(
+        self,
+        observation: Any,
+        psi: Mapping[str, Any],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        return self.prior.log_prob(observation, dict(self.psi), role=role, action_values=action_values)
