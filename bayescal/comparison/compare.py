@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayescal.comparison.loo import K_HAT, LeftOut, psis
-from bayescal.comparison.pointwise import UNITS, Pointwise, Unit, constants_of, default_unit, pointwise
+from bayescal.comparison.loo import K_HAT, LeftOut, leave_one_out, leave_parts_out, parts_of
+from bayescal.comparison.pointwise import UNITS, Pointwise, Unit, constants_of, default_unit, people_in, pointwise
 from bayescal.comparison.same import refuse_different
+from bayescal.comparison.scores import score_all
 from bayescal.comparison.stacking import stack
 from bayescal.decisions import Decisions
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.inference.model import Model
+from bayescal.inference.refit import Progress
 
 _CLEAR_SE = 2.0  # standard errors, and
 _CLEAR_NATS = 4.0  # nats, beyond both of which a difference is clear: below four nats its error is not to be trusted
@@ -86,6 +88,7 @@ def compare(
     folds: int | None = None,
     seed: int = 0,
     left_out: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare fits of the same decisions by what they predict of units that were left out.
 
@@ -97,29 +100,43 @@ def compare(
         unit: what is left out; participants where they are named, or else groups, or games.
         folds: leave out as many parts of the units, whole groups together, instead of one unit at a time.
         left_out: by name, why an explanation was not fitted.
+        progress: called with (refits done, refits in all) of each model.
     """
     if not fits:
         raise InputError("compare: give at least one fit.")
     if unit is not None and unit not in UNITS:
         raise InputError(f"unit={unit!r}: choose {', '.join(UNITS)}.")
     refuse_different(fits)
-    models = models or {}
+    models = {n: m for n, m in (models or {}).items() if n in fits}
     decisions = decisions or next((m.asked["decisions"] for m in models.values() if m.asked), None)
-    unit = unit or default_unit(constants_of(next(iter(fits.values()))))
-    found = {name: pointwise(fit, unit, decisions) for name, fit in fits.items()}
-    units = next(iter(found.values())).units
-    left = {name: (psis(p), "psis") for name, p in found.items()}
-    return judge(units, unit, found, left, {n: f.status for n, f in fits.items()}, left_out=left_out)
+    constants = constants_of(next(iter(fits.values())))
+    unit = unit or default_unit(constants)
+    told = {name: pointwise(fit, unit, decisions) for name, fit in fits.items()}
+    belongs = people_in(decisions, constants, unit)
+    units = next(iter(told.values())).units
+    again: dict[str, Any] = {"seed": seed, "progress": progress}
+    if folds is None:
+        left = {n: leave_one_out(told[n], fit, models.get(n), unit, belongs, **again) for n, fit in fits.items()}
+    else:
+        if missing := [n for n in fits if n not in models]:
+            raise InputError(f"k-fold fits models again: give the models of {', '.join(missing)} too.")
+        groups = people_in(decisions, constants, "group") if unit == "participant" else {}
+        parts = pd.Series(parts_of(units, groups, folds, seed), index=list(units))
+        left = {
+            n: leave_parts_out(told[n], fit, models[n], unit, belongs, parts[list(told[n].units)].to_numpy(), **again)
+            for n, fit in fits.items()
+        }
+    scores, reliable = (None, None) if decisions is None else score_all(models, fits, decisions, seed=seed)
+    statuses = {n: f.status for n, f in fits.items()}
+    return judge(unit, told, left, statuses, scores=scores, calibration=reliable, left_out=left_out)
 
 
 def judge(
-    units: tuple[str, ...],
     unit: str,
     told: Mapping[str, Pointwise],
-    left: Mapping[str, tuple[LeftOut, str]],
+    left: Mapping[str, LeftOut],
     statuses: Mapping[str, str],
     *,
-    before: Mapping[str, LeftOut] | None = None,
     scores: pd.DataFrame | None = None,
     calibration: pd.DataFrame | None = None,
     left_out: Mapping[str, str] | None = None,
@@ -127,21 +144,19 @@ def judge(
     """The table and the verdict.
 
     Args:
-        left: by model: what it predicts of each unit, and how that was found.
-        before: by model: the same before any refit.
+        told, left: by model: what it says of each unit, and what when that is left out.
+        statuses: of the fits.
     """
-    matrix = {}
-    for name, (found, _) in left.items():
-        matrix[name] = pd.Series(found.elpd, index=list(told[name].units)).reindex(list(units)).to_numpy()
+    first = next(iter(told.values()))
+    units, decisions = first.units, first.decisions
+    matrix = {n: pd.Series(x.elpd, index=list(told[n].units)).reindex(list(units)).to_numpy() for n, x in left.items()}
     points = pd.DataFrame(matrix, index=pd.Index(units, name=unit))
-    decisions = next(iter(told.values())).decisions
     trusted = [n for n in points if statuses[n].startswith("converged")]
     order = sorted(points, key=lambda n: (n not in trusted, -points[n].sum()))
     weights = dict(zip(trusted, stack(points[trusted].to_numpy()), strict=True)) if trusted else {}
     rows = []
     for name in order:
         difference = points[name] - points[order[0]]
-        k_hat = (before or {}).get(name, left[name][0]).k_hat
         rows.append(
             {
                 "elpd": points[name].sum(),
@@ -150,9 +165,9 @@ def judge(
                 "difference": difference.sum(),
                 "difference_se": _se(difference) if name != order[0] else 0.0,
                 "weight": weights.get(name, np.nan),
-                "k_hat": float(np.max(k_hat)),
-                "k_bad": int((~(k_hat <= K_HAT)).sum()),
-                "how": left[name][1],
+                "k_hat": float(np.max(left[name].k_hat)),
+                "k_bad": len(left[name].bad),
+                "how": left[name].how,
                 "status": statuses[name],
                 "excluded": name not in trusted,
             }

@@ -7,7 +7,7 @@ orders they can have been made: it is taken off, so that nats are of ordered dec
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import arviz_stats as azs
 import numpy as np
@@ -34,12 +34,14 @@ class Pointwise:
         units: labels.
         decisions: how many decisions each unit stands for.
         values: in nats.
+        taken_off: log of the number of orders of each unit's counted choices, which is not in `values`.
         r_eff: effective draws as a share of draws.
     """
 
     units: tuple[str, ...]
     decisions: Int[np.ndarray, " units"]
     values: Float[np.ndarray, "draws units"]
+    taken_off: Float[np.ndarray, " units"]
     r_eff: float = 1.0
 
 
@@ -112,11 +114,11 @@ def pointwise(fit: Fit, unit: Unit, decisions: Decisions | None = None) -> Point
         if found is None:
             raise InputError(f"The decisions do not say which {unit} they belong to: compare by another unit.")
         of_row, values = found, _thinned(log_likelihood[name].to_numpy())
-        taken_off = ways(fit.tree["observed_data"]["choices"].to_numpy()) if name == "choices" else 0.0
+        counted = fit.tree["observed_data"]["choices"].to_numpy() if name == "choices" else np.zeros((len(found), 1))
+        taken_off = ways(counted)
     labels, place = in_order(of_row)
-    return Pointwise(
-        labels, _decisions(constants, unit, belongs, labels), add_up(values - taken_off, place), r_eff(fit)
-    )
+    n, off = _decisions(constants, unit, belongs, labels), add_up(taken_off[None], place)
+    return Pointwise(labels, n, add_up(values, place) - off, off[0], r_eff(fit))
 
 
 def in_order(labels: np.ndarray) -> tuple[tuple[str, ...], Int[np.ndarray, " rows"]]:
@@ -161,10 +163,10 @@ def _thinned(values: np.ndarray) -> np.ndarray:
     return flat[solved] if solved.any() else flat
 
 
-def _ways_by_participant(fit: Fit, constants: Constants, participants: np.ndarray) -> Any:
+def _ways_by_participant(fit: Fit, constants: Constants, participants: np.ndarray) -> np.ndarray:
     observed = fit.tree["observed_data"].to_dataset()
     if "choices" not in observed:
-        return 0.0
+        return np.zeros(len(participants))
     total = pd.Series(ways(observed["choices"].to_numpy())).groupby(constants["cell_participant"].astype(str)).sum()
     return total.reindex(participants).to_numpy()
 

@@ -27,13 +27,9 @@ def refuse_different(fits: Mapping[str, Fit]) -> None:
 
 
 def _differences(a: Fit, b: Fit, first: str, second: str) -> list[str]:
-    grids = [f.provenance.get("grids") for f in (a, b)]
-    if None not in grids and grids[0] != grids[1]:
-        apart = [sorted(set(x) - set(y)) for x, y in (grids, grids[::-1])]
-        told = [
-            f"{name} has {', '.join(x[:_TOLD])}" for name, x in zip((repr(first), repr(second)), apart, strict=True)
-        ]
-        return [f"their grids differ ({'; '.join(told)})"]
+    grids = {name: f.provenance["grids"] for name, f in ((first, a), (second, b)) if "grids" in f.provenance}
+    if len(grids) == 2 and grids[first] != grids[second]:
+        return [f"the grid of {name!r} is {', '.join(grid[:_TOLD])}" for name, grid in grids.items()]
     here, there = rows_of(a), rows_of(b)
     if over_time(a) != over_time(b):
         return ["one is of a game over time, decision by decision, and the other of counts"]

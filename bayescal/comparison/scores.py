@@ -1,0 +1,215 @@
+"""Predictions of a new person, in plain units.
+
+A new person has a cost (a level, a habit) of their own that nobody knows: it is drawn afresh from the population of
+each posterior draw, and probabilities are averaged over draws. So they are the same for everybody in one situation, and
+no prediction of this kind can beat the **noise floor**: the entropy of what people did in that situation.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpyro import handlers
+from scipy.special import digamma
+from scipy.stats import binomtest
+
+from bayescal.decisions import Decisions
+from bayescal.inference import tree as bridge
+from bayescal.inference.aside import Aside, random_keys
+from bayescal.inference.fit import Fit
+from bayescal.inference.model import Model
+
+DRAWS = 200
+EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+_OWN = {"participant", "cell", "decision"}  # dimensions of what a new person has anew
+_BATCH = 20
+_REPEATED = 10  # decisions in one situation, of which its entropy can be told
+_MOST = 0.9  # the share of decisions that must be in such situations
+
+
+@dataclass(frozen=True, eq=False)
+class Chances:
+    """The situations of the decisions, what was done in each, and with what probability a new person does it.
+
+    Attributes:
+        counts: (rows, actions); a row is a cell, or one decision of a game over time.
+        probabilities: of the same shape.
+        values: of the actions, NaN beyond the end of a shorter grid; None where actions have no order.
+    """
+
+    counts: Float[np.ndarray, "rows actions"]
+    probabilities: Float[np.ndarray, "rows actions"]
+    values: Float[np.ndarray, "rows actions"] | None
+
+
+def predict_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) -> Float[np.ndarray, "rows actions"]:
+    """The probability that a new person takes each action in the situation of each cell (or decision)."""
+    return prepare_new(model, fit, draws=draws, seed=seed)()
+
+
+def prepare_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) -> Callable[[], np.ndarray]:
+    """The first half of `predict_new`: begins to compile. Call the result for the second half."""
+    whole = model.evaluated or model
+    posterior = fit.tree["posterior"].to_dataset()
+    with jax.enable_x64(True):
+        sites = bridge.sites_of(whole)
+        latent = {n: s for n, s in sites.items() if s.kind == "latent" and not _OWN & set(s.dims) and n in posterior}
+        name = next(n for n in ("choices", "choice") if n in sites)
+        batch = min(_BATCH, getattr(whole, "batch", _BATCH))
+
+        def one(values, key):
+            trace = handlers.trace(handlers.seed(handlers.substitute(whole, data=values), key)).get_trace()
+            return jax.numpy.exp(trace[name]["fn"].log_probs)
+
+        some = jax.jit(lambda values, keys: jax.vmap(one)(values, keys).sum(axis=0))
+        shapes = {n: jax.ShapeDtypeStruct((batch, *s.shape), float) for n, s in latent.items()}
+        summed = Aside(some, shapes, random_keys(np.random.default_rng(), batch), brief=True)
+    flat = {n: posterior[n].to_numpy().reshape(-1, *s.shape) for n, s in latent.items()}
+    there = len(next(iter(flat.values()))) if flat else draws
+    steps = -(-min(draws, max(there, 1)) // batch)
+    kept = np.linspace(0, there - 1, steps * batch).round().astype(int)
+
+    def run() -> np.ndarray:
+        with jax.enable_x64(True):
+            rng, total = np.random.default_rng(seed), 0.0
+            for i in range(steps):
+                here = kept[i * batch : (i + 1) * batch]
+                total = total + np.asarray(summed({n: x[here] for n, x in flat.items()}, random_keys(rng, batch)))
+        return np.asarray(total) / (steps * batch)
+
+    return run
+
+
+def chances(model: Model, probabilities: np.ndarray, fit: Fit, decisions: Decisions) -> Chances:
+    """What was done beside what is predicted."""
+    observed = fit.tree["observed_data"].to_dataset()
+    constants = {n: np.asarray(x) for n, (_, x) in (model.evaluated or model).constant_data.items()}
+    if "choices" in observed:
+        counts, lead = observed["choices"].to_numpy().astype(float), "cell_"
+    else:
+        counts, lead = np.eye(probabilities.shape[1])[observed["choice"].to_numpy()], ""
+    games = constants[f"{lead}game"].astype(str)
+    roles = constants[f"{lead}role"].astype(str)
+    if not all(e.ordered for e in decisions.environments.values()):
+        return Chances(counts, probabilities, None)
+    grids = {
+        (str(name), str(role)): _padded(env.action_values[r], counts.shape[1])
+        for name, env in decisions.environments.items()
+        for r, role in enumerate(env.role_names)
+    }
+    return Chances(counts, probabilities, np.stack([grids[k] for k in zip(games, roles, strict=True)]))
+
+
+def score(found: Chances) -> dict[str, float | None]:
+    """share_predicted: of decisions, the most probable action; mean_error: the mean distance between what was done and
+    the median of what was predicted; log_score: nats a decision."""
+    p, counts, total = found.probabilities, found.counts, found.counts.sum()
+    with np.errstate(divide="ignore"):
+        log_p = np.where(counts > 0, np.log(p), 0.0)
+    error = None
+    if found.values is not None:
+        middle = (np.cumsum(p, axis=1) >= 0.5 - 1e-12).argmax(axis=1)
+        distance = np.abs(found.values - found.values[np.arange(len(p)), middle][:, None])
+        error = float(np.sum(counts * np.nan_to_num(distance)) / total)
+    return {
+        "share_predicted": float(counts[np.arange(len(p)), p.argmax(axis=1)].sum() / total),
+        "mean_error": error,
+        "log_score": float(np.sum(counts * log_p) / total),
+    }
+
+
+def calibration(found: Chances) -> pd.DataFrame:
+    """Of the predictions in each range of probabilities: their mean, how often they came true with a 90 % interval, and
+    how many there were (each decision is a prediction of every action)."""
+    n = np.broadcast_to(found.counts.sum(axis=1, keepdims=True), found.counts.shape)
+    there = (found.probabilities > 0) & (n > 0)
+    if found.values is not None:
+        there &= ~np.isnan(found.values)
+    p, n, hits = found.probabilities[there], n[there], found.counts[there]
+    of = np.clip(np.searchsorted(EDGES, p, side="right") - 1, 0, len(EDGES) - 2)
+    rows = []
+    for b in np.unique(of):
+        trials, came = int(n[of == b].sum()), int(hits[of == b].sum())
+        interval = binomtest(came, trials).proportion_ci(0.9, method="wilson")
+        mean = float(np.average(p[of == b], weights=n[of == b]))
+        rows.append(
+            {
+                "predicted": mean,
+                "observed": came / trials,
+                "low": float(interval.low),
+                "high": float(interval.high),
+                "n": trials,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def noise_floor(decisions: Decisions) -> float | None:
+    """The mean log score, in nats a decision, that nobody can beat who does not know who decides: minus the entropy of
+    what people did in the same situation, with Grassberger's (2003) correction of its bias. None where fewer than nine
+    decisions in ten were made in a situation that has come up ten times."""
+    counts = situations(decisions)
+    n = counts.sum(axis=1)
+    enough = n >= _REPEATED
+    if n[enough].sum() < _MOST * n.sum():
+        return None
+    return -float(np.average(entropy(counts[enough]), weights=n[enough]))
+
+
+def situations(decisions: Decisions) -> Float[np.ndarray, "situations actions"]:
+    """What people did in each distinct situation: a role in a game, and in games over time what was seen."""
+    width = decisions.counts.shape[1]
+    if decisions.play is None:
+        keys = decisions.cells[["game_index", "role_index"]].to_numpy()
+        of, done = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), decisions.counts
+        out = np.zeros((of.max() + 1, width))
+        np.add.at(out, of, done)
+        return out
+    played = decisions.table.iloc[decisions.play.row]
+    parts = []
+    for g, name in enumerate(decisions.environments):
+        here = np.flatnonzero(played["game_index"].to_numpy() == g)
+        seen = [np.reshape(np.asarray(x, float), (len(here), -1)) for x in decisions.play.observations[name].values()]
+        seen.append(played["role_index"].to_numpy(float)[here, None])
+        of = np.unique(np.concatenate(seen, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+        out = np.zeros((of.max() + 1, width))
+        np.add.at(out, (of, played["action_index"].to_numpy()[here]), 1)
+        parts.append(out)
+    return np.concatenate(parts)
+
+
+def entropy(counts: Float[np.ndarray, "rows actions"]) -> Float[np.ndarray, " rows"]:
+    """In nats, of the distributions that counts were drawn from (Grassberger 2003, eq. 28)."""
+    n = counts.sum(axis=1)
+    safe = np.maximum(counts, 1)
+    sign = np.where(counts % 2 == 0, 1.0, -1.0)
+    g = digamma(safe) + 0.5 * sign * (digamma((safe + 1) / 2) - digamma(safe / 2))
+    return np.log(n) - np.where(counts > 0, counts * g, 0.0).sum(axis=1) / n
+
+
+def score_all(
+    models: Mapping[str, Model], fits: Mapping[str, Fit], decisions: Decisions, *, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(scores by model, calibration of every model)."""
+    begun = {n: prepare_new(m, fits[n], seed=seed) for n, m in models.items() if n in fits}
+    floor = noise_floor(decisions)
+    rows: dict[str, Any] = {}
+    tables = []
+    for name, run in begun.items():
+        found = chances(models[name], run(), fits[name], decisions)
+        rows[name] = score(found) | {"floor": floor}
+        tables.append(calibration(found).assign(model=name))
+    scores = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["share_predicted", "mean_error", "log_score", "floor"]
+    )
+    columns = ["model", "predicted", "observed", "low", "high", "n"]
+    return scores, pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def _padded(values: Any, width: int) -> np.ndarray:
+    return np.array([*values, *[np.nan] * (width - len(values))], float)
