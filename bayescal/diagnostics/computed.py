@@ -6,6 +6,7 @@ from typing import Any
 
 import arviz_stats as azs
 import numpy as np
+import pandas as pd
 
 from bayescal.diagnostics.base import Check, listed
 from bayescal.inference.fit import Fit
@@ -38,10 +39,11 @@ def _nuts(fit: Fit) -> list[Check]:
     ]
 
 
-def _r_hat(table: Any) -> Check:
-    name, r_hat = "R-hat", table["r_hat"].dropna() if "r_hat" in table else []
+def _r_hat(table: pd.DataFrame) -> Check:
+    name = "R-hat"
     if not len(table):
         return Check(name, None, "nothing was sampled")
+    r_hat = table.get("r_hat", pd.Series(dtype=float)).dropna()
     if not len(r_hat):
         return Check(name, None, "one chain cannot be compared with another", "Sample at least two chains.")
     bad = r_hat[~(r_hat < R_HAT)].sort_values(ascending=False)
@@ -53,7 +55,7 @@ def _r_hat(table: Any) -> Check:
     )
 
 
-def _effective(table: Any, kind: str) -> Check:
+def _effective(table: pd.DataFrame, kind: str) -> Check:
     name, ess = f"effective sample size ({kind})", table[f"ess_{kind}"].dropna()
     if not len(ess):
         return Check(name, None, "nothing was sampled")
@@ -82,7 +84,6 @@ def _energy(stats: Any) -> Check:
     name = "E-BFMI"
     if "energy" not in stats or stats["energy"].sizes["draw"] < 4:
         return Check(name, None, "this sampler does not tell of its energy")
-    # A tree without a posterior: arviz finds `energy` in its sample_stats.
     each = np.atleast_1d(np.asarray(azs.bfmi(stats["energy"].transpose("chain", "draw").to_numpy())))
     found = f"at least {each.min():.2f} over {len(each)} chains, where {E_BFMI} is enough"
     if each.min() >= E_BFMI:

@@ -50,10 +50,7 @@ def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: i
     below, at, log_p, often = parts
     ok = np.isfinite(log_p).all(axis=0)
     below, at, log_p, often = below[:, ok], at[:, ok], log_p[:, ok], often[ok]
-    log_w, k_hat = array_stats.psislw(-log_p, axis=0)  # (decisions, draws)
-    weights = np.exp(log_w - log_w.max(axis=-1, keepdims=True)).T
-    weights /= weights.sum(axis=0)
-    low, own = np.repeat((weights * below).sum(axis=0), often), np.repeat((weights * at).sum(axis=0), often)
+    low, own, k_hat = (np.repeat(x, often) for x in left_out(below, at, log_p))
     values = np.clip(low + rng.random(len(low)) * own, 0, np.nextafter(1, 0))
     ranks = np.floor(values * (KEPT + 1)).astype(int)
     lower, upper = ecdf_band(len(values), KEPT, ERROR)
@@ -64,10 +61,19 @@ def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: i
         "low": lower,
         "high": upper,
         "p_value": uniformity(ranks, KEPT),
-        "k_hat_bad": float(np.average(~(k_hat <= K_HAT), weights=often)),
+        "k_hat_bad": float(np.mean(~(k_hat <= K_HAT))),
         "decisions": total,
         "what": "each decision one step ahead, given what was seen before it" if over_time else "each decision",
     }
+
+
+def left_out(below: np.ndarray, at: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(probability below, probability, k-hat) of each decision when it is left out, from (draws, decisions) of what
+    each draw says of it."""
+    log_w, k_hat = array_stats.psislw(log_p, axis=0)  # of the inverse; draws are last
+    weights = np.exp(log_w - log_w.max(axis=-1, keepdims=True)).T
+    weights /= weights.sum(axis=0)
+    return (weights * below).sum(axis=0), (weights * at).sum(axis=0), k_hat
 
 
 def _chosen(total: int, rng: np.random.Generator) -> np.ndarray:

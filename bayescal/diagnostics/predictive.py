@@ -192,8 +192,9 @@ def _spread(people: np.ndarray, parts: Callable[[Values], tuple[Any, Any]], what
 class _Record:
     """What was recorded beside the decisions, each given what came before it."""
 
+    environments: Sequence[Any]
     grid: np.ndarray  # (decision, action) values
-    games: np.ndarray
+    game: np.ndarray  # which of the environments
     roles: np.ndarray
     rounds: np.ndarray
     people: np.ndarray | None
@@ -219,8 +220,9 @@ class _Record:
                 if n in observed and np.ndim(observed[n]) == 1:
                     seen.setdefault(n, np.full(len(table), np.nan))[here] = observed[n]
         return cls(
+            environments=list(decisions.environments.values()),
             grid=grid,
-            games=table["game"].astype(str).to_numpy(),
+            game=game,
             roles=table["role"].astype(str).to_numpy(),
             rounds=table["round"].to_numpy(),
             people=table["participant"].cat.codes.to_numpy() if "participant" in table else None,
@@ -239,18 +241,18 @@ class _Record:
 
 
 def _played(decisions: Decisions) -> Iterator[Statistic]:
-    record, kinds = _Record.of(decisions), list(decisions.environments.values())
-    all_are = lambda kind: all(isinstance(e, kind) for e in kinds)
+    record = _Record.of(decisions)
+    all_are = lambda kind: all(isinstance(e, kind) for e in record.environments)
     if all_are(BusEngine):
         yield from _replacements(record)
-    elif all(e.ordered for e in kinds):
+    elif all(e.ordered for e in record.environments):
         yield from _ordered_play(record)
         if all_are(SupplyChain):
             yield from _bullwhip(record)
         if all_are(Cobweb):
-            yield from _prices(record, decisions)
+            yield from _prices(record)
     else:
-        yield from _unordered_play(record, kinds)
+        yield from _unordered_play(record)
 
 
 def _ordered_play(record: _Record) -> Iterator[Statistic]:
@@ -324,26 +326,23 @@ def _bullwhip(record: _Record) -> Iterator[Statistic]:
         )
 
 
-def _prices(record: _Record, decisions: Decisions) -> Iterator[Statistic]:
+def _prices(record: _Record) -> Iterator[Statistic]:
     """The price that forecasts make, with the noise as it was."""
     if "price" not in record.table:
         return
     recorded = record.table["price"].to_numpy(float)
-    whole = decisions.table["game_index"].to_numpy()[decisions.play.row]  # ty: ignore[unresolved-attribute]
-    environments = list(decisions.environments.values())
-    kappa = np.array([e.kappa for e in environments])[whole]
-    players = np.array([e.players for e in environments])[whole]
-    market = _codes(np.stack([whole, record.groups, record.rounds], axis=1))
+    kappa, players = (np.array([getattr(e, n) for e in record.environments])[record.game] for n in ("kappa", "players"))
+    market = _codes(np.stack([record.game, record.groups, record.rounds], axis=1))
     of = np.unique(market, return_index=True)[1]  # a row of each market and round
     complete = (np.bincount(market)[market[of]] == players[of]) & np.isfinite(recorded[of])
     if complete.sum() < 3:
         return
     mean_supply = lambda v: _sums(market, supply(v, kappa, np)) / np.bincount(market)
     was = np.take_along_axis(record.grid, record.table["action_index"].to_numpy()[:, None], axis=1).T
-    implied = lambda v: environments[0].price(mean_supply(v))
+    implied = lambda v: record.environments[0].price(mean_supply(v))
     noise = (recorded[of] - implied(was)[0])[None]
     price = lambda x: (implied(record.value(x)) + noise)[:, complete]
-    series = _codes(np.stack([whole, record.groups], axis=1))[of][complete]
+    series = _codes(np.stack([record.game, record.groups], axis=1))[of][complete]
     before, later = record.seen["seen"][of][complete], record.later[of][complete]
     yield Statistic(
         "price variance", "variance of the price within markets, the noise being what it was",
@@ -368,15 +367,15 @@ def _replacements(record: _Record) -> Iterator[Statistic]:
             np.maximum((x * state**2).sum(axis=1) / x.sum(axis=1) - ((x * state).sum(axis=1) / x.sum(axis=1)) ** 2, 0)
         ),
     )  # fmt: skip
-    if record.people is not None and record.people.max() > 0:
+    if (bus := record.people) is not None and bus.max() > 0:
         yield Statistic(
             "spread of engines", "standard deviation, over engines, of their share of months with a replacement",
-            lambda x: (_sums(record.people, x) / np.bincount(record.people)).std(axis=1, ddof=1),
+            lambda x: (_sums(bus, x) / np.bincount(bus)).std(axis=1, ddof=1),
         )  # fmt: skip
 
 
-def _unordered_play(record: _Record, kinds: Sequence[Any]) -> Iterator[Statistic]:
-    dilemma = all(e.name == "repeated-dilemma" for e in kinds)
+def _unordered_play(record: _Record) -> Iterator[Statistic]:
+    dilemma = all(e.name == "repeated-dilemma" for e in record.environments)
     label = "cooperation" if dilemma else "share of the first action"
     did = lambda x: (x == 0).astype(float)
     yield Statistic(label, f"{label} among all decisions", lambda x: did(x).mean(axis=1))
@@ -385,7 +384,7 @@ def _unordered_play(record: _Record, kinds: Sequence[Any]) -> Iterator[Statistic
     if state is None:
         return
     if dilemma:  # as the deciding person sees it: whose defection it was
-        second = record.roles == kinds[0].role_names[1]
+        second = record.roles == record.environments[0].role_names[1]
         state = np.where(second & (state == 2), 3, np.where(second & (state == 3), 2, state))
         names = ("in first rounds", "after both cooperated", "after the other defected", "after defecting alone",
                  "after both defected")  # fmt: skip
