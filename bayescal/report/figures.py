@@ -5,9 +5,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import norm
+
+from bayescal.inference.fit import Fit
+from bayescal.report.people import name_of, own_dimension, personal
 
 # Okabe & Ito's colours, readable in the common forms of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+WIDTH = 5.4  # inches: text keeps a size that can be read where a figure is as wide as a phone
 _MANY = 60  # entries of a figure that can be read by name
 
 
@@ -23,43 +28,69 @@ def interval(draws: np.ndarray, level: float = 0.9) -> np.ndarray:
     return np.quantile(draws, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
 
 
-def cost_forest(fits: dict[str, Any], units: str) -> Figure | None:
-    """The cost of each game, group or person, with that of the pooled fit as a band behind them; of more than sixty
-    people in the order of their costs."""
-    levels = {name: fit for name, fit in fits.items() if name.startswith("by ") or name == "people"}
-    if not levels:
+def cost_forest(fit: Fit, pooled: Fit | None, units: str) -> Figure | None:
+    """The cost of each game, group or person, with that of one cost for all as a band behind them; of more than sixty
+    in the order of their costs."""
+    dim = own_dimension(fit)
+    if dim is None or "cost" not in personal(fit):
         return None
-    name, fit = next(iter(levels.items()))
     costs = personal(fit)["cost"]
-    dim = costs.dims[-1]
-    if costs.sizes[dim] > _MANY:
-        costs = costs[..., np.argsort(costs.median(("chain", "draw")).to_numpy())]
+    costs = costs[..., np.argsort(costs.median(("chain", "draw")).to_numpy(), kind="stable")]
     labels = [str(x) for x in costs[dim].to_numpy()]
     low, mid, high = interval(costs.to_numpy().reshape(-1, len(labels)))
-    fig, ax = figure(6.4, min(1.0 + 0.3 * len(labels), 7.0 if len(labels) > _MANY else 20.0))
-    if "pooled" in fits:
-        a, b, c = interval(fits["pooled"].tree["posterior"]["cost"].to_numpy().reshape(-1))
+    many = len(labels) > _MANY
+    fig, ax = figure(WIDTH, min(1.0 + 0.2 * len(labels), 5.5 if many else 13.0))
+    if pooled is not None:
+        a, b, c = interval(pooled.tree["posterior"]["cost"].to_numpy().reshape(-1))
         ax.axvspan(a, c, color=ORANGE, alpha=0.25, lw=0, label="one cost for all")
         ax.axvline(b, color=ORANGE, lw=1)
     y = np.arange(len(labels))[::-1]
-    ax.hlines(y, low, high, color=BLUE, lw=2, label="cost of each" if name == "people" else f"cost {name}")
-    ax.plot(mid, y, "o", color=BLUE, ms=4 if len(labels) <= _MANY else 1)
-    ax.set_yticks(y, labels) if len(labels) <= _MANY else ax.set_ylabel(f"{len(labels):,} people, in order")
-    ax.set_xscale("log")
-    # Enough ticks to see that the axis is logarithmic.
-    decades = [m * 10.0**e for e in range(-6, 7) for m in (1, 1.5, 2, 3, 4, 5, 7)]
-    ticks = [t for t in decades if 0.9 * low.min() <= t <= 1.1 * high.max()]
-    ticks = ticks if len(ticks) <= 9 else [t for t in ticks if f"{t:e}"[:3] in ("1.0", "2.0", "5.0")]
-    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
-    ax.set_xlabel(f"cost, {units} per nat (log scale; medians and 90% intervals)")
-    ax.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    ax.hlines(y, low, high, color=BLUE, lw=0.5 if many else 2, label=f"cost of each {name_of(dim)}")
+    ax.plot(mid, y, "o", color=BLUE, ms=1 if many else 4)
+    ax.set_yticks([] if many else y, [] if many else labels)
+    ax.set_ylabel(f"{len(labels):,} {name_of(dim, 2)}, in order" if many else "")
+    ax.margins(y=0.02)
+    log_cost_axis(ax, low.min(), high.max())
+    ax.set_xlabel(f"cost, {units} per nat (medians, 90% intervals)")
+    ax.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return fig
 
 
-def personal(fit: Any) -> Any:
-    """The draws of what everybody has of their own: of many people only some draws are kept, in a group apart."""
-    return fit.tree["people" if "people" in fit.tree.children else "posterior"]
+def log_cost_axis(ax: Axes, low: float, high: float) -> None:
+    """Enough ticks to see that the axis is logarithmic."""
+    ax.set_xscale("log")
+    decades = [m * 10.0**e for e in range(-9, 12) for m in (1, 1.5, 2, 3, 5, 7)]
+    ticks = [t for t in decades if 0.9 * low <= t <= 1.1 * high]
+    ticks = ticks if len(ticks) <= 7 else [t for t in ticks if f"{t:e}"[0] == "1"]
+    if len(ticks) < 3:
+        ticks = [t for t in decades if 0.9 * low <= t <= 1.1 * high and f"{t:e}"[0] in "13"]
+    ax.set_xticks(ticks, [f"{t:g}" if 1e-3 <= t < 1e5 else f"{t:.0e}" for t in ticks])
+    ax.minorticks_off()
+
+
+def population_of_costs(fit: Fit, units: str) -> Figure | None:
+    """Where the costs of the population lie: the density of log cost of a log-normal population, draw by draw."""
+    posterior = fit.tree["posterior"].to_dataset()
+    names = next((n for n in (("log_cost_mean", "log_cost_sd"), ("log_mean", "log_sd")) if n[0] in posterior), None)
+    if names is None or names[1] not in posterior or own_dimension(fit) is None:
+        return None
+    mean, sd = (posterior[n].to_numpy().reshape(-1) for n in names)
+    some = np.linspace(0, len(mean) - 1, min(len(mean), 400)).astype(int)
+    typical, width = np.median(mean), np.median(sd)
+    at = np.linspace(typical - 3.5 * width, typical + 3.5 * width, 200)
+    low, mid, high = interval(norm.pdf(at, mean[some, None], sd[some, None]))
+    fig, ax = figure(WIDTH, 2.6)
+    ax.fill_between(np.exp(at), low, high, color=BLUE, alpha=0.3, lw=0, label="90%")
+    ax.plot(np.exp(at), mid, color=BLUE, label="density of log cost")
+    if "cost" in personal(fit):
+        own = personal(fit)["cost"].median(("chain", "draw")).to_numpy()
+        own = own[(own > np.exp(at[0])) & (own < np.exp(at[-1]))]
+        ax.plot(own, np.full(len(own), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
+    log_cost_axis(ax, float(np.exp(at[0])), float(np.exp(at[-1])))
+    ax.set_yticks([])
+    ax.set_xlabel(f"cost, {units} per nat")
+    ax.legend(frameon=False, fontsize=9)
+    return fig
 
 
 def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Figure:
@@ -81,7 +112,7 @@ def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Fig
     low, mid, high = interval((predicted / total[:, None])[:, cells, actions])
     seen = (observed / total[:, None])[cells, actions]
     order = np.arange(len(cells))[::-1]
-    fig, ax = figure(6.4, min(1.2 + 0.22 * len(cells), 40))
+    fig, ax = figure(WIDTH, min(1.2 + 0.2 * len(cells), 36))
     ax.hlines(order, low, high, color=BLUE, lw=5, alpha=0.45, label="predicted (90%)")
     ax.plot(mid, order, "|", color=BLUE, ms=8)
     ax.plot(seen, order, "o", color=ORANGE, ms=4, label="observed")
@@ -129,7 +160,7 @@ def play_and_predicted(fit: Any, values: np.ndarray, labels: tuple[str, ...], or
     def mean_by(group: np.ndarray, x: np.ndarray) -> np.ndarray:
         return np.bincount(group, x) / np.bincount(group)
 
-    fig = Figure(figsize=(6.4, 7.4), layout="constrained", facecolor="white")
+    fig = Figure(figsize=(WIDTH, 6.6), layout="constrained", facecolor="white")
     above, middle, below = fig.subplots(3, 1)
     bands = interval(np.stack([mean_by(of_round, number[d]) for d in drawn]))
     above.fill_between(rounds, bands[0], bands[2], color=BLUE, alpha=0.3, lw=0, label="predicted (90%)")
@@ -155,30 +186,4 @@ def play_and_predicted(fit: Any, values: np.ndarray, labels: tuple[str, ...], or
     for ax in (above, middle, below):
         ax.spines[["top", "right"]].set_visible(False)
     above.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
-    return fig
-
-
-def prior_and_posterior(fits: dict[str, Any], units: str) -> Figure | None:
-    """What was believed of the (typical) cost before and after the data."""
-    from scipy.stats import gaussian_kde
-
-    fig, ax = figure(6.4, 2.8)
-    drawn = False
-    for (name, fit), colour in zip(fits.items(), (ORANGE, BLUE, GREEN), strict=False):
-        site = next((s for s in ("log_cost_mean", "log_mean", "log_cost") if s in fit.tree["posterior"]), None)
-        if site is None or fit.tree["posterior"][site].ndim != 2:
-            continue
-        for group, style in (("prior", ":"), ("posterior", "-")):
-            draws = fit.tree[group][site].to_numpy().reshape(-1)
-            grid = np.linspace(*np.quantile(draws, [0.002, 0.998]), 300)
-            density = gaussian_kde(draws)(grid)
-            # Heights differ a hundredfold; the comparison is of place and width.
-            ax.plot(np.exp(grid), density / density.max(), style, color=colour, label=f"{name}, {group}")
-            drawn = True
-    if not drawn:
-        return None
-    ax.set_xscale("log")
-    ax.set_yticks([])
-    ax.set_xlabel(f"(typical) cost, {units} per nat")
-    ax.legend(frameon=False, fontsize=8)
     return fig

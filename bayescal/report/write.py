@@ -1,8 +1,10 @@
 """Put a report together and write it: whole files or none."""
 
-import io
+import base64
+import contextlib
+import hashlib
 import json
-import re
+import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -15,110 +17,159 @@ from matplotlib.figure import Figure
 
 from bayescal.data.study import Study
 from bayescal.errors import InputError
-from bayescal.files import write_atomically
+from bayescal.files import whole_file
 from bayescal.inference.fit import Fit
-from bayescal.report import figures
+from bayescal.report import check_figures, figures, formulas, rival_figures, tables, words
+from bayescal.report.numbers import collect, plain
+from bayescal.report.picture import Picture, draw
 from bayescal.report.priors import prior_picture
+from bayescal.report.verdict import compared, findings, main_fit, people_fit, pooled_fit, tally, warnings
 
 
-def write_report(study: Study, fits: Mapping[str, Fit], out: str | Path, *, command: str = "") -> Path:
-    """Write report.html, report.json and figures/ into the folder `out`; returns the path of report.html."""
-    out = Path(out)
-    fits = dict(fits)
-    best = fits.get("by game") or next(reversed(fits.values()))
-    drawn: dict[str, Figure | None] = {
-        "cost": figures.cost_forest(fits, study.units),
-        "choices": _predicted(study, best),
-        "prior": figures.prior_and_posterior(fits, study.units),
-        "beliefs": prior_picture(best, units=study.units),
-    }
-    shown = {name: fig for name, fig in drawn.items() if fig is not None}
+def write_report(
+    study: Study | None,
+    fits: Mapping[str, Fit],
+    folder: str | Path,
+    *,
+    command: str = "",
+    comparison: Any = None,
+    checks: Mapping[str, Any] | None = None,
+    remarks: tuple[str, ...] = (),
+) -> Path:
+    """Write report.html, report.json and figures/ into a folder; returns the path of report.html.
+
+    Args:
+        study: None where it cannot be found; the report then says less of the data.
+        fits: of the study's decisions, by name.
+        command: that makes this report again.
+        comparison: of these fits, as `bayescal.comparison.compare` makes it; it is then the verdict.
+        checks: by the name of the fit, as `bayescal.diagnostics.check` makes them.
+        remarks: sentences that belong below the verdict.
+
+    Raises:
+        InputError: the folder cannot be written to; what was in it is as it was.
+    """
+    folder, fits, checks = Path(folder), dict(fits), dict(checks or {})
+    if not fits:
+        raise InputError("A report needs at least one fit.")
+    _refuse_unwritable(folder)
+    main = main_fit(fits, comparison)
+    people = people_fit(fits, main)
     numbers = collect(study, fits, command)
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            study=study,
-            verdict=verdict(study, fits),
-            numbers=numbers,
-            data=_rows(study),
-            figures={name: Markup(_svg(fig, name)) for name, fig in shown.items()},
-            command=command,
-        )
-    )
+    numbers |= {
+        "main": main,
+        "comparison": None if comparison is None else plain(comparison.as_dict()),
+        "checks": {name: plain(found.as_dict()) for name, found in checks.items()},
+    }
+    units = numbers["study"]["units"]
+    pictures, who = _pictures(study, fits, main, people, comparison, checks, units)
+    numbers["verdict"] = [] if comparison is None else compared(comparison.verdict)
+    numbers["verdict"] += findings(fits, main, units, () if study is None else study.parameters)
+    numbers["warnings"] = [*remarks, *warnings(fits, checks, comparison)]
+    numbers["figures"] = sorted(f"{name}.{kind}" for name in pictures for kind in ("svg", "png"))
+    page = _page(numbers, pictures, main, people, comparison, checks, who, pooled_fit(fits) is not None)
+    contents: dict[str, bytes] = {
+        "report.html": page.encode(),
+        "report.json": json.dumps(numbers, indent=1, allow_nan=False).encode(),
+    }
+    for name, picture in pictures.items():
+        contents |= {f"figures/{name}.svg": picture.svg, f"figures/{name}.png": picture.png}
+    before = _figures_of(folder / "report.json")
+    _write(folder, contents)
+    for name in before - set(numbers["figures"]):  # of a report that was there, and only those
+        (folder / "figures" / name).unlink(missing_ok=True)
+    return folder / "report.html"
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Before the work, not after it."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"{folder}: the report cannot be written to {there}; choose another folder.")
+
+
+def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """All of the files or none: each is written under another name, and all are then renamed, the page last."""
+    taken = [name for name in contents if (folder / name).is_dir()]
+    if taken:
+        raise InputError(f"{folder}: {', '.join(taken)} is a folder where a file is to be; choose another folder.")
     try:
-        (out / "figures").mkdir(parents=True, exist_ok=True)
-        for name, fig in shown.items():
-            write_atomically(out / "figures" / f"{name}.svg", _image(fig, "svg"))
-            write_atomically(out / "figures" / f"{name}.png", _image(fig, "png"))
-        write_atomically(out / "report.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
-        write_atomically(out / "report.html", page.encode())
+        with contextlib.ExitStack() as stack:
+            for name, content in contents.items():
+                stack.enter_context(whole_file(folder / name)).write_bytes(content)
     except OSError as error:
-        raise InputError(f"{out}: the report cannot be written ({error.strerror}); choose another folder.") from None
-    return out / "report.html"
+        raise InputError(f"{folder}: the report cannot be written ({error.strerror}); choose another folder.") from None
 
 
-def _predicted(study: Study, fit: Fit) -> Figure:
-    """What people did beside what was predicted of them."""
-    if study.decisions.play is None:
-        people = "cell_participant" in fit.tree["constant_data"]  # whose cells are not those of the decisions
-        return figures.observed_and_predicted(
-            fit, None if people else rational_play(study), "Observed and predicted choices"
+def _figures_of(path: Path) -> set[str]:
+    """The figures of the report that is there."""
+    try:
+        found = json.loads(path.read_text()).get("figures", [])
+    except (OSError, ValueError, AttributeError):
+        return set()
+    return {name for name in found if isinstance(name, str) and Path(name).name == name}
+
+
+def _pictures(
+    study: Study | None,
+    fits: Mapping[str, Fit],
+    main: str,
+    people: str | None,
+    comparison: Any,
+    checks: Mapping[str, Any],
+    units: str,
+) -> tuple[dict[str, Picture], str]:
+    """The figures that can be drawn, and what the one about units says in words."""
+    drawn: dict[str, tuple[Figure | None, str]] = {}
+    who = ""
+    if comparison is not None:
+        drawn["advantages"] = (
+            rival_figures.advantages(comparison),
+            f"How far models are behind the best. {comparison.verdict}",
         )
+        if (found := rival_figures.who_says_so(comparison)) is not None:
+            picture, who = found
+            drawn["who"] = (picture, f"By how much each is better predicted. {who}")
+        drawn["calibration"] = (
+            rival_figures.calibration(comparison),
+            "Shares of actions taken by the probability given.",
+        )
+    if people is not None:
+        pooled = pooled_fit(fits)
+        drawn["population"] = (
+            figures.population_of_costs(fits[people], units),
+            "The density of costs in the population.",
+        )
+        drawn["cost"] = (
+            figures.cost_forest(fits[people], fits[pooled] if pooled else None, units),
+            "The cost of each with 90% intervals; the numbers are in the table below.",
+        )
+    if main in checks:
+        table = tables.predictive(checks[main])
+        drawn["predictive"] = (
+            check_figures.predictive(table) if len(table) else None,
+            "Statistics of the data beside those of replications; the numbers are in the table below.",
+        )
+        drawn["pit"] = (check_figures.pit(checks[main].pit), "The ECDF of the PIT less the uniform's, with its band.")
+    drawn["choices"] = (_choices(study, fits[main]), "What was chosen, beside what the fitted model predicts.")
+    drawn["beliefs"] = (
+        prior_picture(fits[main], units=units),
+        "Numbers of the model before and after the data, and choices as the assumptions alone expect them.",
+    )
+    return {name: draw(name, fig, alt) for name, (fig, alt) in drawn.items() if fig is not None}, who
+
+
+def _choices(study: Study | None, fit: Fit) -> Figure | None:
+    """What people did beside what was predicted of them."""
+    if "choices" in fit.tree["observed_data"]:
+        people = "cell_participant" in fit.tree["constant_data"]  # whose cells are not those of the decisions
+        nash = None if people or study is None else rational_play(study)
+        return figures.observed_and_predicted(fit, nash, "")
+    if study is None or "choice" not in fit.tree["observed_data"]:
+        return None
     environment = next(iter(study.decisions.environments.values()))
     values, labels = np.asarray(environment.action_values[0]), environment.action_labels[0]
     return figures.play_and_predicted(fit, values, labels, environment.ordered)
-
-
-def verdict(study: Study, fits: Mapping[str, Fit]) -> list[str]:
-    """What was found, in sentences; each ends with what it rests on."""
-    sentences = []
-    if "pooled" in fits and "cost" in fits["pooled"].tree["posterior"]:
-        low, mid, high = figures.interval(fits["pooled"].tree["posterior"]["cost"].to_numpy().reshape(-1))
-        sentences.append(
-            f"If one cost holds for everybody, it is {mid:.3g} {study.units} per nat of information "
-            f"(90% interval {low:.3g} to {high:.3g})."
-        )
-    for name, fit in fits.items():
-        posterior = fit.tree["posterior"].to_dataset()
-        middle, sd = ("log_cost_mean", "log_cost_sd") if "log_cost_mean" in posterior else ("log_mean", "log_sd")
-        if not (name.startswith("by ") or name == "people") or middle not in posterior:
-            continue
-        level = "person" if name == "people" else name.removeprefix("by ")
-        costs = figures.personal(fit)["cost"]
-        typical = figures.interval(np.exp(posterior[middle].to_numpy().reshape(-1)))
-        low, mid, high = figures.interval(posterior[sd].to_numpy().reshape(-1))
-        medians = costs.median(("chain", "draw")).to_numpy()
-        labels = costs[costs.dims[-1]].to_numpy()
-        cheap, dear = str(labels[medians.argmin()]), str(labels[medians.argmax()])
-        sentences.append(
-            f"Costs by {level} are spread around {typical[1]:.3g} (90% interval {typical[0]:.3g} to "
-            f"{typical[2]:.3g}) with a standard deviation of log cost of {mid:.2f} ({low:.2f} to {high:.2f}): "
-            f"lowest in {cheap} ({medians.min():.3g}), highest in {dear} ({medians.max():.3g})."
-        )
-    for fit in fits.values():
-        inferred = {str(n): x for n, x in fit.tree["posterior"].data_vars.items()}
-        game = [_told(n, inferred[n]) for n in study.parameters if n in inferred]
-        habits = [_told(n.removeprefix("psi_"), x) for n, x in inferred.items() if n.startswith("psi_")]
-        sentences += [f"The game: {', '.join(game)} (90% intervals)."] if game else []
-        sentences += [f"Habits that people fall back on: {', '.join(habits)} (90% intervals)."] if habits else []
-    if "pooled" in fits and "by game" in fits:
-        gain = log_score(fits["by game"]) - log_score(fits["pooled"])
-        sentences.append(
-            f"Letting the cost differ by game raises the average log-likelihood of the data by {gain:.1f} nats; this "
-            "is fit to the same data, not yet a comparison out of sample."
-        )
-    return sentences
-
-
-def _told(name: str, draws: Any) -> str:
-    low, mid, high = figures.interval(draws.to_numpy().reshape(-1))
-    return f"{name} {mid:.3g} ({low:.3g} to {high:.3g})"
-
-
-def log_score(fit: Fit) -> float:
-    """Posterior mean of the log-likelihood of all data."""
-    return float(sum(v.sum().item() for v in fit.tree["log_likelihood"].mean(("chain", "draw")).data_vars.values()))
 
 
 def rational_play(study: Study) -> np.ndarray | None:
@@ -142,84 +193,59 @@ def rational_play(study: Study) -> np.ndarray | None:
     return None if np.isnan(out[decisions.mask]).any() else out
 
 
-def collect(study: Study, fits: Mapping[str, Fit], command: str) -> dict[str, Any]:
-    """Every number of the report, for programs. What could not be computed is null."""
-    return {
-        "study": {
-            "name": study.name,
-            "title": study.title,
-            "citation": study.citation,
-            "decisions": study.decisions.total,
-            "snapped": study.decisions.snapped,
-            "masked": study.decisions.play.masked if study.decisions.play is not None else 0,
-            "over_time": study.decisions.play is not None,
-            "data_hash": study.decisions.data_hash,
-        },
-        "command": command,
-        "fits": {
-            name: {
-                "status": fit.status,
-                "provenance": fit.provenance,
-                "mean_log_likelihood": log_score(fit),
-                "identifiability": _said(fit),
-                "summary": {
-                    str(p): {str(k): float(v) if np.isfinite(v) else None for k, v in row.items()}
-                    for p, row in fit.summary().iterrows()
-                    if not str(p).startswith(("log_cost[", "log_cost_offset["))
-                },
-            }
-            for name, fit in fits.items()
-        },
+def _page(
+    numbers: dict[str, Any],
+    pictures: Mapping[str, Picture],
+    main: str,
+    people: str | None,
+    comparison: Any,
+    checks: Mapping[str, Any],
+    who: str,
+    pooled: bool,
+) -> str:
+    script = _text("script.js")
+    study = numbers["study"]
+    provenance = {name: fit["provenance"] for name, fit in numbers["fits"].items()}
+    contents = {"comparison": "Which wins", "people": "Costs", "predictions": "Predictions", "checks": "Checks"}
+    contents |= {"data": "Data", "models": "Models", "reproduce": "Reproduce", "words": "Words"}
+    given: dict[str, Any] = {
+        "numbers": numbers,
+        "pictures": pictures,
+        "main": main,
+        "verdict": numbers["verdict"],
+        "warnings": numbers["warnings"],
+        "tally": tally(checks, main),
+        "question": words.question(study["decisions"], compared=comparison is not None),
+        "contents": [(k, v) for k, v in contents.items() if k != "comparison" or comparison is not None],
+        "people": None if people is None else tables.people(numbers["fits"][people], people),
+        "pooled": pooled,
+        "checks": {name: tables.checks(found) for name, found in checks.items()},
+        "predictive": tables.predictive(checks[main]).to_dict("records") if main in checks else [],
+        "facts": tables.facts(study),
+        "models": [words.explained(name, p) for name, p in provenance.items()],
+        "aim": formulas.AIM,
+        "choice": formulas.CHOICE[study["over_time"]],
+        "settings": {name: tables.settings(p) for name, p in provenance.items()},
+        "versions": tables.versions(provenance),
+        "glossary": words.glossary(study["units"], compared=comparison is not None),
+        "style": Markup(_text("style.css")),
+        "script": Markup(script),
+        # Nothing but this script may run, and nothing at all may be loaded.
+        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode(),
+        "comparison": None,
     }
+    if comparison is not None:
+        given |= {"comparison": numbers["comparison"], "who": who} | tables.comparison(comparison)
+    return _environment().get_template("report.html").render(given)
 
 
-def _said(fit: Fit) -> dict[str, Any]:
-    """What the data say of each parameter."""
-    found = fit.identifiability()
-    return {"sentences": found.sentences, "table": found.table.to_dict("index")}
-
-
-def _rows(study: Study) -> list[dict[str, Any]]:
-    """One line per game and role: decisions, and the commonest actions with their shares."""
-    decisions, out = study.decisions, []
-    pairs = zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)
-    totals: dict[tuple[int, int], np.ndarray] = {}
-    for counts, pair in zip(decisions.counts, pairs, strict=True):
-        totals[pair] = totals.get(pair, 0) + counts
-    for (g, r), counts in totals.items():
-        env = decisions.environments[decisions.game_names[g]]
-        shares = counts / counts.sum()
-        top = [a for a in np.argsort(-shares, kind="stable")[:4] if shares[a] > 0]
-        out.append(
-            {
-                "game": decisions.game_names[g],
-                "role": env.role_names[r],
-                "decisions": int(counts.sum()),
-                "shares": ", ".join(f"{env.action_labels[r][a]} {shares[a]:.1%}" for a in sorted(top)),
-            }
-        )
-    return out
+def _text(name: str) -> str:
+    return files("bayescal.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _environment() -> jinja2.Environment:
-    templates = jinja2.DictLoader({"report.html": files("bayescal.report").joinpath("report.html").read_text()})
-    env = jinja2.Environment(loader=templates, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    env.filters["num"] = lambda x, digits=3: "–" if x is None else f"{x:,.{digits}f}"
+    env = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    env.filters |= {"num": tables.number, "sig": tables.significant}
     return env
-
-
-def _image(fig: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    # Without a date the same fit gives the same file.
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    fig.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _svg(fig: Figure, name: str) -> str:
-    """An <svg> element to stand in a page: no XML head, and ids that no other figure has."""
-    text = _image(fig, "svg").decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", text, count=1)

@@ -2,12 +2,17 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from pages import Page, unbalanced
 
+from bayescal.comparison import compare
 from bayescal.data import load_study
+from bayescal.diagnostics import check
 from bayescal.errors import InputError
 from bayescal.inference import calibrate
 from bayescal.report import write_report
@@ -20,66 +25,146 @@ def study():
 
 @pytest.fixture(scope="module")
 def fits(study):
-    return calibrate(study, draws=40, warmup=60, chains=2)
+    """Sixty iterations of warmup and forty draws are too few, and one fit says so."""
+    found = calibrate(study, draws=40, warmup=60, chains=2)
+    return found | {"by game": replace(found["by game"], status="converged: or so we say")}
 
 
 @pytest.fixture(scope="module")
-def page(study, fits, tmp_path_factory):
-    return write_report(study, fits, tmp_path_factory.mktemp("report"), command="bayescal calibrate selten-chmura")
+def comparison(study, fits):
+    return compare(fits, decisions=study.decisions, unit="game", left_out={"level-k": "there is no time"})
 
 
-class Tags(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.open, self.links, self.ids = [], [], []
+@pytest.fixture(scope="module")
+def checks(study, fits):
+    return {"by game": check(fits["by game"], study=study)}
 
-    def handle_starttag(self, tag, attrs):
-        if tag not in ("meta", "link", "img", "br", "path", "use"):
-            self.open.append(tag)
-        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href") and v]
-        self.ids += [v for k, v in attrs if k == "id"]
 
-    def handle_endtag(self, tag):
-        if tag in self.open:
-            while self.open.pop() != tag:
-                pass
+@pytest.fixture(scope="module")
+def page(study, fits, comparison, checks, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(study, fits, folder, command="bayescal compare x", comparison=comparison, checks=checks)
+
+
+def words(path):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", path.read_text()))
 
 
 def test_it_stands_alone(page):
-    text = page.read_text()
-    tags = Tags()
-    tags.feed(text)
-    assert tags.open == []
-    assert all(link.startswith("#") for link in tags.links)
-    assert not re.search(r"<script|@import|url\((?!#)", text)
-    assert len(tags.ids) == len(set(tags.ids)), "two figures share an id"
+    found = Page(page.read_text())
+    assert found.open == []
+    assert found.network == []
+    assert found.dangling == []
+    assert len(found.ids) == len(set(found.ids)), "two figures share an id"
     assert page.stat().st_size < 5_000_000
     assert {p.name for p in page.parent.iterdir()} == {"report.html", "report.json", "figures"}
-    assert {p.suffix for p in (page.parent / "figures").iterdir()} == {".svg", ".png"}
+    figures = {p.name for p in (page.parent / "figures").iterdir()}
+    assert {p.rpartition(".")[2] for p in figures} == {"svg", "png"}
+    assert figures == set(json.loads((page.parent / "report.json").read_text())["figures"])
+
+
+def test_only_its_own_script_runs(page):
+    found = Page(page.read_text())
+    (script,) = found.scripts
+    assert unbalanced(script) is None
+    assert found.handlers == []
+    (policy,) = (a["content"] for t, a in found.tags if t == "meta" and "http-equiv" in a)
+    assert "default-src 'none'" in policy and "script-src 'sha256-" in policy
+
+
+def test_it_can_be_read_aloud(page):
+    found = Page(page.read_text())
+    assert found.unspoken == []
+    assert found.unscoped == []
+    levels = [int(t[1]) for t, _ in found.tags if re.fullmatch(r"h[1-6]", t)]
+    assert levels[0] == 1 and all(b <= a + 1 for a, b in pairwise(levels)), levels
+
+
+def test_what_would_be_loaded_or_lead_nowhere_is_caught():
+    bad = Page(
+        '<h1 id="a">x<img src="https://x.org/a.png"><a href="#b">to b</a><p style="fill: url(#c)" onclick="f()">'
+        "<style>@import 'x.css'; p { background: url(x.png) }</style><th>head"
+    )
+    assert bad.network == ["https://x.org/a.png", "@import 'x.css'", "url(x.png)"]
+    assert bad.dangling == ["#b", "#c"]
+    assert bad.handlers == ["onclick"] and len(bad.unspoken) == 1 and len(bad.unscoped) == 1 and "h1" in bad.open
+    assert unbalanced("f(1, [2)]") == ")" and unbalanced('f("}") // {\n') is None and unbalanced("{") == ["{"]
 
 
 def test_titles_are_escaped(page):
-    assert "<script>" not in page.read_text() and "&lt;script&gt;" in page.read_text()
+    assert "<script>alert" not in page.read_text() and "&lt;script&gt;" in page.read_text()
 
 
-def test_it_says_what_matters(page):
-    text = page.read_text()
-    for words in (
+def test_the_verdict_comes_first_and_the_excluded_fit_is_marked(page, comparison):
+    text = words(page)
+    first = comparison.verdict.partition(" (")[0]
+    assert text.index(first[1:]) < text.index("What information costs")
+    assert re.search(r"pooled\s*excluded", text)
+    assert "level-k: there is no time" in text
+    rows = re.findall(r'<tr class="([a-z]+)[^"]*"><th scope="row">([a-z ]+)', page.read_text())
+    assert {name.strip(): kind for kind, name in rows} == {"by game": "best", "pooled": "excluded"}
+
+
+def test_it_says_what_matters(page, checks):
+    text = words(page)
+    for said in (
         "If one cost holds for everybody",
         "not identified",
-        "Reproduce",
+        "How to reproduce",
         "Selten, R. and Chmura, T.",
+        "86,400",
+        checks["by game"].status,
     ):
-        assert words in re.sub(r"\s+", " ", text)
-    # Sixty iterations of warmup and forty draws are too few, and the report warns.
-    assert "not to be trusted" in text
+        assert said in text
 
 
-def test_numbers(page):
+def test_without_a_comparison_a_bad_fit_is_told_of(study, fits, tmp_path):
+    text = words(write_report(study, fits, tmp_path))
+    assert "not to be trusted" in text and "Which explanation wins" not in text
+    assert "have not been compared out of sample" in text
+
+
+def test_numbers(page, comparison, checks):
     numbers = json.loads((page.parent / "report.json").read_text(), parse_constant=pytest.fail)
     assert numbers["study"]["decisions"] == 86400
     assert set(numbers["fits"]) == {"pooled", "by game"}
     assert numbers["fits"]["pooled"]["provenance"]["seed"] == 0
+    assert len(numbers["fits"]["by game"]["people"]) == 12
+    table = numbers["comparison"]["table"]["pooled"]
+    assert table["elpd"] == pytest.approx(comparison.table.loc["pooled", "elpd"])
+    assert numbers["checks"]["by game"]["status"] == checks["by game"].status
+
+
+def test_without_the_study_it_says_what_the_fits_know(fits, tmp_path):
+    path = write_report(None, fits, tmp_path, remarks=("The study was not found.",))
+    assert "The study was not found." in words(path)
+    assert json.loads((tmp_path / "report.json").read_text())["study"]["decisions"] == 86400
+
+
+def test_a_report_replaces_another_whole_or_not_at_all(page, study, fits, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(page.parent, out)
+    (out / "figures" / "mine.svg").write_text("a figure of somebody else")
+    contents = lambda: {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    before, tried, write = contents(), [], Path.write_bytes
+
+    def fails(self, data):
+        tried.append(data)
+        if "report.json" in self.name:
+            raise OSError(28, "No space left on device")
+        return write(self, data)
+
+    one = {"pooled": fits["pooled"]}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", fails)
+        with pytest.raises(InputError, match="No space left"):
+            write_report(study, one, out)
+    assert contents() == before
+    written = write_report(study, one, out).read_bytes()
+    assert written == tried[0], "the same fit gives the same page"
+    left = {p.name for p in (out / "figures").iterdir()}
+    assert "advantages.svg" in {p.name for p in before}
+    assert "mine.svg" in left and "choices.svg" in left and "advantages.svg" not in left
 
 
 def test_an_unwritable_folder_leaves_nothing(study, fits, tmp_path):

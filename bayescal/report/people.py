@@ -1,0 +1,80 @@
+"""Everybody's own numbers: a row for each person, group or game that has a cost (or a level) of its own."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayescal.inference.fit import Fit
+
+SHOWN = 60  # rows of a page; of more the extremes are shown
+_PLAIN = ("log_cost", "log_cost_offset", "precision")  # what is said by the cost already
+
+
+def personal(fit: Fit) -> Any:
+    """The draws of what everybody has of their own: of many people only some draws are kept, in a group apart."""
+    return fit.tree["people" if "people" in fit.tree.children else "posterior"]
+
+
+def own_dimension(fit: Fit) -> str | None:
+    """Of what the fit has a number each: "participant", "group" or "game"; None where costs are one for all."""
+    for name in ("cost", "level"):
+        if name in personal(fit) and personal(fit)[name].ndim == 3:
+            return str(personal(fit)[name].dims[-1])
+    return None
+
+
+def everyone(fit: Fit) -> pd.DataFrame | None:
+    """By label: decisions, and of each number the median and the ends of the 90% interval.
+
+    Columns are "decisions" and, for each number, its name, "NAME low" and "NAME high"; of a level, which is a whole
+    number, the likeliest and the probability that it is that one.
+    """
+    dim = own_dimension(fit)
+    if dim is None:
+        return None
+    draws = personal(fit).to_dataset()
+    labels = [str(x) for x in draws[dim].to_numpy()]
+    columns: dict[str, Any] = {}
+    if (made := decisions_of(fit, dim)) is not None:
+        columns["decisions"] = [made.get(label, 0) for label in labels]
+    for name, x in draws.data_vars.items():
+        if x.dims[2:] != (dim,) or name in _PLAIN or str(name).endswith("_offset"):
+            continue
+        values = x.to_numpy().reshape(-1, len(labels))
+        plain = str(name).removesuffix(f"_by_{dim}")
+        if values.dtype.kind in "iub":
+            kinds = np.unique(values)
+            shares = (values[:, :, None] == kinds).mean(axis=0)
+            columns[plain], columns[f"{plain} probability"] = kinds[shares.argmax(axis=1)], shares.max(axis=1)
+            continue
+        low, mid, high = np.quantile(values, [0.05, 0.5, 0.95], axis=0)
+        columns |= {plain: mid, f"{plain} low": low, f"{plain} high": high}
+    return pd.DataFrame(columns, index=pd.Index(labels, name=dim))
+
+
+def decisions_of(fit: Fit, dim: str) -> dict[str, int] | None:
+    """How many decisions of each label there are; None where the fit does not say."""
+    constant = fit.tree["constant_data"].to_dataset()
+    if f"cell_{dim}" in constant:
+        of, n = constant[f"cell_{dim}"].to_numpy(), constant["total"].to_numpy()
+    elif dim in constant:
+        of = constant[dim].to_numpy()
+        n = np.ones(len(of), int)
+    else:
+        return None
+    labels, index = np.unique(of.astype(str), return_inverse=True)
+    return dict(zip(labels.tolist(), np.bincount(index, n).astype(int).tolist(), strict=True))
+
+
+def extremes(table: pd.DataFrame, by: str, shown: int = SHOWN) -> pd.DataFrame:
+    """All rows, or of many the lowest and the highest."""
+    ordered = table.sort_values(by, kind="stable")
+    return ordered if len(ordered) <= shown else pd.concat([ordered.head(shown // 2), ordered.tail(shown // 2)])
+
+
+def name_of(dim: str, n: int = 1) -> str:
+    """What a reader calls the units of a dimension."""
+    plain = {"participant": ("person", "people"), "group": ("group", "groups"), "game": ("game", "games")}
+    one, several = plain.get(dim, (dim, f"{dim}s"))
+    return one if n == 1 else several

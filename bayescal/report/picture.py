@@ -1,0 +1,64 @@
+"""Figures as files, and as parts of a page that is light or dark."""
+
+import base64
+import io
+import re
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from bayescal.report.figures import BLUE, GREEN, GREY, ORANGE
+
+# What is drawn in one of these takes the page's colour of that name, so that it can be read on light and on dark.
+_NAMES = {"#ffffff": "paper", "#000000": "ink"}
+_NAMES |= {x.lower(): name for x, name in ((BLUE, "blue"), (ORANGE, "orange"), (GREEN, "green"), (GREY, "grey"))}
+_A_COLOUR = re.compile(rf"(?:{'|'.join(_NAMES)})(?![0-9a-f])", re.IGNORECASE)
+_LARGEST = 200_000  # bytes of an SVG that stands in a page; a larger one stands there as PNG
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, drawn.
+
+    Attributes:
+        alt: what a reader who cannot see it is told.
+    """
+
+    name: str
+    svg: bytes
+    png: bytes
+    alt: str
+
+    @property
+    def inline(self) -> Markup:
+        """An element to stand in a page."""
+        alt = Markup.escape(self.alt)
+        if len(self.svg) > _LARGEST:
+            data = base64.b64encode(self.png).decode()
+            return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(self.alt, Markup(data))
+        text = self.svg.decode()
+        text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+        # Ids that no other figure has.
+        text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{self.name}-", text)
+        text = _A_COLOUR.sub(lambda found: f"var(--{_NAMES[found[0].lower()]})", text)
+        size = re.search(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ', text)
+        width = float(size[1]) if size else 400.0
+        head = f'<svg role="img" aria-label="{alt}" style="--wide:{width:.0f}" '
+        return Markup(re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', rf"{head}\1", text, count=1))
+
+
+def draw(name: str, figure: Figure, alt: str) -> Picture:
+    """The same figure gives the same files: no dates in them, no random names."""
+    with rc_context({"svg.hashsalt": name}):
+        figure.canvas.draw()
+        figure.set_layout_engine("none")  # the places found are kept: finding them takes longest
+        return Picture(name, _image(figure, "svg"), _image(figure, "png"), alt)
+
+
+def _image(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
+    return buffer.getvalue()
