@@ -154,6 +154,37 @@ def calibrate(study: str, **asked: Any) -> None:
 
 
 @main.command()
+@click.argument("what", nargs=-1, required=True, metavar="STUDY | FIT FIT ...")
+@click.option("--only", multiple=True, metavar="NAME", help="One of the explanations, such as 'common cost' (repeat).")
+@click.option(
+    "--unit", type=click.Choice(["participant", "group", "game", "decision"]),
+    help="What is left out [default: participants where they are named, or else groups, or games].",
+)  # fmt: skip
+@click.option("--folds", type=int, help="Leave out as many parts, whole groups together, in place of one unit a time.")
+@click.option("--draws", type=int, default=500, show_default=True, help="Kept draws of each chain.")
+@click.option("--warmup", type=int, default=400, show_default=True, help="Adaptation draws of each chain.")
+@click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--policy", help="A learned policy (see `bayescal models`) as the likelihood, or 'exact'.")
+@click.option("--data", help="A table (.csv, .csv.gz or .parquet) in place of the study's own.")
+@click.option("--where", help="Which of its rows: 'group in [1, 2]'.")
+@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0.")
+@click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY-compared].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+def compare(what: tuple[str, ...], **asked: Any) -> None:
+    """Which explanation predicts people best who were not seen? Fits the rivals of STUDY, or takes FITs.
+
+    \b
+    bayescal compare selten-chmura
+    bayescal compare newsvendor-expedited --only "common cost" --only "different costs" --folds 10
+    bayescal compare out/common-cost.nc out/different-costs.nc
+    """
+    from bayescal.cli.compare import compare_what
+
+    compare_what(what, **asked)
+
+
+@main.command()
 @click.argument("game", metavar="ENV")
 @click.option("--cost", help="Cost of information in payoff units per nat: one number, or one per role.")
 @click.option("--phi", help="Costs are private: the population's parameters, such as log_mean=3,log_sd=0.5.")

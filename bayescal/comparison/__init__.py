@@ -1,5 +1,6 @@
 """Which explanation predicts people best."""
 
 from bayescal.comparison.compare import Comparison, compare
+from bayescal.comparison.study import compare_study
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "compare_study"]

@@ -1,7 +1,7 @@
 """Which explanation predicts best what it has not seen, and is the difference clear?"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,8 @@ from bayescal.decisions import Decisions
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.inference.model import Model
-from bayescal.inference.refit import Progress
+
+Progress = Callable[[str, int, int], None]  # (model, done, in all)
 
 _CLEAR_SE = 2.0  # standard errors, and
 _CLEAR_NATS = 4.0  # nats, beyond both of which a difference is clear: below four nats its error is not to be trusted
@@ -100,7 +101,7 @@ def compare(
         unit: what is left out; participants where they are named, or else groups, or games.
         folds: leave out as many parts of the units, whole groups together, instead of one unit at a time.
         left_out: by name, why an explanation was not fitted.
-        progress: called with (refits done, refits in all) of each model.
+        progress: called with ("MODEL, again", refits done, refits in all).
     """
     if not fits:
         raise InputError("compare: give at least one fit.")
@@ -114,16 +115,23 @@ def compare(
     told = {name: pointwise(fit, unit, decisions) for name, fit in fits.items()}
     belongs = people_in(decisions, constants, unit)
     units = next(iter(told.values())).units
-    again: dict[str, Any] = {"seed": seed, "progress": progress}
+
+    def again(name: str) -> dict[str, Any]:
+        """How a model is fitted again."""
+        shown = None if progress is None else lambda done, total: progress(f"{name}, again", done, total)
+        return {"seed": seed, "progress": shown}
+
     if folds is None:
-        left = {n: leave_one_out(told[n], fit, models.get(n), unit, belongs, **again) for n, fit in fits.items()}
+        left = {n: leave_one_out(told[n], fit, models.get(n), unit, belongs, **again(n)) for n, fit in fits.items()}
     else:
         if missing := [n for n in fits if n not in models]:
             raise InputError(f"k-fold fits models again: give the models of {', '.join(missing)} too.")
         groups = people_in(decisions, constants, "group") if unit == "participant" else {}
         parts = pd.Series(parts_of(units, groups, folds, seed), index=list(units))
         left = {
-            n: leave_parts_out(told[n], fit, models[n], unit, belongs, parts[list(told[n].units)].to_numpy(), **again)
+            n: leave_parts_out(
+                told[n], fit, models[n], unit, belongs, parts[list(told[n].units)].to_numpy(), **again(n)
+            )
             for n, fit in fits.items()
         }
     scores, reliable = (None, None) if decisions is None else score_all(models, fits, decisions, seed=seed)

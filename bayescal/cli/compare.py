@@ -1,0 +1,171 @@
+"""`bayescal compare`: which explanation predicts people best?"""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bayescal.cli.calibrate import check_sizes, check_writable, find_policy, fit_progress, read_options
+from bayescal.errors import InputError
+from bayescal.files import write_atomically
+from bayescal.parallel import use_cores
+
+_SAVED = (".nc", ".zarr")
+
+
+def compare_what(what: Sequence[str], **asked: Any) -> None:
+    """A study, or fits that were saved."""
+    saved = [w for w in what if Path(w).suffix in _SAVED]
+    if saved and len(saved) < len(what):
+        others = ", ".join(w for w in what if w not in saved)
+        raise InputError(f"{others}: compare one study, or fits that were saved (.nc or .zarr).")
+    if not saved and len(what) > 1:
+        raise InputError(f"{', '.join(what)}: compare one study at a time: fits of different decisions do not compare.")
+    if saved:
+        _compare_fits(saved, asked)
+    else:
+        _compare_study(what[0], **asked)
+
+
+def _compare_study(
+    study: str,
+    *,
+    only: Sequence[str],
+    unit: str | None,
+    folds: int | None,
+    draws: int,
+    warmup: int,
+    chains: int,
+    seed: int,
+    policy: str | None,
+    data: str | None,
+    where: str | None,
+    options: Sequence[str],
+    out: str | None,
+    as_json: bool,
+) -> None:
+    check_sizes(draws, warmup, chains, 1)
+    use_cores(chains)
+    console = Console(stderr=True)
+    with console.status("Starting"):
+        from bayescal.comparison import compare_study
+        from bayescal.data import load_study
+        from bayescal.report import write_report
+
+        loaded = load_study(study, data=data, where=where, options=read_options(options))
+        learned = find_policy(policy, loaded)
+    folder = Path(out) if out else Path("bayescal-out") / f"{loaded.name}-compared"
+    check_writable(folder)
+    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
+    how: Any = {"only": list(only) or None, "policy": learned, "unit": unit, "folds": folds}
+    with fit_progress(console) as progress:
+        fits, found = compare_study(loaded, **how, **sizes, progress=progress)
+    command = f"bayescal compare {shlex.quote(study)} " + " ".join(f"--{k} {v}" for k, v in sizes.items())
+    command += "".join(f" --only {shlex.quote(n)}" for n in only)
+    asked = {"unit": unit, "folds": folds, "policy": policy, "data": data, "where": where}
+    command += "".join(f" --{k} {shlex.quote(str(v))}" for k, v in asked.items() if v is not None)
+    command += "".join(f" --set {shlex.quote(o)}" for o in options)
+    with console.status("Writing the report"):
+        for name, fit in fits.items():
+            fit.save(folder / f"{file_name(name)}.nc")
+        numbers = found.as_dict() | {"command": command}
+        write_atomically(folder / "comparison.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
+        report = write_report(loaded, fits, folder, command=command, comparison=found)
+    _show(found, as_json, {"report": str(report)})
+
+
+def _compare_fits(saved: Sequence[str], asked: dict[str, Any]) -> None:
+    stray = [k for k in ("only", "folds", "policy", "data", "where", "options") if asked[k]]
+    if stray:
+        names = ", ".join("--set" if k == "options" else f"--{k}" for k in stray)
+        raise InputError(f"{names}: of a study, whose models are fitted; fits that were saved have been fitted.")
+    with Console(stderr=True).status("Comparing"):
+        from bayescal.comparison import compare
+        from bayescal.inference import Fit
+
+        fits = {fit_name(path, saved): Fit.load(path) for path in saved}
+        found = compare(fits, unit=asked["unit"], seed=asked["seed"])
+    if asked["out"]:
+        folder = Path(asked["out"])
+        check_writable(folder)
+        numbers = json.dumps(found.as_dict(), indent=1, allow_nan=False)
+        write_atomically(folder / "comparison.json", numbers.encode())
+    _show(found, asked["as_json"], {})
+
+
+def file_name(name: str) -> str:
+    return name.replace(", ", "-").replace(" ", "-")
+
+
+def fit_name(path: str, among: Sequence[str]) -> str:
+    """The file's name, or its path where names are not unique."""
+    stem = Path(path).stem
+    return stem if sum(Path(p).stem == stem for p in among) == 1 else path
+
+
+def _show(found: Any, as_json: bool, more: dict[str, Any]) -> None:
+    if as_json:
+        json.dump(found.as_dict() | more, sys.stdout, allow_nan=False)
+        sys.stdout.write("\n")
+        return
+    stdout = Console()
+    say = lambda text: stdout.print(text, highlight=False, soft_wrap=True, markup=False)
+    say(f"{found.verdict}\n")
+    stdout.print(comparison_table(found))
+    if len(found.scores):
+        stdout.print()
+        stdout.print(scores_table(found))
+    for reason in found.left_out.values():
+        say(f"Left out: {reason}.")
+    if "report" in more:
+        say(f"Report: {more['report']}")
+
+
+def comparison_table(found: Any) -> Any:
+    """Models, best first, with what is to be noted of each."""
+    table = _table(f"Out of sample, by {found.unit}", ["model"], ["nats a decision", "difference", "weight", "k-hat"])
+    table.add_column("to note")
+    for name, row in found.table.iterrows():
+        apart = "best" if name == found.best else f"{row['difference']:.1f} ± {row['difference_se']:.1f}"
+        weight = "–" if row["excluded"] else f"{row['weight']:.2f}"
+        table.add_row(name, f"{row['per_decision']:.4f}", apart, weight, f"{row['k_hat']:.2f}", _to_note(row))
+    return table
+
+
+def scores_table(found: Any) -> Any:
+    """What is predicted of a new person."""
+    columns = {"share_predicted": "share predicted", "mean_error": "mean error", "log_score": "nats a decision"}
+    shown = {c: title for c, title in columns.items() if found.scores[c].notna().any()}
+    floor = found.scores["floor"].dropna()
+    beyond = f" (nobody can beat {floor.iloc[0]:.4f} nats)" if len(floor) else ""
+    table = _table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()))
+    for name, row in found.scores.dropna(how="all").iterrows():
+        places = {"share_predicted": f"{row['share_predicted']:.1%}", "log_score": f"{row['log_score']:.4f}"}
+        table.add_row(str(name), *(places.get(c) or f"{row[c]:.2f}" for c in shown))
+    return table
+
+
+def _to_note(row: Any) -> str:
+    notes = []
+    if row["excluded"]:
+        notes.append(f"excluded, {row['status'].partition(': ')[0]}")
+    if row["k_bad"] and row["how"] == "psis":
+        notes.append(f"{row['k_bad']} not to be left out by weights")
+    elif row["how"] != "psis":
+        notes.append(row["how"])
+    return "; ".join(notes)
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in left:
+        table.add_column(column, no_wrap=True)
+    for column in right:
+        table.add_column(column, justify="right")
+    return table
