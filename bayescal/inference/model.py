@@ -344,10 +344,10 @@ def _common(
 
 
 def _scale(environments: Sequence[Any]) -> float:
-    # In the precision of `infer`: JAX confuses its two where NumPy arrays meet both in one process.
+    # In the precision of `infer`, and from copies: JAX confuses its two where a NumPy array meets both in one process.
     with jax.enable_x64(True):
         kinds = {id(e): e for e in environments[:200]}.values()
-        return float(np.median([float(e.payoff_scale(e.params)) for e in kinds]))
+        return float(np.median([float(e.payoff_scale(jax.tree.map(np.array, e.params))) for e in kinds]))
 
 
 def _walls(box: Interval | None, population: Population, scale: float) -> Interval:

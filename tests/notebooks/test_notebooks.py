@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
+SHARED = Path(__file__).parents[2].parent / "shared"
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_it_runs(path, tmp_path):
-    env = os.environ | {"BAYESCAL_NOTEBOOK_DRAWS": "100"}
+    env = os.environ | {
+        "BAYESCAL_NOTEBOOK_DRAWS": "100",
+        "BAYESCAL_DATA_DIR": str(SHARED / "data"),  # of registered sets
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # with so few draws most of the time is compilation
+    }
     done = subprocess.run([sys.executable, path], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
