@@ -13,6 +13,7 @@ from bayescal.inference import tree as bridge
 from bayescal.inference.evidence import Evidence, Unresolved
 from bayescal.inference.integrated import Integrated, given
 from bayescal.inference.locate import locate
+from bayescal.inference.surface import FEW, Surface
 
 _WIDE = 6.5  # sds of the posterior to either side
 _PILOT = 1000  # people from whom it is located
@@ -51,7 +52,22 @@ def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: 
     if len(integrated.people.participants) < _MANY:
         return done
     with jax.enable_x64(True):  # so many people leave a posterior that is narrow, and long to find
-        return dataclasses.replace(done, start=locate(done.model, _STARTS, seed))
+        return _all_together(dataclasses.replace(done, start=locate(done.model, _STARTS, seed)), seed)
+
+
+def _all_together(integrated: Integrated, seed: int) -> Integrated:
+    """On a `Surface`, where the numbers that are sampled are few and it is within its bound."""
+    assert integrated.start is not None and integrated.evidence is not None
+    latent = {n: s for n, s in bridge.sites_of(integrated.model).items() if s.kind == "latent"}
+    if sum(int(np.prod(s.shape)) for s in latent.values()) > FEW:
+        return integrated
+    most = integrated.evidence.most_total
+    surface = Surface.build(integrated.total, {n: s.support for n, s in latent.items()}, integrated.start, most, seed)
+    if surface.error > most:
+        note = f"not all together: the sum over people would be {surface.error:.2g} nats off."
+        return dataclasses.replace(integrated, notes=(*integrated.notes, note))
+    note = f"All people together are a polynomial of {len(surface.powers)} terms, {surface.error:.1g} nats off at most."
+    return dataclasses.replace(integrated, surface=surface, notes=(*integrated.notes, note))
 
 
 def box_of(integrated: Integrated, seed: int = 0) -> Domain:

@@ -40,8 +40,6 @@ _CURVES = 4096  # of theirs, from which the rank is found
 _MOST_RANK = 96
 _BLOCK = 32  # points of the box to a call
 _ATTEMPTS = 3  # to find polynomials that are enough for everybody
-_LARGE = 3e7  # bytes that a processor's cache does not hold
-_CACHED = 128  # people to a pass over U: their part of it is some hundred kilobytes
 _FIRST = 4  # degree to begin with
 _ROUNDING = 1e-9  # of polynomials of size one
 
@@ -148,18 +146,6 @@ class Evidence(eqx.Module):
         """log sum_g exp(log_weights_g + l_ig), exponentials being taken in the precision in which U is stored."""
         level, relative = self.parts(shared)
         return level + jax.nn.logsumexp(relative + log_weights.astype(relative.dtype), axis=-1)
-
-    def total_log_marginal(self, log_weights: Float[Array, " nodes"], shared: Mapping[str, Any]) -> Float[Array, ""]:
-        """The sum of `log_marginal` over people.
-
-        Where U is so large that it has to be read from memory, the gradient is worked out in the same pass, in half the
-        time: derivatives are then by the weights and the shared numbers only.
-        """
-        if self.U.size * self.U.dtype.itemsize < _LARGE:
-            return self.log_marginal(log_weights, shared).sum()
-        v = chebyshev.evaluate(self.V, chebyshev.to_unit(self.domain, shared))
-        own, level = jax.lax.stop_gradient((self.U, self.level))
-        return v @ level.sum(axis=1) + _total(own, v, log_weights)
 
     def take(self, people: Int[np.ndarray, " some"] | Sequence[int]) -> "Evidence":
         """Of some of the people, by their place."""
@@ -516,43 +502,6 @@ def _combine(
 ) -> tuple[Float[Array, " people"], Float[Array, "people nodes"]]:
     # As a product of a matrix: XLA's for a sum over the leading axis of three is twenty times slower on a CPU.
     return v @ level, (v.astype(U.dtype) @ U.reshape(U.shape[0], -1)).reshape(U.shape[1:])
-
-
-@jax.custom_jvp
-def _total(U, v, log_weights):
-    """sum_i logsumexp_g(log_weights_g + sum_r U_rig v_r)"""
-    return _one_pass(U, v, log_weights)[0]
-
-
-@_total.defjvp
-def _total_jvp(at, towards):
-    total, by_v, by_weights = _one_pass(*at)
-    return total, by_v @ towards[1] + by_weights @ towards[2]
-
-
-def _one_pass(
-    U: Float[Array, "rank people nodes"], v: Float[Array, " rank"], log_weights: Float[Array, " nodes"]
-) -> tuple[Float[Array, ""], Float[Array, " rank"], Float[Array, " nodes"]]:
-    """(the sum, its derivatives), by blocks of people that stay in a processor's cache."""
-    like = jnp.result_type(v)
-
-    def block(own):
-        flat = own.reshape(own.shape[0], -1)
-        x = (v.astype(U.dtype) @ flat).reshape(own.shape[1:]) + log_weights.astype(U.dtype)
-        top = x.max(axis=1, keepdims=True)
-        p = jnp.exp(x - top)
-        mass = p.sum(axis=1, keepdims=True)
-        p = p / mass
-        out = (top + jnp.log(mass)).astype(like).sum(), flat @ p.reshape(-1), p.sum(axis=0)
-        return tuple(x.astype(like) for x in out)
-
-    def add(so_far, k):
-        own = jax.lax.dynamic_slice_in_dim(U, k * _CACHED, _CACHED, axis=1)
-        return jax.tree.map(jnp.add, so_far, block(own)), None
-
-    whole = U.shape[1] // _CACHED
-    rest = block(U[:, whole * _CACHED :])
-    return jax.lax.scan(add, rest, jnp.arange(whole))[0] if whole else rest
 
 
 def _level(U: Float[np.ndarray, "rank people nodes"]) -> Float[np.ndarray, "rank people"]:

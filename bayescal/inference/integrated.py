@@ -16,13 +16,12 @@ from numpyro.distributions import constraints
 from bayescal.inference import tree as bridge
 from bayescal.inference.hyperpriors import Hyperpriors
 from bayescal.inference.likelihood import Likelihood, Shared
-from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal, log_weights, spread_of
+from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal
 from bayescal.inference.people import People
-from bayescal.populations.mixture import Mixture
+from bayescal.inference.surface import Surface
 
 _AT_ONCE = 2e7
 _STEEP = 1e5
-_MANY = 10_000
 
 
 class WorkedOut(dist.Distribution):
@@ -51,6 +50,7 @@ class Integrated:
         evidence: the likelihood compressed; None where it is worked out anew each time.
         told, notes: how, in words.
         start: draws from about where the posterior is, by site.
+        surface: the likelihood of all together, where people are very many.
     """
 
     people: People
@@ -61,6 +61,7 @@ class Integrated:
     told: str = ""
     notes: tuple[str, ...] = ()
     start: Mapping[str, Any] | None = None
+    surface: Surface | None = None
 
     @classmethod
     def of(cls, people: People, likelihood: Likelihood, hyperpriors: Hyperpriors) -> "Integrated":
@@ -114,35 +115,20 @@ class Integrated:
         return log_m + level + self.likelihood.ways
 
     def model(self) -> dict[str, Any]:
-        phi, shift, shared, _ = self.people.sample(self.hyperpriors)
-        if self._all_at_once:
-            numpyro.factor("decisions", self._total(phi, shared))
+        with handlers.trace() as sites:
+            phi, shift, shared, _ = self.people.sample(self.hyperpriors)
+        if self.surface is not None:
+            numpyro.factor("decisions", self.surface(sites))
             return {"phi": phi}
         log_m = self.log_marginal(*self.curves(shared), phi, shift)
         with numpyro.plate("participant", len(self.people.participants)):
             numpyro.sample("decisions", WorkedOut(log_m), obs=jnp.zeros(log_m.shape[0]))
         return {"phi": phi}
 
-    @property
-    def _all_at_once(self) -> bool:
-        """Many people with the same weights of costs: their sum has a faster way to its gradient."""
-        people = self.people
-        alike = people.covariates is None and not people.groups and not isinstance(people.population, Mixture)
-        return self.evidence is not None and alike and len(people.participants) >= _MANY
-
-    def _total(self, phi: Any, shared: Shared) -> Float[Array, ""]:
-        nodes = jnp.asarray(self.nodes)
-        inside, slope = self._inside(shared)
-
-        def wide():
-            return self.evidence.total_log_marginal(log_weights(nodes, self.people.population, phi), inside)
-
-        def narrow():
-            level, relative = self.evidence.parts(inside)
-            return jnp.sum(level + log_marginal(relative, nodes, self.people.population, phi))
-
-        total = jax.lax.cond(spread_of(self.people.population, phi) >= nodes[1] - nodes[0], wide, narrow)
-        return total - slope + self.likelihood.ways.sum()
+    def total(self, values: Mapping[str, Any]) -> Float[Array, ""]:
+        """The log-likelihood of everybody, of values of the sites."""
+        phi, shift, shared, _ = given(self.people, self.hyperpriors, values)
+        return self.log_marginal(*self.curves(shared), phi, shift).sum()
 
     def complete(self, values: Mapping[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draws of everybody's log cost beside the draws of the rest, and the log-likelihood of each participant."""

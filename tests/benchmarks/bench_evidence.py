@@ -115,14 +115,13 @@ def one(people: int, decisions: int) -> None:
         before, started = peak(), time.perf_counter()
         evidence = Evidence.build(market, NODES, box)
         building, most = time.perf_counter() - started, peak()
-        ours, compiling = timed(total(evidence.total_log_marginal))
-        each = timed(total(evidence.log_marginal))[0]
+        ours, compiling = timed(total(evidence.log_marginal))
         plainly = timed(total(plain(lambda _, shared: evidence.curves(shared))))[0]
         counts = timed(total(plain(market.curves)))[0]
         rows = timed(total(plain(market.by_decision)))[0] if people * decisions <= MOST_ROWS else np.nan
     error, how = evidence.error, evidence.notes[0]
     print(
-        f"{people:7d} x {decisions:4d}: evidence {ours:.3f} ms (person by person {each:.3f}, by its curves "
+        f"{people:7d} x {decisions:4d}: evidence {ours:.3f} ms (by its curves "
         f"{plainly:.3f}; compiled in {compiling:.1f} s), counts {counts:.2f} ms, by decision {rows:.2f} ms; built in "
         f"{building:.1f} s, memory {before:.2f} -> {most:.2f} GB; {how}, {error.person:.0e} nats a person, "
         f"{error.total:.0e} in all",

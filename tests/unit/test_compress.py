@@ -3,17 +3,20 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from firms import MARKET, PEOPLE, POPULATION, drawn, table
+from numpyro.distributions import constraints
 from numpyro.infer.util import log_density
 
 import bayescal as bc
 from bayescal.errors import InputError
 from bayescal.inference import compress as compressing
 from bayescal.inference.evidence import Evidence
-from bayescal.inference.integrated import Integrated
 from bayescal.inference.locate import locate
+from bayescal.inference.surface import Surface
 from bayescal.policies.amortised import with_network
 
 
@@ -60,7 +63,7 @@ def test_the_density_is_that_of_the_marginal_model(decisions, policy):
 def test_groups_have_curves_of_their_own(decisions, policy):
     options = {"groups": "treatment", "covariates": "~ age"}
     marginal = bc.build_model(policy, POPULATION, decisions, method="marginal", **options)
-    integrated: Integrated = marginal.complete.__self__
+    integrated = marginal.integrated
     domain = bc.Domain.of(**{"phi.log_mean": (4.5, 5.5), "phi.log_sd": (0.4, 0.6)})
     with jax.enable_x64(True):
         evidence = Evidence.build(integrated.likelihood, integrated.nodes, domain)
@@ -98,7 +101,7 @@ def test_what_cannot_be_compressed_falls_back_and_says_so(decisions, policy, mon
 
 def test_evidence_of_others_is_refused_and_shards_add_up(decisions, policy):
     marginal = bc.build_model(policy, POPULATION, decisions, method="marginal")
-    integrated: Integrated = marginal.complete.__self__
+    integrated = marginal.integrated
     with jax.enable_x64(True):
         domain = compressing.box_of(integrated)
         build = lambda likelihood: Evidence.build(likelihood, integrated.nodes, domain)
@@ -118,20 +121,42 @@ def test_evidence_of_others_is_refused_and_shards_add_up(decisions, policy):
         bc.build_model(policy, POPULATION, decisions, method="compressed", evidence=other)
 
 
-def test_many_people_are_summed_at_once(decisions, policy, monkeypatch):
-    from bayescal.inference import integrated
-
+def test_many_people_are_a_polynomial_all_together(policy, monkeypatch):
+    rng = np.random.default_rng(0)
+    values = policy.values(None, {"log_mean": 5.0, "log_sd": 0.5}, None, None)[0]
+    cost = np.exp(rng.normal(5.0, 0.5, 300))
+    probs = np.asarray(jax.nn.softmax(values / cost[:, None], axis=1), float)
+    chosen = np.concatenate([rng.choice(7, 30, p=p / p.sum()) for p in probs])
+    frame = pd.DataFrame({"participant": np.repeat(np.arange(300), 30), "action": 10 * chosen})
+    decisions = bc.Decisions.from_table(frame, {"cournot": MARKET})
     model = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    one_by_one = bc.infer(model, bc.Grid(points=60, draws=50))
+    monkeypatch.setattr(compressing, "_MANY", 5)
+    together = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    surface = together.integrated.surface
+    assert surface is not None and surface.error <= 0.02 and "All people together" in together.notes[-1]
     with jax.enable_x64(True):
-        values = {n: np.median(x) for n, x in locate(model, 100, seed=0).items()}
-        density = lambda v: log_density(model, (), {}, v)[0]
-        one_by_one = density(values), jax.grad(density)(values)
-        monkeypatch.setattr(integrated, "_MANY", 5)
-        np.testing.assert_allclose(density(values), one_by_one[0], rtol=1e-6)
-        for n, slope in jax.grad(density)(values).items():
-            np.testing.assert_allclose(slope, one_by_one[1][n], rtol=1e-3, atol=1e-3)
-        narrow = values | {"log_sd": np.asarray(0.11)}
-        assert np.isfinite(density(narrow))
+        density = lambda m: jax.value_and_grad(lambda v: log_density(m, (), {}, v)[0])
+        for one in range(5):
+            values = {n: x[one] for n, x in together.start.items()}
+            (a, slopes), (b, expected) = density(together)(values), density(model)(values)
+            assert abs(a - b) < 0.03
+            for n, slope in slopes.items():
+                np.testing.assert_allclose(slope, expected[n], atol=0.1)
+        # Beyond the box it is no likelihood, but it leads back.
+        far = {"log_mean": together.start["log_mean"].max() + 1.0, "log_sd": together.start["log_sd"][0]}
+        assert density(together)(far)[0] < -1e3 and density(together)(far)[1]["log_mean"] < 0
+    whole = bc.infer(together, bc.Grid(points=60, draws=50))
+    for name, exact in one_by_one.provenance["grid"].items():
+        assert abs(whole.provenance["grid"][name]["mean"] - exact["mean"]) < 0.03 * exact["sd"]
+    assert set(whole.tree["log_likelihood"]) >= {"by_participant"}
+
+
+def test_what_no_polynomial_follows_stays_a_sum():
+    kinked = lambda values: -1e3 * jnp.abs(values["x"])
+    start = {"x": np.random.default_rng(0).normal(size=200)}
+    found = Surface.build(kinked, {"x": constraints.real}, start, 0.02)
+    assert found.error > 1
 
 
 def test_chains_that_begin_where_the_posterior_is_find_the_same(decisions, policy, monkeypatch):

@@ -8,7 +8,6 @@ import pytest
 
 import bayescal as bc
 from bayescal.inference import chebyshev
-from bayescal.inference import evidence as module
 from bayescal.inference.evidence import Error, Evidence, Unresolved
 
 NODES = np.linspace(-3.0, 1.5, 41)
@@ -151,27 +150,6 @@ def test_gradients_agree_with_the_likelihoods_own(precise):
     theirs, ours, fast = (jax.jit(f)(x) for f in (jax.grad(exact), jax.grad(found), jax.grad(lambda x: parts(x).sum())))
     assert np.allclose(ours, theirs, rtol=1e-6, atol=1e-6)
     assert np.allclose(fast, theirs, rtol=1e-6, atol=1e-6)
-
-
-def test_everybodys_sum_in_one_pass_is_the_sum_with_its_derivatives(evidence, precise, monkeypatch):
-    monkeypatch.setattr(module, "_LARGE", 0)
-    # 260 people are two blocks of 128 and a rest; 60 are a rest only.
-    many = evidence.take(np.arange(260) % 60)
-
-    def f(x, one_pass, some=many):
-        given = population(x[0], jnp.exp(x[1])), {"phi.log_mean": x[2], "psi.pull": x[3]}
-        return some.total_log_marginal(*given) if one_pass else some.log_marginal(*given).sum()
-
-    x, along = jnp.array([-0.8, -0.7, 0.11, 1.7]), jnp.array([1.0, -0.5, 0.3, 0.2])
-    twice = jax.jit(
-        lambda x, one_pass: jax.jvp(jax.value_and_grad(lambda x: f(x, one_pass)), (x,), (along,)), static_argnums=1
-    )
-    # Single precision, summed in another order.
-    for a, b in zip(*(jax.tree.leaves(twice(x, one_pass)) for one_pass in (True, False)), strict=True):
-        assert np.allclose(a, b, rtol=1e-5, atol=1e-2)
-    assert np.isclose(f(x, True, evidence), f(x, False, evidence), rtol=1e-6)
-    side_by_side = jax.vmap(lambda x: f(x, True))(jnp.stack([x, x + 0.01]))
-    assert np.allclose(side_by_side, [f(x, True), f(x + 0.01, True)], rtol=1e-6)
 
 
 def test_the_error_that_is_told_is_honest_and_too_few_nodes_are_not_enough(crowd, evidence, precise):
