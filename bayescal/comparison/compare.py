@@ -30,7 +30,8 @@ class Comparison:
 
     Attributes:
         unit: what is left out: "participant", "group", "game" or "decision".
-        units: their labels; `decisions` says how many decisions each stands for.
+        units: their labels; `decisions` says how many decisions each stands for (of the unit "decision", all that one
+            person took for the same action in one role of one game, each left out by itself).
         table: by model, best first: elpd (expected log predictive density, in nats) and its standard error se,
             per_decision, difference to the best and difference_se, weight (stacking), k_hat (the largest) and k_bad
             (how many units are above 0.7 before any refit), how ("psis", "refit of 3", "10-fold"), status of the fit,
@@ -112,7 +113,7 @@ def compare(
     decisions = decisions or next((m.asked["decisions"] for m in models.values() if m.asked), None)
     constants = constants_of(next(iter(fits.values())))
     unit = unit or default_unit(constants)
-    told = {name: pointwise(fit, unit, decisions) for name, fit in fits.items()}
+    told = {name: pointwise(fit, unit, decisions, models.get(name)) for name, fit in fits.items()}
     belongs = people_in(decisions, constants, unit)
     units = next(iter(told.values())).units
 
@@ -156,22 +157,24 @@ def judge(
         statuses: of the fits.
     """
     first = next(iter(told.values()))
-    units, decisions = first.units, first.decisions
+    units, decisions, copies = first.units, first.decisions, first.copies
     matrix = {n: pd.Series(x.elpd, index=list(told[n].units)).reindex(list(units)).to_numpy() for n, x in left.items()}
     points = pd.DataFrame(matrix, index=pd.Index(units, name=unit))
     trusted = [n for n in points if statuses[n].startswith("converged")]
     order = sorted(points, key=lambda n: (n not in trusted, -points[n].sum()))
-    weights = dict(zip(trusted, stack(points[trusted].to_numpy()), strict=True)) if trusted else {}
+    weights = (
+        dict(zip(trusted, stack(points[trusted].to_numpy() / copies[:, None], copies), strict=True)) if trusted else {}
+    )
     rows = []
     for name in order:
         difference = points[name] - points[order[0]]
         rows.append(
             {
                 "elpd": points[name].sum(),
-                "se": _se(points[name]),
+                "se": _se(points[name], copies),
                 "per_decision": points[name].sum() / decisions.sum(),
                 "difference": difference.sum(),
-                "difference_se": _se(difference) if name != order[0] else 0.0,
+                "difference_se": _se(difference, copies) if name != order[0] else 0.0,
                 "weight": weights.get(name, np.nan),
                 "k_hat": float(np.max(left[name].k_hat)),
                 "k_bad": len(left[name].bad),
@@ -187,7 +190,7 @@ def judge(
         decisions=decisions,
         table=table,
         pointwise=points[order],
-        verdict=verdict(table, unit, len(units)),
+        verdict=verdict(table, unit, int(copies.sum())),
         scores=pd.DataFrame() if scores is None else scores.reindex(order),
         calibration=pd.DataFrame() if calibration is None else calibration,
         left_out=dict(left_out or {}),
@@ -254,9 +257,13 @@ def _list(items: list[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def _se(x: pd.Series) -> float:
-    """Standard error of a sum over units."""
-    return float(np.sqrt(len(x) * x.var(ddof=1))) if len(x) > 1 else math.nan
+def _se(x: pd.Series, copies: np.ndarray) -> float:
+    """Standard error of a sum over units, of which some stand for several that are alike."""
+    n = copies.sum()
+    if n < 2:
+        return math.nan
+    variance = copies @ (x / copies - x.sum() / n) ** 2 / (n - 1)
+    return float(np.sqrt(n * variance))
 
 
 def _rows(table: pd.DataFrame) -> dict[str, Any]:

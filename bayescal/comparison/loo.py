@@ -47,7 +47,7 @@ def psis(told: Pointwise) -> LeftOut:
     if differ.any():
         weights, k = array_stats.psislw(values[differ], r_eff=told.r_eff)  # of one over the likelihood
         elpd[differ], k_hat[differ] = logsumexp(weights + values[differ], axis=1), k
-    return LeftOut(elpd, k_hat)
+    return LeftOut(elpd * told.copies, k_hat)
 
 
 def leave_one_out(

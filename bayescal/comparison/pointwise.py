@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import arviz_stats as azs
+import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from numpyro import handlers
 from scipy.special import gammaln
 
 from bayescal.decisions import Decisions
 from bayescal.errors import InputError
+from bayescal.inference import tree as bridge
 from bayescal.inference.fit import Fit
+from bayescal.inference.model import Model
 
 Unit = Literal["participant", "group", "game", "decision"]
 Constants = Mapping[str, np.ndarray]
@@ -36,13 +40,15 @@ class Pointwise:
         values: in nats.
         taken_off: log of the number of orders of each unit's counted choices, which is not in `values`.
         r_eff: effective draws as a share of draws.
+        copies: how many units are alike: decisions for the same action by one person in one role of one game.
     """
 
     units: tuple[str, ...]
     decisions: Int[np.ndarray, " units"]
     values: Float[np.ndarray, "draws units"]
     taken_off: Float[np.ndarray, " units"]
-    r_eff: float = 1.0
+    r_eff: float
+    copies: Int[np.ndarray, " units"]
 
 
 def constants_of(fit: Fit) -> dict[str, np.ndarray]:
@@ -63,6 +69,8 @@ def people_in(decisions: Decisions | None, constants: Constants, unit: str) -> d
     if unit == "participant":
         labels = constants.get("cell_participant", constants.get("participant", np.zeros(0, str)))
         return {str(p): str(p) for p in np.unique(labels)}
+    if unit == "decision":
+        return {}
     if decisions is not None:
         table = decisions.table
         if not {"participant", unit} <= set(table):
@@ -85,6 +93,8 @@ def labels_by_row(constants: Constants, dim: str, unit: str, belongs: Mapping[st
         belongs: `people_in`.
     """
     lead = "cell_" if dim == "cell" else ""
+    if unit == "decision":
+        return None
     if f"{lead}{unit}" in constants:
         return constants[f"{lead}{unit}"].astype(str)
     people = constants.get(f"{lead}participant")
@@ -93,12 +103,17 @@ def labels_by_row(constants: Constants, dim: str, unit: str, belongs: Mapping[st
     return np.array([belongs[p] for p in people.astype(str)])
 
 
-def pointwise(fit: Fit, unit: Unit, decisions: Decisions | None = None) -> Pointwise:
-    """The log-likelihood of each participant, group or game at some of a fit's draws, evenly spread.
+def pointwise(fit: Fit, unit: Unit, decisions: Decisions | None = None, model: Model | None = None) -> Pointwise:
+    """The log-likelihood of each unit at some of a fit's draws, evenly spread.
+
+    Args:
+        model: that was fitted; needed for single decisions where a fit knows of counts only.
 
     Raises:
         InputError: the data do not say which unit a decision belongs to.
     """
+    if unit == "decision":
+        return _by_decision(fit, model)
     constants = constants_of(fit)
     belongs = people_in(decisions, constants, unit)
     log_likelihood = fit.tree["log_likelihood"].to_dataset()
@@ -118,7 +133,53 @@ def pointwise(fit: Fit, unit: Unit, decisions: Decisions | None = None) -> Point
         taken_off = ways(counted)
     labels, place = in_order(of_row)
     n, off = _decisions(constants, unit, belongs, labels), add_up(taken_off[None], place)
-    return Pointwise(labels, n, add_up(values, place) - off, off[0], r_eff(fit))
+    return Pointwise(labels, n, add_up(values, place) - off, off[0], r_eff(fit), np.ones(len(labels), int))
+
+
+def _by_decision(fit: Fit, model: Model | None) -> Pointwise:
+    """Single decisions, given everything else: what is a person's own is known from that person's other decisions."""
+    log_likelihood = fit.tree["log_likelihood"].to_dataset()
+    if "choice" in log_likelihood:
+        values = _thinned(log_likelihood["choice"].to_numpy())
+        labels = tuple(map(str, range(values.shape[1])))
+        one = np.ones(len(labels), int)
+        return Pointwise(labels, one, values, np.zeros(len(labels)), r_eff(fit), one)
+    if model is None:
+        raise InputError("This fit knows of counted choices only: to compare by decision, give its model too.")
+    counts = fit.tree["observed_data"]["choices"].to_numpy()
+    cell, action = np.nonzero(counts)
+    constants = constants_of(fit)
+    names = [constants[f"cell_{n}"].astype(str) for n in ("participant", "game", "role") if f"cell_{n}" in constants]
+    labels = [" · ".join([*(n[c] for n in names), str(a)]) for c, a in zip(cell, action, strict=True)]
+    units, place = in_order(np.array(labels))
+    first = np.unique(place, return_index=True)[1]
+    copies = np.bincount(place, counts[cell, action]).astype(int)
+    values = _log_probs(model, fit, cell[first], action[first])
+    return Pointwise(units, copies, values, np.zeros(len(units)), r_eff(fit), copies)
+
+
+def _log_probs(model: Model, fit: Fit, cell: np.ndarray, action: np.ndarray) -> Float[np.ndarray, "draws entries"]:
+    """The log-probabilities of some actions in some cells."""
+    whole = model.evaluated or model
+    drawn = fit.tree["people" if "people" in fit.tree.children else "posterior"].to_dataset()
+    with jax.enable_x64(True):
+        latent = [n for n, s in bridge.sites_of(whole).items() if s.kind == "latent"]
+        values = {n: drawn[n].to_numpy() for n in latent}
+        sizes = next(iter(values.values())).shape[:2]
+        kept = np.linspace(0, sizes[1] - 1, min(sizes[1], max(DRAWS // sizes[0], 1))).round().astype(int)
+
+        def one(values, key):
+            trace = handlers.trace(handlers.seed(handlers.substitute(whole, data=values), key)).get_trace()
+            return trace["choices"]["fn"].log_probs[cell, action]
+
+        run = jax.jit(jax.vmap(one))
+        found = bridge.in_batches(
+            lambda *some: np.asarray(run(*some)),
+            {n: x[:, kept] for n, x in values.items()},
+            min(whole.batch, 50),
+            np.random.default_rng(0),
+        )
+    return _thinned(found)
 
 
 def in_order(labels: np.ndarray) -> tuple[tuple[str, ...], Int[np.ndarray, " rows"]]:
