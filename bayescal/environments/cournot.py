@@ -76,7 +76,7 @@ class Cournot(OneShot):
         self, strategies: Float[Array, "roles actions"], params: Params
     ) -> Float[Array, "roles actions"]:
         rivals = self.players - 1
-        return (self._profit_table(params, rivals) @ sum_of_draws(strategies[0], rivals))[None]
+        return (self._profit_table(params, rivals) @ _total(strategies[0], rivals))[None]
 
     def payoff_slopes(
         self, strategies: Float[Array, "roles actions"], params: Params
@@ -84,12 +84,12 @@ class Cournot(OneShot):
         # One of the n-1 rivals moves to b, the others' total is unchanged.
         p = strategies[0]
         rivals, size = self.players - 1, len(p)
-        rest = sum_of_draws(p, rivals - 1) if rivals > 1 else jnp.ones(1, p.dtype)
+        rest = _total(p, rivals - 1) if rivals > 1 else jnp.ones(1, p.dtype)
         shifted = _shifts(rest, size).T
         return (rivals * self._profit_table(params, rivals) @ shifted)[None, :, None, :]
 
 
-def sum_of_draws(p: Float[Array, " actions"], firms: int) -> Float[Array, " totals"]:
+def _total(p: Float[Array, " actions"], firms: int) -> Float[Array, " totals"]:
     """The distribution of the sum of `firms` independent draws from p."""
     total = p
     for _ in range(firms - 1):

@@ -211,8 +211,8 @@ class _Field:
         alike = all(dominant(g) for g in _one_of_each(self.games))
         if alike and kind.startswith("GR2"):
             raise _LeftOut(
-                f"in {self.game.name} the best reply is the same whatever the others do, so replies to what is imagined "
-                "are those of the cognitive hierarchy"
+                f"in {self.game.name} the best reply is the same whatever the others do, so replies to what is "
+                "imagined are those of the cognitive hierarchy"
             )
         highest = 1 if alike else HIGHEST if kind == "level-k" else 10
         try:
@@ -360,10 +360,10 @@ class _Field:
             raise _LeftOut(str(error)) from None
         told = f"{_named(prior)} prior (parameters inferred)" if psi else "uniform prior"
         by = " in each group" if groups else ""
+        described = f"Everybody has a private cost, drawn from a {_named(population)} population{by}, and a {told}"
         return dataclasses.replace(
             model,
-            description=f"Everybody has a private cost, drawn from a {_named(population)} population{by}, and a {told}; "
-            + model.description.partition("; ")[2],
+            description="; ".join(filter(None, [described, model.description.partition("; ")[2]])),
         )
 
     def _groups(self) -> str:
@@ -443,8 +443,8 @@ _REASONING = {
     "best reply to the level below; the shares of levels are inferred" + _LAPSES,
     "cognitive hierarchy": "Poisson cognitive hierarchy: a person of level 1 to {highest} meets people of all lower "
     "levels (level 0 plays anything) and replies at a common cost of information",
-    "GR2-L": "Recursive reasoning GR2-L: a person of level 1 to {highest} imagines what others of the level below do, and "
-    "replies to each such case at a common cost of information; levels are Poisson",
+    "GR2-L": "Recursive reasoning GR2-L: a person of level 1 to {highest} imagines what others of the level below do, "
+    "and replies to each such case at a common cost of information; levels are Poisson",
     "GR2-M": "Recursive reasoning GR2-M: a person of level 1 to {highest} imagines what others of all lower levels do, "
     "and replies to each such case at a common cost of information; levels are Poisson",
 }
@@ -484,8 +484,8 @@ def _with_flat_prior(policy: AmortisedPolicy) -> AmortisedPolicy:
 
 
 def _sensible(games: Sequence[Any]) -> Prior | None:
-    """A habit that suits the games: being near some value and round numbers where actions are quantities, an inclination
-    to one of two actions that mean the same everywhere."""
+    """A habit that suits the games: being near some value and round numbers where actions are quantities, or an
+    inclination to one of two actions that mean the same everywhere."""
     if all(g.ordered for g in games):
         grids = [np.asarray(v) for g in _one_of_each(games) for v in g.action_values]
         focal = [Focal(every) for every in (5.0, 10.0) if any(_tells_apart(grid, every) for grid in grids)]

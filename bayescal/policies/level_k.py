@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.beauty_contest import BeautyContest
-from bayescal.environments.cournot import Cournot, sum_of_draws
+from bayescal.environments.cournot import Cournot
 from bayescal.environments.normal_form import NormalForm
 from bayescal.environments.public_goods import PublicGoods
 from bayescal.environments.symmetric import SymmetricMatrix
@@ -147,6 +147,7 @@ class LevelKPolicy(Policy):
             return lambda others: jax.vmap(best_reply)(log_q, env.expected_payoffs(others, params))
         if not self.imagines:
             return lambda others: jax.vmap(lambda q, u: tilt(q, u, cost))(log_q, env.expected_payoffs(others, params))
+        params = jax.lax.optimization_barrier(params)  # or XLA takes seconds to fold a table of known payoffs
         tables = [_against(env, role, params) for role in range(env.roles)]
         rows = []
         for role, table in enumerate(tables):
@@ -216,12 +217,22 @@ def _against(environment: Any, role: int, params: Any) -> Float[Array, "actions 
         return own.reshape(own.shape[0], -1)
     if isinstance(env, SymmetricMatrix):
         return jnp.asarray(params["payoffs"])
-    size, others = len(env.action_values[0]), env.players - 1
-    totals = np.arange(others * (size - 1) + 1)
-    # Any joint action with this total will do: the first of the others do as much as they can.
-    joint = np.clip(totals[:, None] - (size - 1) * np.arange(others), 0, size - 1)
-    pay = lambda own, rest: env.payoffs(jnp.concatenate([own[None], rest]), params)[0]
-    return jax.vmap(lambda own: jax.vmap(lambda rest: pay(own, rest))(jnp.asarray(joint)))(jnp.arange(size))
+    return _against_totals(env, params)
+
+
+def _against_totals(environment: Any, params: Any) -> Float[Array, "actions totals"]:
+    env, others = environment, environment.players - 1
+    grid = np.asarray(env.action_values[0])
+    own, total = grid[:, None], others * grid[0] + (grid[1] - grid[0]) * np.arange(others * (len(grid) - 1) + 1)[None]
+    if isinstance(env, Cournot):
+        return (jnp.maximum(params["intercept"] - params["slope"] * (own + total), 0.0) - params["cost"]) * own
+    if isinstance(env, VolunteersDilemma):  # a total of those who wait
+        nobody = (own == 1) & (total == others)
+        return jnp.where(nobody, params["loss"], params["benefit"]) - params["cost"] * (own == 0)
+    if isinstance(env, PublicGoods):
+        return params["endowment"] - own + params["mpcr"] * (own + total)
+    miss = (own - params["multiplier"] * (own + total) / env.players) / (grid[-1] - grid[0])
+    return params["prize"] * (1 - miss**2)
 
 
 def _chances(environment: Any, role: int, strategies: Float[Array, "roles actions"]) -> Float[Array, " others"]:
@@ -230,9 +241,19 @@ def _chances(environment: Any, role: int, strategies: Float[Array, "roles action
     if isinstance(env, SymmetricMatrix):
         return strategies[0]
     if of_totals(env):
-        return sum_of_draws(strategies[0], env.players - 1)
+        return _sum_of_draws(strategies[0], env.players - 1)
     joint = jnp.ones(1, strategies.dtype)
     for other in range(env.roles):
         if other != role:
             joint = jnp.outer(joint, strategies[other, : len(env.action_values[other])]).reshape(-1)
     return joint
+
+
+def _sum_of_draws(p: Float[Array, " actions"], draws: int) -> Float[Array, " totals"]:
+    """The distribution of the sum of so many independent draws, right to the last digit of 1: a power of the Fourier
+    transform, which compiles in no time however many there are."""
+    size = draws * (p.shape[0] - 1) + 1
+    length = 1 << (size - 1).bit_length()
+    power = jax.lax.integer_pow(jnp.fft.rfft(p, length), draws)
+    total = jnp.maximum(jnp.fft.irfft(power, length)[:size], 0.0)
+    return total / jnp.sum(total)
