@@ -8,10 +8,16 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 from numpyro.infer.util import log_density
+from scipy.stats import norm
 
 import bayescal as bc
 from bayescal.inference import tree as bridge
-from bayescal.inference.sbc import ERROR, KEPT, _rank, _simulator, _with_data, ecdf_band, sbc, uniformity
+from bayescal.inference.recover import LEVELS, Recovered, _recovered, recover
+from bayescal.inference.replicates import Replicates, _simulator, _with_data, replicate
+from bayescal.inference.sbc import ERROR, KEPT, _rank, ecdf_band, sbc, uniformity
+
+SETTINGS = {"replicates": 100, "kept": KEPT, "warmup": 300, "target_accept": 0.8, "seed": 0, "progress": None}
+SIDES = (("low", -1), ("high", 1))
 
 
 def seen(bias=0.0, spread=1.0):
@@ -37,14 +43,20 @@ def test_a_right_model_passes():
     assert str(found).endswith(found.verdict)
 
 
-@pytest.mark.parametrize(("bias", "spread", "which"), [(0.3, 1.0, "mean"), (0.0, 1.5, "log_likelihood")])
-def test_planted_errors_fail(bias, spread, which):
-    """A bias shows in the mean, noise that is larger than it is taken for in how badly the data fit."""
-    found = sbc(seen(), seen(bias, spread), replicates=100)
+@pytest.mark.parametrize(
+    ("bias", "spread", "which", "said"),
+    [(0.3, 1.0, "mean", "mean is too high"), (0.0, 2.0, "log_likelihood", "of mean hold the truth in")],
+)
+def test_planted_errors_fail(bias, spread, which, said):
+    """A bias shows in the mean, noise that is larger than it is taken for in how badly the data fit; intervals around a
+    mean that is off, or that are too short, do not hold the truth as often as they say."""
+    made = replicate(seen(), seen(bias, spread), **SETTINGS)
+    found, again = _rank(made, KEPT), _recovered(made)
     assert not found.calibrated and found.verdict.startswith("not calibrated")
     assert found.summary().loc[which, "p_value"] < ERROR / 10
     if bias:
         assert "mean are not uniform, its posterior mostly too high" in found.verdict
+    assert not again.recovered and again.verdict.startswith("not recovered") and said in again.verdict
 
 
 def test_p_values_of_uniform_ranks_are_uniform():
@@ -74,9 +86,49 @@ def test_samplers_that_fail_are_counted():
     drawn[0] = np.cumsum(drawn[0], axis=0)
     diverging[1] = 200
     drawn[2, 5] = np.nan
-    found = _rank(["x"], rng.normal(size=(100, 1)), drawn, diverging, KEPT, 0.0, 0.0)
+    made = Replicates(("x",), rng.normal(size=(100, 1)), drawn, diverging, 0.0, 0.0)
+    found = _rank(made, KEPT)
     assert (found.failed, found.lost, len(found.ranks)) == (2, 1, 99)
-    assert found.verdict.startswith("cannot be told") and "3 of 100 samplers failed" in found.verdict
+    again = _recovered(made)
+    assert (again.failed, again.lost, again.replicates) == (2, 1, 99)
+    for told in (found.verdict, again.verdict):
+        assert told.startswith("cannot be told") and "3 of 100 samplers failed" in told
+
+
+def test_recovery_of_a_right_model():
+    """Ten numbers of unit variance around a mean with a unit prior: the posterior is known."""
+    told = []
+    found = recover(seen(), replicates=100, progress=lambda done, total: told.append((done, total)))
+    assert found.recovered and told[-1] == (100, 100)
+    assert found.names == ["mean"] and found.replicates == 100  # the log-likelihood is no parameter
+    own = found.table.loc["mean"]
+    assert own["sd"].to_numpy() == pytest.approx(np.sqrt(1 / 11), rel=0.15)  # 990 draws of each
+    row = found.summary().loc["mean"]
+    assert row["correlation"] == pytest.approx(np.sqrt(10 / 11), abs=4 * (1 / 11) / np.sqrt(100))
+    assert row["rmse"] == pytest.approx(np.sqrt(1 / 11), rel=4 / np.sqrt(200))
+    assert (own["low95"] < own["low50"]).all() and (own["high50"] < own["high95"]).all()
+    assert list(found.coverage.index.get_level_values("level")) == list(LEVELS)
+    assert str(found).endswith(found.verdict) and found.as_dict()["recovered"] is True
+
+
+def test_the_coverage_band_holds_as_often_as_it_says():
+    """Posteriors that are right by construction, normal around half of what was seen: of 50 tables of two quantities
+    half a one may fail; with intervals half as long all do."""
+    rng = np.random.default_rng(3)
+
+    def made(width):
+        parts = {}
+        for name in ("a", "b"):
+            truth = rng.normal(size=60)
+            mean, sd = (truth + rng.normal(size=60)) / 2, width * np.sqrt(0.5)
+            ends = {x: norm.isf((1 - x) / 2) * sd for x in LEVELS}
+            columns = {f"{side}{100 * x:.0f}": mean + sign * e for x, e in ends.items() for side, sign in SIDES}
+            parts[name] = pd.DataFrame({"truth": truth, "mean": mean, "sd": sd} | columns).rename_axis("replicate")
+        return Recovered(pd.concat(parts, names=["quantity"]), 0, 0, 0.0, 0.0)
+
+    failed = sum(not made(1.0).recovered for _ in range(50))
+    assert failed <= 0.5 + 4 * np.sqrt(0.5)
+    assert not any(made(0.5).recovered for _ in range(5))
 
 
 def market(rounds=3):

@@ -1,0 +1,206 @@
+"""Simulate and fit again and again: what `sbc` and `recover` look at.
+
+Parameters are drawn from their hyperpriors, decisions made at them, and the posterior of these decisions sampled.
+
+All replicates go through one compiled program, in which the data are an argument.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from arviz_stats.base import array_stats
+from jaxtyping import Bool, Float, Int
+from numpyro import handlers
+from numpyro.distributions import biject_to
+from numpyro.infer import NUTS as Kernel
+from numpyro.infer.util import potential_energy
+
+from bayescal.errors import InputError
+from bayescal.inference import tree as bridge
+from bayescal.inference.aside import random_keys
+from bayescal.inference.likelihood import OneShotLikelihood
+
+Model = Callable[[], Any]
+Progress = Callable[[int, int], None]  # (replicates done, replicates in all)
+
+WARMUP = 300
+THIN = 10  # draws for each that is kept
+LOG_LIKELIHOOD = "log_likelihood"
+
+_STARTS = 20
+_AT_ONCE = 5  # replicates between two reports of progress, on each device
+_DIVERGING = 0.01  # the share of diverging draws that is still few
+_FAILED = 0.02  # and of replicates whose sampler failed
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Replicates:
+    """Truths, and draws of the posteriors of what was simulated at them.
+
+    Attributes:
+        names: of the quantities: every parameter that is one number, and the log-likelihood.
+        truth: the values that data were simulated at.
+        draws: of the posterior of each replicate.
+        diverging: of these draws.
+    """
+
+    names: tuple[str, ...]
+    truth: Float[np.ndarray, "replicates quantities"]
+    draws: Float[np.ndarray, "replicates draws quantities"]
+    diverging: Int[np.ndarray, " replicates"]
+    seconds_compiling: float
+    seconds: float
+
+    @property
+    def finite(self) -> Bool[np.ndarray, " replicates"]:
+        return np.isfinite(self.draws).all(axis=(1, 2)) & np.isfinite(self.truth).all(axis=1)
+
+    def usable(self) -> tuple["Replicates", int, int]:
+        """(those with finite draws; of them how many samplers failed; how many are lost)."""
+        kept = self.finite
+        some = dataclasses.replace(self, truth=self.truth[kept], draws=self.draws[kept], diverging=self.diverging[kept])
+        # (replicates, quantities): half as many independent draws as are kept of a thinned chain.
+        ess = array_stats.ess(np.moveaxis(some.draws, 2, 1)[:, :, None, :], method="bulk")
+        enough = (ess >= some.draws.shape[1] // THIN / 2).all(axis=1)
+        failed = (some.diverging > _DIVERGING * some.draws.shape[1]) | ~enough
+        return some, int(failed.sum()), int((~kept).sum())
+
+
+def too_many_failed(failed: int, total: int) -> bool:
+    return failed > _FAILED * total
+
+
+def replicate(
+    model: Model,
+    truth: Model | None,
+    *,
+    replicates: int,
+    kept: int,
+    warmup: int,
+    target_accept: float,
+    seed: int,
+    progress: Progress | None,
+) -> Replicates:
+    """Args:
+    truth: what decisions are simulated from; `model` itself when None.
+    kept: a tenth of the draws of each posterior.
+    """
+    if replicates < 20 or kept < 9:
+        raise InputError(f"{replicates} replicates and {kept} draws: at least 20 and 9 are needed.")
+    started = perf_counter()
+    with jax.enable_x64(True):
+        latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+        names = [n for n, s in latent.items() if not s.shape]
+        if not names:
+            raise InputError("The model has no parameter that is one number, so none can be looked for in simulations.")
+        simulate = _simulator(model if truth is None else truth, latent)
+        one = _replicate(simulate, _with_data(model), latent, names, kept, warmup, target_accept)
+        devices = jax.local_device_count()
+        each = min(_AT_ONCE, -(-replicates // devices))
+        run = jax.pmap(lambda keys: jax.lax.map(one, keys), devices=jax.local_devices()[:devices])
+        rng = np.random.default_rng(seed)
+        keys = lambda: random_keys(rng, 2 * devices * each).reshape(devices, each, 2)
+        compiled = run.lower(keys()).compile()
+        compiling, started = perf_counter() - started, perf_counter()
+        parts: list[Any] = []
+        for done in range(0, replicates, devices * each):
+            found = jax.tree.map(np.asarray, compiled(keys()))
+            parts.append(jax.tree.map(lambda x: x.reshape(devices * each, *x.shape[2:]), found))
+            if progress is not None:
+                progress(min(done + devices * each, replicates), replicates)
+        at, drawn, diverging = jax.tree.map(lambda *x: np.concatenate(x)[:replicates], *parts)
+    return Replicates((*names, LOG_LIKELIHOOD), at, drawn, diverging, compiling, perf_counter() - started)
+
+
+def _simulator(model: Model, latent: Mapping[str, bridge.Site]) -> Callable[[Any], tuple[Any, Any]]:
+    """key -> (values of the latent sites, data), from the model with nothing integrated out."""
+    whole = getattr(model, "evaluated", None) or model
+    found = {n: s.shape for n, s in bridge.sites_of(whole).items() if s.kind in ("latent", "deterministic")}
+    absent = [n for n, s in latent.items() if found.get(n) != s.shape]
+    if absent:
+        raise InputError(f"Data are simulated from a model without {', '.join(absent)}: change its policy only.")
+
+    def simulate(key):
+        trace = handlers.trace(handlers.seed(handlers.uncondition(whole), key)).get_trace()
+        data = {n: s["value"] for n, s in trace.items() if s.get("infer", {}).get("was_observed")}
+        return {n: trace[n]["value"] for n in latent}, data
+
+    return simulate
+
+
+def _with_data(model: Model) -> Callable[[Any], Model]:
+    """data -> the model that has observed them."""
+    integrated = getattr(model, "integrated", None)
+    if integrated is None:
+        observed = lambda site: site["type"] == "sample" and site["is_observed"]
+        seen = lambda data: lambda site: data[site["name"]] if observed(site) else None
+        return lambda data: handlers.substitute(model, substitute_fn=seen(data))
+    if integrated.evidence is not None or not isinstance(integrated.likelihood, OneShotLikelihood):
+        what = "an Evidence is of its own data only" if integrated.evidence is not None else "in games over time"
+        other = "marginal" if isinstance(integrated.likelihood, OneShotLikelihood) else "joint"
+        raise InputError(f'{what}: build the model with method="{other}".')
+
+    def observing(data):
+        likelihood: Any = copy.copy(integrated.likelihood)
+        likelihood.counts = data["choices"].astype(float)
+        return dataclasses.replace(integrated, likelihood=likelihood).model
+
+    return observing
+
+
+def _replicate(
+    simulate: Callable[[Any], tuple[Any, Any]],
+    with_data: Callable[[Any], Model],
+    latent: Mapping[str, bridge.Site],
+    names: list[str],
+    kept: int,
+    warmup: int,
+    target_accept: float,
+) -> Callable[[Any], tuple[Any, Any, Any]]:
+    """keys -> (the truth, draws of every quantity, how many diverged)."""
+    transforms = {n: biject_to(s.support) for n, s in latent.items()}
+    dense = len(names) == len(latent)
+
+    def one(keys):
+        truth, data = simulate(keys[0])
+        model = with_data(data)
+        kernel = Kernel(
+            potential_fn=lambda z: potential_energy(model, (), {}, z),
+            target_accept_prob=target_accept,
+            dense_mass=dense,
+        )
+
+        def told(values):
+            trace = handlers.trace(handlers.substitute(handlers.seed(model, 0), data=values)).get_trace()
+            observed = [s for s in trace.values() if s["type"] == "sample" and s["is_observed"]]
+            return sum(jnp.sum(s["fn"].log_prob(s["value"])) for s in observed)
+
+        def natural(z):
+            return {n: transforms[n](x) for n, x in z.items()}
+
+        # The chain begins at the best of other draws from the hyperpriors: one that began at the truth would hide a
+        # sampler that does not move, and one that began anywhere might stay on a lesser hill.
+        begin, go = jax.random.split(keys[1])
+        others = jax.vmap(lambda k: simulate(k)[0])(jax.random.split(begin, _STARTS))
+        best = jnp.argmax(jax.lax.map(told, others))
+        start = {n: transforms[n].inv(x[best]) for n, x in others.items()}
+
+        def step(state, _):
+            state = kernel.sample(state, (), {})
+            return state, (state.z, state.diverging)
+
+        state = kernel.init(go, warmup, start, (), {})
+        _, found = jax.lax.scan(step, state, None, length=warmup + THIN * kept)
+        z, diverging = jax.tree.map(lambda x: x[warmup:], found)
+        draws = jax.vmap(natural)(z)
+        log_lik = jax.lax.map(told, draws)
+        at = jnp.stack([*(truth[n] for n in names), told(truth)])
+        return at, jnp.stack([*(draws[n] for n in names), log_lik], axis=-1), diverging.sum()
+
+    return one
