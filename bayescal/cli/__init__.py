@@ -185,6 +185,21 @@ def compare(what: tuple[str, ...], **asked: Any) -> None:
 
 
 @main.command()
+@click.argument("fits", nargs=-1, required=True, metavar="FIT…")
+@click.option("--out", help="Folder for the report [default: that of the first fit].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+def report(fits: tuple[str, ...], out: str | None, as_json: bool) -> None:
+    """Write the report of fits that were saved (.nc or .zarr); several of the same decisions are compared.
+
+    \b
+    bayescal report bayescal-out/selten-chmura/*.nc
+    """
+    from bayescal.cli.report import report_fits
+
+    report_fits(fits, out=out, as_json=as_json)
+
+
+@main.command()
 @click.argument("game", metavar="ENV")
 @click.option("--cost", help="Cost of information in payoff units per nat: one number, or one per role.")
 @click.option("--phi", help="Costs are private: the population's parameters, such as log_mean=3,log_sd=0.5.")

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from bayescal.cli.reweight import models_to_weight, show_weighted, weigh
+from bayescal.cli.saved import save_fits
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
 
@@ -57,7 +58,9 @@ def calibrate_study(
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.data import load_study
+        from bayescal.diagnostics import check
         from bayescal.inference import NUTS, SVI, Grid, calibrate, estimate
+        from bayescal.inference.standard import standard_models
         from bayescal.report import write_report
 
         given = {"options": read_options(options), "tolerance": tolerance, "snap": snap or None}
@@ -71,6 +74,7 @@ def calibrate_study(
         loaded = load_study(study, data=data, where=where, model=model, **given)
         learned = find_policy(policy, loaded)
         exactly = models_to_weight(loaded, learned, method) if reweight else {}
+        models = exactly or ({} if method == "mle" else standard_models(loaded, policy=learned))
     tell_masked(loaded.decisions, console)
     tell_snapped(loaded.decisions, console)
     if method == "mle":
@@ -90,9 +94,7 @@ def calibrate_study(
         how = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, every=checkpoint_every, resume=resume)
     try:
         with fit_progress(console) as progress:
-            fits = calibrate(
-                loaded, policy=learned, models=exactly or None, method=how, checkpoints=folder, progress=progress
-            )
+            fits = calibrate(loaded, policy=learned, models=models, method=how, checkpoints=folder, progress=progress)
     except KeyboardInterrupt:
         tell_interrupted(folder, console)
         sys.exit(130)
@@ -104,20 +106,24 @@ def calibrate_study(
     command += "".join(f" --{k} {v}" for k, v in chosen.items() if v is not None)
     command += "".join(f" --{k}" + ("" if v is True else f" {shlex.quote(v)}") for k, (_, v) in wanted.items())
     command += (" --snap" if snap else "") + (" --reweight" if reweight else "")
+    save_fits(
+        fits, folder, command=command, loaded={"study": study, "data": data, "where": where, **given, "model": model}
+    )
+    with console.status("Checking"):
+        checks = {name: check(fit, models[name], loaded) for name, fit in fits.items()}
     with console.status("Writing the report"):
-        for name, fit in fits.items():
-            fit.save(folder / f"{name.replace(' ', '-')}.nc")
-        report = write_report(loaded, fits, folder, command=command)
+        report = write_report(loaded, fits, folder, command=command, checks=checks)
     weighted = weigh(exactly, fits, folder, console)
     if as_json:
         told = {"reweighted": {name: found.as_dict() for name, found in weighted.items()}} if reweight else {}
-        json.dump(as_dict(fits, report) | told, sys.stdout)
+        json.dump(as_dict(fits, report, checks) | told, sys.stdout)
         sys.stdout.write("\n")
         return
     stdout = Console()
     for name, fit in fits.items():
         stdout.print(posterior_table(name, fit))
-        for sentence in [f"{name}: {fit.status}", *fit.identifiability().sentences]:
+        told = [f"{name}: {fit.status}", *fit.identifiability().sentences, f"Checks {checks[name].status}"]
+        for sentence in told:
             stdout.print(sentence, highlight=False, soft_wrap=True, markup=False)
         stdout.print()
         if name in weighted:
@@ -330,7 +336,7 @@ def _r_hat(x: float) -> str:
     return f"{x:.3f}" if math.isfinite(x) else "–"  # a grid has one chain
 
 
-def as_dict(fits: dict[str, Any], report: Path) -> dict[str, Any]:
+def as_dict(fits: dict[str, Any], report: Path, checks: dict[str, Any]) -> dict[str, Any]:
     """What a program wants of a calibration: statuses and posterior summaries."""
     return {
         "report": str(report),
@@ -339,6 +345,7 @@ def as_dict(fits: dict[str, Any], report: Path) -> dict[str, Any]:
                 "status": fit.status,
                 "converged": fit.converged,
                 "unidentified": fit.identifiability().sentences,
+                "checks": checks[name].status,
                 "summary": {
                     str(p): {str(k): _finite(float(v)) for k, v in row.items()} for p, row in fit.summary().iterrows()
                 },

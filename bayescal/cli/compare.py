@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from bayescal.cli.calibrate import check_sizes, check_writable, find_policy, fit_progress, read_options
+from bayescal.cli.saved import load_fits, save_fits
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.parallel import use_cores
@@ -54,9 +55,11 @@ def _compare_study(
     with console.status("Starting"):
         from bayescal.comparison import compare_study
         from bayescal.data import load_study
+        from bayescal.diagnostics import check
         from bayescal.report import write_report
 
-        loaded = load_study(study, data=data, where=where, options=read_options(options))
+        loading: dict[str, Any] = {"study": study, "data": data, "where": where, "options": read_options(options)}
+        loaded = load_study(**loading)
         learned = find_policy(policy, loaded)
     folder = Path(out) if out else Path("bayescal-out") / f"{loaded.name}-compared"
     check_writable(folder)
@@ -70,11 +73,11 @@ def _compare_study(
     command += "".join(f" --{k} {shlex.quote(str(v))}" for k, v in asked.items() if v is not None)
     command += "".join(f" --set {shlex.quote(o)}" for o in options)
     with console.status("Writing the report"):
-        for name, fit in fits.items():
-            fit.save(folder / f"{file_name(name)}.nc")
+        save_fits(fits, folder, command=command, loaded=loading)
         numbers = found.as_dict() | {"command": command}
         write_atomically(folder / "comparison.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
-        report = write_report(loaded, fits, folder, command=command, comparison=found)
+        checks = {name: check(fit, study=loaded) for name, fit in fits.items()}
+        report = write_report(loaded, fits, folder, command=command, comparison=found, checks=checks)
     _show(found, as_json, {"report": str(report)})
 
 
@@ -85,9 +88,8 @@ def _compare_fits(saved: Sequence[str], asked: dict[str, Any]) -> None:
         raise InputError(f"{names}: of a study, whose models are fitted; fits that were saved have been fitted.")
     with Console(stderr=True).status("Comparing"):
         from bayescal.comparison import compare
-        from bayescal.inference import Fit
 
-        fits = {fit_name(path, saved): Fit.load(path) for path in saved}
+        fits = load_fits(saved)
         found = compare(fits, unit=asked["unit"], seed=asked["seed"])
     if asked["out"]:
         folder = Path(asked["out"])
@@ -95,16 +97,6 @@ def _compare_fits(saved: Sequence[str], asked: dict[str, Any]) -> None:
         numbers = json.dumps(found.as_dict(), indent=1, allow_nan=False)
         write_atomically(folder / "comparison.json", numbers.encode())
     _show(found, asked["as_json"], {})
-
-
-def file_name(name: str) -> str:
-    return name.replace(", ", "-").replace(" ", "-")
-
-
-def fit_name(path: str, among: Sequence[str]) -> str:
-    """The file's name, or its path where names are not unique."""
-    stem = Path(path).stem
-    return stem if sum(Path(p).stem == stem for p in among) == 1 else path
 
 
 def _show(found: Any, as_json: bool, more: dict[str, Any]) -> None:

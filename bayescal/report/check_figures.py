@@ -22,12 +22,12 @@ def predictive(table: pd.DataFrame) -> Figure:
     ax.plot(mean, at, "|", color=BLUE, ms=9)
     out = ~table["inside"].to_numpy(bool)
     ax.plot(seen[~out], at[~out], "o", color=ORANGE, ms=5, label="observed")
-    ax.plot(seen[out], at[out], "X", color=ORANGE, ms=8, label="observed, outside" if out.any() else None)
+    ax.plot(seen[out], at[out], "X", color=ORANGE, ms=8, label="outside" if out.any() else None)
     ax.set_yticks(at, table["statistic"].astype(str))
     ax.set_xlim(-3.2, 3.2)
-    ax.set_xticks([-1, 0, 1], ["5%", "middle", "95%"])
+    ax.set_xticks([-1, 0, 1], ["5%", "", "95%"])
     ax.margins(y=0.15)
-    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    ax.legend(frameon=False, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     return fig
 
 

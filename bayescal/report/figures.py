@@ -61,9 +61,9 @@ def log_cost_axis(ax: Axes, low: float, high: float) -> None:
     ax.set_xscale("log")
     decades = [m * 10.0**e for e in range(-9, 12) for m in (1, 1.5, 2, 3, 5, 7)]
     ticks = [t for t in decades if 0.9 * low <= t <= 1.1 * high]
-    ticks = ticks if len(ticks) <= 7 else [t for t in ticks if f"{t:e}"[0] == "1"]
+    ticks = ticks if len(ticks) <= 7 else [t for t in ticks if f"{t:e}"[:3] == "1.0"]
     if len(ticks) < 3:
-        ticks = [t for t in decades if 0.9 * low <= t <= 1.1 * high and f"{t:e}"[0] in "13"]
+        ticks = [t for t in decades if 0.9 * low <= t <= 1.1 * high and f"{t:e}"[:3] in ("1.0", "3.0")]
     ax.set_xticks(ticks, [f"{t:g}" if 1e-3 <= t < 1e5 else f"{t:.0e}" for t in ticks])
     ax.minorticks_off()
 

@@ -107,11 +107,13 @@ def predictive(checks: Any) -> pd.DataFrame:
 
 def checks(found: Any) -> dict[str, Any]:
     """What was looked at, failures first."""
+    applied = sum(c.applies for c in found.items)
     items = sorted(found.items, key=lambda c: (c.passed is not False, not c.warns, c.passed is None))
     return {
         "status": found.status,
         "items": items,
         "passed": found.passed,
+        "tally": f"{len(found.failed)} of {applied} failed" if found.failed else f"{applied} passed",
         "sensitivity": _framed(found.sensitivity),
     }
 

@@ -1,0 +1,60 @@
+"""`bayescal report`: a report from fits that were saved."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bayescal.cli.calibrate import check_writable
+
+
+def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None:
+    console = Console(stderr=True)
+    with console.status("Reading"):
+        from bayescal.cli.saved import load_fits, study_of
+        from bayescal.report import write_report
+
+        fits = load_fits(paths)
+        folder = Path(out) if out else Path(paths[0]).parent
+        check_writable(folder)
+        study, missing = study_of(fits)
+    if missing:
+        console.print(missing, highlight=False, soft_wrap=True, markup=False)
+    comparison = None
+    if len(fits) > 1:
+        with console.status("Comparing"):
+            from bayescal.comparison import compare
+
+            comparison = compare(fits, decisions=None if study is None else study.decisions)
+    with console.status("Checking"):
+        from bayescal.diagnostics import check
+
+        checks = {name: check(fit, study=study) for name, fit in fits.items()}
+    with console.status("Writing the report"):
+        command = "bayescal report " + " ".join(map(shlex.quote, paths))
+        before = {fit.provenance.get("command", "") for fit in fits.values()} - {""}
+        written = write_report(
+            study,
+            fits,
+            folder,
+            command="\n".join([*sorted(before), command]),
+            comparison=comparison,
+            checks=checks,
+            remarks=(missing,) if missing else (),
+        )
+    if as_json:
+        told = {"report": str(written), "study_found": study is not None}
+        told |= {} if comparison is None else {"verdict": comparison.verdict}
+        json.dump(told | {"checks": {name: found.status for name, found in checks.items()}}, sys.stdout)
+        sys.stdout.write("\n")
+        return
+    stdout = Console()
+    say = lambda text: stdout.print(text, highlight=False, soft_wrap=True, markup=False)
+    if comparison is not None:
+        say(comparison.verdict)
+    for name, found in checks.items():
+        say(f"{name}: {found.status}")
+    say(f"Report: {written}")

@@ -1,0 +1,61 @@
+"""Fits in a folder, with what is needed to find their study again."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def save_fits(fits: Mapping[str, Any], folder: Path, *, command: str, loaded: Mapping[str, Any]) -> None:
+    """A file NAME.nc for each, that knows its name, the command and how its study was loaded.
+
+    Args:
+        loaded: the arguments of `load_study`, those that are None left out; paths are kept as absolute ones.
+    """
+    how = {k: _absolute(v) if k in ("study", "data") else v for k, v in loaded.items() if v is not None}
+    for name, fit in fits.items():
+        known = fit.provenance | {"name": name, "command": command, "loaded": how}
+        dataclasses.replace(fit, provenance=known).save(folder / f"{file_name(name)}.nc")
+
+
+def file_name(name: str) -> str:
+    return re.sub(r"[, ]+", "-", name)
+
+
+def _absolute(path: Any) -> str:
+    """Of a file, or of a folder that holds a study; a study's name stays a name, whatever else is called so."""
+    there = Path(path).is_file() or (Path(path) / "dataset.toml").is_file()
+    return str(Path(path).resolve()) if there else str(path)
+
+
+def load_fits(paths: Sequence[str]) -> dict[str, Any]:
+    """By name: what they were saved as, or what their files are called; by path where two have one name."""
+    from bayescal.inference import Fit
+
+    found = {path: Fit.load(path) for path in dict.fromkeys(paths)}
+    names = {path: fit.provenance.get("name") or Path(path).stem for path, fit in found.items()}
+    several = {n for n in names.values() if list(names.values()).count(n) > 1}
+    return {path if names[path] in several else names[path]: fit for path, fit in found.items()}
+
+
+def study_of(fits: Mapping[str, Any]) -> tuple[Any, str]:
+    """(the study that fits were made of, None where it cannot be had; and why not)."""
+    from bayescal.data import load_study
+    from bayescal.errors import InputError
+
+    known = next(iter(fits.values())).provenance
+    how = dict(known.get("loaded") or ({"study": known["study"]} if known.get("study") else {}))
+    if not how:
+        return None, "The fits do not say which study they are of, so that this report says less of the data."
+    less = "so that this report says less of the data"
+    try:
+        study = load_study(how.pop("study"), **how)
+    except (InputError, OSError) as error:
+        return None, f"The study {known.get('study', '')} could not be read again, {less}: {error}"
+    if study.decisions.data_hash != known.get("data_hash", study.decisions.data_hash):
+        return None, (
+            f"The study {study.name} has other decisions now than when the fits were made (data hash "
+            f"{study.decisions.data_hash[:12]}…, then {known['data_hash'][:12]}…), {less}."
+        )
+    return study, ""

@@ -1,0 +1,68 @@
+"""`bayescal report`: from fits that were saved, with their study where it can be found again."""
+
+import dataclasses
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from bayescal.cli import main
+from bayescal.cli.saved import load_fits, save_fits, study_of
+from bayescal.data import load_study
+from bayescal.inference import calibrate
+
+OPTIONS = {"where": "game in ['selten-chmura-01', 'selten-chmura-02']"}
+
+
+@pytest.fixture(scope="module")
+def fits():
+    return calibrate(load_study("selten-chmura", **OPTIONS), draws=30, warmup=40, chains=2)
+
+
+@pytest.fixture
+def folder(fits, tmp_path):
+    save_fits(
+        fits, tmp_path, command="bayescal calibrate x", loaded={"study": "selten-chmura", **OPTIONS, "data": None}
+    )
+    return tmp_path
+
+
+def test_a_report_from_files(folder):
+    paths = [str(folder / "pooled.nc"), str(folder / "by-game.nc")]
+    result = CliRunner().invoke(main, ["report", *paths, "--json", "--out", str(folder / "out")])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["study_found"] and set(told["checks"]) == {"pooled", "by game"} and "No explanation" in told["verdict"]
+    numbers = json.loads((folder / "out" / "report.json").read_text())
+    assert numbers["study"]["title"] == load_study("selten-chmura").title and numbers["study"]["games"] == 2
+    assert numbers["command"].splitlines()[0] == "bayescal calibrate x"
+
+
+def test_fits_keep_their_names_and_their_study(folder, fits):
+    found = load_fits([str(p) for p in sorted(folder.glob("*.nc"))])
+    assert set(found) == {"pooled", "by game"}
+    study, why = study_of(found)
+    assert why == "" and study.decisions.data_hash == fits["pooled"].provenance["data_hash"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"loaded": {"study": "no-such-study"}}, "could not be read again"),
+        ({"loaded": {"study": "selten-chmura"}}, "has other decisions now"),
+        ({"loaded": None, "study": None}, "do not say which study"),
+    ],
+)
+def test_a_study_that_cannot_be_found_is_said(fits, changed, said):
+    fit = fits["pooled"]
+    study, why = study_of({"pooled": dataclasses.replace(fit, provenance=fit.provenance | changed)})
+    assert study is None and said in why
+
+
+def test_fits_of_other_decisions_are_refused(folder, fits):
+    tree = fits["pooled"].tree.copy(deep=True)
+    tree["observed_data"]["choices"][0, 0] += 1
+    save_fits({"other": dataclasses.replace(fits["pooled"], tree=tree)}, folder, command="", loaded={})
+    result = CliRunner().invoke(main, ["report", str(folder / "pooled.nc"), str(folder / "other.nc")])
+    assert result.exit_code == 2 and "selten-chmura-01" in result.stderr
+    assert not (folder / "report.html").exists()
