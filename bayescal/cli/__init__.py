@@ -199,6 +199,95 @@ def report(fits: tuple[str, ...], out: str | None, as_json: bool) -> None:
     report_fits(fits, out=out, as_json=as_json)
 
 
+def _which(command: Any) -> Any:
+    """The options that say which decisions, and which likelihood."""
+    for option in (
+        click.option(
+            "--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0."
+        ),
+        click.option("--where", help="Which of its rows: 'group in [1, 2]'."),
+        click.option("--data", help="A table (.csv, .csv.gz or .parquet) in place of the study's own."),
+        click.option("--policy", help="A learned policy (see `bayescal models`) as the likelihood, or 'exact'."),
+        click.option("--strict", is_flag=True, help="Exit status 1 where something fails."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("what", nargs=-1, required=True, metavar="STUDY | FIT...")
+@click.option("--draws", type=int, default=1000, show_default=True, help="Of a study: kept draws of each chain.")
+@click.option("--warmup", type=int, default=600, show_default=True, help="Adaptation draws of each chain.")
+@click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--out", help="Of a study: a folder to keep the fits in.")
+@_which
+def check(what: tuple[str, ...], **asked: Any) -> None:
+    """Can it be believed? Checks FITs that were saved (.nc or .zarr), or fits STUDY and checks that.
+
+    Whether the chains agree, what the data say of each parameter, and whether people do what is predicted of them.
+
+    \b
+    bayescal check bayescal-out/selten-chmura/pooled.nc
+    bayescal check newsvendor-expedited --strict
+    """
+    from bayescal.cli.checks import check_what
+
+    check_what(what, **asked)
+
+
+def _simulated(command: Any) -> Any:
+    for option in (
+        click.option(
+            "--self-test", is_flag=True, help="Then plant an error, costs a tenth dearer, which must not pass."
+        ),
+        click.option("--cores", type=int, default=2, show_default=True, help="How many replicates at once."),
+        click.option("--model", help="Which of the study's standard models [default: the last]."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it."),
+        click.option("--warmup", type=int, default=300, show_default=True, help="Adaptation draws of each replicate."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("study")
+@click.option("--replicates", type=int, default=200, show_default=True, help="How many data sets.")
+@_simulated
+@_which
+def sbc(study: str, **asked: Any) -> None:
+    """Simulation-based calibration: would STUDY's model be right about decisions that it has made itself?
+
+    Parameters are drawn from the hyperpriors, decisions simulated at them, and fitted: the ranks of the truth among
+    posterior draws are uniform if everything is right.
+
+    \b
+    bayescal sbc cournot-simulated
+    bayescal sbc selten-chmura --model pooled --self-test
+    """
+    from bayescal.cli.checks import simulate_and_fit
+
+    simulate_and_fit(study, "sbc", **asked)
+
+
+@main.command()
+@click.argument("study")
+@click.option("--replicates", type=int, default=50, show_default=True, help="How many data sets.")
+@_simulated
+@_which
+def recover(study: str, **asked: Any) -> None:
+    """Parameter recovery: how near to the truth would an experiment like STUDY bring its model?
+
+    \b
+    bayescal recover cournot-simulated
+    bayescal recover my-experiment/ --replicates 100
+    """
+    from bayescal.cli.checks import simulate_and_fit
+
+    simulate_and_fit(study, "recover", **asked)
+
+
 @main.command()
 @click.argument("game", metavar="ENV")
 @click.option("--cost", help="Cost of information in payoff units per nat: one number, or one per role.")

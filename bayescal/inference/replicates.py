@@ -20,6 +20,7 @@ from numpyro import handlers
 from numpyro.distributions import biject_to
 from numpyro.infer import NUTS as Kernel
 from numpyro.infer.util import potential_energy
+from numpyro.primitives import Messenger
 
 from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
@@ -118,6 +119,33 @@ def replicate(
     return Replicates((*names, LOG_LIKELIHOOD), at, drawn, diverging, compiling, perf_counter() - started)
 
 
+def dearer(model: Model, share: float = 0.1) -> Model:
+    """A truth with a planted error: information costs people more, by this share, than the model's log costs say. Given
+    as `truth` to `sbc` or `recover` it must be found, or these would find nothing."""
+    whole = getattr(model, "evaluated", None) or model
+    with jax.enable_x64(True):
+        if "log_cost" not in bridge.sites_of(whole):
+            raise InputError("The model has no site log_cost, so no cost can be made dearer than it says.")
+
+    def planted():
+        with _Dearer(float(np.log1p(share))):
+            return whole()
+
+    return planted
+
+
+class _Dearer(Messenger):
+    """What follows from log costs follows from dearer ones; handlers outside see them as they were drawn."""
+
+    def __init__(self, by: float):
+        super().__init__()
+        self.by = by
+
+    def postprocess_message(self, msg):
+        if msg["name"] == "log_cost":
+            msg["value"] = msg["value"] + self.by
+
+
 def _simulator(model: Model, latent: Mapping[str, bridge.Site]) -> Callable[[Any], tuple[Any, Any]]:
     """key -> (values of the latent sites, data), from the model with nothing integrated out."""
     whole = getattr(model, "evaluated", None) or model
@@ -141,8 +169,9 @@ def _with_data(model: Model) -> Callable[[Any], Model]:
         observed = lambda site: site["type"] == "sample" and site["is_observed"]
         seen = lambda data: lambda site: data[site["name"]] if observed(site) else None
         return lambda data: handlers.substitute(model, substitute_fn=seen(data))
-    if integrated.evidence is not None or not isinstance(integrated.likelihood, OneShotLikelihood):
-        what = "an Evidence is of its own data only" if integrated.evidence is not None else "in games over time"
+    compressed = getattr(integrated, "evidence", None) is not None
+    if compressed or not isinstance(integrated.likelihood, OneShotLikelihood):
+        what = "An Evidence is of its own data only" if compressed else "In games over time"
         other = "marginal" if isinstance(integrated.likelihood, OneShotLikelihood) else "joint"
         raise InputError(f'{what}: build the model with method="{other}".')
 

@@ -9,6 +9,7 @@ all of it at once (Säilynoja, Bürkner & Vehtari 2022), with the null distribut
 
 import dataclasses
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,6 +82,19 @@ class Ranks:
     @property
     def calibrated(self) -> bool:
         return self.verdict.startswith("calibrated")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "verdict": self.verdict,
+            "calibrated": self.calibrated,
+            "replicates": len(self.ranks) + self.lost,
+            "failed": self.failed,
+            "lost": self.lost,
+            "summary": self.summary().to_dict("index"),
+            "ranks": {str(n): x.tolist() for n, x in self.ranks.items()},
+            "kept": self.kept,
+        }
 
     def __str__(self) -> str:
         return f"{self.summary().to_string(float_format='{:.3f}'.format)}\n{self.verdict}"
