@@ -51,7 +51,7 @@ def cost_forest(fit: Fit, pooled: Fit | None, units: str) -> Figure | None:
     ax.set_ylabel(f"{len(labels):,} {name_of(dim, 2)}, in order" if many else "")
     ax.margins(y=0.02)
     log_cost_axis(ax, low.min(), high.max())
-    ax.set_xlabel(f"cost, {units} per nat (medians, 90% intervals)")
+    fig.supxlabel(f"cost, {units} per nat (medians, 90% intervals)", fontsize=10)
     ax.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return fig
 

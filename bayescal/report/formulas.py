@@ -59,7 +59,8 @@ def _one(piece: Piece) -> Markup:
     return row(piece)
 
 
-EXP, LOG = word("exp"), word("log")
+EXP = word("exp")
+LOG = Markup("<mspace width='0.17em'></mspace>") + word("log")
 CHOICE = {  # by whether decisions are linked over time
     kind: formula("π(a|o)=", over(row("q(a|o)", EXP, f"({value}/λ)"), row(total("b"), "q(b|o)", EXP, f"({other}/λ)")))
     for kind, value, other in ((False, "U(o,a)", "U(o,b)"), (True, "Q(o,a)", "Q(o,b)"))

@@ -41,7 +41,9 @@ def comparison(found: Any) -> dict[str, Any]:
             x = scores[key].get(name, np.nan)
             cells.append("–" if not np.isfinite(x) else f"{x:.1%}" if key == "share_predicted" else significant(x))
         cells += [number(row["k_hat"], 2), str(row["how"])]
-        rows.append({"name": str(name), "excluded": bool(row["excluded"]), "cells": cells, "notes": _notes(row)})
+        rows.append(
+            {"name": str(name), "excluded": bool(row["excluded"]), "cells": cells, "notes": _notes(row, found.unit)}
+        )
     floors = scores.get("floor", pd.Series(dtype=float)).dropna()
     return {
         "columns": ["model", *columns, *extra.values(), "k-hat", "left out by"],
@@ -52,12 +54,13 @@ def comparison(found: Any) -> dict[str, Any]:
     }
 
 
-def _notes(row: Any) -> list[str]:
+def _notes(row: Any, unit: str) -> list[str]:
     notes = []
     if row["excluded"] or not str(row["status"]).startswith("converged"):
         notes.append(_sentence(str(row["status"])))
     if row["k_bad"] > 0 and str(row["how"]) == "psis":
-        notes.append(f"k-hat is above 0.7 in {int(row['k_bad'])} and they were not left out by a refit.")
+        n = int(row["k_bad"])
+        notes.append(f"k-hat is above 0.7 in {n:,} {name_of(unit, n)}: what is predicted of them is not to be trusted.")
     return notes
 
 

@@ -214,6 +214,7 @@ def _page(
         "main": main,
         "verdict": numbers["verdict"],
         "warnings": numbers["warnings"],
+        "trusted": comparison is not None or numbers["fits"][main]["converged"],
         "tally": tally(checks, main),
         "question": words.question(study["decisions"], compared=comparison is not None),
         "contents": [(k, v) for k, v in contents.items() if k != "comparison" or comparison is not None],

@@ -18,5 +18,3 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// What is folded away on screen is printed.
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => (d.open = true)));
