@@ -27,6 +27,8 @@ BAD = 0.05  # the share of decisions above it, from which nothing is told
 
 _MOST = 2000  # decisions that are looked at
 _DRAWS = 1000
+_SAME = 1e-8  # nats: weights that do not differ
+_LEAST_TAIL = 5
 
 
 def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: int = 0) -> dict[str, Any] | None:
@@ -69,11 +71,25 @@ def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: i
 
 def left_out(below: np.ndarray, at: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(probability below, probability, k-hat) of each decision when it is left out, from (draws, decisions) of what
-    each draw says of it."""
-    log_w, k_hat = array_stats.psislw(log_p, axis=0)  # of the inverse; draws are last
-    weights = np.exp(log_w - log_w.max(axis=-1, keepdims=True)).T
+    each draw says of it. k-hat is 0 where draws do not differ."""
+    log_w, k_hat = (-log_p).T, np.zeros(log_p.shape[1])
+    # Where the largest weights are as good as equal they have no tail to smooth.
+    tail = _tail_size(len(log_p))
+    largest = np.sort(log_w, axis=1)[:, -max(tail, 1) :]
+    uneven = np.ptp(largest, axis=1) > _SAME
+    if tail < _LEAST_TAIL:
+        k_hat[np.ptp(log_w, axis=1) > _SAME] = np.inf
+    elif uneven.any():
+        with np.errstate(all="ignore"):
+            log_w[uneven], k_hat[uneven] = array_stats.psislw(log_p.T[uneven])  # of the inverse
+    weights = np.exp(log_w - log_w.max(axis=1, keepdims=True)).T
     weights /= weights.sum(axis=0)
     return (weights * below).sum(axis=0), (weights * at).sum(axis=0), k_hat
+
+
+def _tail_size(draws: int) -> int:
+    """As PSIS has it."""
+    return int(3 * np.sqrt(draws) if draws > 225 else draws / 5)
 
 
 def _chosen(total: int, rng: np.random.Generator) -> np.ndarray:

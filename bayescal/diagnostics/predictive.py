@@ -24,6 +24,7 @@ ERROR = 0.05  # the chance that a right model fails, all statistics together
 INTERVAL = (0.05, 0.95)
 
 _DRAWS = 500
+_LEAST = 1e-4  # a tail probability that is told
 _SHARES = 24  # games and roles of which each has shares of its own
 _GAMES = 8
 _STATES = 8
@@ -88,7 +89,7 @@ def _row(statistic: Statistic, done: Values) -> tuple[Any, ...] | None:
 
 
 def _tail(observed: float, drawn: np.ndarray) -> float:
-    """Twice the smaller tail; beyond all draws, where it cannot be counted, that of a normal."""
+    """Twice the smaller tail; beyond all draws, where it cannot be counted, that of a normal, and never below 1e-4."""
     near = np.isclose(drawn, observed, rtol=1e-9, atol=0)
     below = np.mean((drawn < observed) & ~near) + near.mean() / 2
     p = 2 * min(below, 1 - below)
@@ -96,7 +97,7 @@ def _tail(observed: float, drawn: np.ndarray) -> float:
         return float(p)
     sd = drawn.std()
     far = 2 * norm.sf(abs(observed - drawn.mean()) / sd) if sd > 0 else 0.0
-    return float(min(far, 2 / (len(drawn) + 1)))
+    return float(np.clip(far, _LEAST, 2 / (len(drawn) + 1)))
 
 
 # One-shot games: counts (…, cell, action)

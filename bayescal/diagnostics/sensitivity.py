@@ -12,6 +12,7 @@ from bayescal.inference.fit import Fit
 
 SENSITIVE = 0.05  # a change of the distribution when a density is raised to a power a little off one
 
+_SAME = 1e-8  # nats
 _MOST = 20  # entries of a site of which each is a row
 _CONFLICT, _STRONG = "prior and data disagree", "prior-driven"
 
@@ -34,18 +35,30 @@ def sensitivity(fit: Fit) -> pd.DataFrame:
     if not names or not hyper:
         return pd.DataFrame(columns=["prior", "likelihood", "verdict"])
     tree = xr.DataTree.from_dict({"posterior": draws[names], "log_prior": log_prior[hyper], "log_likelihood": log_lik})
-    columns = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the weights of a prior far from the posterior are uneven
-        for kind in ("prior", "likelihood"):
-            columns[kind] = _rows(azs.psense(tree, group=kind))
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame({kind: _moves(tree, kind) for kind in ("prior", "likelihood")})
     verdicts = np.select(
         [(table["prior"] >= SENSITIVE) & (table["likelihood"] >= SENSITIVE), table["prior"] >= SENSITIVE],
         [_CONFLICT, _STRONG],
         "fine",
     )
     return table.assign(verdict=np.where(table.isna().any(axis=1), "cannot be told", verdicts))
+
+
+def _moves(tree: xr.DataTree, kind: str) -> dict[str, float]:
+    """By parameter, how much its posterior moves as the prior or the likelihood is raised to a power."""
+    parts = tree[f"log_{kind}"].to_dataset()
+    total = np.sum([x.sum(x.dims[2:], skipna=False).to_numpy() for x in parts.values()], axis=0)
+    all_of_them = lambda value: dict.fromkeys(_rows(tree["posterior"].to_dataset().mean(("chain", "draw"))), value)
+    if not np.isfinite(total).all():
+        return all_of_them(np.nan)
+    if np.ptp(total) < _SAME:  # a density that is the same everywhere
+        return all_of_them(0.0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the weights of a prior far from the posterior are uneven
+            return _rows(azs.psense(tree, group=kind))
+    except ValueError:  # too few draws for a tail of the weights
+        return all_of_them(np.nan)
 
 
 def _rows(found: xr.Dataset) -> dict[str, float]:
@@ -74,7 +87,7 @@ def hangs_on_prior(table: pd.DataFrame) -> Check:
             "Say where the hyperpriors come from, or change them (hyperpriors=…) and see what changes.", "model",
         )  # fmt: skip
     if (table["verdict"] == "cannot be told").any():
-        return Check(name, None, "some likelihood values are not finite: it cannot be told", about="model")
+        return Check(name, None, "it cannot be told: draws are too few, or likelihood values not finite", about="model")
     return Check(
         name, True, f"power-scaling the hyperpriors moves no parameter much (at most {table['prior'].max():.3f}, where "
         f"{SENSITIVE} is little)", about="model",

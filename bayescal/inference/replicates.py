@@ -142,7 +142,7 @@ class _Dearer(Messenger):
         self.by = by
 
     def postprocess_message(self, msg):
-        if msg["name"] == "log_cost":
+        if msg.get("name") == "log_cost":
             msg["value"] = msg["value"] + self.by
 
 
