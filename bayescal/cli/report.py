@@ -14,7 +14,7 @@ from bayescal.cli.calibrate import check_writable
 def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None:
     console = Console(stderr=True)
     with console.status("Reading"):
-        from bayescal.cli.saved import load_fits, study_of
+        from bayescal.cli.saved import comparison_of, load_fits, study_of
         from bayescal.report import write_report
 
         fits = load_fits(paths)
@@ -24,17 +24,21 @@ def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None
     if missing:
         console.print(missing, highlight=False, soft_wrap=True, markup=False)
     comparison = None
+    command = f"bayescal report {shlex.join(paths)}"
     if len(fits) > 1:
         with console.status("Comparing"):
             from bayescal.comparison import compare
 
-            comparison = compare(fits, decisions=None if study is None else study.decisions)
+            comparison, found_in = comparison_of(paths, fits)
+            if comparison is None:
+                comparison = compare(fits, decisions=None if study is None else study.decisions)
+            else:
+                command += f"  # with the comparison of these fits in {found_in}"
     with console.status("Checking"):
         from bayescal.diagnostics import check
 
         checks = {name: check(fit, study=study) for name, fit in fits.items()}
     with console.status("Writing the report"):
-        command = "bayescal report " + " ".join(map(shlex.quote, paths))
         before = {fit.provenance.get("command", "") for fit in fits.values()} - {""}
         written = write_report(
             study,

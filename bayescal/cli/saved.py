@@ -1,10 +1,16 @@
 """Fits in a folder, with what is needed to find their study again."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pandas as pd
+
+COMPARISON = "comparison.json"
 
 
 def save_fits(fits: Mapping[str, Any], folder: Path, *, command: str, loaded: Mapping[str, Any]) -> None:
@@ -34,9 +40,40 @@ def load_fits(paths: Sequence[str]) -> dict[str, Any]:
     from bayescal.inference import Fit
 
     found = {path: Fit.load(path) for path in dict.fromkeys(paths)}
-    names = {path: fit.provenance.get("name") or Path(path).stem for path, fit in found.items()}
+    known = lambda fit: fit.provenance.get("name") or fit.provenance.get("rival")
+    names = {path: known(fit) or Path(path).stem for path, fit in found.items()}
     several = {n for n in names.values() if list(names.values()).count(n) > 1}
     return {path if names[path] in several else names[path]: fit for path, fit in found.items()}
+
+
+def comparison_of(paths: Sequence[str], fits: Mapping[str, Any]) -> tuple[Any, str]:
+    """(the comparison that `bayescal compare` left beside exactly these fits, None where there is none; its path)."""
+    folders = {Path(path).parent for path in paths}
+    path = min(folders) / COMPARISON
+    try:
+        numbers = json.loads(path.read_text())
+        of = {name: row["status"] for name, row in numbers["table"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, ""
+    # A status holds what the sampler did: that of another run is another sentence.
+    if len(folders) > 1 or of != {name: fit.status for name, fit in fits.items()}:
+        return None, ""
+    from bayescal.comparison import Comparison
+
+    frame = lambda rows: pd.DataFrame.from_dict(rows, orient="index")
+    table = frame(numbers["table"]).rename_axis("model")
+    numeric = [c for c in table if c not in ("how", "status", "excluded")]
+    told = {n: numbers[n] for n in ("unit", "verdict", "left_out")}
+    units = tuple(numbers["units"])
+    return Comparison(
+        units=units,
+        decisions=np.asarray(numbers["decisions"]),
+        table=table.astype(dict.fromkeys(numeric, float)).astype({"k_bad": int}),
+        pointwise=pd.DataFrame(numbers["pointwise"], index=pd.Index(units, name=told["unit"]), dtype=float),
+        scores=frame(numbers["scores"]).astype(float),
+        calibration=pd.DataFrame(numbers["calibration"]),
+        **told,
+    ), str(path)
 
 
 def study_of(fits: Mapping[str, Any]) -> tuple[Any, str]:

@@ -49,7 +49,9 @@ def who_says_so(comparison: Any) -> tuple[Figure, str] | None:
     ax.set_ylabel("nats ahead")
     told = f"“{first}” predicts {(ahead > 0).sum():,} of {len(ahead):,} {what} better than “{second}” does."
     most = np.sort(ahead)[::-1].cumsum()
-    if ahead.sum() > 0 and len(ahead) >= 10 and (share := (np.argmax(most >= ahead.sum()) + 1) / len(ahead)) < 0.1:
+    lead = comparison.table.loc[second]
+    clear = abs(lead["difference"]) > 2 * lead["difference_se"]
+    if clear and len(ahead) >= 10 and (share := (np.argmax(most >= ahead.sum()) + 1) / len(ahead)) < 0.1:
         told += f" All of its lead comes from {share:.0%} of them."
     return fig, told
 

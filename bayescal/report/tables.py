@@ -27,31 +27,45 @@ def significant(x: float | None, digits: int = 3) -> str:
 
 
 def comparison(found: Any) -> dict[str, Any]:
-    """The rows of the comparison with what is to be noted of each; columns that no model fills are left out."""
-    table, scores = found.table, found.scores
-    columns = ["difference", "nats per decision", "weight"]
-    extra = {"share_predicted": "predicted", "mean_error": "mean error"}
-    extra = {k: v for k, v in extra.items() if k in scores and scores[k].notna().any()}
+    """The rows of the comparison, with what is to be noted of each; and what is predicted of a new person."""
     rows = []
-    for name, row in table.iterrows():
+    for name, row in found.table.iterrows():
         first = row["difference"] == 0 and not np.nan_to_num(row["difference_se"])
         cells = ["" if first else f"{number(row['difference'], 1)} ± {number(row['difference_se'], 1)}"]
         cells += [number(row["per_decision"], 4), "" if row["excluded"] else number(row["weight"], 2)]
-        for key in extra:
-            x = scores[key].get(name, np.nan)
-            cells.append("–" if not np.isfinite(x) else f"{x:.1%}" if key == "share_predicted" else significant(x))
         cells += [number(row["k_hat"], 2), str(row["how"])]
         rows.append(
             {"name": str(name), "excluded": bool(row["excluded"]), "cells": cells, "notes": _notes(row, found.unit)}
         )
-    floors = scores.get("floor", pd.Series(dtype=float)).dropna()
+    floors = found.scores.get("floor", pd.Series(dtype=float)).dropna()
     return {
-        "columns": ["model", *columns, *extra.values(), "k-hat", "left out by"],
+        "columns": ["model", "difference", "nats per decision", "weight", "k-hat", "left out by"],
         "rows": rows,
+        "scores": _scores(found.scores),
         "floor": float(floors.iloc[0]) if len(floors) else None,
         "unit": name_of(found.unit),
         "units": name_of(found.unit, 2),
     }
+
+
+def _scores(scores: pd.DataFrame) -> dict[str, Any] | None:
+    """Columns that no model fills are left out."""
+    told = {
+        "share_predicted": ("decisions predicted", lambda x: f"{x:.1%}"),
+        "mean_error": ("mean error, units of the action", significant),
+        "log_score": ("nats per decision", lambda x: number(x, 4)),
+    }
+    told = {key: how for key, how in told.items() if key in scores and scores[key].notna().any()}
+    if not told:
+        return None
+    rows = [
+        {
+            "name": str(name),
+            "cells": [show(row[key]) if np.isfinite(row[key]) else "–" for key, (_, show) in told.items()],
+        }
+        for name, row in scores.dropna(how="all").iterrows()
+    ]
+    return {"columns": ["model", *(title for title, _ in told.values())], "rows": rows}
 
 
 def _notes(row: Any, unit: str) -> list[str]:

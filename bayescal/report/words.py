@@ -88,9 +88,10 @@ def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
             ("out of sample", "How well each unit (a person, a group or a game) is predicted by a fit to all others: "
              "the sum of log probabilities, in nats. What fits only because it has many numbers does not win here."),
             ("weight", "Of stacking: the mixture of models that predicts best out of sample gives each this share."),
-            ("k-hat", "Whether leaving a unit out could be had by reweighting the draws: above 0.7 it could not, and "
-             "the model was fitted again without that unit."),
-            ("noise floor", "What nobody can beat: people in the same situation differ from each other by so much."),
+            ("k-hat", "Whether leaving a unit out can be had by reweighting the draws (PSIS): above 0.7 it cannot, and "
+             "the model has to be fitted again without that unit (a refit)."),
+            ("noise floor", "What nobody can beat who does not know who decides: people in the same situation differ "
+             "by so much."),
         ]  # fmt: skip
     return words
 

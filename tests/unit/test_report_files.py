@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from bayescal.cli import main
-from bayescal.cli.saved import load_fits, save_fits, study_of
+from bayescal.cli.saved import COMPARISON, comparison_of, load_fits, save_fits, study_of
+from bayescal.comparison import compare
 from bayescal.data import load_study
 from bayescal.inference import calibrate
 
@@ -36,6 +37,19 @@ def test_a_report_from_files(folder):
     numbers = json.loads((folder / "out" / "report.json").read_text())
     assert numbers["study"]["title"] == load_study("selten-chmura").title and numbers["study"]["games"] == 2
     assert numbers["command"].splitlines()[0] == "bayescal calibrate x"
+
+
+def test_a_comparison_beside_the_same_fits_is_used(folder, fits):
+    paths = [str(folder / "pooled.nc"), str(folder / "by-game.nc")]
+    assert comparison_of(paths, fits) == (None, "")
+    made = compare(fits, unit="game", left_out={"level-k": "no time"})
+    (folder / COMPARISON).write_text(json.dumps(made.as_dict()))
+    found, path = comparison_of(paths, fits)
+    assert found.as_dict() == made.as_dict() and path == str(folder / COMPARISON)
+    assert found.best == made.best and list(found.table.index) == list(made.table.index)
+    again = fits | {"pooled": dataclasses.replace(fits["pooled"], status="converged: another run")}
+    assert comparison_of(paths, again) == (None, "")
+    assert comparison_of(paths[:1], {"pooled": fits["pooled"]}) == (None, "")
 
 
 def test_fits_keep_their_names_and_their_study(folder, fits):
