@@ -16,6 +16,13 @@ from bayescal.parallel import use_cores
 
 _SAVED = (".nc", ".zarr")
 _MARKS = {True: "[green]passed[/]", False: "[red]failed[/]"}
+_HEADS = {
+    "correlation": "corr",
+    "mean_error": "error (sd)",
+    "coverage50": "50%",
+    "coverage80": "80%",
+    "coverage95": "95%",
+}
 _GIVEN = (
     "In games over time only what was decided is simulated, each decision given what was recorded as seen before it."
 )
@@ -217,7 +224,7 @@ def _summary(title: str, found: Any) -> Any:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("quantity", no_wrap=True)
     for column in summary.columns:
-        table.add_column(str(column).replace("_", " "), justify="right")
+        table.add_column(_HEADS.get(column, str(column).replace("_", " ")), justify="right")
     for name, row in summary.iterrows():
         table.add_row(escape(str(name)), *(f"{x:.3f}" for x in row))
     return table

@@ -1,20 +1,27 @@
 """Every check is shown a fit that is right, and one that it must catch."""
 
+import hashlib
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 from firms import MARKET, table
 from scipy.stats import norm
 
 import bayescal as bc
+import bayescal.inference.recover
+import bayescal.inference.sbc
+from bayescal.cli import main
 from bayescal.diagnostics import Checks, check, loo_pit, predictive, sensitivity
 from bayescal.diagnostics.computed import _certificate
 from bayescal.diagnostics.pit import is_uniform, left_out
 from bayescal.diagnostics.predictive import _played, _row, predicts
 from bayescal.inference.fit import Fit
+from bayescal.inference.replicates import Replicates
 
 CHAINS, DRAWS = 4, 500
 SEEN = np.random.default_rng(0).normal(1.0, 1.0, 10)
@@ -417,3 +424,66 @@ def test_a_model_and_its_study():
     study.decisions = bc.Decisions.from_table(table(seed=1), {"m": MARKET})
     with pytest.raises(bc.InputError, match="other decisions than the fit was made of"):
         check(fit, study=study)
+
+
+# From the command line
+
+
+def run(*words):
+    return CliRunner().invoke(main, [*map(str, words)], catch_exceptions=False)
+
+
+def test_fits_from_the_command_line(tmp_path):
+    good = normal_fit().save(tmp_path / "good.nc")
+    bad = changed(normal_fit(), "sample_stats", diverging=first(7)).save(tmp_path / "bad.nc")
+    done = run("check", good, "--strict")
+    assert done.exit_code == 0 and "good: passed: none of" in done.stdout
+    assert "so that less is checked" in " ".join(done.stdout.split()) or "which study they are of" in done.stdout
+    assert run("check", good, bad).exit_code == 0  # said in words
+    told = run("check", good, bad, "--json", "--strict")
+    assert told.exit_code == 1
+    fits = json.loads(told.stdout)["fits"]
+    assert fits["good"]["passed"] and not fits["bad"]["passed"]
+    (failed,) = (c for c in fits["bad"]["checks"] if c["passed"] is False)
+    assert failed["name"] == "divergences" and failed["advice"]
+    for words, said in {("selten-chmura", good): "check one study, or fits", ("nothing-here",): "nothing-here"}.items():
+        refused = run("check", *words)
+        assert refused.exit_code == 2 and said in refused.stderr and refused.stderr.count("\n") == 1
+
+
+TOML = """
+[meta]
+title = "One game"
+units = "points"
+sha256 = "{sha256}"
+[games]
+T1 = "selten-chmura-01"
+"""
+
+
+def test_simulations_from_the_command_line(tmp_path, monkeypatch):
+    """Posteriors that are right by construction, and ones that are half an sd too low where an error is planted."""
+    text = "game,role,action,n\nT1,row,Up,30\nT1,row,Down,90\nT1,column,Left,80\nT1,column,Right,40\n"
+    (tmp_path / "decisions.csv").write_text(text)
+    (tmp_path / "dataset.toml").write_text(TOML.format(sha256=hashlib.sha256(text.encode()).hexdigest()))
+
+    def replicate(model, truth, *, replicates, progress, **settings):
+        rng, shape = np.random.default_rng(0), (replicates, 1)
+        at = rng.normal(size=shape)
+        around = (at + rng.normal(size=shape)) / 2 - (0 if truth is None else 0.5)
+        drawn = around[:, None] + np.sqrt(0.5) * rng.normal(size=(replicates, 990, 1))
+        progress(replicates, replicates)
+        return Replicates(("log_cost",), at, drawn, np.zeros(replicates, int), 0.0, 0.0)
+
+    for kind in ("sbc", "recover"):
+        monkeypatch.setattr(sys.modules[f"bayescal.inference.{kind}"], "replicate", replicate)
+    for command, fine in (("recover", "recovered"), ("sbc", "calibrated")):
+        done = run(command, tmp_path, "--replicates", 100, "--self-test", "--strict", "--json")
+        assert done.exit_code == 0, done.output
+        told = json.loads(done.stdout)
+        assert told["model"] == "pooled" and told["pooled"][fine] and not told["self-test"][fine]
+        assert told["pooled"]["replicates"] == 100 and "do not pass, as they should not" in told["notes"][0]
+        shown = run(command, tmp_path, "--replicates", 100)
+        assert shown.exit_code == 0 and f"pooled: {fine}" in shown.stdout
+        refused = run(command, tmp_path, "--model", "by game")
+        assert refused.exit_code == 2 and "it has pooled" in refused.stderr

@@ -13,7 +13,7 @@ from scipy.stats import norm
 import bayescal as bc
 from bayescal.inference import tree as bridge
 from bayescal.inference.recover import LEVELS, Recovered, _recovered, recover
-from bayescal.inference.replicates import Replicates, _simulator, _with_data, replicate
+from bayescal.inference.replicates import Replicates, _simulator, _with_data, dearer, replicate
 from bayescal.inference.sbc import ERROR, KEPT, _rank, ecdf_band, sbc, uniformity
 
 SETTINGS = {"replicates": 100, "kept": KEPT, "warmup": 300, "target_accept": 0.8, "seed": 0, "progress": None}
@@ -155,6 +155,22 @@ def test_other_data_take_the_place_of_what_was_observed():
         expected = log_density(model, (), {}, values)[0]
         np.testing.assert_allclose(density(own), expected, rtol=1e-10)
         assert abs(density(data) - expected) > 0.1
+
+
+def test_a_planted_error_is_planted():
+    """What is decided follows from dearer costs; those that it is to be found at are as they were drawn."""
+
+    def costly():
+        log_cost = numpyro.sample("log_cost", dist.Normal(2.0, 1.0))
+        numpyro.sample("x", dist.Normal(jnp.exp(log_cost), 1e-6), obs=jnp.zeros(()))
+
+    simulate = lambda model: _simulator(model, {"log_cost": bridge.Site("latent", (), ())})(jax.random.key(0))
+    with jax.enable_x64(True):
+        (drawn, data), (again, planted) = simulate(costly), simulate(dearer(costly))
+    assert float(drawn["log_cost"]) == float(again["log_cost"])
+    np.testing.assert_allclose(np.asarray(planted["x"]), 1.1 * np.asarray(data["x"]), rtol=1e-5)
+    with pytest.raises(bc.InputError, match="no site log_cost"):
+        dearer(seen())
 
 
 def test_what_has_no_ranks_is_said():
