@@ -59,6 +59,14 @@ class Decisions:
         play: the sequence of decisions, in games over time.
         people: covariates, a row for each of `levels("participant")` by label: numbers as float, others categorical;
             None where none were asked for, or nobody is told apart.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"participant": ["ann", "bob"], "role": ["row", "column"], "action": ["Up", "Left"]})
+        >>> decisions = bc.Decisions.from_table(table, {"game 1": bc.get_game("selten-chmura-01")})
+        >>> decisions.levels("participant"), int(decisions.counts.sum())
+        (('ann', 'bob'), 2)
     """
 
     table: pd.DataFrame

@@ -73,7 +73,14 @@ UNIT = Interval(0.0, 1.0)
 
 @dataclass(frozen=True)
 class Domain:
-    """A named box: static, hashable, stored beside the weights that were trained on it."""
+    """A named box: static, hashable, stored beside the weights that were trained on it.
+
+    Example:
+        >>> import bayescal as bc
+        >>> box = bc.Domain.of(cost=(0.1, 10.0))
+        >>> box.contains({"cost": 1.0}), box.contains({"cost": 100.0})
+        (True, False)
+    """
 
     intervals: tuple[tuple[str, Interval], ...]
 

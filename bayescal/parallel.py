@@ -10,6 +10,11 @@ def use_cores(n: int) -> bool:
     """Let up to n chains run at once; call it before anything numeric.
 
     Returns whether it took effect: once JAX has started it is too late, and chains run as they would have.
+
+    Example:
+        >>> import bayescal as bc
+        >>> bc.use_cores(1)  # before anything numeric; False where it comes too late
+        True
     """
     if "jax" in sys.modules:
         from jax._src import xla_bridge

@@ -30,6 +30,14 @@ class Study:
     exactly, with `prior`).
     `columns` are those of the table that was read; --where and covariates may name them.
     `chance_log_likelihood` is that of what chance was counted to do (0 where nothing is counted).
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura")
+        >>> study.title
+        'Twelve completely mixed 2x2 games (Selten & Chmura 2008)'
+        >>> study.units, int(study.decisions.counts.sum())
+        ('payoff points', 86400)
     """
 
     name: str
@@ -91,6 +99,12 @@ def load_study(
 
     Raises:
         InputError: no such study, or anything wrong in dataset.toml, in the games or in the table.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("cournot-simulated", where="round <= 5")
+        >>> len(study.decisions.levels("participant")), study.policy
+        (60, 'cournot')
     """
     checked = check_dataset(find_study(study), model)
     made, faults = _make(checked, data, where, options, tolerance, snap)

@@ -15,7 +15,13 @@ DATA_DIR = "BAYESCAL_DATA_DIR"
 
 
 def study_names() -> tuple[str, ...]:
-    """The studies that come with bayescal, or are registered in it."""
+    """The studies that come with bayescal, or are registered in it.
+
+    Example:
+        >>> import bayescal as bc
+        >>> [name for name in bc.study_names() if name.endswith("simulated")]
+        ['beer-game-simulated', 'cobweb-simulated', 'cournot-simulated']
+    """
     return resource_names("data", FILE)
 
 

@@ -26,6 +26,14 @@ class Environment(eqx.Module):
     Players are grouped in **roles**: players of one role have the same actions, the same payoffs and the
     same policy. Player `i` of an asymmetric two-player game is its own role; the twelve firms of a symmetric
     Cournot market share one. Grids of different length are padded to the longest, `mask` says what is real.
+
+    Example:
+        >>> import bayescal as bc
+        >>> game = bc.get_game("beer-game")
+        >>> game.role_names, game.players, game.horizon
+        (('retailer', 'wholesaler', 'distributor', 'factory'), 4, 36)
+        >>> game.action_values[0][:4]
+        (0.0, 1.0, 2.0, 3.0)
     """
 
     name: str = eqx.field(static=True)
@@ -134,6 +142,15 @@ class OneShot(Environment):
 
     A subclass gives `payoffs` of a joint action and `expected_payoffs` against mixed opponents; the latter is
     what is solved, so that symmetric games of many players go through an aggregate, never a tensor of A**n.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpy as np
+        >>> game = bc.PublicGoods(4, mpcr=0.4)
+        >>> isinstance(game, bc.OneShot), game.over_time
+        (True, False)
+        >>> game.payoffs(np.array([20, 0, 0, 0]), game.params).tolist()  # one gives everything
+        [8.0, 28.0, 28.0, 28.0]
     """
 
     @abstractmethod

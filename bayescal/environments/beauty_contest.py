@@ -22,6 +22,13 @@ class BeautyContest(OneShot):
     p (n-1) m / (n-p). `payoff="winner"` gives the prize to the closest guess, split on ties, as in most experiments:
     the target, the distances and the ties then depend on everybody's guess at once, so the joint guesses are
     enumerated, and contests with more than two million of them are refused.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpy as np
+        >>> contest = bc.BeautyContest(3, 2 / 3, guesses=range(0, 101, 10))
+        >>> [f"{x:.2f}" for x in contest.payoffs(np.array([0, 3, 6]), contest.params)]  # the target is 20
+        ['0.96', '0.99', '0.84']
     """
 
     multiplier: float

@@ -31,6 +31,12 @@ class BusEngine(Markov):
 
     RC and theta11 together are the scale of all payoffs: with both free the cost of information is not identified,
     and is 1.
+
+    Example:
+        >>> import bayescal as bc
+        >>> engine = bc.BusEngine(RC=10.0, theta11=2.3)
+        >>> engine.states, engine.action_labels[0]
+        (90, ('keep', 'replace'))
     """
 
     RC: float

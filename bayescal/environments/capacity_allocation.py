@@ -45,6 +45,12 @@ class CapacityAllocation(Environment):
         capacity, price, cost: K, and money by unit; all in `params`.
         demand: {value: probability}.
         rounds: how many are played. Nothing done in one changes what later ones pay, so nothing is discounted.
+
+    Example:
+        >>> import bayescal as bc
+        >>> game = bc.CapacityAllocation(2, capacity=30)
+        >>> game.players, game.horizon
+        (2, 30)
     """
 
     capacity: float

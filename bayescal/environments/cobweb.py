@@ -48,6 +48,12 @@ class Cobweb(Environment):
 
     A forecaster sees the last `window` prices and own forecasts ("prices", "forecasts": the latest first, 0 where there
     were none), and the round. "seen" is the last price.
+
+    Example:
+        >>> import bayescal as bc
+        >>> market = bc.Cobweb(kappa=0.22)  # the stable treatment
+        >>> round(market.rational_price(), 3), round(float(market.naive_slope()), 3)
+        (5.574, -0.872)
     """
 
     kappa: float

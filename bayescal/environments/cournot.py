@@ -21,6 +21,14 @@ class Cournot(OneShot):
         firms: how many, at least two.
         quantities: an equally spaced grid starting anywhere at or above zero.
         intercept, slope, cost: a, b and c, all in `params`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpy as np
+        >>> market = bc.Cournot(2, quantities=range(0, 61))
+        >>> profits = market.payoffs(np.array([33, 33]), market.params)
+        >>> profits.tolist()  # at the Nash quantities
+        [1089.0, 1089.0]
     """
 
     intercept: float

@@ -37,6 +37,12 @@ class RepeatedCournot(Environment):
         quantities: an equally spaced grid starting anywhere at or above zero.
         rounds: how often the same firms meet.
         intercept, slope, cost: a, b and c, all in `params`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> market = bc.RepeatedCournot(2, quantities=range(0, 61, 2), rounds=25)
+        >>> market.horizon, market.over_time
+        (25, True)
     """
 
     intercept: float

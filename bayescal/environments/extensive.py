@@ -140,6 +140,15 @@ class ExtensiveForm(Environment):
 
     What a player observes is `{"situation": index, "moving": 0 or 1}`; who does not move chooses in vain.
     `params = {"payoffs": (ends, players)}`, ends in the order of depth.
+
+    Example:
+        >>> import bayescal as bc
+        >>> from bayescal.environments.extensive import End, Move
+        >>> reply = Move(1, "was trusted", {"share": End((2, 2)), "keep": End((0, 4))})
+        >>> trust = Move(0, "begin", {"trust": reply, "keep": End((1, 1))})
+        >>> game = bc.ExtensiveForm(trust, name="trust", role_names=["sender", "receiver"])
+        >>> game.players, game.roles
+        (2, 2)
     """
 
     default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))

@@ -88,6 +88,15 @@ class MarkovGame(Markov):
     """A Markov game from its tables: `payoffs[state][player][a1]…[an]`, `transitions[state][a1]…[an][next state]`.
 
     `params = {"payoffs": …, "transitions": …}`, so both can be differentiated.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpy as np
+        >>> pays = np.array([[[0.0, 1.0]], [[2.0, 0.0]]])  # by state, player and action
+        >>> goes = np.array([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])  # by state, action and next state
+        >>> game = bc.MarkovGame(pays, goes, 0.5)
+        >>> game.states, game.players
+        (2, 1)
     """
 
     default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))

@@ -219,6 +219,13 @@ NAMED_GAMES: dict[str, NamedGame] = {
 
 
 def game_names() -> tuple[str, ...]:
+    """The games that have a name.
+
+    Example:
+        >>> import bayescal as bc
+        >>> [name for name in bc.game_names() if "cobweb" in name]
+        ['cobweb-stable', 'cobweb-unstable', 'cobweb-strongly-unstable']
+    """
     return tuple(NAMED_GAMES)
 
 
@@ -227,6 +234,13 @@ def get_game(name: str, **options: Any) -> Any:
 
     Args:
         options: of a game over time, as its class takes them: `get_game("bus-engine", discount=0.0)`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> bc.get_game("cournot-3").players
+        3
+        >>> bc.get_game("bus-engine", discount=0.0).discount
+        0.0
     """
     if name not in NAMED_GAMES:
         close = difflib.get_close_matches(name, NAMED_GAMES, n=3, cutoff=0.5)
@@ -242,7 +256,18 @@ def get_game(name: str, **options: Any) -> Any:
 
 
 def load_game_file(path: str | Path) -> "NormalForm":
-    """A game from a JSON file: `{"payoffs": payoffs[player][a1][a2]…}`, and optionally "name", "roles", "actions"."""
+    """A game from a JSON file: `{"payoffs": payoffs[player][a1][a2]…}`, and optionally "name", "roles", "actions".
+
+    Example:
+        >>> import bayescal as bc
+        >>> import tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "chicken.json"
+        ...     _ = path.write_text('{"payoffs": [[[0, 7], [2, 6]], [[0, 2], [7, 6]]], "roles": ["one", "other"]}')
+        ...     game = bc.load_game_file(path)
+        >>> game.name, game.role_names
+        ('chicken', ('one', 'other'))
+    """
     path = Path(path)
     shape = 'a game file is {"payoffs": payoffs[player][a1][a2]…}'
     try:

@@ -19,7 +19,11 @@ class NormalForm(OneShot):
     payoffs can be differentiated.
 
     Example:
-        NormalForm([[[10, 0], [9, 10]], [[8, 18], [9, 8]]], role_names=("row", "column"))
+        >>> import bayescal as bc
+        >>> row, column = [[10, 0], [9, 10]], [[8, 18], [9, 8]]
+        >>> game = bc.NormalForm([row, column], role_names=["row", "column"], action_labels=[["U", "D"], ["L", "R"]])
+        >>> game.players, game.action_labels[1]
+        (2, ('L', 'R'))
     """
 
     default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))

@@ -17,6 +17,13 @@ class PublicGoods(OneShot):
 
     The marginal per-capita return is the factor by which contributions are multiplied, over n. Between 1/n and 1 it is
     best for each to give nothing and for all to give everything (Isaac & Walker 1988, QJE 103:179-199).
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpy as np
+        >>> game = bc.PublicGoods(4, mpcr=0.4, endowment=20)
+        >>> game.payoffs(np.array([0, 20, 20, 20]), game.params).tolist()  # giving nothing pays
+        [44.0, 24.0, 24.0, 24.0]
     """
 
     endowment: float

@@ -21,6 +21,12 @@ def repeated_dilemma(
 
     States are the first round of a match and, in later ones, the outcome of the round before (memory one): 0, then
     1 + 2 a1 + a2 with action 0 for cooperation. `discount=0` is the game of people who do not look ahead.
+
+    Example:
+        >>> import bayescal as bc
+        >>> game = bc.repeated_dilemma(reward=48, discount=0.75)
+        >>> game.states, game.discount
+        (5, 0.75)
     """
     if not temptation > reward > punishment > sucker:
         raise InputError(

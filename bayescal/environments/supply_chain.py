@@ -86,6 +86,12 @@ class SupplyChain(Environment):
             what its orders do to others weeks later.
         announced: whether players know the last week.
         discount: 1 - 1/weeks by default, 1 if the end is announced.
+
+    Example:
+        >>> import bayescal as bc
+        >>> chain = bc.SupplyChain(2, orders=range(11), weeks=20)
+        >>> chain.role_names, chain.inventory, round(chain.discount, 2)
+        (('retailer', 'factory'), 12.0, 0.95)
     """
 
     holding: float
@@ -343,6 +349,12 @@ def beer_game(
         demand: "uniform": U{0..8}; "step": four, from the fifth week eight (Sterman 1989); or as in `SupplyChain`.
         orders: the grid of orders.
         options: those of `SupplyChain`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> game = bc.beer_game("step")
+        >>> game.role_names
+        ('retailer', 'wholesaler', 'distributor', 'factory')
     """
     told = {"uniform": DEMAND, "step": STEP}.get(demand) if isinstance(demand, str) else demand
     if told is None:

@@ -49,6 +49,13 @@ def travelers_dilemma(
     the higher claimant to the lower.
 
     Claims and reward are in cents and payoffs in dollars (`unit` = 100), as in Goeree & Holt.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpy as np
+        >>> game = bc.travelers_dilemma(reward=5)
+        >>> print(game.payoffs(np.array([0, 1]), game.params))  # claims of 1.80 and 1.90 dollars
+        [1.85 1.75]
     """
     claims = np.arange(low, high + step / 2, step)
     own, other = claims[:, None], claims[None, :]
@@ -58,7 +65,15 @@ def travelers_dilemma(
 
 def request_game(bonus: float = 20) -> SymmetricMatrix:
     """The 11-20 money request game (Arad & Rubinstein 2012): get what you ask for, and a bonus of 20 for asking
-    exactly one less than the other."""
+    exactly one less than the other.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpy as np
+        >>> game = bc.request_game()
+        >>> game.payoffs(np.array([8, 9]), game.params).tolist()  # asking for 19 and 20
+        [39.0, 20.0]
+    """
     requests = np.arange(11.0, 21.0)
     own, other = requests[:, None], requests[None, :]
     matrix = own + bonus * (own == other - 1)

@@ -12,6 +12,12 @@ class VolunteersDilemma(OneShot):
     """Each of n players gets V if anybody volunteers and L if nobody does; volunteering costs c.
 
     Diekmann (1985); experiments with V = 1, c = L = 0.2 by Goeree, Holt & Smith (2017). Action 0 volunteers.
+
+    Example:
+        >>> import bayescal as bc
+        >>> game = bc.VolunteersDilemma(6)
+        >>> [f"{p:.2f}" for p in bc.equilibrium(game, 0.05).strategies[0]]  # volunteer, wait
+        ['0.28', '0.72']
     """
 
     benefit: float

@@ -44,6 +44,13 @@ def calibrate(
         method: the sampler, or a grid for models of one to three numbers; or one with settings of its own
             (`SVI(guide="flow")`), and then draws, warmup, chains and seed are not looked at.
         checkpoints: a folder in which NUTS keeps a checkpoint of each fit, see `checkpoint_in`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> fits = bc.calibrate(study, method="grid")
+        >>> {name: fit.status[:9] for name, fit in fits.items()}
+        {'pooled': 'converged'}
     """
     decisions = study.decisions
     if models is None:
@@ -70,6 +77,14 @@ def checkpoint_in(folder: Path, name: str) -> Path:
 
 
 def estimate(study: Any, *, policy: Policy | None = None, prior: Prior | None = None) -> dict[str, Estimate]:
-    """Maximum likelihood in place of `calibrate`, for the standard models that have one number a parameter."""
+    """Maximum likelihood in place of `calibrate`, for the standard models that have one number a parameter.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> found = bc.estimate(study)["pooled"]
+        >>> found.status, round(found.values["log_cost"], 2)
+        ('converged', -0.41)
+    """
     models = standard_models(study, policy=policy, prior=prior, pooled=True)
     return {n: maximum_likelihood(m) for n, m in models.items() if not n.startswith("by ")}

@@ -99,6 +99,15 @@ class Evidence(eqx.Module):
             shared number.
         error: measured at fresh points; of a sum, the sum of the errors.
         decisions: how many are in it; 0 if the likelihood does not say.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("cournot-simulated", where="group == 'g001'")
+        >>> policy = bc.load_model("cournot")
+        >>> model = bc.build_model(policy, policy.population, study.decisions, method="compressed")
+        >>> evidence = model.integrated.evidence
+        >>> len(evidence.participants), evidence.decisions, evidence.within
+        (3, 75, True)
     """
 
     participants: tuple[str, ...] = eqx.field(static=True)

@@ -27,6 +27,15 @@ class Grid:
             begin with the middle 99.9 % of its hyperprior.
         draws: taken from the grid for the fit's posterior group (evenly spread over its probability).
         seed: of these draws.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> fit = bc.infer(model, bc.Grid(points=40, draws=1000))
+        >>> fit.tree["posterior"].sizes["draw"]
+        1000
     """
 
     points: int = 60

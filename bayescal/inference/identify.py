@@ -128,6 +128,18 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
 
     Raises:
         InputError: a model of more than 500 numbers, or one whose simulations have no finite slope.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpyro, numpyro.distributions as dist
+        >>> def model():
+        ...     scale = numpyro.sample("scale", dist.LogNormal(0.0, 1.0))
+        ...     cost = numpyro.sample("cost", dist.LogNormal(0.0, 1.0))
+        ...     with numpyro.plate("decision", 100):  # only their ratio matters
+        ...         numpyro.sample("choice", dist.Bernoulli(logits=scale / cost), obs=1)
+        >>> found = bc.identify(model)
+        >>> found.after_data, len(found.unknown)
+        (False, 1)
     """
     whole = getattr(model, "evaluated", None) or model
     rng = np.random.default_rng(seed)

@@ -52,6 +52,15 @@ def maximum_likelihood(model: Callable[[], Any], *, start: Mapping[str, float] |
 
     Args:
         start: where the search begins; the medians of the hyperpriors when None.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> found = bc.maximum_likelihood(model)
+        >>> round(found.values["log_cost"], 2), round(found.standard_errors["log_cost"], 3)
+        (-0.41, 0.039)
     """
     with jax.enable_x64(True):
         started = perf_counter()

@@ -151,6 +151,16 @@ def build_model(
     Raises:
         InputError: a level that the data do not have, a hyperprior of a site that is not there, a prior that
             rules out what somebody did, a combination that has no meaning, or a payoff scale.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> model.description
+        'ExactPolicy with a Uniform prior and one cost for everybody in all games'
+        >>> model.hyperprior_text["log_cost"]
+        'Normal(0.587787, 1.5)'
     """
     asked = dict(locals())
     private = not isinstance(population, Homogeneous)

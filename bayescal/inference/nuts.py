@@ -41,6 +41,16 @@ class NUTS:
 
     Chains run side by side after `bayescal.use_cores(n)`, which must be called before anything else uses JAX; otherwise
     one after another.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpyro, numpyro.distributions as dist
+        >>> def model():
+        ...     x = numpyro.sample("x", dist.Normal(0.0, 1.0))
+        ...     numpyro.sample("y", dist.Normal(x, 1.0), obs=2.0)
+        >>> fit = bc.infer(model, bc.NUTS(draws=500, warmup=200, chains=2, seed=1))
+        >>> fit.tree["posterior"]["x"].shape, abs(float(fit.tree["posterior"]["x"].mean()) - 1.0) < 0.2
+        ((2, 500), True)
     """
 
     draws: int = 1000

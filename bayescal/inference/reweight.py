@@ -154,6 +154,16 @@ def reweight(
     Raises:
         InputError: the game has no exact solution, the two models differ in more than their policy, or the fit is of
             another model.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.load_model("normal-form-2x2")
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> fit = bc.infer(model, bc.Grid(draws=200))
+        >>> found = bc.reweight(fit, model)
+        >>> found.verdict[:27]  # nine thousand choices tell
+        'the exact posterior differs'
     """
     exact = _exact_model(model) if exact is None else exact
     with jax.enable_x64(True):

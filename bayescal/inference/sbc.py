@@ -123,6 +123,16 @@ def sbc(
         replicates: how many data sets.
         kept: draws among which ranks are taken; ten times as many are drawn.
         progress: called with (replicates done, replicates in all) now and then.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpyro, numpyro.distributions as dist
+        >>> def model():
+        ...     x = numpyro.sample("x", dist.Normal(0.0, 1.0))
+        ...     numpyro.sample("y", dist.Normal(x, 1.0), obs=2.0)
+        >>> ranks = bc.sbc(model, replicates=40, kept=19, warmup=100)
+        >>> ranks.calibrated, ranks.ranks.shape
+        (True, (40, 2))
     """
     found = replicate(
         model,

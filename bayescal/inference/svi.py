@@ -46,6 +46,16 @@ class SVI:
         particles: draws of each step.
         learning_rate: at the beginning.
         progress: called with (steps done, steps in all) now and then.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import numpyro, numpyro.distributions as dist
+        >>> def model():
+        ...     x = numpyro.sample("x", dist.Normal(0.0, 1.0))
+        ...     numpyro.sample("y", dist.Normal(x, 1.0), obs=2.0)
+        >>> fit = bc.infer(model, bc.SVI(guide="mean-field", steps=500, draws=1000))
+        >>> fit.status[:9], abs(float(fit.tree["posterior"]["x"].mean()) - 1.0) < 0.2
+        ('converged', True)
     """
 
     guide: Literal["mean-field", "full-rank", "flow"] = "full-rank"

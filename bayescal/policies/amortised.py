@@ -46,6 +46,17 @@ class AmortisedPolicy(Policy):
             `Environment.stakes` puts a role's own payoffs first), or one for each ("separate").
         unit: what the network's numbers are in: the spread of payoffs, or ("cost", the default in one-shot games
             where costs are known) the own cost where that is smaller, which resolves mixed equilibria at small costs.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.AmortisedPolicy(
+        ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
+        ... )
+        >>> policy.domain.names
+        ('cost',)
+        >>> play = policy.log_prob_all(1.0, None, None, None)  # untrained, but probabilities all the same
+        >>> play.shape
+        (2, 2)
     """
 
     network: Network

@@ -42,6 +42,14 @@ class Solution(eqx.Module):
 
     Rows are roles and columns the padded grid; `type_costs` and `strategies_by_type` have one entry per cost
     that a player of the role may have (a single one when costs are common).
+
+    Example:
+        >>> import bayescal as bc
+        >>> solved = bc.equilibrium(bc.get_game("selten-chmura-01"), 0.8)
+        >>> solved.message, solved.strategies.shape  # roles, actions
+        ('converged', (2, 2))
+        >>> [f"{p:.2f}" for p in solved.strategies[0]]
+        ['0.04', '0.96']
     """
 
     strategies: Float[Array, "roles actions"]
@@ -80,6 +88,13 @@ class ExactPolicy(Policy):
     Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
     function theorem, and may be jitted and vmapped. A solve that fails says so in `status`, and its
     probabilities are NaN rather than wrong.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.ExactPolicy(bc.get_game("selten-chmura-01"), population=bc.populations.LogNormal(16))
+        >>> solved = policy.solve(phi={"log_mean": 0.0, "log_sd": 0.5})  # private costs that differ
+        >>> solved.message, [f"{p:.2f}" for p in solved.strategies[:, 0]]  # Up, Left
+        ('converged', ['0.06', '0.60'])
     """
 
     environment: Environment
@@ -374,5 +389,12 @@ def _tie_break(log_q, cells):
 
 
 def equilibrium(environment: OneShot, cost: Any, *, prior: Prior = Uniform(), psi: Any = None) -> Solution:  # noqa: B008
-    """The equilibrium of a game in which everybody's cost is known: `equilibrium(game, 0.5).strategies`."""
+    """The equilibrium of a game in which everybody's cost is known: `equilibrium(game, 0.5).strategies`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> solved = bc.equilibrium(bc.get_game("selten-chmura-01"), cost=0.8)
+        >>> [f"{p:.2f}" for p in solved.strategies[:, 0]]  # Up, Left
+        ['0.04', '0.67']
+    """
     return ExactPolicy(environment, prior).solve(cost, psi=psi)

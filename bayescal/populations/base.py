@@ -12,7 +12,14 @@ Phi = dict[str, Float[Array, ""]]
 
 
 class Population(eqx.Module):
-    """A distribution of costs with parameters phi (a dict of scalars). Costs are positive."""
+    """A distribution of costs with parameters phi (a dict of scalars). Costs are positive.
+
+    Example:
+        >>> import bayescal as bc
+        >>> people = bc.populations.LogNormal()
+        >>> isinstance(people, bc.populations.Population), list(people.parameters)
+        (True, ['log_mean', 'log_sd'])
+    """
 
     @property
     @abstractmethod

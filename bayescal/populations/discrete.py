@@ -12,7 +12,15 @@ from bayescal.populations.base import Phi, Population
 
 
 class Discrete(Population):
-    """Cost `costs[k]` with probability `probabilities[k]`; phi = {}."""
+    """Cost `costs[k]` with probability `probabilities[k]`; phi = {}.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax
+        >>> people = bc.populations.Discrete(costs=[0.5, 2.0], probabilities=[0.3, 0.7])
+        >>> print(people.sample(jax.random.key(0), {}, (1000,)).mean().round(1))  # 0.3 * 0.5 + 0.7 * 2.0
+        1.6
+    """
 
     costs: tuple[float, ...] = eqx.field(static=True, converter=lambda x: tuple(map(float, x)))
     probabilities: tuple[float, ...] = eqx.field(static=True, converter=lambda x: tuple(map(float, x)))

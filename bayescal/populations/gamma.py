@@ -11,7 +11,14 @@ from bayescal.populations.base import Phi, Population
 
 
 class Gamma(Population):
-    """phi = {"mean", "sd"}: shape (mean/sd)² and scale sd²/mean."""
+    """phi = {"mean", "sd"}: shape (mean/sd)² and scale sd²/mean.
+
+    Example:
+        >>> import bayescal as bc
+        >>> costs, weights = bc.populations.Gamma().quadrature({"mean": 2.0, "sd": 1.0})
+        >>> round(float(weights @ costs), 2)
+        2.0
+    """
 
     nodes: int = eqx.field(static=True, default=128)
 

@@ -8,7 +8,14 @@ from bayescal.populations.base import Phi, Population
 
 
 class Homogeneous(Population):
-    """phi = {"cost"}: a point mass, which has no density."""
+    """phi = {"cost"}: a point mass, which has no density.
+
+    Example:
+        >>> import bayescal as bc
+        >>> costs, weights = bc.populations.Homogeneous().quadrature({"cost": 2.0})
+        >>> costs.tolist(), weights.tolist()
+        ([2.0], [1.0])
+    """
 
     @property
     def parameters(self) -> dict[str, Interval]:

@@ -13,7 +13,14 @@ from bayescal.populations.base import Phi, Population
 
 
 class LogNormal(Population):
-    """phi = {"log_mean", "log_sd"}; Gauss-Hermite quadrature with `nodes` points."""
+    """phi = {"log_mean", "log_sd"}; Gauss-Hermite quadrature with `nodes` points.
+
+    Example:
+        >>> import bayescal as bc
+        >>> costs, weights = bc.populations.LogNormal(16).quadrature({"log_mean": 0.0, "log_sd": 0.5})
+        >>> round(float(weights @ costs), 3)  # the mean cost, exp(0.5 ** 2 / 2)
+        1.133
+    """
 
     nodes: int = eqx.field(static=True, default=32)
 

@@ -12,7 +12,14 @@ from bayescal.populations.base import Phi, Population
 
 
 class Mixture(Population):
-    """Component k with probability softmax(0, weight_1, weight_2, …)[k]; its own parameters are `NAME_k`."""
+    """Component k with probability softmax(0, weight_1, weight_2, …)[k]; its own parameters are `NAME_k`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> classes = bc.populations.Mixture((bc.populations.LogNormal(), bc.populations.LogNormal()))
+        >>> list(classes.parameters)
+        ['weight_1', 'log_mean_0', 'log_sd_0', 'log_mean_1', 'log_sd_1']
+    """
 
     components: tuple[Population, ...]
 

@@ -13,7 +13,14 @@ from bayescal.populations.base import Phi, Population
 
 
 class TruncatedNormal(Population):
-    """phi = {"mean", "sd"} of the normal before it is cut to low < cost < high."""
+    """phi = {"mean", "sd"} of the normal before it is cut to low < cost < high.
+
+    Example:
+        >>> import bayescal as bc
+        >>> costs, weights = bc.populations.TruncatedNormal(high=10.0).quadrature({"mean": 5.0, "sd": 1.0})
+        >>> round(float(weights @ costs), 2)
+        5.0
+    """
 
     low: float = eqx.field(static=True, default=1e-3)
     high: float = eqx.field(static=True, default=np.inf)

@@ -17,6 +17,14 @@ class Anchored(Prior):
     `anchor` is where people were (the previous outcome), as a fraction of the way from the lowest to the highest
     action; `pull` says how many nats the far end of the grid is away. The corner is rounded over a hundredth of
     the grid, so that likelihoods are smooth in the anchor.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> log_q = bc.priors.Anchored().log_prob(None, {"anchor": 0.5, "pull": 4.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.07', '0.19', '0.49', '0.19', '0.07']
     """
 
     @property

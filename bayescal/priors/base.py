@@ -11,7 +11,14 @@ from bayescal.domain import Interval
 
 
 class Prior(eqx.Module):
-    """A prior behaviour over the grid of one role, with parameters psi (a dict of scalars; {} when it has none)."""
+    """A prior behaviour over the grid of one role, with parameters psi (a dict of scalars; {} when it has none).
+
+    Example:
+        >>> import bayescal as bc
+        >>> habit = bc.priors.Adaptive()
+        >>> isinstance(habit, bc.priors.Prior), habit.defaults
+        (True, {'gain': 0.5, 'pull': 1.0})
+    """
 
     @property
     @abstractmethod

@@ -17,6 +17,14 @@ class Centre(Prior):
 
     Args:
         at: the centre in the grid's units, such as mean demand; None for the middle of the grid.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> log_q = bc.priors.Centre(at=50.0).log_prob(None, {"pull": 4.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.07', '0.19', '0.49', '0.19', '0.07']
     """
 
     at: float | None = eqx.field(static=True, default=None)

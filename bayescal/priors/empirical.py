@@ -17,7 +17,15 @@ from bayescal.priors.base import Prior
 
 
 class Empirical(Prior):
-    """q(a) = probabilities[role][a]. A zero rules the action out at any cost."""
+    """q(a) = probabilities[role][a]. A zero rules the action out at any cost.
+
+    Example:
+        >>> import bayescal as bc
+        >>> habit = bc.priors.Empirical([[0.7, 0.3], [0.5, 0.5]])  # by role and action
+        >>> policy = bc.ExactPolicy(bc.get_game("selten-chmura-01"), habit)
+        >>> [f"{p:.2f}" for p in policy.solve(1e6).strategies[0]]  # where information is very dear
+        ['0.70', '0.30']
+    """
 
     probabilities: tuple[tuple[float, ...], ...] = eqx.field(
         static=True, converter=lambda rows: tuple(tuple(map(float, row)) for row in rows)
@@ -53,7 +61,18 @@ class Empirical(Prior):
 
 
 def load_prior_file(path: str | Path, environment: Environment) -> Empirical:
-    """A prior from a JSON file: a list of probabilities for each player (or one list for each role)."""
+    """A prior from a JSON file: a list of probabilities for each player (or one list for each role).
+
+    Example:
+        >>> import bayescal as bc
+        >>> import tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "habit.json"
+        ...     _ = path.write_text("[[0.7, 0.3], [0.5, 0.5]]")
+        ...     habit = bc.priors.load_prior_file(path, bc.get_game("selten-chmura-01"))
+        >>> habit.probabilities
+        ((0.7, 0.3), (0.5, 0.5))
+    """
     path = Path(path)
     try:
         rows = json.loads(path.read_text())

@@ -13,7 +13,16 @@ from bayescal.priors.base import Prior
 
 
 class Focal(Prior):
-    """q(a) ∝ exp(bonus) where a is a multiple of `every`, 1 elsewhere; psi = {"bonus"} in nats."""
+    """q(a) ∝ exp(bonus) where a is a multiple of `every`, 1 elsewhere; psi = {"bonus"} in nats.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> log_q = bc.priors.Focal(50.0).log_prob(None, {"bonus": 1.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.27', '0.10', '0.27', '0.10', '0.27']
+    """
 
     every: float = eqx.field(static=True, default=10.0)
 

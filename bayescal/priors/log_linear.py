@@ -19,6 +19,14 @@ class LogLinear(Prior):
     Args:
         features: f by role and action; by default the action's index, scaled to mean 0 and standard deviation 1,
             so that the tilt is in nats per standard deviation of uniform play.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> log_q = bc.priors.LogLinear().log_prob(None, {"tilt": 0.5}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.09', '0.12', '0.18', '0.25', '0.36']
     """
 
     features: tuple[tuple[float, ...], ...] | None = eqx.field(

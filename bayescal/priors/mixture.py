@@ -12,7 +12,19 @@ from bayescal.priors.combined import Combined
 
 
 class Mixture(Combined):
-    """q = sum_k softmax(0, weight_1, …)[k] q_k; the components' own parameters are `NAME_k`."""
+    """q = sum_k softmax(0, weight_1, …)[k] q_k; the components' own parameters are `NAME_k`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> seen = {"own": 25.0, "seen": 75.0, "usual": 50.0, "began": 1.0}
+        >>> habits = bc.priors.Mixture((bc.priors.Previous(), bc.priors.Naive()))
+        >>> psi = {"weight_1": 0.0, "pull_0": 8.0, "pull_1": 8.0}
+        >>> log_q = habits.log_prob(seen, psi, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.06', '0.39', '0.11', '0.39', '0.06']
+    """
 
     @property
     def weights(self) -> dict[str, tuple[Interval, float]]:

@@ -67,14 +67,34 @@ class Near(Prior):
 
 
 class Previous(Near):
-    """Anchoring on one's previous decision; psi = {"pull"}."""
+    """Anchoring on one's previous decision; psi = {"pull"}.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> seen = {"own": 25.0, "seen": 75.0, "usual": 50.0, "began": 1.0}
+        >>> log_q = bc.priors.Previous().log_prob(seen, {"pull": 4.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.20', '0.51', '0.20', '0.07', '0.03']
+    """
 
     def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
         return look(observation, "own", self)
 
 
 class Naive(Near):
-    """Naive expectations, demand chasing: the last outcome will come again; psi = {"pull"}."""
+    """Naive expectations, demand chasing: the last outcome will come again; psi = {"pull"}.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> seen = {"own": 25.0, "seen": 75.0, "usual": 50.0, "began": 1.0}
+        >>> log_q = bc.priors.Naive().log_prob(seen, {"pull": 4.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.03', '0.07', '0.20', '0.51', '0.20']
+    """
 
     def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
         return look(observation, "seen", self)
@@ -84,6 +104,15 @@ class Adaptive(Near):
     """Adaptive expectations: from one's previous decision a share `gain` of the way to the last outcome.
 
     psi = {"gain", "pull"}. A gain of 0 is `Previous`, a gain of 1 is `Naive`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> seen = {"own": 25.0, "seen": 75.0, "usual": 50.0, "began": 1.0}
+        >>> log_q = bc.priors.Adaptive().log_prob(seen, {"gain": 0.5, "pull": 4.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.07', '0.19', '0.49', '0.19', '0.07']
     """
 
     @property
@@ -103,6 +132,15 @@ class Usual(Near):
     """A personal level: near the mean of all of one's own past decisions; psi = {"pull"}.
 
     It is what keeps people apart who see and earn the same.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> seen = {"own": 25.0, "seen": 75.0, "usual": 50.0, "began": 1.0}
+        >>> log_q = bc.priors.Usual().log_prob(seen, {"pull": 4.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.07', '0.19', '0.49', '0.19', '0.07']
     """
 
     def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:

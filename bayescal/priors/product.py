@@ -16,6 +16,16 @@ class Product(Combined):
 
     `Product((Repeat(), Adaptive(), Centre(), Focal(10)))` is somebody who likes to order what was ordered before, is
     drawn to the last outcome and to the middle, and rounds; psi = {"bonus_0", "gain_1", "pull_1", "pull_2", "bonus_3"}.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> seen = {"own": 25.0, "seen": 75.0, "usual": 50.0, "began": 1.0}
+        >>> habits = bc.priors.Product((bc.priors.Previous(), bc.priors.Focal(50.0)))
+        >>> log_q = habits.log_prob(seen, {"pull_0": 4.0, "bonus_1": 1.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.31', '0.30', '0.31', '0.04', '0.04']
     """
 
     @property

@@ -13,7 +13,17 @@ from bayescal.priors.near import look
 
 
 class Repeat(Prior):
-    """q(a | o) ∝ exp(bonus) for one's previous decision, 1 elsewhere; psi = {"bonus"} in nats. Flat at first."""
+    """q(a | o) ∝ exp(bonus) for one's previous decision, 1 elsewhere; psi = {"bonus"} in nats. Flat at first.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> seen = {"own": 25.0, "seen": 75.0, "usual": 50.0, "began": 1.0}
+        >>> log_q = bc.priors.Repeat().log_prob(seen, {"bonus": 1.0}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.15', '0.40', '0.15', '0.15', '0.15']
+    """
 
     @property
     def parameters(self) -> dict[str, Interval]:

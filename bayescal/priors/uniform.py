@@ -11,7 +11,16 @@ from bayescal.priors.base import Prior
 
 
 class Uniform(Prior):
-    """q(a) = 1 / (number of actions). With it the exact policy is a logit quantal response equilibrium."""
+    """q(a) = 1 / (number of actions). With it the exact policy is a logit quantal response equilibrium.
+
+    Example:
+        >>> import bayescal as bc
+        >>> import jax.numpy as jnp
+        >>> grid = jnp.arange(0.0, 101.0, 25.0)
+        >>> log_q = bc.priors.Uniform().log_prob(None, {}, role=0, action_values=grid)
+        >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
+        ['0.20', '0.20', '0.20', '0.20', '0.20']
+    """
 
     @property
     def parameters(self) -> dict[str, Interval]:

@@ -28,6 +28,15 @@ def prior_picture(source: Fit | Callable[[], Any], *, units: str = "payoff units
         seed: of the prior draws of a model.
 
     `prior_picture(model).savefig("prior.png")`.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> figure = bc.prior_picture(model, units="payoff points")
+        >>> len(figure.subfigs)
+        2
     """
     if isinstance(source, Fit):
         tree = source.tree

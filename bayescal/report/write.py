@@ -48,6 +48,17 @@ def write_report(
 
     Raises:
         InputError: the folder cannot be written to; what was in it is as it was.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> import tempfile
+        >>> fits = {"pooled": bc.infer(model, bc.Grid(draws=100))}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     bc.write_report(study, fits, folder).name
+        'report.html'
     """
     folder, fits, checks = Path(folder), dict(fits), dict(checks or {})
     if not fits:

@@ -41,6 +41,18 @@ class Agents(eqx.Module):
         params: of the game that they take themselves to be in, apart from those that were inferred.
         inferred: parameters of the game that were inferred, by agent.
         status: of the fit: whether it can be trusted.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> fit = bc.infer(model, bc.Grid(draws=100))
+        >>> agents = bc.Agents.from_fit(fit, policy, n=1000, seed=1)
+        >>> import jax
+        >>> actions = agents.act(jax.random.key(0), role="row")  # in your model, once a decision is due
+        >>> len(agents), 0.9 < float((actions == 1).mean()) < 1.0  # mostly Down
+        (1000, True)
     """
 
     policy: Policy

@@ -50,6 +50,13 @@ def simulate(
 
     Raises:
         InputError: numbers of a wrong name, shape or range, outside a learned policy's box, or without a solution.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.ExactPolicy(bc.get_game("selten-chmura-01"))
+        >>> table = bc.simulate(policy, cost=0.8, groups=2, rounds=3, seed=1)
+        >>> list(table.columns), len(table)
+        (['participant', 'group', 'role', 'round', 'action', 'payoff', 'cost'], 12)
     """
     sizes = {"groups": groups, "rounds": 1 if rounds is None else rounds}
     if small := [f"{name} is {x!r}" for name, x in sizes.items() if not is_count(x)]:

@@ -94,6 +94,15 @@ class KLPPO(Trainer):
             neither costs nor populations, so the policy that is trained is one with known costs in a sliver of the
             domain above its lowest cost, and measures its values by the cost: at that cost its logits are, up to a
             bounded factor, the network's own numbers, whatever the cost is.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.AmortisedPolicy(
+        ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
+        ... )
+        >>> trainer = bc.KLPPO(policy, steps=100)
+        >>> trainer.steps
+        100
     """
 
     skeleton: AmortisedPolicy

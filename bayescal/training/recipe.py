@@ -32,6 +32,15 @@ class Recipe:
         trainer: with the skeleton of the policy inside.
         seed: of the training; the certificate's points are drawn from another.
         points: of the domain at which the certificate measures.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.AmortisedPolicy(
+        ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
+        ... )
+        >>> recipe = bc.Recipe("Stag hunt", "Any cost from 0.1 to 10.", bc.SoftQExpected(policy, steps=2000))
+        >>> recipe.skeleton is policy  # a function recipe() in experiment.py is what `bayescal train FOLDER` looks for
+        True
     """
 
     title: str
@@ -46,7 +55,13 @@ class Recipe:
 
 
 def model_names() -> tuple[str, ...]:
-    """The models of the zoo that can be trained or have been."""
+    """The models of the zoo that can be trained or have been.
+
+    Example:
+        >>> import bayescal as bc
+        >>> "beer-game" in bc.model_names()
+        True
+    """
     names = resource_names("models", EXPERIMENT)
     return tuple(n for n in names if "def recipe(" in (resource_path("models", n) / EXPERIMENT).read_text("utf-8"))
 
@@ -81,7 +96,14 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def load_model(model: str | Path) -> AmortisedPolicy:
-    """A trained policy of the zoo (or of a folder like one), ready to stand where an ExactPolicy stood."""
+    """A trained policy of the zoo (or of a folder like one), ready to stand where an ExactPolicy stood.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.load_model("cournot")
+        >>> policy.domain.names[:3]
+        ('cost', 'phi.log_mean', 'phi.log_sd')
+    """
     folder = find_model(model)
     return load_policy(read_recipe(folder).skeleton, folder)[0]
 

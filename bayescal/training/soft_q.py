@@ -69,6 +69,13 @@ class SoftQ(Trainer):
             is out of one's hands; but what is common here makes the differences a round before, so a large one learns
             long chains of consequences better.
         lag: over how many steps the target network forgets old weights; 0: as slowly as the average that is kept.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.AmortisedPolicy(bc.Newsvendor(orders=range(0, 101, 20), rounds=5), {"cost": (10.0, 1000.0)})
+        >>> trainer = bc.SoftQ(policy, steps=5000, games=64)  # bc.train(trainer) learns it
+        >>> trainer.steps, trainer.rollout
+        (5000, 1)
     """
 
     skeleton: AmortisedPolicy

@@ -48,6 +48,15 @@ class SoftQExpected(Trainer):
             that equilibria at low costs grow out of the branch that begins at the prior.
         outlier: divergences above this many nats count only logarithmically: where the equilibrium jumps from one
             game to the next no network can follow, and those games must not drown the others.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.AmortisedPolicy(
+        ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
+        ... )
+        >>> trainer = bc.SoftQExpected(policy, steps=2000)  # bc.train(trainer) learns it
+        >>> trainer.steps, trainer.skeleton is policy
+        (2000, True)
     """
 
     skeleton: AmortisedPolicy

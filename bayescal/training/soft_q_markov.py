@@ -40,6 +40,13 @@ class SoftQMarkov(Trainer):
         steps, learning_rate: of the optimiser.
         batch: decision problems in each step, in all their states.
         outlier: divergences well above it count by their logarithm.
+
+    Example:
+        >>> import bayescal as bc
+        >>> box = {"cost": (0.5, 2.0), "params.RC": (5.0, 20.0)}
+        >>> trainer = bc.SoftQMarkov(bc.AmortisedPolicy(bc.BusEngine(), box), steps=1000)
+        >>> trainer.steps, trainer.skeleton.domain.names
+        (1000, ('cost', 'params.RC'))
     """
 
     skeleton: AmortisedPolicy

@@ -74,6 +74,15 @@ def train(
         InputError: a broken environment, a checkpoint that is damaged or of other settings, or training that
             diverged (its checkpoint from before stays).
         KeyboardInterrupt: as ever, once what has been done is safe.
+
+    Example:
+        >>> import bayescal as bc
+        >>> policy = bc.AmortisedPolicy(
+        ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
+        ... )
+        >>> trained = bc.train(bc.SoftQExpected(policy, steps=20, batch=8), seed=1)
+        >>> type(trained.policy).__name__, trained.seconds_training < 60
+        ('AmortisedPolicy', True)
     """
     for environment in trainer.skeleton.variants:
         check_environment(environment)
