@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from bayescal.inference.fit import Fit
-from bayescal.report.people import name_of, own_dimension, personal
+from bayescal.report.people import name_of, own_costs
 
 # Okabe & Ito's colours, readable in the common forms of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
@@ -31,10 +31,10 @@ def interval(draws: np.ndarray, level: float = 0.9) -> np.ndarray:
 def cost_forest(fit: Fit, pooled: Fit | None, units: str) -> Figure | None:
     """The cost of each game, group or person, with that of one cost for all as a band behind them; of more than sixty
     in the order of their costs."""
-    dim = own_dimension(fit)
-    if dim is None or "cost" not in personal(fit):
+    costs = own_costs(fit)
+    if costs is None:
         return None
-    costs = personal(fit)["cost"]
+    dim = str(costs.dims[-1])
     costs = costs[..., np.argsort(costs.median(("chain", "draw")).to_numpy(), kind="stable")]
     labels = [str(x) for x in costs[dim].to_numpy()]
     low, mid, high = interval(costs.to_numpy().reshape(-1, len(labels)))
@@ -72,7 +72,7 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     """Where the costs of the population lie: the density of log cost of a log-normal population, draw by draw."""
     posterior = fit.tree["posterior"].to_dataset()
     names = next((n for n in (("log_cost_mean", "log_cost_sd"), ("log_mean", "log_sd")) if n[0] in posterior), None)
-    if names is None or names[1] not in posterior or own_dimension(fit) is None:
+    if names is None or names[1] not in posterior or own_costs(fit) is None:
         return None
     mean, sd = (posterior[n].to_numpy().reshape(-1) for n in names)
     some = np.linspace(0, len(mean) - 1, min(len(mean), 400)).astype(int)
@@ -82,10 +82,9 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     fig, ax = figure(WIDTH, 2.6)
     ax.fill_between(np.exp(at), low, high, color=BLUE, alpha=0.3, lw=0, label="90%")
     ax.plot(np.exp(at), mid, color=BLUE, label="density of log cost")
-    if "cost" in personal(fit):
-        own = personal(fit)["cost"].median(("chain", "draw")).to_numpy()
-        own = own[(own > np.exp(at[0])) & (own < np.exp(at[-1]))]
-        ax.plot(own, np.full(len(own), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
+    own = own_costs(fit).median(("chain", "draw")).to_numpy()
+    own = own[(own > np.exp(at[0])) & (own < np.exp(at[-1]))]
+    ax.plot(own, np.full(len(own), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
     log_cost_axis(ax, float(np.exp(at[0])), float(np.exp(at[-1])))
     ax.set_yticks([])
     ax.set_xlabel(f"cost, {units} per nat")

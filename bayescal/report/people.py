@@ -24,6 +24,12 @@ def own_dimension(fit: Fit) -> str | None:
     return None
 
 
+def own_costs(fit: Fit) -> Any:
+    """The draws of everybody's cost; None where it is one for all."""
+    draws = personal(fit)
+    return draws["cost"] if "cost" in draws and draws["cost"].ndim == 3 else None
+
+
 def everyone(fit: Fit) -> pd.DataFrame | None:
     """By label: decisions, and of each number the median and the ends of the 90% interval.
 

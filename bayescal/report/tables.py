@@ -91,22 +91,24 @@ def people(fit: Mapping[str, Any], name: str) -> dict[str, Any] | None:
         return None
     named = [c for c in table if f"{c} low" in table]
     columns = ["decisions"] if "decisions" in table else []
-    by = "cost" if "cost" in table else named[0] if named else str(table.columns[0])
+    numbers = [str(c) for c in table if c != "decisions" and not str(c).endswith((" low", " high"))]
+    by = "cost" if "cost" in named else numbers[0]
     rows = []
     for label, row in extremes(table, by).iterrows():
         cells = [_cell(row["decisions"], f"{int(row['decisions']):,}")] if columns else []
-        for column in (c for c in table if c != "decisions" and not str(c).endswith((" low", " high"))):
-            cells.append(_cell(row[column], significant(row[column])))
+        for column in numbers:
+            whole = column not in named and not column.endswith(" probability")
+            cells.append(_cell(row[column], f"{row[column]:.0f}" if whole else significant(row[column])))
             if column in named:
                 low, high = row[f"{column} low"], row[f"{column} high"]
                 cells.append(_cell(high - low, f"{significant(low)} to {significant(high)}"))
         rows.append({"name": str(label), "cells": cells})
-    for column in (c for c in table if c != "decisions" and not str(c).endswith((" low", " high"))):
-        columns += [str(column), f"{column}, 90%"] if column in named else [str(column)]
+    for column in numbers:
+        columns += [column, f"{column}, 90%"] if column in named else [column]
     one = name_of(str(fit["each"]))
     return {
         "fit": name, "one": one, "several": name_of(str(fit["each"]), 2), "n": len(table), "rows": rows,
-        "columns": [one, *columns],
+        "columns": [one, *columns], "by": by,
     }  # fmt: skip
 
 

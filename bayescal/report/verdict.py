@@ -8,7 +8,7 @@ import numpy as np
 
 from bayescal.inference.fit import Fit
 from bayescal.report.figures import interval
-from bayescal.report.people import name_of, own_dimension, personal
+from bayescal.report.people import name_of, own_costs, own_dimension
 from bayescal.report.tables import significant
 
 POOLED = ("pooled", "common cost")
@@ -24,9 +24,10 @@ def main_fit(fits: Mapping[str, Fit], comparison: Any = None) -> str:
 
 
 def people_fit(fits: Mapping[str, Fit], main: str) -> str | None:
-    """The name of the fit whose costs of people are shown: the main one, or the last that has any."""
+    """The name of the fit whose people are shown: the main one, or the last with costs (or else levels) of their own."""
     having = [name for name, fit in fits.items() if own_dimension(fit) is not None]
-    return main if main in having else having[-1] if having else None
+    having = [main] if main in having else [n for n in having if own_costs(fits[n]) is not None] or having
+    return having[-1] if having else None
 
 
 def pooled_fit(fits: Mapping[str, Fit]) -> str | None:
@@ -56,11 +57,11 @@ def findings(fits: Mapping[str, Fit], main: str, units: str, parameters: tuple[s
 
 def _spread(fit: Fit, units: str) -> str | None:
     """How costs differ."""
-    posterior, dim = fit.tree["posterior"].to_dataset(), own_dimension(fit)
+    posterior, costs = fit.tree["posterior"].to_dataset(), own_costs(fit)
     middle, sd = ("log_cost_mean", "log_cost_sd") if "log_cost_mean" in posterior else ("log_mean", "log_sd")
-    if dim is None or "cost" not in personal(fit):
+    if costs is None:
         return None
-    costs = personal(fit)["cost"]
+    dim = str(costs.dims[-1])
     medians = costs.median(("chain", "draw")).to_numpy()
     labels = costs[dim].to_numpy()
     level, cheap, dear = name_of(dim), str(labels[medians.argmin()]), str(labels[medians.argmax()])

@@ -9,14 +9,21 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import xarray as xr
 from drawn import drawn_fit
 from pages import Page, unbalanced
 
 from bayescal.comparison import compare
 from bayescal.diagnostics import check
 from bayescal.report import write_report
+from bayescal.report.figures import cost_forest, population_of_costs
+from bayescal.report.numbers import of_fit
+from bayescal.report.people import everyone
+from bayescal.report.tables import people as people_table
 
 PEOPLE = 3000
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "chrome-headless-shell")
@@ -58,6 +65,22 @@ def test_thousands_of_people_are_few_rows_and_all_in_the_numbers(page):
     order = sorted(people, key=lambda p: people[p]["cost"])
     assert shown == [*order[:30], *order[-30:]]
     assert "3,000 people" in text
+
+
+def test_levels_of_people_are_told_with_their_probability():
+    fit = drawn_fit(4)
+    level = xr.DataArray(np.zeros((2, 50, 4), int), dims=("chain", "draw", "participant"))
+    level[0, :25, 1], level[:, :, 2] = 2, 1
+    people = fit.tree["people"].to_dataset().drop_vars(["cost", "log_cost"]).assign(level=level)
+    tree = xr.DataTree.from_dict({n: x.to_dataset() for n, x in fit.tree.children.items()} | {"people": people})
+    fit = replace(fit, tree=tree)
+    table = everyone(fit)
+    assert table["level"].tolist() == [0, 0, 1, 0]
+    assert table["level probability"].tolist() == [1.0, 0.75, 1.0, 1.0]
+    shown = people_table(of_fit(fit), "level-k")
+    assert shown["columns"] == ["person", "decisions", "level", "level probability"]
+    assert [c["text"] for c in shown["rows"][-1]["cells"]] == ["10", "1", "1.00"]
+    assert cost_forest(fit, None, "euros") is None and population_of_costs(fit, "euros") is None
 
 
 def test_the_page_without_a_browser(page):
