@@ -24,7 +24,7 @@ def main_fit(fits: Mapping[str, Fit], comparison: Any = None) -> str:
 
 
 def people_fit(fits: Mapping[str, Fit], main: str) -> str | None:
-    """The name of the fit whose people are shown: the main one, or the last with costs (or else levels) of their own."""
+    """The name of the fit whose people are shown: the main one, or the last with costs (else levels) of their own."""
     having = [name for name, fit in fits.items() if own_dimension(fit) is not None]
     having = [main] if main in having else [n for n in having if own_costs(fits[n]) is not None] or having
     return having[-1] if having else None
