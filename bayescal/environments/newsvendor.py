@@ -47,6 +47,13 @@ class Newsvendor(Environment):
         orders: the grid of orders.
         rounds: how many days there are; 1 is the newsvendor of the textbooks.
         discount: of tomorrow against today.
+
+    Example:
+        >>> import bayescal as bc
+        >>> shop = bc.Newsvendor(price=12, cost=3)
+        >>> profits = shop.expected_profits(shop.params)
+        >>> int(profits.argmax()), float(profits.max())  # the best order, and what it earns a day
+        (75, 342.0)
     """
 
     demand: tuple[float, ...] = eqx.field(static=True)
@@ -121,6 +128,10 @@ class Newsvendor(Environment):
         each = _profit(self._grid[:, None], self._demand[None, :], params)
         return each @ jnp.asarray(self.chances, each.dtype)
 
+    def values_everywhere(self, params: Params) -> Float[Array, " actions"] | None:
+        """Q of every order, where it is the same whatever was seen and whatever the cost; else None."""
+        return self.expected_profits(params) if self.horizon == 1 or self.discount == 0 else None
+
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         profits = self.expected_profits(params)
         return jnp.max(profits) - jnp.min(profits)
@@ -186,7 +197,7 @@ class Newsvendor(Environment):
         """
         grid = self._grid
         profits = self.expected_profits(params)
-        if self.horizon == 1 or self.discount == 0:  # habits change nothing: quick enough to be solved in a likelihood
+        if self.values_everywhere(params) is not None:  # habits change nothing
             return jnp.broadcast_to(profits, (self.horizon, 1, len(grid)))
         # An infinite cost and one of zero have no soft value; the nearest ones that have are the same to rounding.
         scale = self.payoff_scale(params)

@@ -25,6 +25,17 @@ class Fit:
         status: one sentence: converged, or what is wrong and what to do about it.
         provenance: seed, versions, settings, data hash, model and hyperpriors, seconds compiling and sampling.
         checkpoint: of the run that it came from; `save` removes it.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> fit = bc.infer(model, bc.Grid())
+        >>> fit.converged
+        True
+        >>> fit.summary(["cost"])[["mean", "sd"]].round(2).values.tolist()
+        [[0.67, 0.03]]
     """
 
     tree: xr.DataTree
@@ -66,7 +77,8 @@ class Fit:
 
 
 def summarise(tree: xr.DataTree, var_names: list[str] | None = None) -> pd.DataFrame:
-    table = azs.summary(tree, var_names=var_names, ci_prob=0.9, ci_kind="eti", round_to="none")
+    with np.errstate(divide="ignore", invalid="ignore"):  # what never changes has no R-hat
+        table = azs.summary(tree, var_names=var_names, ci_prob=0.9, ci_kind="eti", round_to="none")
     return table.apply(pd.to_numeric, errors="coerce")
 
 
@@ -91,7 +103,9 @@ def wall_mass(
 
 def status_of(tree: xr.DataTree, walls: Mapping[str, float] | None = None) -> str:
     """Whether the draws can be trusted, in one sentence."""
-    table = summarise(tree)
+    # Types of people are drawn given the rest, one draw apart from the next: no chain of theirs is to converge.
+    names = [str(n) for n in tree["posterior"].data_vars if n != "level"]
+    table = summarise(tree, names)
     moving = table[table["sd"] > 0]
     r_hat = float(np.nanmax(moving["r_hat"], initial=1.0)) if "r_hat" in moving else np.nan
     ess = float(np.nanmin(moving[["ess_bulk", "ess_tail"]].to_numpy(), initial=np.inf))

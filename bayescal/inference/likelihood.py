@@ -29,6 +29,7 @@ from bayescal.inference.games import stacked
 from bayescal.inference.play import Chosen, distinct, play_in, told_one_by_one
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy, tilt
+from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.base import Population
 
 Shared = Mapping[str, Any]
@@ -440,6 +441,27 @@ class PlayLikelihood(Likelihood):
         log_p = part.policy.tables(cost, phi, psi, own)[:, part.role]
         return lapsed(log_p, shared.get("lapse"), len(part.policy.environment.action_values[part.role]))
 
+    def _values_everywhere(self, part: _Part, shared: Shared) -> Float[Array, " actions"] | None:
+        """What actions are worth, where that depends on nothing that is seen or inferred."""
+        values = getattr(part.policy.environment, "values_everywhere", None)
+        moves = "drift" in shared or any(n.startswith("params.") for n in shared)
+        solved = isinstance(part.policy, ExactPolicy)
+        return values(part.params) if values is not None and solved and not moves else None
+
+    def _tilted(
+        self, part: _Part, q: Float[Array, " actions"], log_cost: Float[Array, " nodes"], shared: Shared
+    ) -> Float[Array, "decisions nodes"]:
+        """Log-probabilities of the part's decisions at each cost: Z of all situations is one product of matrices."""
+        _, psi, _ = _unpack({**self.given, **shared}, part.group)
+        prior = lambda seen, psi: part.policy.log_prior_of(part.role, psi, seen)
+        log_q = jax.lax.optimization_barrier(jax.vmap(prior)(part.seen, psi))  # or XLA takes seconds to fold it
+        most, gain = jnp.max(log_q, axis=1, keepdims=True), (q - jnp.max(q))[:, None] / jnp.exp(log_cost)
+        z = jnp.exp(log_q - most) @ jnp.exp(gain)
+        log_z = jnp.log(jnp.maximum(z, jnp.finfo(z.dtype).tiny))
+        of, chosen = part.of, self.chosen[part.here]
+        log_p = (log_q - most)[of, chosen][:, None] + gain[chosen] - log_z[of]
+        return lapsed(log_p, shared.get("lapse"), len(part.policy.environment.action_values[part.role]))
+
     def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
         total = jnp.zeros((len(self.participants), log_cost.shape[0]))
         for part in self.parts:
@@ -447,6 +469,10 @@ class PlayLikelihood(Likelihood):
                 for table, here, seen in self._tables(part, log_cost, shared):
                     rows = _finite(table)[:, seen, self.chosen[part.here[here]]]
                     total = total + jax.ops.segment_sum(rows.T, self.person[part.here[here]], len(self.participants))
+                continue
+            if (q := self._values_everywhere(part, shared)) is not None:
+                rows = self._tilted(part, q, log_cost, shared)
+                total = total + jax.ops.segment_sum(rows, self.person[part.here], len(self.participants))
                 continue
             drift = shared.get("drift", 0.0) * part.time
 

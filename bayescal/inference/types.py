@@ -24,6 +24,8 @@ from numpyro.distributions import constraints
 
 from bayescal.decisions import Decisions
 from bayescal.domain import Interval
+from bayescal.environments.extensive import ExtensiveForm
+from bayescal.environments.markov import Markov
 from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
 from bayescal.inference.choices import Choices, lapsed
@@ -60,7 +62,7 @@ class Numbers:
 
     @property
     def of_levels(self) -> tuple[str, ...]:
-        return tuple(self.policy.parameters) if self.types > 1 else ()  # ty: ignore[unresolved-attribute]
+        return tuple(self.policy.parameters) if self.types > 1 else ()  # ty: ignore[missing-attribute]
 
     @property
     def types(self) -> int:
@@ -69,7 +71,7 @@ class Numbers:
     def log_shares(self, values: Values) -> Float[Array, " types"]:
         if self.types == 1:
             return jnp.zeros(1)
-        return self.policy.log_shares(self.read(values)[1])  # ty: ignore[unresolved-attribute]
+        return self.policy.log_shares(self.read(values)[1])  # ty: ignore[missing-attribute]
 
     def by_type(self, policy: Any, values: Values, params: Any) -> Float[Array, "types roles actions"]:
         """Log-probabilities in one of the games."""
@@ -206,9 +208,10 @@ class Settled(PlayLikelihood):
         with jax.enable_x64(True):
             for part in self.parts:
                 asked = lambda seen, part=part: part.policy.log_prob_cells(
-                    part.role, seen, None, None, None, part.params
+                    part.role, seen, 0.0, None, None, part.params
                 )
-                rows = np.asarray(jax.jit(asked)(part.seen))[part.of]
+                finite = isinstance(part.policy.environment, Markov | ExtensiveForm)
+                rows = np.asarray((asked if finite else jax.jit(asked))(part.seen))[part.of]
                 _refuse_unsolved(rows, policy)
                 self.log_p[part.here, : rows.shape[1]] = rows
                 self.options[part.here] = len(part.policy.environment.action_values[part.role])
@@ -273,7 +276,7 @@ class Typed:
         if self.numbers.types > 1:
             people = len(self.likelihood.participants)
             with numpyro.plate("participant", people):
-                level = numpyro.sample("level", _Level(self.numbers.log_shares(values), people)).astype(int)
+                level = jnp.asarray(numpyro.sample("level", _Level(self.numbers.log_shares(values), people)), int)
         self.likelihood.observe_types(level, values)
         return values
 
@@ -331,7 +334,7 @@ def typed_model(
         box, natural: see `Model`.
     """
     numbers = Numbers(policy, cost)
-    told = {
+    told: dict[str, Any] = {
         "hyperpriors": hyperpriors,
         "description": description,
         "box": dict(box or {}),
@@ -348,7 +351,7 @@ def typed_model(
     whole = Model(
         sample=typed.evaluated, coords=coords, constant_data=likelihood.constant, batch=likelihood.batch, **told
     )
-    return dataclasses.replace(whole, sample=typed.model, integrated=typed, evaluated=whole)  # ty: ignore[invalid-argument-type]
+    return dataclasses.replace(whole, sample=typed.model, integrated=typed, evaluated=whole)
 
 
 def _likelihood(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors, beliefs: Any, others: Any) -> Any:

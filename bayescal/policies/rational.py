@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from bayescal.environments.base import Environment, OneShot
@@ -113,6 +114,10 @@ class RationalPolicy(Policy):
         """Of a game that is solved: at the smallest cost that its branch can be followed to."""
         exact, params = ExactPolicy(self.environment, self.prior), self._params(params)
         scale = self.environment.payoff_scale(params)
+        if not any(isinstance(x, Tracer) for x in jax.tree.leaves((params, scale))):
+            solution = exact.solve(_COSTS[0] * scale, params=params)
+            if solution.converged:  # one compiled solver serves all games of a kind
+                return solution.log_strategies
 
         def at(share):
             solution = exact.solve(share * scale, params=params)
