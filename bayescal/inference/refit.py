@@ -62,7 +62,8 @@ class Refitted:
 
 def weighted_sites(model: Callable[[], Any]) -> dict[str, int]:
     """The observed sites that have a row for each of a model's participants, cells or decisions, and how many rows."""
-    found = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "observed" and s.dims}
+    with jax.enable_x64(True):
+        found = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "observed" and s.dims}
     return {n: s.shape[0] for n, s in found.items()}
 
 
