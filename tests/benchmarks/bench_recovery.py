@@ -37,19 +37,20 @@ def draw_means(axis: plt.Axes, found: Recovered, name: str, colour: str) -> None
 
 def draw_coverage(axis: plt.Axes, cases: dict[str, Recovered]) -> None:
     """The share of intervals that hold the truth less what they say, and where right ones are."""
+    said = np.array(LEVELS)
     for i, found in enumerate(cases.values()):
         for (name, own), colour in zip(found.coverage.groupby(level="quantity", sort=False), COLOURS, strict=False):
             place = np.arange(len(LEVELS)) + 0.12 * (found.names.index(name) - (len(found.names) - 1) / 2)
             label = f"{name.replace('_', ' ')}{', costs a tenth higher' if i else ''}"
-            axis.plot(place, own["share"] - LEVELS, "o", color=colour, mfc="none" if i else colour, label=label)
+            axis.plot(place, own["share"] - said, "o", color=colour, mfc="none" if i else colour, label=label)
             band = own.reset_index()
         if not i:
-            axis.vlines(range(len(LEVELS)), band["low"] - LEVELS, band["high"] - LEVELS, lw=34, color="0.9", zorder=0)
+            axis.vlines(range(len(LEVELS)), band["low"] - said, band["high"] - said, lw=34, color="0.9", zorder=0)
     axis.axhline(0, color="0.5", lw=0.8)
     axis.set_xticks(range(len(LEVELS)), [f"{x:.0%}" for x in LEVELS])
     axis.set(title="intervals that hold the truth", xlabel="interval", ylabel="share, less what it says")
     axis.set_xlim(-0.5, len(LEVELS) - 0.5)
-    axis.legend(fontsize="x-small")
+    axis.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def main() -> None:
