@@ -101,7 +101,7 @@ def replicate(
         if not names:
             raise InputError("The model has no parameter that is one number, so none can be looked for in simulations.")
         simulate = _simulator(model if truth is None else truth, latent)
-        one = _replicate(simulate, _with_data(model), latent, names, kept, warmup, target_accept)
+        one = _replicate(simulate, with_data(model), latent, names, kept, warmup, target_accept)
         devices = jax.local_device_count()
         each = min(_AT_ONCE, -(-replicates // devices))
         run = jax.pmap(lambda keys: jax.lax.map(one, keys), devices=jax.local_devices()[:devices])
@@ -162,7 +162,7 @@ def _simulator(model: Model, latent: Mapping[str, bridge.Site]) -> Callable[[Any
     return simulate
 
 
-def _with_data(model: Model) -> Callable[[Any], Model]:
+def with_data(model: Model) -> Callable[[Any], Model]:
     """data -> the model that has observed them."""
     integrated = getattr(model, "integrated", None)
     if integrated is None:

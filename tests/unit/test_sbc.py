@@ -13,7 +13,7 @@ from scipy.stats import norm
 import bayescal as bc
 from bayescal.inference import tree as bridge
 from bayescal.inference.recover import LEVELS, Recovered, _recovered, recover
-from bayescal.inference.replicates import Replicates, _simulator, _with_data, dearer, replicate
+from bayescal.inference.replicates import Replicates, _simulator, dearer, replicate, with_data
 from bayescal.inference.sbc import ERROR, KEPT, _rank, ecdf_band, sbc, uniformity
 
 SETTINGS = {"replicates": 100, "kept": KEPT, "warmup": 300, "target_accept": 0.8, "seed": 0, "progress": None}
@@ -148,7 +148,7 @@ def test_other_data_take_the_place_of_what_was_observed():
     with jax.enable_x64(True):
         latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
         own = {"choices": jnp.asarray(bridge.sites_of(model.evaluated)["choices"].value)}
-        density = jax.jit(lambda data: log_density(_with_data(model)(data), (), {}, values)[0])
+        density = jax.jit(lambda data: log_density(with_data(model)(data), (), {}, values)[0])
         drawn, data = jax.jit(_simulator(model, latent))(jax.random.key(1))
         assert set(drawn) == set(latent)
         np.testing.assert_array_equal(data["choices"].sum(axis=1), own["choices"].sum(axis=1))
