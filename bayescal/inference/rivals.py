@@ -16,7 +16,10 @@ import numpyro.distributions as dist
 from bayescal import populations
 from bayescal.domain import Interval
 from bayescal.environments.base import OneShot
+from bayescal.environments.extensive import ExtensiveForm
+from bayescal.environments.markov import Markov
 from bayescal.environments.normal_form import NormalForm
+from bayescal.environments.public_goods import PublicGoods
 from bayescal.errors import DomainError, InputError
 from bayescal.inference.hyperpriors import (
     Hyperpriors,
@@ -53,6 +56,7 @@ HIGHEST = 3  # level of "level-k": people of higher levels are hardly ever found
 
 _MANY = 400  # people, or games, from which compressing pays
 _MOST_GROUPS = 30  # that have a population each
+_COSTS_AT_ONCE, _MOST_UNKNOWNS = 65, 500  # at least so many types of people; unknowns that are solved in no time
 _LAPSES = "; with probability lapse any action, all alike"
 
 
@@ -155,8 +159,8 @@ class _Field:
     """What all explanations of a study have in common."""
 
     def __init__(self, study: Any, policy: Any):
-        self.study, self.decisions = study, study.decisions
-        self.games = list(study.decisions.environments.values())
+        self.study, self.decisions = study, _with_pairs(study.decisions)
+        self.games = list(self.decisions.environments.values())
         self.game = self.games[0]
         self.alone = all(g.players == 1 for g in self.games)
         self.over_time = self.decisions.play is not None
@@ -307,8 +311,22 @@ class _Field:
             if self.learned is not None and self.alone:
                 return self.learned if prior is not None else _with_flat_prior(self.learned), population()
             raise _LeftOut(f"nothing solves {self.game.name}: train a policy (`bayescal train`) and give it (--policy)")
+        self._refuse_slow()
         drawn = self._population(population)
         return ExactPolicy(self.game, prior, None if self.alone else drawn), drawn
+
+    def _refuse_slow(self) -> None:
+        """Finite games over time of several players are solved for everybody's costs at once."""
+        game: Any = self.game
+        if self.alone or not isinstance(game, Markov | ExtensiveForm):
+            return
+        situations = game.states if isinstance(game, Markov) else game.situations
+        unknowns = game.players * situations * (game.mask.shape[1] - 1) * _COSTS_AT_ONCE
+        if unknowns > _MOST_UNKNOWNS:
+            raise _LeftOut(
+                f"with private costs {game.name} is a system of some {unknowns} unknowns, solved at every step of the "
+                "sampler, which takes too long"
+            )
 
     def _population_of(self, policy: Any, population: Callable[[], Population]) -> Population:
         """The one that the policy knows, if it is of the kind that is asked for."""
@@ -324,7 +342,6 @@ class _Field:
         return self._population(population)
 
     def _population(self, population: Callable[[], Population]) -> Population:
-        """Fewer nodes do where one solution takes long."""
         asked = population()
         if self.beliefs is not None and sorted(self.beliefs) != sorted(asked.parameters):
             raise _LeftOut(f"the study's beliefs about others are given for another population than {_named(asked)}")
@@ -352,12 +369,15 @@ class _Field:
             options["groups"] = self._groups()
         prior = policy.prior
         psi = bool(inferred and prior.parameters)
+        build = lambda options: build_model(
+            policy, population, self.decisions, prior_parameters=psi, hyperpriors=self._phi(population), **options
+        )
         try:
-            model = build_model(
-                policy, population, self.decisions, prior_parameters=psi, hyperpriors=self._phi(population), **options
-            )
+            model = build(options)
         except DomainError as error:
-            raise _LeftOut(str(error)) from None
+            if options.get("method") != "compressed" or self.learned is not None:
+                raise _LeftOut(str(error)) from None
+            model = build(options | {"method": "marginal"})  # the posterior is where no hyperprior draw is
         told = f"{_named(prior)} prior (parameters inferred)" if psi else "uniform prior"
         by = " in each group" if groups else ""
         described = f"Everybody has a private cost, drawn from a {_named(population)} population{by}, and a {told}"
@@ -448,6 +468,19 @@ _REASONING = {
     "GR2-M": "Recursive reasoning GR2-M: a person of level 1 to {highest} imagines what others of all lower levels do, "
     "and replies to each such case at a common cost of information; levels are Poisson",
 }
+
+
+def _with_pairs(decisions: Any) -> Any:
+    """Public goods games, in which others' number and giving move all one's payoffs alike, as games of two: the same
+    choices, and one solver for all sizes."""
+    games = decisions.environments
+    if not all(isinstance(g, PublicGoods) for g in games.values()):
+        return decisions
+    pairs = {
+        name: PublicGoods(2, mpcr=g.mpcr, endowment=g.endowment, contributions=g.contributions)
+        for name, g in games.items()
+    }
+    return dataclasses.replace(decisions, environments=pairs)
 
 
 def _one_of_each(games: Sequence[Any]) -> list[Any]:

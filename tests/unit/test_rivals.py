@@ -242,6 +242,16 @@ def test_what_is_left_out_says_why():
         rivals(given, only=["telepathy"])
 
 
+def test_the_size_of_a_public_goods_game_changes_no_choice():
+    """They are solved as games of two."""
+    rows = [{"participant": f"p{a}", "action": a} for a in (0, 3, 7)]
+    game = bc.PublicGoods(7, mpcr=0.3)
+    log_m, at = told(rivals(study(rows, game), only=["common cost"]).models["common cost"])
+    with jax.enable_x64(True):
+        log_p = bc.ExactPolicy(game).log_prob_all(float(at["cost"]), None, None, None)[0]
+    np.testing.assert_allclose(log_m, log_p[np.array([0, 3, 7])], rtol=1e-8)
+
+
 def test_the_ablation_crosses_costs_with_priors():
     found = ablation(everything())
     wanted = ["common cost", "log-normal costs", "truncated normal costs", "gamma costs", "two classes of costs"]
