@@ -166,8 +166,9 @@ def with_data(model: Model) -> Callable[[Any], Model]:
     """data -> the model that has observed them."""
     integrated = getattr(model, "integrated", None)
     if integrated is None:
+        # What is observed and has no data is a factor, such as the slope of a transform inside a policy's walls.
         observed = lambda site: site["type"] == "sample" and site["is_observed"]
-        seen = lambda data: lambda site: data[site["name"]] if observed(site) else None
+        seen = lambda data: lambda site: data.get(site["name"]) if observed(site) else None
         return lambda data: handlers.substitute(model, substitute_fn=seen(data))
     compressed = getattr(integrated, "evidence", None) is not None
     if compressed or not isinstance(integrated.likelihood, OneShotLikelihood):

@@ -1,0 +1,203 @@
+"""Could the comparison tell these explanations apart, if one of them were true, with so many people and decisions?
+
+Decisions of the same design are simulated from each model in turn, and all models are fitted to each set of them and
+compared. All fits of a model go through one compiled sampler, in which the decisions are an argument.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpyro import handlers
+from numpyro.distributions import biject_to
+from numpyro.infer import NUTS as Kernel
+from numpyro.infer.util import potential_energy
+
+from bayescal.comparison.loo import psis
+from bayescal.comparison.pointwise import Pointwise
+from bayescal.errors import InputError
+from bayescal.inference import tree as bridge
+from bayescal.inference.aside import random_keys
+from bayescal.inference.model import Model
+from bayescal.inference.replicates import with_data
+
+Progress = Callable[[str, int, int], None]  # (fitted model, sets of decisions done, in all)
+
+APART = 4.0  # standard errors of the expected difference, beyond which two models can be told apart
+
+_STARTS = 20
+_AT_ONCE = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """What came of the comparisons.
+
+    Attributes:
+        best: share of the sets of decisions of each model (rows) in which each model (columns) was the best.
+        ahead: by how many nats the model that was true was ahead of each other one on average, and
+        error: the standard error of that difference in one comparison, on average.
+        found: share of the sets in which the model that was true was ahead of each other one.
+        replicates: sets of decisions simulated from each model.
+    """
+
+    best: pd.DataFrame
+    ahead: pd.DataFrame
+    error: pd.DataFrame
+    found: pd.DataFrame
+    replicates: int
+
+    @property
+    def apart(self) -> pd.DataFrame:
+        """Which pairs can be told apart: the expected difference is more than four standard errors."""
+        return self.ahead > APART * self.error
+
+    @property
+    def verdict(self) -> str:
+        pairs = self.found.where(self.apart).stack().dropna()
+        if not len(pairs):
+            return "No two of these explanations can be told apart with so many people and decisions."
+        worst = pairs.idxmin()
+        return (
+            f"Of {len(pairs)} pairs that can be told apart, the true explanation is ahead in {pairs.mean():.0%} of "
+            f"{self.replicates} comparisons each, and in at least {pairs.min():.0%} ({worst[0]}, beside {worst[1]})."
+        )
+
+    def __str__(self) -> str:
+        return f"{self.verdict}\n{self.best.to_string(float_format='{:.2f}'.format)}"
+
+    __repr__ = __str__
+
+
+def recover_models(
+    models: Mapping[str, Model],
+    *,
+    truths: Mapping[str, Mapping[str, float]] | None = None,
+    replicates: int = 50,
+    draws: int = 300,
+    warmup: int = 200,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Confusion:
+    """Simulate decisions from every model, and compare all models on them.
+
+    Args:
+        models: of one-shot games with named people, on the same decisions, which give the design.
+        truths: by model, values of its sites at which to simulate; the others are drawn from their hyperpriors anew for
+            each set of decisions.
+        replicates: sets of decisions from each model.
+        draws, warmup: of NUTS, one chain a fit.
+        progress: called now and then.
+    """
+    _check(models)
+    rng = np.random.default_rng(seed)
+    with jax.enable_x64(True):
+        made = [_simulated(m, (truths or {}).get(n, {}), random_keys(rng, replicates)) for n, m in models.items()]
+        data = np.concatenate(made)
+        elpd = np.stack([_fit_all(n, m, data, draws, warmup, rng, progress) for n, m in models.items()])
+    elpd = elpd.reshape(len(models), len(models), replicates, -1)  # (fitted, true, replicate, participant)
+    return _confusion(list(models), elpd)
+
+
+def _confusion(names: list[str], elpd: Float[np.ndarray, "models models replicates people"]) -> Confusion:
+    total = elpd.sum(axis=-1)
+    k, replicates, people = len(names), total.shape[2], elpd.shape[-1]
+    best = np.stack([np.bincount(total[:, t].argmax(axis=0), minlength=k) / replicates for t in range(k)])
+    ahead, error, found = np.zeros((k, k)), np.zeros((k, k)), np.zeros((k, k))
+    for t in range(k):
+        difference = elpd[t, t] - elpd[:, t]  # (fitted, replicate, participant)
+        ahead[t] = difference.sum(axis=-1).mean(axis=1)
+        error[t] = (np.sqrt(people) * difference.std(axis=-1, ddof=1)).mean(axis=1)
+        found[t] = (difference.sum(axis=-1) > 0).mean(axis=1)
+    np.fill_diagonal(error, np.inf)  # nobody is told apart from oneself
+    frame = lambda x: pd.DataFrame(x, index=pd.Index(names, name="true"), columns=pd.Index(names, name="fitted"))
+    return Confusion(frame(best), frame(ahead), frame(error), frame(found), replicates)
+
+
+def _simulated(model: Model, truth: Mapping[str, float], keys: Any) -> Float[np.ndarray, "replicates rows actions"]:
+    whole = handlers.uncondition(model.evaluated or model)
+
+    def one(key):
+        given = handlers.substitute(whole, data={n: jnp.asarray(x, float) for n, x in truth.items()})
+        return handlers.trace(handlers.seed(given, key)).get_trace()["choices"]["value"]
+
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(one, keys))(keys))
+
+
+def _fit_all(
+    name: str, model: Model, data: np.ndarray, draws: int, warmup: int, rng: Any, progress: Progress | None
+) -> Float[np.ndarray, "sets people"]:
+    """elpd of everybody in each set of decisions."""
+    latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+    transforms = {n: biject_to(s.support) for n, s in latent.items()}
+    observed = with_data(model)
+    devices = jax.local_device_count()
+    size = devices * _AT_ONCE
+
+    def one(given):
+        key, counts = given
+        seen = observed({"choices": counts})
+        potential = lambda z: potential_energy(seen, (), {}, z)
+
+        def told(z):
+            values = {n: transforms[n](x) for n, x in z.items()}
+            return handlers.trace(handlers.substitute(handlers.seed(seen, 0), data=values)).get_trace()["decisions"]
+
+        begin, go = jax.random.split(key)
+        starts = jax.vmap(lambda k: _prior_draw(model, latent, transforms, k))(jax.random.split(begin, _STARTS))
+        best = jnp.argmin(jax.lax.map(potential, starts))
+        kernel = Kernel(potential_fn=potential, dense_mass=True)
+
+        def step(state, _):
+            state = kernel.sample(state, (), {})
+            return state, state.z
+
+        state = kernel.init(go, warmup, jax.tree.map(lambda x: x[best], starts), (), {})
+        _, z = jax.lax.scan(step, state, None, length=warmup + draws)
+        kept = jax.tree.map(lambda x: x[warmup:], z)
+        return jax.lax.map(lambda z: told(z)["fn"].value, kept)
+
+    run = jax.pmap(lambda given: jax.lax.map(one, given))
+    found = []
+    for at in range(0, len(data), size):
+        some = data[at : at + size]
+        some = np.concatenate([some, np.repeat(some[:1], size - len(some), axis=0)])
+        given = (random_keys(rng, size), jnp.asarray(some))
+        given = jax.tree.map(lambda x: x.reshape(devices, _AT_ONCE, *x.shape[1:]), given)
+        values = np.asarray(run(given))
+        found += [_left_out(v) for v in values.reshape(size, *values.shape[2:])]
+        if progress is not None:
+            progress(name, min(at + size, len(data)), len(data))
+    return np.stack(found[: len(data)])
+
+
+def _prior_draw(model: Model, latent: Mapping[str, Any], transforms: Mapping[str, Any], key: Any) -> dict[str, Any]:
+    """Unconstrained values of every latent site, from the hyperpriors."""
+    trace = handlers.trace(handlers.seed(model, key)).get_trace()
+    return {n: transforms[n].inv(trace[n]["value"]) for n in latent}
+
+
+def _left_out(values: Float[np.ndarray, "draws people"]) -> Float[np.ndarray, " people"]:
+    """Multinomial coefficients are left on: they are the same in every model of one set of decisions."""
+    people = values.shape[1]
+    one = np.ones(people, int)
+    return psis(Pointwise(tuple(map(str, range(people))), one, values, np.zeros(people), 0.5, one)).elpd
+
+
+def _check(models: Mapping[str, Model]) -> None:
+    if len(models) < 2:
+        raise InputError("recover_models: give at least two models.")
+    rows = {n: list(map(str, m.coords.get("cell", ()))) for n, m in models.items()}
+    first, *others = rows
+    apart = [n for n in others if rows[n] != rows[first]]
+    apart += [n for n, m in models.items() if m.integrated is None]
+    if apart or not rows[first]:
+        raise InputError(
+            f"recover_models: {', '.join(apart) or first}: models of one-shot games are needed, of the same decisions "
+            'by people who are named, whose costs are integrated out (method="marginal").'
+        )
