@@ -7,7 +7,7 @@ import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
-from numpyro.infer.util import log_density
+from numpyro.infer.util import log_density, potential_energy
 from scipy.stats import norm
 
 import bayescal as bc
@@ -155,6 +155,19 @@ def test_other_data_take_the_place_of_what_was_observed():
         expected = log_density(model, (), {}, values)[0]
         np.testing.assert_allclose(density(own), expected, rtol=1e-10)
         assert abs(density(data) - expected) > 0.1
+
+
+def test_factors_stay_as_they_are_where_data_are_put_in_place():
+    """Where a parameter has an upper and a lower end, NumPyro adds the slope of its transform, observed, to the model."""
+
+    def model():
+        x = numpyro.sample("x", dist.TruncatedNormal(0.0, 1.0, low=-1.0, high=1.0))
+        numpyro.factor("more", -x)
+        numpyro.sample("y", dist.Normal(x, 1.0), obs=jnp.zeros(()))
+
+    density = lambda y: potential_energy(with_data(model)({"y": jnp.asarray(y)}), (), {}, {"x": jnp.asarray(0.0)})
+    np.testing.assert_allclose(density(0.0), potential_energy(model, (), {}, {"x": jnp.asarray(0.0)}), rtol=1e-6)
+    np.testing.assert_allclose(density(2.0) - density(0.0), 2.0, rtol=1e-6)  # x is 0, so y² / 2 is all that changes
 
 
 def test_a_planted_error_is_planted():
