@@ -59,7 +59,7 @@ class LevelKPolicy(Policy):
         >>> from bayescal.policies.level_k import LevelKPolicy
         >>> guess = LevelKPolicy(bc.BeautyContest(12), "level-k", levels=3)
         >>> guess.log_prob_by_level(None, {}, None, None)[:, 0].argmax(axis=1).tolist()  # level 0 guesses anything
-        [0, 32, 21, 13]
+        [0, 32, 21, 14]
     """
 
     environment: Environment
