@@ -158,7 +158,7 @@ def test_other_data_take_the_place_of_what_was_observed():
 
 
 def test_factors_stay_as_they_are_where_data_are_put_in_place():
-    """Where a parameter has an upper and a lower end, NumPyro adds the slope of its transform, observed, to the model."""
+    """Where a parameter has two ends, NumPyro adds the slope of its transform to the model, as if it were observed."""
 
     def model():
         x = numpyro.sample("x", dist.TruncatedNormal(0.0, 1.0, low=-1.0, high=1.0))
