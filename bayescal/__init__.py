@@ -7,9 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bayescal.comparison import Comparison, compare, compare_study
     from bayescal.data.study import Study, load_study
     from bayescal.data.where import study_names
     from bayescal.decisions import Decisions
+    from bayescal.diagnostics import Checks, check
     from bayescal.domain import Domain
     from bayescal.environments.base import Environment, OneShot
     from bayescal.environments.beauty_contest import BeautyContest
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from bayescal.inference import NUTS, SVI, Fit, Grid, build_model, calibrate, estimate, infer, maximum_likelihood
     from bayescal.inference.evidence import Evidence
     from bayescal.inference.identify import identify
+    from bayescal.inference.recover import recover
     from bayescal.inference.reweight import reweight
+    from bayescal.inference.rivals import ablation, rivals
     from bayescal.inference.sbc import sbc
     from bayescal.parallel import use_cores
     from bayescal.policies.amortised import AmortisedPolicy
@@ -110,6 +114,15 @@ _HOME = {
     "identify": "bayescal.inference.identify",
     "reweight": "bayescal.inference.reweight",
     "sbc": "bayescal.inference.sbc",
+    "recover": "bayescal.inference.recover",
+    # which explanation wins
+    "rivals": "bayescal.inference.rivals",
+    "ablation": "bayescal.inference.rivals",
+    "compare": "bayescal.comparison",
+    "compare_study": "bayescal.comparison",
+    "Comparison": "bayescal.comparison",
+    "check": "bayescal.diagnostics",
+    "Checks": "bayescal.diagnostics",
     "prior_picture": "bayescal.report.priors",
     "Fit": "bayescal.inference",
     "use_cores": "bayescal.parallel",
@@ -133,7 +146,9 @@ __all__ = [
     "BeautyContest",
     "BusEngine",
     "CapacityAllocation",
+    "Checks",
     "Cobweb",
+    "Comparison",
     "Cournot",
     "Decisions",
     "Domain",
@@ -159,10 +174,14 @@ __all__ = [
     "Study",
     "SupplyChain",
     "VolunteersDilemma",
+    "ablation",
     "beer_game",
     "build_model",
     "calibrate",
     "certify",
+    "check",
+    "compare",
+    "compare_study",
     "equilibrium",
     "estimate",
     "game_names",
@@ -175,9 +194,11 @@ __all__ = [
     "maximum_likelihood",
     "model_names",
     "prior_picture",
+    "recover",
     "repeated_dilemma",
     "request_game",
     "reweight",
+    "rivals",
     "sbc",
     "simulate",
     "study_names",

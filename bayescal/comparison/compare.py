@@ -43,6 +43,13 @@ class Comparison:
             happened.
         verdict: one or two sentences.
         left_out: by name, why an explanation is not in the table.
+
+    Example:
+        >>> import bayescal as bc, numpy as np, pandas as pd
+        >>> table = pd.DataFrame({"elpd": [-90.0, -95.0], "excluded": [True, False]}, index=["new", "old"])
+        >>> pointwise = pd.DataFrame({"new": [-40.0, -50.0], "old": [-45.0, -50.0]})
+        >>> bc.Comparison("game", ("a", "b"), np.array([60, 70]), table, pointwise, "").best  # that can be trusted
+        'old'
     """
 
     unit: str
@@ -103,6 +110,14 @@ def compare(
         folds: leave out as many parts of the units, whole groups together, instead of one unit at a time.
         left_out: by name, why an explanation was not fitted.
         progress: called with ("MODEL, again", refits done, refits in all).
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> models = bc.rivals(study, only=["prior only", "common cost"]).models
+        >>> fits = {name: bc.infer(model, bc.Grid(draws=200)) for name, model in models.items()}
+        >>> bc.compare(fits, models, unit="decision").best
+        'common cost'
     """
     if not fits:
         raise InputError("compare: give at least one fit.")

@@ -37,6 +37,13 @@ def compare_study(
         unit, folds: see `compare`.
         draws, warmup, chains, seed: of NUTS, for every model.
         progress: called with (model, iterations done, iterations in all) now and then.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> fits, found = bc.compare_study(study, only=["common cost"], unit="decision", draws=50, chains=2)
+        >>> int(found.decisions.sum()), sorted(fits)
+        (9600, ['common cost'])
     """
     found = rivals(study, only=only, policy=policy) if among is None else among
     if not found.models:

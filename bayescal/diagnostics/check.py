@@ -29,6 +29,14 @@ class Checks:
         sensitivity: by parameter, see `sensitivity`.
         walls: by parameter, the share of the posterior against the walls of a learned policy's box.
         certificate: of the learned policy, where there is one and it was found.
+
+    Example:
+        >>> import bayescal as bc, pandas as pd
+        >>> from bayescal.diagnostics import Check
+        >>> items = (Check("R-hat", False, "1.2", "Take more draws."),)
+        >>> none = pd.DataFrame()
+        >>> bc.Checks(items, none, none, None, none, {}, None).passed
+        False
     """
 
     items: tuple[Check, ...]
@@ -113,6 +121,15 @@ def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> C
 
     Raises:
         InputError: the decisions are not those of the fit.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> found = bc.check(bc.infer(model, bc.Grid(draws=200)), model)
+        >>> found.computed, found["identifiability"].passed
+        (True, True)
     """
     decisions = study.decisions if study is not None else (getattr(model, "asked", None) or {}).get("decisions")
     _refuse_others(fit, decisions)

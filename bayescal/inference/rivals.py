@@ -110,6 +110,13 @@ def ablation(study: Any, *, only: Sequence[str] | None = None, policy: Any = Non
     population of costs shared by all or one for each group.
 
     Names are "COSTS, PRIOR", such as "log-normal costs, uniform prior" and "log-normal costs by group, study's prior".
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> found = bc.ablation(study, only=["common cost, uniform prior", "gamma costs, uniform prior"])
+        >>> list(found.models)
+        ['common cost, uniform prior', 'gamma costs, uniform prior']
     """
     field = _Field(study, policy)
     kinds: dict[str, Any] = {
