@@ -45,6 +45,7 @@ def compare_study(
         >>> int(found.decisions.sum()), sorted(fits)
         (9600, ['common cost'])
     """
+    _check(study.decisions, unit, folds)
     found = rivals(study, only=only, policy=policy) if among is None else among
     if not found.models:
         raise InputError(f"{study.name}: no explanation can be fitted. {' '.join(found.left_out.values())}")
@@ -64,6 +65,16 @@ def compare_study(
         progress=progress,
     )
     return fits, compared
+
+
+def _check(decisions: Decisions, unit: Unit | None, folds: int | None) -> None:
+    """Refused before the long work, not after it."""
+    if unit in ("participant", "group", "game"):
+        decisions.levels(unit)
+    if folds is not None and (unit == "decision" or folds < 2):
+        raise InputError(
+            f"{folds} folds by {unit or 'unit'}: at least two parts of people, groups or games are left out."
+        )
 
 
 def facts_of(decisions: Decisions) -> dict[str, Any]:

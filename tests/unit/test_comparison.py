@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 from scipy.stats import norm
 
 import bayescal as bc
+from bayescal.cli import main
 from bayescal.comparison import compare
 from bayescal.comparison.compare import clear, judge
 from bayescal.comparison.loo import LeftOut, log_mean, parts_of, psis
 from bayescal.comparison.pointwise import Pointwise, pointwise, ways
+from bayescal.comparison.recovery import _confusion, recover_models
 from bayescal.comparison.scores import Chances, calibration, entropy, predict_new, score
 from bayescal.comparison.stacking import stack
 from bayescal.errors import InputError
@@ -354,3 +357,66 @@ def test_fits_that_were_saved_compare_like_fresh_ones(hunt, tmp_path):
     fit.save(tmp_path / "one.nc")
     again = compare({"one": Fit.load(tmp_path / "one.nc")})
     assert again.table.loc["one", "elpd"] == pytest.approx(compare({"one": fit}).table.loc["one", "elpd"])
+
+
+# --- Could they be told apart? ----------------------------------------------------------------------------------------
+
+
+def test_a_confusion_matrix_counts_who_wins():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, (3, 3, 40, 25))  # (fitted, true, replicate, participant)
+    right = np.zeros((3, 3, 1, 1))
+    right[[0, 1, 2], [0, 1, 2]] = 0.5
+    found = _confusion(["a", "b", "c"], noise + right)
+    assert (np.diag(found.best) == 1).all() and (found.best.sum(axis=1) == 1).all()
+    assert found.apart.to_numpy().sum() == 6 and "6 pairs" in found.verdict and "100%" in found.verdict
+    assert found.ahead.loc["a", "b"] == pytest.approx(12.5, abs=0.5)
+    nobody = _confusion(["a", "b", "c"], noise)
+    assert not nobody.apart.to_numpy().any() and nobody.verdict.startswith("No two")
+    # One that always loses although it is true: a wrong model would not pass.
+    wrong = _confusion(["a", "b", "c"], noise + np.roll(right, 1, axis=0))
+    assert (np.diag(wrong.best) == 0).all() and not wrong.apart.to_numpy().any()
+
+
+def test_what_recovery_cannot_do(hunt):
+    _, model, _ = hunt
+    with pytest.raises(InputError, match="at least two"):
+        recover_models({"one": model})
+    with pytest.raises(InputError, match="costs are integrated out"):
+        recover_models({"one": model, "two": model})
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+
+def test_the_command_compares_fits_that_were_saved(hunt, tmp_path):
+    _, _, fit = hunt
+    for name in ("one", "two"):
+        fit.save(tmp_path / f"{name}.nc")
+    paths = [str(tmp_path / f"{n}.nc") for n in ("one", "two")]
+    done = CliRunner().invoke(main, ["compare", *paths, "--json", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert set(told["table"]) == {"one", "two"} and told["unit"] == "participant"
+    assert "cannot be told apart" in told["verdict"]
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == told
+    shown = CliRunner().invoke(main, ["compare", *paths])
+    assert shown.stdout.startswith("one predicts best, but cannot be told apart from two")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["selten-chmura", "x.nc"], "selten-chmura: compare one study, or fits"),
+        (["selten-chmura", "nagel-1995"], "compare one study at a time"),
+        (["x.nc", "--folds", "3"], "--folds: of a study"),
+        (["selten-chmura", "--draws", "3"], "--draws is 3"),
+        (["selten-chmura", "--unit", "participant"], "no column 'participant'"),
+        (["selten-chmura", "--only", "magic"], "no explanation 'magic'"),
+    ],
+)
+def test_the_command_says_what_is_wrong(asked, said, tmp_path):
+    done = CliRunner().invoke(main, ["compare", *asked, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.split())
+    assert not list(tmp_path.rglob("*.json"))
