@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_it_runs(path, tmp_path):
     env = os.environ | {
-        "BAYESCAL_NOTEBOOK_DRAWS": "100",
+        "BAYESCAL_NOTEBOOK_DRAWS": "50",
         "BAYESCAL_DATA_DIR": str(SHARED / "data"),  # of registered sets
         "XLA_FLAGS": "--xla_backend_optimization_level=0",  # with so few draws most of the time is compilation
     }
