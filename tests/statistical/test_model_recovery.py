@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 
 import bayescal as bc
-from bayescal.comparison.loo import psis, units_of_rows
+from bayescal.comparison.loo import log_mean, psis, units_of_rows
 from bayescal.comparison.pointwise import pointwise
 from bayescal.comparison.recovery import recover_models
 from bayescal.data.study import Study
-from bayescal.inference import NUTS
-from bayescal.inference.infer import prepare
+from bayescal.inference import NUTS, infer
 from bayescal.inference.refit import refit
 from bayescal.inference.rivals import rivals
 
@@ -34,26 +33,22 @@ def test_weights_and_refits_agree_on_thirty_people():
     shares = rng.dirichlet([0.3, 1, 2, 1, 0.5, 0.3, 0.2], 30)  # people who differ
     actions = np.concatenate([rng.choice(np.linspace(0, 60, 7), 10, p=p) for p in shares])
     study = market(30, 10, action=actions)
-    models = rivals(study, only=["common cost", "different costs"]).models
-    begun = {n: prepare(m, NUTS(draws=500, warmup=300, chains=2)) for n, m in models.items()}
-    belongs = {p: p for p in study.decisions.levels("participant")}
-    for name, run in begun.items():
-        fit, model = run(), models[name]
-        told = pointwise(fit, "participant", study.decisions)
-        by_weights = psis(told)
-        rows = units_of_rows(model, "participant", belongs, told.units)
-        assert rows is not None
-        posterior = {str(n): x.to_numpy() for n, x in fit.tree["posterior"].to_dataset().data_vars.items()}
-        again = refit(model, posterior, rows, 1 - np.eye(30), draws=400)
-        assert again.failed == 0
-        exact = np.diag(again.elpd) - told.taken_off
-        # The error that the comparison reports is that of another sample of people; this one is much smaller.
-        se = np.sqrt(30) * exact.std(ddof=1)
-        assert abs(by_weights.elpd.sum() - exact.sum()) < 0.1 * se, name
-        assert np.all(np.abs(by_weights.elpd - exact) < 0.1 + 5 * np.diag(again.error)), name
-        # The posterior with everybody inside would say something else.
-        inside = np.log(np.exp(told.values).mean(axis=0))
-        assert inside.sum() - exact.sum() > 3 * abs(by_weights.elpd.sum() - exact.sum()), name
+    model = rivals(study, only=["different costs"]).models["different costs"]
+    fit = infer(model, NUTS(draws=500, warmup=300, chains=2))
+    told = pointwise(fit, "participant", study.decisions)
+    by_weights = psis(told)
+    rows = units_of_rows(model, "participant", {p: p for p in told.units}, told.units)
+    assert rows is not None
+    posterior = {str(n): x.to_numpy() for n, x in fit.tree["posterior"].to_dataset().data_vars.items()}
+    again = refit(model, posterior, rows, 1 - np.eye(30), draws=400)
+    assert again.failed == 0
+    exact = np.diag(again.elpd) - told.taken_off
+    # The error that the comparison reports is that of another sample of people; this one is much smaller.
+    se = np.sqrt(30) * exact.std(ddof=1)
+    assert abs(by_weights.elpd.sum() - exact.sum()) < 0.1 * se
+    assert np.all(np.abs(by_weights.elpd - exact) < 0.1 + 5 * np.diag(again.error))
+    # The posterior with everybody inside would say something else.
+    assert log_mean(told.values).sum() - exact.sum() > 3 * abs(by_weights.elpd.sum() - exact.sum())
 
 
 def test_the_true_explanation_wins_where_it_can_be_told():
