@@ -161,7 +161,8 @@ def calibrate(study: str, **asked: Any) -> None:
     help="What is left out [default: participants where they are named, or else groups, or games].",
 )  # fmt: skip
 @click.option("--folds", type=int, help="Leave out as many parts, whole groups together, in place of one unit a time.")
-@click.option("--draws", type=int, default=500, show_default=True, help="Kept draws of each chain.")
+@click.option("--ablation", is_flag=True, help="In place of the rivals: populations of costs, crossed with priors.")
+@click.option("--draws", type=int, default=750, show_default=True, help="Kept draws of each chain.")
 @click.option("--warmup", type=int, default=400, show_default=True, help="Adaptation draws of each chain.")
 @click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
@@ -177,6 +178,7 @@ def compare(what: tuple[str, ...], **asked: Any) -> None:
     \b
     bayescal compare selten-chmura
     bayescal compare newsvendor-expedited --only "common cost" --only "different costs" --folds 10
+    bayescal compare volunteers-dilemma --ablation
     bayescal compare out/common-cost.nc out/different-costs.nc
     """
     from bayescal.cli.compare import compare_what

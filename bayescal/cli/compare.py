@@ -38,6 +38,7 @@ def _compare_study(
     only: Sequence[str],
     unit: str | None,
     folds: int | None,
+    ablation: bool,
     draws: int,
     warmup: int,
     chains: int,
@@ -56,6 +57,7 @@ def _compare_study(
         from bayescal.comparison import compare_study
         from bayescal.data import load_study
         from bayescal.diagnostics import check
+        from bayescal.inference import rivals as field
         from bayescal.report import write_report
 
         loading: dict[str, Any] = {"study": study, "data": data, "where": where, "options": read_options(options)}
@@ -64,11 +66,14 @@ def _compare_study(
     folder = Path(out) if out else Path("bayescal-out") / f"{loaded.name}-compared"
     check_writable(folder)
     sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
-    how: Any = {"only": list(only) or None, "policy": learned, "unit": unit, "folds": folds}
+    with console.status("Building the models"):
+        among = (field.ablation if ablation else field.rivals)(loaded, only=list(only) or None, policy=learned)
+    how: Any = {"among": among, "unit": unit, "folds": folds}
     with fit_progress(console) as progress:
         fits, found = compare_study(loaded, **how, **sizes, progress=progress)
     command = f"bayescal compare {shlex.quote(study)} " + " ".join(f"--{k} {v}" for k, v in sizes.items())
     command += "".join(f" --only {shlex.quote(n)}" for n in only)
+    command += " --ablation" if ablation else ""
     asked = {"unit": unit, "folds": folds, "policy": policy, "data": data, "where": where}
     command += "".join(f" --{k} {shlex.quote(str(v))}" for k, v in asked.items() if v is not None)
     command += "".join(f" --set {shlex.quote(o)}" for o in options)
@@ -76,13 +81,13 @@ def _compare_study(
         save_fits(fits, folder, command=command, loaded=loading)
         numbers = found.as_dict() | {"command": command}
         write_atomically(folder / "comparison.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
-        checks = {name: check(fit, study=loaded) for name, fit in fits.items()}
+        checks = {name: check(fit, among.models[name], loaded) for name, fit in fits.items()}
         report = write_report(loaded, fits, folder, command=command, comparison=found, checks=checks)
     _show(found, as_json, {"report": str(report)})
 
 
 def _compare_fits(saved: Sequence[str], asked: dict[str, Any]) -> None:
-    stray = [k for k in ("only", "folds", "policy", "data", "where", "options") if asked[k]]
+    stray = [k for k in ("only", "folds", "ablation", "policy", "data", "where", "options") if asked[k]]
     if stray:
         names = ", ".join("--set" if k == "options" else f"--{k}" for k in stray)
         raise InputError(f"{names}: of a study, whose models are fitted; fits that were saved have been fitted.")

@@ -21,7 +21,7 @@ def compare_study(
     among: Rivals | None = None,
     unit: Unit | None = None,
     folds: int | None = None,
-    draws: int = 500,
+    draws: int = 750,
     warmup: int = 400,
     chains: int = 4,
     seed: int = 0,

@@ -27,8 +27,10 @@ _MANY, _STARTS = 2000, 200
 def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: int = 0) -> Integrated:
     """The integrated model on its evidence; where that is not within its bounds, as it was, with a note."""
     with jax.enable_x64(True):
+        boxed = bool(integrated.people.shared_names)
+        found = _located(integrated, seed) if boxed and evidence is None else None
         if evidence is None:
-            domain = box_of(integrated, seed)
+            domain = Domain(()) if found is None else _box(integrated, *found)
             try:
                 likelihood, nodes = integrated.likelihood, jnp.asarray(integrated.nodes)
                 most = _MOST if likelihood.learned else _MOST_SOLVED
@@ -52,7 +54,11 @@ def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: 
     if len(integrated.people.participants) < _MANY:
         return done
     with jax.enable_x64(True):  # so many people leave a posterior that is narrow, and long to find
-        return _all_together(dataclasses.replace(done, start=locate(done.model, _STARTS, seed)), seed)
+        # A search on the evidence begins inside its box: on the steep walls around it there is nothing to be found.
+        found = found or (_located(integrated, seed) if boxed else None)
+        inside = None if found is None else {n: x[None] for n, x in found[1].items()}
+        start = locate(done.model, _STARTS, seed, prior=inside)
+        return _all_together(dataclasses.replace(done, start=start), seed)
 
 
 def _all_together(integrated: Integrated, seed: int) -> Integrated:
@@ -72,18 +78,24 @@ def _all_together(integrated: Integrated, seed: int) -> Integrated:
 
 def box_of(integrated: Integrated, seed: int = 0) -> Domain:
     """What the shared numbers are in the posterior, and a good deal around it."""
-    people, likelihood = integrated.people, integrated.likelihood
-    count = len(likelihood.participants)
-    if not people.shared_names:
-        return Domain(())
+    return _box(integrated, *_located(integrated, seed)) if integrated.people.shared_names else Domain(())
+
+
+def _located(integrated: Integrated, seed: int) -> tuple[Integrated, dict[str, Any], bridge.Sites]:
+    """(the model of some of the people, draws from about where its posterior is, draws from the hyperpriors)."""
+    count = len(integrated.likelihood.participants)
     pilot = integrated
     if count > 2 * _PILOT:
         some = np.sort(np.random.default_rng(seed).choice(count, _PILOT, replace=False))
         pilot = integrated.of_some(some)
-    shared = jax.jit(jax.vmap(lambda values: given(pilot.people, pilot.hyperpriors, values)[2]))
     prior = bridge.compile_prior(pilot.model, _DRAWS)(np.random.default_rng(seed))
-    told = shared(locate(pilot.model, _DRAWS, seed, prior=prior))
-    believed = shared({n: x[0] for n, x in prior.items()})
+    return pilot, locate(pilot.model, _DRAWS, seed, prior=prior), prior
+
+
+def _box(integrated: Integrated, pilot: Integrated, located: dict[str, Any], prior: bridge.Sites) -> Domain:
+    people = integrated.people
+    shared = jax.jit(jax.vmap(lambda values: given(pilot.people, pilot.hyperpriors, values)[2]))
+    told, believed = shared(located), shared({n: x[0] for n, x in prior.items()})
     out = []
     for name in people.shared_names:
         natural = _natural(people, name)
@@ -92,8 +104,9 @@ def box_of(integrated: Integrated, seed: int = 0) -> Domain:
         middle, sd = np.median(x, axis=0), np.std(x, axis=0) + 1e-6
         ends = (min((middle - _WIDE * sd).min(), x.min()), max((middle + _WIDE * sd).max(), x.max()))
         low, high = (float(natural.from_real(jnp.asarray(e))) for e in ends)
-        # What is skewed reaches too far on one side: nothing is beyond the hyperprior.
-        low, high = max(low, float(np.min(believed[name]))), min(high, float(np.max(believed[name])))
+        # What is skewed reaches too far on one side: little is beyond the hyperprior's draws, unless the posterior is.
+        known = np.concatenate([np.ravel(believed[name]), np.ravel(told[name])])
+        low, high = max(low, float(known.min())), min(high, float(known.max()))
         if name == "lapse":  # its logarithm is what decisions depend on; less than one in ten thousand is none
             low = max(low, _LEAST_LAPSE)
         elif natural.low == 0 and low < _SMALL * high:  # even in the number itself, not in its logarithm

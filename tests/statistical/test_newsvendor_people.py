@@ -43,14 +43,14 @@ def test_the_people_are_those_that_were_described(study):
 
 @pytest.mark.slow
 def test_the_experiment_is_reproduced(study):
-    fit = calibrate(study, draws=150, warmup=200, chains=2)["by participant"]
+    fit = calibrate(study, draws=100, warmup=200, chains=2)["people"]
     assert fit.tree["sample_stats"]["diverging"].sum() == 0
     posterior = fit.tree["posterior"].to_dataset()
     flat = {n: x.to_numpy().reshape(-1, *x.shape[2:]) for n, x in posterior.data_vars.items()}
     # A group is one person.
     policy = bc.ExactPolicy(study.decisions.environments["newsvendor"], study.prior)
     found = []
-    for draw in np.linspace(0, len(flat["cost"]) - 1, 50).astype(int):
+    for draw in np.linspace(0, len(flat["cost"]) - 1, 40).astype(int):
         psi = {n.removeprefix("psi_"): x[draw] for n, x in flat.items() if n.startswith("psi_")}
         found.append(facts(bc.simulate(policy, groups=31, cost=flat["cost"][draw][:, None], psi=psi, seed=int(draw))))
     found, seen = np.array(found), np.array(facts(study.decisions.table))

@@ -75,6 +75,24 @@ def test_groups_have_curves_of_their_own(decisions, policy):
     np.testing.assert_allclose(ours[near], true[near], atol=1e-3)
 
 
+def test_many_people_are_looked_for_where_some_of_them_are(decisions, policy, monkeypatch):
+    """A search that begins at the hyperprior's median may begin on the walls of the evidence's box, and end there."""
+    found, begun, asked = [], [], compressing.locate
+
+    def watched(*args, prior=None):
+        begun.append(prior)
+        found.append(asked(*args, prior=prior))
+        return found[-1]
+
+    monkeypatch.setattr(compressing, "_MANY", 1)
+    monkeypatch.setattr(compressing, "locate", watched)
+    model = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    assert len(found) == 2
+    for name, x in found[0].items():
+        assert np.median(begun[1][name]) == np.median(x)
+        assert abs(np.median(model.start[name]) - np.median(x)) < 0.5 * np.std(x)  # the same people
+
+
 def test_draws_are_completed_from_evidence_too(decisions, policy):
     compressed, marginal = (bc.build_model(policy, POPULATION, decisions, method=m) for m in ("compressed", "marginal"))
     with jax.enable_x64(True):
