@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 from jaxtyping import Array, Float
 
 from bayescal.domain import POSITIVE, Interval
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Tilt
 from bayescal.priors.near import closeness
 
 
-class Anchored(Prior):
+class Anchored(Tilt):
     """q(a) ∝ exp(-pull · |a - anchor| / width of the grid); psi = {"anchor", "pull"}.
 
     `anchor` is where people were (the previous outcome), as a fraction of the way from the lowest to the highest
@@ -35,7 +34,7 @@ class Anchored(Prior):
     def defaults(self) -> dict[str, float]:
         return {"anchor": 0.5, "pull": 1.0}
 
-    def log_prob(
+    def log_weight(
         self,
         observation: Any,
         psi: Mapping[str, Any],
@@ -44,4 +43,4 @@ class Anchored(Prior):
         action_values: Float[Array, " actions"],
     ) -> Float[Array, " actions"]:
         target = action_values[0] + psi["anchor"] * (action_values[-1] - action_values[0])
-        return jax.nn.log_softmax(psi["pull"] * closeness(action_values, target))
+        return psi["pull"] * closeness(action_values, target)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float
 
 from bayescal.domain import Interval
@@ -41,8 +42,44 @@ class Prior(eqx.Module):
     ) -> Float[Array, " actions"]:
         """Normalised log q over the whole grid of this role (its real actions only, no padding)."""
 
+    def log_weight(
+        self,
+        observation: Any,
+        psi: Mapping[str, Any],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        """log q but for a constant: all that is needed where habits multiply and their product is normalised."""
+        return self.log_prob(observation, psi, role=role, action_values=action_values)
+
     def terms(
         self, psi: Mapping[str, Any], *, role: int, action_values: Float[Array, " actions"]
     ) -> list[Callable[[Any], Float[Array, " actions"]]]:
         """Functions of the observation that add up to log q but for a constant: more than one where habits multiply."""
         return [lambda observation: self.log_prob(observation, psi, role=role, action_values=action_values)]
+
+
+class Tilt(Prior):
+    """A prior that is given by its weights: q(a | o) ∝ exp(log_weight)."""
+
+    @abstractmethod
+    def log_weight(
+        self,
+        observation: Any,
+        psi: Mapping[str, Any],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        """log q but for a constant."""
+
+    def log_prob(
+        self,
+        observation: Any,
+        psi: Mapping[str, Any],
+        *,
+        role: int,
+        action_values: Float[Array, " actions"],
+    ) -> Float[Array, " actions"]:
+        return jax.nn.log_softmax(self.log_weight(observation, psi, role=role, action_values=action_values))

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Float
 
 from bayescal.domain import POSITIVE, Interval
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Tilt
 from bayescal.priors.near import closeness
 
 
-class Centre(Prior):
+class Centre(Tilt):
     """Mean anchoring, the pull to centre: q(a) ∝ exp(-pull · |a - at| / width of the grid); psi = {"pull"}.
 
     Args:
@@ -37,7 +36,7 @@ class Centre(Prior):
     def defaults(self) -> dict[str, float]:
         return {"pull": 1.0}
 
-    def log_prob(
+    def log_weight(
         self,
         observation: Any,
         psi: Mapping[str, Any],
@@ -46,4 +45,4 @@ class Centre(Prior):
         action_values: Float[Array, " actions"],
     ) -> Float[Array, " actions"]:
         at = (action_values[0] + action_values[-1]) / 2 if self.at is None else self.at
-        return jax.nn.log_softmax(psi["pull"] * closeness(action_values, at))
+        return psi["pull"] * closeness(action_values, at)

@@ -11,7 +11,7 @@ from bayescal.domain import Interval
 from bayescal.errors import InputError
 from bayescal.priors.base import Prior
 
-_FLOOR = -1e30  # for actions that a component rules out: finite, so that gradients are free of NaN
+FLOOR = -1e30  # for actions that a component rules out: finite, so that gradients are free of NaN
 
 
 class Combined(Prior):
@@ -47,7 +47,7 @@ class Combined(Prior):
             component.log_prob(observation, self.own(k, psi), role=role, action_values=action_values)
             for k, component in enumerate(self.components)
         ]
-        return jnp.maximum(jnp.stack(rows), _FLOOR)
+        return jnp.maximum(jnp.stack(rows), FLOOR)
 
     def own(self, k: int, psi: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of the k-th component, by its own names."""

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.domain import REAL, Interval
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Tilt
 
 
-class Focal(Prior):
+class Focal(Tilt):
     """q(a) ∝ exp(bonus) where a is a multiple of `every`, 1 elsewhere; psi = {"bonus"} in nats.
 
     Example:
@@ -34,7 +33,7 @@ class Focal(Prior):
     def defaults(self) -> dict[str, float]:
         return {"bonus": 0.0}
 
-    def log_prob(
+    def log_weight(
         self,
         observation: Any,
         psi: Mapping[str, Any],
@@ -44,4 +43,4 @@ class Focal(Prior):
     ) -> Float[Array, " actions"]:
         ratio = action_values / self.every
         focal = jnp.abs(ratio - jnp.round(ratio)) < 1e-6
-        return jax.nn.log_softmax(jnp.where(focal, psi["bonus"], 0.0).astype(action_values.dtype))
+        return jnp.where(focal, psi["bonus"], 0.0).astype(action_values.dtype)

@@ -4,13 +4,12 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.domain import POSITIVE, Interval
 from bayescal.errors import InputError
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Prior, Tilt
 
 CORNER = 0.01  # the share of the grid over which the corner of |.| is rounded, so that likelihoods are smooth
 
@@ -36,7 +35,7 @@ def look(observation: Any, name: str, prior: Prior) -> Any:
     return observation[name]
 
 
-class Near(Prior):
+class Near(Tilt):
     """q(a | o) ∝ exp(-pull · |a - target(o)| / width of the grid); flat before the first decision.
 
     `pull` says how many nats the far end of the grid is away; the corner is rounded over a hundredth of the grid.
@@ -54,7 +53,7 @@ class Near(Prior):
     def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
         """Where the habit leads, in the grid's units."""
 
-    def log_prob(
+    def log_weight(
         self,
         observation: Any,
         psi: Mapping[str, Any],
@@ -63,7 +62,7 @@ class Near(Prior):
         action_values: Float[Array, " actions"],
     ) -> Float[Array, " actions"]:
         pull = psi["pull"] * look(observation, "began", self)
-        return jax.nn.log_softmax(pull * closeness(action_values, self.target(observation, psi)))
+        return pull * closeness(action_values, self.target(observation, psi))
 
 
 class Previous(Near):

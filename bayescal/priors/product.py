@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.domain import Interval
-from bayescal.priors.combined import Combined
+from bayescal.priors.base import Tilt
+from bayescal.priors.combined import FLOOR, Combined
 
 
-class Product(Combined):
+class Product(Combined, Tilt):
     """q ∝ prod_k q_k; the components' parameters are `NAME_k`, with k from 0.
 
     `Product((Repeat(), Adaptive(), Centre(), Focal(10)))` is somebody who likes to order what was ordered before, is
@@ -32,7 +32,7 @@ class Product(Combined):
     def weights(self) -> dict[str, tuple[Interval, float]]:
         return {}
 
-    def log_prob(
+    def log_weight(
         self,
         observation: Any,
         psi: Mapping[str, Any],
@@ -40,8 +40,11 @@ class Product(Combined):
         role: int,
         action_values: Float[Array, " actions"],
     ) -> Float[Array, " actions"]:
-        log_q = jnp.sum(self.rows(observation, psi, role, action_values), axis=0)
-        return jax.nn.log_softmax(log_q)
+        each = [
+            jnp.maximum(c.log_weight(observation, self.own(k, psi), role=role, action_values=action_values), FLOOR)
+            for k, c in enumerate(self.components)
+        ]
+        return sum(each[1:], each[0])
 
     def terms(
         self, psi: Mapping[str, Any], *, role: int, action_values: Float[Array, " actions"]

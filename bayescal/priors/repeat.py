@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.domain import REAL, Interval
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Tilt
 from bayescal.priors.near import look
 
 
-class Repeat(Prior):
+class Repeat(Tilt):
     """q(a | o) ∝ exp(bonus) for one's previous decision, 1 elsewhere; psi = {"bonus"} in nats. Flat at first.
 
     Example:
@@ -33,7 +32,7 @@ class Repeat(Prior):
     def defaults(self) -> dict[str, float]:
         return {"bonus": 0.0}
 
-    def log_prob(
+    def log_weight(
         self,
         observation: Any,
         psi: Mapping[str, Any],
@@ -43,4 +42,4 @@ class Repeat(Prior):
     ) -> Float[Array, " actions"]:
         bonus = psi["bonus"] * look(observation, "began", self)
         same = jnp.abs(action_values - look(observation, "own", self)) < 1e-5 * (action_values[-1] - action_values[0])
-        return jax.nn.log_softmax(jnp.where(same, bonus, 0.0).astype(action_values.dtype))
+        return jnp.where(same, bonus, 0.0).astype(action_values.dtype)
