@@ -11,176 +11,171 @@
 # ---
 
 # %% [markdown]
-# # Agents for your own simulation: people as an experiment shows them, with all that it leaves uncertain
+# # The beer game: from decisions to a population of agents for your own simulation
 #
-# You have a model of a market and want to fill it with people, not with optimisers and not with made-up rules. Here a
-# newsvendor experiment is turned into newsagents for a street that no experiment has seen, and a contract is tried on
-# them: what happens when the publisher takes unsold papers back?
+# You have a model of a supply chain and want to fill it with people: not with optimisers, and not with made-up rules. Here
+# decisions in the beer game are turned into agents, and the agents put into a simulation that no experiment has run. The
+# question is a manager's: **if one of the four people is to be replaced by a robot, which one?**
 #
-# Replace the first step by your own table of decisions, and the street by your own model.
+# The decisions are bayescal's simulated set (forty made-up people in ten chains, so that we know what is to be found).
+# Replace them by a table of your own, and the chain below by your own model.
 
 # %%
-import io
 import os
 import warnings
 
 import jax
+import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Image
-from matplotlib.figure import Figure
+import pandas as pd
 
 import bayescal as bc
-from bayescal.environments.newsvendor import Newsvendor
 
-warnings.filterwarnings("ignore", category=Warning)
+warnings.filterwarnings("ignore", message="IProgress not found")  # a progress bar that is not used here
+plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False})
 bc.use_cores(2)
-DRAWS = int(os.environ.get("BAYESCAL_NOTEBOOK_DRAWS", "800"))
-
-
-def show(figure):
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return Image(picture.getvalue())
-
+DRAWS = int(os.environ.get("BAYESCAL_NOTEBOOK_DRAWS", "900"))
+SMALL = {"where": "group == 'g001' and round <= 10"} if DRAWS < 200 else {}  # one chain will do to try it out
 
 # %% [markdown]
 # ## The experiment
 #
-# Every morning a newsagent orders papers at 3 each, then demand is drawn (1 to 100, equally likely), and each paper sold
-# brings 12. The best order is 75. People order less than that, and follow the demand of the day before (Schweitzer &
-# Cachon 2000). Here 25 such people are simulated for 30 days. Each has a cost of information of its own; all share
-# a habit, to start from the last order and go part of the way to the last demand.
+# A retailer, a wholesaler, a distributor and a factory order from the next one up, wait three weeks, and pay 0.5 a week
+# for a unit on hand and 1 for a unit owed. Nobody sees what the others do. Customers' demand is 0 to 8 a week.
 
 # %%
-shop = Newsvendor(price=12, cost=3, orders=range(0, 101, 5), discount=0)  # discount=0: each day for itself
-policy = bc.ExactPolicy(shop, prior=bc.priors.Adaptive())
-truth = {"median cost": 30.0, "sd of log cost": 0.8, "gain": 0.4, "pull": 4.0}
-costs = np.random.default_rng(1).lognormal(np.log(30.0), 0.8, size=(25, 1))
-table = bc.simulate(policy, groups=25, cost=costs, psi={"gain": 0.4, "pull": 4.0}, seed=2)
-table.head(3)
+study = bc.load_study("beer-game-simulated", **SMALL)
+table = study.decisions.table.assign(order=lambda t: t["action"].astype(str).astype(float))
+roles = ["retailer", "wholesaler", "distributor", "factory"]
+spread = table.groupby(["group", "role"], observed=True)["order"].std().unstack()[roles]
+customers = table.groupby("group", observed=True)["demand"].std()
+figure, axis = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
+axis.plot(["customers", *roles], np.column_stack([customers, spread]).T, color="C0", alpha=0.3)
+axis.plot(
+    ["customers", *roles], [customers.mean(), *spread.mean()], "o-", color="C0", lw=2.5, label="mean of the chains"
+)
+axis.set(ylabel="standard deviation of orders\n(units a week)", ylim=(0, None))
+axis.set_title("Orders swing more than demand, all along the chain", loc="left", fontsize=11)
+axis.legend(loc="lower right")
+plt.show()
 
 # %% [markdown]
 # ## What it says of people
 #
-# The costs of the 25, how costs are spread over people, and the habit are inferred together. `by="participant"` gives
-# everybody a cost, `prior_parameters=True` infers the habit.
+# No exact solution of this game is known. The zoo has a learned policy for any cost of information and any distribution of
+# the others' costs; the model has everybody's own cost, and how costs are spread over people.
 
 # %%
-decisions = bc.Decisions.from_table(table, {"newsvendor": shop})
-model = bc.build_model(
-    policy, bc.populations.Homogeneous(), decisions, by="participant", prior_parameters=True, centred=True
-)
-fit = bc.infer(model, bc.NUTS(draws=DRAWS, warmup=300, chains=2))
+policy = bc.load_model("beer-game")
+# centred: 36 orders say more of a person's cost than the others do, and the sampler then moves more easily.
+model = bc.build_model(policy, policy.population, study.decisions, centred=True)
+fit = bc.infer(model, bc.NUTS(draws=DRAWS, warmup=min(DRAWS, 400), chains=2, seed=1))
 print(fit.status)
-print(truth)
-fit.summary(["log_cost_mean", "log_cost_sd", "psi_gain", "psi_pull"])[["mean", "sd", "eti90_lb", "eti90_ub"]]
+truth = pd.read_csv(study.folder / "decisions.csv").groupby("participant")["cost"].first()
+own = fit.tree["posterior"]["cost"].stack(at=("chain", "draw")).transpose("at", "participant")
+low, middle, high = np.quantile(own, [0.05, 0.5, 0.95], axis=0)
+real = truth[own["participant"].to_numpy().astype(str)].to_numpy()
+order = np.argsort(real)
+figure, axis = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
+axis.vlines(np.arange(len(order)), low[order], high[order], color="C0", alpha=0.5, lw=3, label="posterior, 90%")
+axis.plot(np.arange(len(order)), real[order], "o", color="C1", ms=4, label="the truth")
+axis.set(yscale="log", xlabel="people, in the order of their true cost", ylabel="cost (money per nat)")
+axis.set_title(
+    f"36 orders tell a person's cost to a factor of {np.exp(np.log(high / low).mean() / 2):.1f}",
+    loc="left",
+    fontsize=11,
+)
+axis.legend(loc="upper left")
+plt.show()
 
 # %% [markdown]
 # ## Agents
 #
-# New people, drawn from what was inferred. There are two kinds of not knowing, and they do different things to a market:
-# people *differ*, which averages out in a street of many shops; and the experiment was *small*, which does not. So ask
-# for several populations: the 100 agents of one population come from the same draw of the posterior, that is, from one
-# way in which people may be.
+# New people, drawn from what was inferred. There are two kinds of not knowing. People *differ*: that averages out over
+# many chains. The experiment was *small*: that does not. So ask for several **populations**: all agents of one come from
+# the same draw of the posterior, that is, from one way in which people may be.
 
 # %%
-SHOPS, STREETS, DAYS = 100, 40, 30
-agents = bc.Agents.from_fit(fit, policy, n=SHOPS, populations=STREETS, seed=3)
+POPULATIONS, CHAINS, WEEKS = (20, 25, 48) if DRAWS > 200 else (2, 2, 5)
+agents = bc.Agents.from_fit(fit, policy, n=4 * CHAINS, populations=POPULATIONS, seed=3)
 agents.table().head(3)
 
 # %% [markdown]
-# ## Your own model
+# ## Your own simulation
 #
-# A street of 100 newsagents. A customer who finds a shop sold out walks on to the next one, once. That is all of the
-# model, in plain NumPy; the agents enter in one line, with what each of them has seen. All streets run side by side:
-# rows are streets, columns are shops.
+# The chain, in plain NumPy, one row a chain and one column a place. Agents enter in one line, with what each of them has
+# seen. A robot does what textbooks say: it orders what lifts its stock, counting what is on its way, to 16.
 
 
 # %%
-def street(agents, price, unit_cost, buy_back, seed=0):
-    """Orders, unsold papers, turned-away customers and profit of a shop: (days, streets), means over shops."""
-    rng = np.random.default_rng(seed)
-    own = seen = np.zeros((STREETS, SHOPS))
-    out = {"orders": [], "unsold": [], "turned away": [], "profit of a shop": []}
-    for day in range(DAYS):
-        # What each has seen: its own last order and last demand (these people's habit looks at nothing else).
-        sight = {"own": own.ravel(), "seen": seen.ravel(), "usual": 0.0, "began": float(day > 0), "round": day}
-        orders = np.asarray(agents.grid()[agents.act(jax.random.key(seed * DAYS + day), sight)]).reshape(own.shape)
-        customers = rng.integers(1, 101, size=orders.shape).astype(float)
-        walk_on = np.maximum(customers - orders, 0)
-        come_by = np.roll(walk_on, 1, axis=1)
-        sold = np.minimum(orders, customers + come_by)
-        out["orders"].append(orders.mean(axis=1))
-        out["unsold"].append((orders - sold).mean(axis=1))
-        out["turned away"].append((customers - sold).mean(axis=1))
-        out["profit of a shop"].append((price * sold + buy_back * (orders - sold) - unit_cost * orders).mean(axis=1))
-        own, seen = orders, np.minimum(customers + come_by, 100)
-    return {name: np.array(days) for name, days in out.items()}
+def decide(key, week, stock, line, own, incoming):
+    """What everybody orders: agents are asked as what they are in their chain."""
+    seen = {"own": own, "seen": incoming, "inventory": stock, "supply_line": line}
+    seen = {name: x.ravel() for name, x in seen.items()} | {"began": float(week > 0), "round": float(week)}
+    chosen = [np.asarray(agents.grid()[agents.act(key, seen, role)]).reshape(stock.shape) for role in roles]
+    return np.stack([orders[:, place] for place, orders in enumerate(chosen)], axis=1)
 
 
-today = street(agents, 12, 3, 0)
+def run(robots=(), seed=0):
+    """Weekly cost of a chain and the orders' standard deviations, by population."""
+    rng, keys = np.random.default_rng(seed), jax.random.split(jax.random.key(seed), WEEKS)
+    rows = POPULATIONS * CHAINS
+    stock, line, own = np.full((rows, 4), 12.0), np.full((rows, 4), 12.0), np.zeros((rows, 4))
+    mail, transit = np.full((rows, 4), 4.0), [np.full((rows, 4), 4.0), np.full((rows, 4), 4.0)]
+    costs, placed = [], []
+    for week in range(WEEKS):
+        arriving, before = transit.pop(0), stock
+        incoming = np.column_stack([rng.integers(0, 9, rows), mail[:, :-1]])
+        stock, line = stock + arriving - incoming, line - arriving
+        sent = incoming + np.maximum(-before, 0) - np.maximum(-stock, 0)
+        costs.append((0.5 * np.maximum(stock, 0) + np.maximum(-stock, 0)).sum(axis=1))
+        own = decide(keys[week], week, stock, line, own, incoming)
+        for place in robots:
+            own[:, place] = np.clip(16 - stock[:, place] - line[:, place], 0, 20)
+        transit.append(np.column_stack([sent[:, 1:], mail[:, -1]]))
+        mail, line = own, line + own
+        placed.append(own)
+    by_population = lambda x: x.reshape(POPULATIONS, CHAINS, *x.shape[1:]).mean(axis=1)
+    return by_population(np.mean(costs, axis=0)), by_population(np.std(placed, axis=0))
 
 
-# %%
-def band(axis, days, **style):
-    low, middle, high = np.quantile(days, [0.05, 0.5, 0.95], axis=1)
-    (line,) = axis.plot(np.arange(1, DAYS + 1), middle, **style)
-    axis.fill_between(np.arange(1, DAYS + 1), low, high, color=line.get_color(), alpha=0.2, lw=0)
-
-
-figure = Figure(figsize=(8, 3), layout="constrained")
-for axis, name in zip(figure.subplots(1, 3), ("orders", "unsold", "turned away"), strict=True):
-    band(axis, today[name])
-    axis.set(title=name, xlabel="day", ylim=(0, None))
-show(figure)
+crews = {"four people": (), **{f"robot as {role}": (k,) for k, role in enumerate(roles)}, "four robots": range(4)}
+found = {name: run(robots) for name, robots in crews.items()}
 
 # %% [markdown]
-# ## A new contract
+# ## The answer
 #
-# The publisher takes unsold papers back at a price. The same people (the same seed) are told so through the parameters
-# of their game: `salvage` is what an unsold paper brings. A rational newsagent would order 75 of 100 without the
-# contract and 90 at a buy-back price of 2. People move less, because what they give up by staying near their habit is
-# worth less than the thought; by how much less is what the experiment tells, and how surely is what the bands tell.
+# All chains meet the same demand, with and without robots. Bands hold 90% of the populations: what a small experiment
+# leaves open about people.
 
 # %%
-prices = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
-outcomes = []
-for back in prices:
-    told = bc.Agents.from_fit(fit, policy, n=SHOPS, populations=STREETS, seed=3, params={"salvage": back})
-    outcomes.append({name: days[10:].mean(axis=0) for name, days in street(told, 12, 3, back).items()})
-
-figure = Figure(figsize=(8, 3), layout="constrained")
-for axis, name in zip(figure.subplots(1, 3), ("orders", "turned away", "profit of a shop"), strict=True):
-    values = np.array([o[name] for o in outcomes])
-    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=1)
-    axis.plot(prices, middle, "o-", ms=3)
-    axis.fill_between(prices, low, high, alpha=0.2, lw=0)
-    if name == "orders":
-        axis.plot(prices, [100 * (12 - 3) / (12 - back) for back in prices], "k--", lw=1, label="rational")
-        axis.legend(frameon=False)
-    axis.set(title=name, xlabel="buy-back price")
-show(figure)
-
-# %% [markdown]
-# The bands are of streets: they hold what the experiment leaves open, and the chance of who lives there.
-#
-# ## What averages out, and what does not
-#
-# Agents may also be drawn each from a draw of its own (leave `populations` out). That is right for one person at a
-# time. For a whole street it is not: every street then holds a bit of every way in which people may be, and the bands
-# are too narrow. Compare the mean order under a buy-back price of 2:
-
-# %%
-alone = bc.Agents.from_fit(fit, policy, n=SHOPS * STREETS, seed=3, params={"salvage": 2.0})
-together = bc.Agents.from_fit(fit, policy, n=SHOPS, populations=STREETS, seed=3, params={"salvage": 2.0})
-for name, crowd in (("each from its own draw", alone), ("one draw a street", together)):
-    orders = street(crowd, 12, 3, 2.0)["orders"][10:].mean(axis=0)
-    print(f"{name}: mean order {orders.mean():.1f}, sd between streets {orders.std():.2f}")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
+alone = found["four people"][0]
+saved = {name: 100 * (1 - cost / alone) for name, (cost, _) in found.items() if name != "four people"}
+for row, share in enumerate(reversed(saved.values())):
+    low, middle, high = np.quantile(share, [0.05, 0.5, 0.95])
+    left.hlines(row, low, high, color="C0", lw=7, alpha=0.4)
+    left.plot(middle, row, "o", color="C0")
+    left.annotate(f"{middle:.0f}%", (high, row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
+left.axvline(0, color="0.6", lw=1)
+left.set_yticks(range(len(saved)), list(saved)[::-1])
+left.set_xlabel("saved of the chain's weekly cost (%), 90% of the populations")
+left.set_title(f"Of {np.median(alone):.0f} a week one robot saves a little, four a lot", loc="left", fontsize=11)
+for name, colour in (("four people", "0.4"), ("robot as retailer", "C0"), ("four robots", "C2")):
+    low, middle, high = np.quantile(found[name][1], [0.05, 0.5, 0.95], axis=0)
+    right.fill_between(roles, low, high, color=colour, alpha=0.25, lw=0)
+    right.plot(roles, middle, "o-", color=colour, label=name)
+right.axhline(np.std(np.arange(9)), color="k", ls=":", label="customers' demand")
+right.set(ylabel="standard deviation of orders\n(units a week)", ylim=(2, None))
+right.set_title("because one calms the others little", loc="left", fontsize=11)
+right.legend(fontsize=8)
+figure.savefig("bullwhip.png", dpi=90)
+plt.show()
 
 # %% [markdown]
-# In a model in JAX, `agents.act(key, seen)` goes into your own `jit`, `vmap` and `scan` as it is: the agents are a
+# In a model in JAX, `agents.act(key, seen, role)` goes into your own `jit`, `vmap` and `scan` as it is: the agents are a
 # frozen set of arrays, and everything random follows from the key.
 #
-# What the agents do not know: that customers come by from next door. They believe what the experiment told them, demand
-# from 1 to 100. Their habit sees the customers that come by, their judgement does not. Whether that is how people are
-# is a question for another experiment.
+# What the agents do not know: that one of the others is a robot. They believe that they are among people like those of the
+# experiment. How far a learned policy can be trusted where nothing exact is known is measured by what somebody could still
+# gain by a better reply to it: [its card](../models/beer-game/card.md) says how much.

@@ -11,38 +11,33 @@
 # ---
 
 # %% [markdown]
-# # Your own game: write it, learn it, certify it, infer with it
+# # Your own game: what does a game take that is not in the package?
 #
 # A rent-seeking contest (Tullock 1980): two people spend effort on a prize that goes to one of them, with chances in
 # proportion to effort. It is not in the package. Below it takes some forty lines to write, some seconds to learn (for
 # every cost of information, every distribution of costs and every size of the prize in a box), and then stands in a
 # NumPyro model like any other policy.
+#
+# Write it, learn it, certify it, infer with it: the same four steps for any game of yours.
 
 # %%
-import io
 import os
 import warnings
 
 import equinox as eqx
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Image
-from matplotlib.figure import Figure
 
 import bayescal as bc
 from bayescal.environments.base import symmetric_fields
 
-warnings.filterwarnings("ignore", category=Warning)
+warnings.filterwarnings("ignore", message="IProgress not found")  # a progress bar that is not used here
+plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False})
 bc.use_cores(2)
 DRAWS = int(os.environ.get("BAYESCAL_NOTEBOOK_DRAWS", "1000"))
-
-
-def show(figure):
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return Image(picture.getvalue())
-
+SMALL = DRAWS < 200  # to try it out
 
 # %% [markdown]
 # ## The rules
@@ -107,7 +102,7 @@ policy = bc.AmortisedPolicy(
     },
     population=bc.populations.LogNormal(16),
 )
-trained = bc.train(bc.SoftQExpected(policy, steps=4000, batch=128))
+trained = bc.train(bc.SoftQExpected(policy, steps=100 if SMALL else 4000, batch=128))
 print(f"{trained.seconds_training:.0f} s of training after {trained.seconds_compiling:.0f} s of compilation")
 
 # %% [markdown]
@@ -121,7 +116,7 @@ print(f"{trained.seconds_training:.0f} s of training after {trained.seconds_comp
 # leave uncertain anyway.
 
 # %%
-certificate = bc.certify(trained.policy, points=200)
+certificate = bc.certify(trained.policy, points=4 if SMALL else 200)
 print("KL(exact, learned), nats:", certificate["kl"])
 print("at the corners of the box:", certificate["corner_kl"])
 print("decisions:", certificate["decisions_below_a_tenth_of_sd"])
@@ -132,19 +127,24 @@ print("decisions:", certificate["decisions_below_a_tenth_of_sd"])
 # Habit at high costs; at low ones the equilibrium effort, a quarter of the prize.
 
 # %%
-figure = Figure(figsize=(7, 3.2), layout="constrained")
-axes = figure.subplots(1, 2, sharey=True)
+crowd = bc.ExactPolicy(Contest(12.0), population=bc.populations.LogNormal(16))
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
 for axis, log_sd in zip(axes, (0.1, 1.0), strict=True):
     for median in (0.2, 1.0, 5.0):
         phi = {"log_mean": np.log(median), "log_sd": log_sd}
         learned = np.exp(trained.policy.log_prob_all(None, phi, None, {"prize": 12.0}))[0]
-        exact = bc.ExactPolicy(Contest(12.0), population=bc.populations.LogNormal(16)).solve(phi=phi).strategies[0]
-        (line,) = axis.plot(learned, "-", label=f"median cost {median:g}")
-        axis.plot(exact, "o", color=line.get_color(), ms=4)
-    axis.set(title=f"sd of log cost {log_sd:g}", xlabel="effort")
+        (line,) = axis.plot(learned, "-", label=f"{median:g}")
+        axis.plot(crowd.solve(phi=phi).strategies[0], "o", color=line.get_color(), ms=4)
+    axis.axvline(3, color="k", ls=":", lw=1)
+    axis.set(xlabel="effort (units of money)")
+    axis.set_title(f"people {'nearly alike' if log_sd < 0.5 else 'very different'}", loc="left", fontsize=11)
 axes[0].set_ylabel("probability")
-axes[0].legend(frameon=False, title="lines learned, dots exact")
-show(figure)
+axes[0].legend(title="median cost (money per nat)\nlines learned, dots exact", fontsize=8, title_fontsize=8)
+axes[1].annotate(
+    "Nash: 3", (3, axes[1].get_ylim()[1]), xytext=(4, -4), textcoords="offset points", va="top", fontsize=9
+)
+figure.suptitle("The network plays what the exact solution plays, for a prize of 12", x=0.01, ha="left")
+plt.show()
 
 # %% [markdown]
 # ## Inference with it
@@ -155,20 +155,36 @@ show(figure)
 # %%
 rng = np.random.default_rng(1)
 truth = {"log_mean": np.log(0.8), "log_sd": 0.6}
-crowd = bc.ExactPolicy(Contest(12.0), population=bc.populations.LogNormal(16))
 payoffs = np.asarray(crowd.solve(phi=truth).expected_payoffs[0])
 rows = []
-for person in range(200):
+for person in range(20 if SMALL else 200):
     cost = np.exp(rng.normal(truth["log_mean"], truth["log_sd"]))
     p = np.exp(payoffs / cost - np.max(payoffs / cost))
     efforts = rng.choice(11, size=10, p=p / p.sum())
     rows += [(f"p{person:03d}", t, effort) for t, effort in enumerate(efforts)]
-decisions = bc.Decisions.from_table(
-    pd.DataFrame(rows, columns=["participant", "round", "action"]), {"contest": Contest(12.0)}
-)
-for likelihood in (trained.policy, crowd):
+table = pd.DataFrame(rows, columns=["participant", "round", "action"])
+decisions = bc.Decisions.from_table(table, {"contest": Contest(12.0)})
+
+fits = {}
+for name, likelihood in {"learned": trained.policy, "exact": crowd}.items():
     model = bc.build_model(likelihood, bc.populations.LogNormal(16), decisions)
-    fit = bc.infer(model, bc.NUTS(draws=DRAWS, warmup=300, chains=2))
-    print(type(likelihood).__name__, "-", fit.status)
-    print(fit.summary()[["mean", "sd", "eti90_lb", "eti90_ub"]].to_string(), "\n")
-print("truth:", {n: round(float(x), 3) for n, x in truth.items()})
+    fits[name] = bc.infer(model, bc.NUTS(draws=DRAWS, warmup=min(DRAWS, 300), chains=2))
+    print(f"{name}: {fits[name].status}")
+
+figure, axis = plt.subplots(figsize=(6, 3.8), layout="constrained")
+for (name, fit), colour in zip(fits.items(), ("C0", "C1"), strict=True):
+    draws = fit.tree["posterior"]
+    axis.plot(
+        np.exp(draws["log_mean"]).to_numpy().ravel(),
+        draws["log_sd"].to_numpy().ravel(),
+        ".",
+        ms=3,
+        alpha=0.4,
+        color=colour,
+        label=f"{name} policy",
+    )
+axis.plot(np.exp(truth["log_mean"]), truth["log_sd"], "k+", ms=14, mew=2, label="the truth")
+axis.set(xlabel="median cost (money per nat)", ylabel="spread (sd of log cost)")
+axis.set_title("Both policies say the same of people", loc="left", fontsize=11)
+axis.legend(markerscale=3)
+plt.show()
