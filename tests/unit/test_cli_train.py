@@ -100,7 +100,7 @@ def test_bad_recipes(tmp_path):
 
 @pytest.mark.slow
 def test_interrupted_and_killed_and_resumed_writes_the_same_weights(tmp_path):
-    """A process that is interrupted, and then killed outright, goes on from its last checkpoint to identical weights."""
+    """A process that is interrupted, then killed outright, goes on from its last checkpoint to identical weights."""
     steps = 30_000
     whole, broken = folder(tmp_path / "whole", steps), folder(tmp_path / "broken", steps)
     command = [sys.executable, "-m", "bayescal", "train", str(broken), "--every", "0.2"]
