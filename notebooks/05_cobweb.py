@@ -90,7 +90,7 @@ for column, (name, game) in enumerate(treatments.items()):
     axes[1, column].set_xlabel("round")
 axes[0, 0].annotate("dotted: the rational price", (0, 1.0), fontsize=8, va="top")
 figure.suptitle("The same people are calm in one market and restless in another", x=0.01, ha="left")
-figure.savefig("cobweb.png", dpi=90)
+figure.savefig("cobweb.png", dpi=75)
 plt.show()
 
 # %% [markdown]
