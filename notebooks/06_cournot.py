@@ -85,8 +85,9 @@ rows = np.arange(len(table))
 left.errorbar(table["difference"], rows, xerr=table["difference_se"], fmt="o", color="C0", capsize=3)
 left.axvline(0, color="0.6", lw=1)
 left.set_xscale("symlog", linthresh=20)
-ticks = [-500, -100, -50, -20, -10, 0]
+ticks = [-500, -100, -30, -10, 0]
 left.set_xticks(ticks, [str(t) for t in ticks])
+left.set_xlim(right=3)
 left.set_yticks(rows, table.index)
 left.set_xlabel("log predictive density, difference to the best\n(nats, all people together, ± 1 se)")
 left.set_title(f"{comparison.best} predicts best", loc="left", fontsize=11)
