@@ -140,9 +140,7 @@ for axis, log_sd in zip(axes, (0.1, 1.0), strict=True):
     axis.set_title(f"people {'nearly alike' if log_sd < 0.5 else 'very different'}", loc="left", fontsize=11)
 axes[0].set_ylabel("probability")
 axes[0].legend(title="median cost (money per nat)\nlines learned, dots exact", fontsize=8, title_fontsize=8)
-axes[1].annotate(
-    "Nash: 3", (3, axes[1].get_ylim()[1]), xytext=(4, -4), textcoords="offset points", va="top", fontsize=9
-)
+axes[1].annotate("Nash: 3", (3.3, 0.5), fontsize=9)
 figure.suptitle("The network plays what the exact solution plays, for a prize of 12", x=0.01, ha="left")
 plt.show()
 
@@ -186,5 +184,6 @@ for (name, fit), colour in zip(fits.items(), ("C0", "C1"), strict=True):
 axis.plot(np.exp(truth["log_mean"]), truth["log_sd"], "k+", ms=14, mew=2, label="the truth")
 axis.set(xlabel="median cost (money per nat)", ylabel="spread (sd of log cost)")
 axis.set_title("Both policies say the same of people", loc="left", fontsize=11)
-axis.legend(markerscale=3)
+for handle in axis.legend().legend_handles:
+    handle.set_markersize(8)
 plt.show()

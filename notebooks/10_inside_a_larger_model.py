@@ -125,7 +125,7 @@ right.hist(slope, 40, density=True, alpha=0.6, label="both at once")
 right.axvline(SLOPE, color="k", lw=1, ls=":", label="truth")
 right.axvline(two_steps[0], color="C1", lw=1.5, label="two steps")
 right.set(xlabel="slope (points of the test for a unit of log cost)", yticks=[], ylabel="posterior density")
-right.set_title("Costs taken for known flatten the slope", loc="left", fontsize=10)
+right.set_title("Costs taken for known: too steep, and too sure of it", loc="left", fontsize=10)
 right.legend()
 plt.show()
 
