@@ -39,10 +39,17 @@ def certificate_of(name):
     return json.loads((resource_path("models", name) / "certificate.json").read_text())
 
 
-# The newsvendor's takes minutes; tests/zoo/test_zoo_markets.py measures it at a few points. The beauty contest's says
-# nothing of the code that Cournot's does not.
+# The newsvendor's takes minutes; tests/zoo/test_zoo_markets.py measures it at a few points.
+LONG = ("beauty-contest", "cournot")
+
+
 @pytest.mark.parametrize(
-    "name", [n for n in NAMES if certificate_of(n)["oracle"] and n not in ("newsvendor", "beauty-contest")]
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.long) if n in LONG else n
+        for n in NAMES
+        if certificate_of(n)["oracle"] and n != "newsvendor"
+    ],
 )
 @pytest.mark.slow
 def test_its_certificate_can_be_repeated(name):
