@@ -32,7 +32,7 @@ import bayescal as bc
 warnings.filterwarnings("ignore", message="IProgress not found")  # a progress bar that is not used here
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False})
 bc.use_cores(2)
-DRAWS = int(os.environ.get("BAYESCAL_NOTEBOOK_DRAWS", "500"))
+DRAWS = int(os.environ.get("BAYESCAL_NOTEBOOK_DRAWS", "1200"))
 SMALL = {"where": "treatment_id == 1 and subject_id <= 6"} if DRAWS < 200 else {}  # a few people will do to try it out
 
 study = bc.load_study("newsvendor-expedited", **SMALL)
@@ -72,7 +72,7 @@ plt.show()
 # %%
 # Costs are integrated out and drawn afterwards, which is quicker than sampling everybody's.
 ways = {"population": "log-normal", "method": "marginal"}
-fit = bc.calibrate(study, draws=DRAWS, warmup=min(DRAWS, 300), chains=2, seed=1, options=ways)["people"]
+fit = bc.calibrate(study, draws=DRAWS, warmup=min(DRAWS, 400), chains=2, seed=1, options=ways)["people"]
 print(fit.status)
 posterior = fit.tree["posterior"].to_dataset().stack(at=("chain", "draw"))
 flat = {n: posterior[n].transpose("at", ...).to_numpy() for n in posterior.data_vars}
