@@ -164,13 +164,13 @@ table = pd.DataFrame(rows, columns=["participant", "round", "action"])
 decisions = bc.Decisions.from_table(table, {"contest": Contest(12.0)})
 
 fits = {}
-for name, likelihood in {"learned": trained.policy, "exact": crowd}.items():
+for name, likelihood in {"learned": trained.policy, **({} if SMALL else {"exact": crowd})}.items():
     model = bc.build_model(likelihood, bc.populations.LogNormal(16), decisions)
     fits[name] = bc.infer(model, bc.NUTS(draws=DRAWS, warmup=min(DRAWS, 300), chains=2))
     print(f"{name}: {fits[name].status}")
 
 figure, axis = plt.subplots(figsize=(6, 3.8), layout="constrained")
-for (name, fit), colour in zip(fits.items(), ("C0", "C1"), strict=True):
+for (name, fit), colour in zip(fits.items(), ("C0", "C1"), strict=False):
     draws = fit.tree["posterior"]
     axis.plot(
         np.exp(draws["log_mean"]).to_numpy().ravel(),

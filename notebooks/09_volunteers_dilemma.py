@@ -53,6 +53,8 @@ models = {
     "one cost": bc.build_model(bc.ExactPolicy(game), bc.populations.Homogeneous(), study.decisions),
     "different costs": bc.build_model(bc.ExactPolicy(game, population=crowd), crowd, study.decisions),
 }
+if SMALL:
+    del models["one cost"]
 settings = bc.NUTS(draws=DRAWS, warmup=min(DRAWS, 300), chains=2, seed=1)
 fits = {name: bc.infer(model, settings) for name, model in models.items()}
 for name, fit in fits.items():
@@ -88,7 +90,7 @@ for axis, turn, label in (
     (axes[1], lambda p: (1 - p) ** n, "chance that nobody helps"),
 ):
     axis.plot(n, turn(nash), "k:", label="Nash")
-    for (name, fit), colour in zip(fits.items(), ("C2", "C0"), strict=True):
+    for (name, fit), colour in zip(fits.items(), ("C2", "C0"), strict=False):
         low, middle, high = np.quantile(turn(predicted(fit)[0]), [0.05, 0.5, 0.95], axis=0)
         axis.fill_between(n, low, high, color=colour, alpha=0.3, lw=0)
         axis.plot(n, middle, color=colour, label=f"{name}, 90%")
@@ -111,7 +113,7 @@ own = study.decisions.counts[:, 0] / study.decisions.counts.sum(axis=1)
 edges = np.linspace(0, 1, 11)
 figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
 axis.hist(own, edges, color="C1", alpha=0.5, label="people")
-for (name, fit), colour in zip(fits.items(), ("C2", "C0"), strict=True):
+for (name, fit), colour in zip(fits.items(), ("C2", "C0"), strict=False):
     if name == "one cost":  # of nobody in particular: each person's share is drawn from the group's
         share = predicted(fit)[0].mean(axis=0)[np.searchsorted(n, cells["game"].astype(str).map(sizes).to_numpy())]
         drawn = np.random.default_rng(1).binomial(20, share, (len(own), len(own)) if SMALL else (400, len(own))) / 20
