@@ -34,7 +34,7 @@ class Comparison:
             person took for the same action in one role of one game, each left out by itself).
         table: by model, best first: elpd (expected log predictive density, in nats) and its standard error se,
             per_decision, difference to the best and difference_se, weight (stacking), k_hat (the largest) and k_bad
-            (how many units are above 0.7 before any refit), how ("psis", "refit of 3", "10-fold"), status of the fit,
+            (how many units are above 0.7 at first), how ("psis", "mixture for 8", "10-fold"), status of the fit,
             and excluded (its fit is not to be trusted: shown, not in the verdict).
         pointwise: elpd of each unit (rows) in each model (columns).
         scores: by model, of a new person: share_predicted, mean_error (units of the action), log_score and floor (nats

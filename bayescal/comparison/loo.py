@@ -1,8 +1,9 @@
 """Expected log predictive density of units that were left out.
 
 Leaving a unit out reweights the draws by one over its likelihood; weights are smoothed by a Pareto tail, whose shape
-k-hat says whether they can be trusted: above 0.7 they cannot (Vehtari, Simpson, Gelman, Yao & Gabry 2024), and the
-model is fitted again without that unit. So it is in k-fold, where whole groups are left out together.
+k-hat says whether they can be trusted: above 0.7 they cannot (Vehtari, Simpson, Gelman, Yao & Gabry 2024). All such
+units are then left out by draws from one mixture, and the model is fitted again without those that even these leave
+doubtful. In k-fold whole groups are left out together, by a refit of each part.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.inference.model import Model
-from bayescal.inference.refit import Progress, Refitted, refit, weighted_sites
+from bayescal.inference.refit import Progress, left_out_together, refit, weighted_sites
 
 K_HAT = 0.7
 _SAME = 1e-8  # nats: draws that do not differ
@@ -27,7 +28,7 @@ _DIMS = {"choices": "cell", "choice": "decision"}  # of the observed sites whose
 @dataclass(frozen=True, eq=False)
 class LeftOut:
     """By unit: its log predictive density when it is left out, k-hat of the weights (0 where there are none), and how
-    that was found: "psis", "refit of 3", "10-fold"."""
+    that was found: "psis", "mixture for 8", "mixture for 8, refit of 1", "10-fold"."""
 
     elpd: Float[np.ndarray, " units"]
     k_hat: Float[np.ndarray, " units"]
@@ -41,13 +42,20 @@ class LeftOut:
 
 def psis(told: Pointwise) -> LeftOut:
     """Leave-one-out of every unit by Pareto-smoothed importance sampling."""
-    values = told.values.T
-    differ = np.ptp(values, axis=1) >= _SAME
-    elpd, k_hat = values.mean(axis=1), np.zeros(len(values))
-    if differ.any():
-        weights, k = array_stats.psislw(values[differ], r_eff=told.r_eff)  # of one over the likelihood
-        elpd[differ], k_hat[differ] = logsumexp(weights + values[differ], axis=1), k
+    elpd, k_hat = smoothed(told.values, told.values, told.r_eff)
     return LeftOut(elpd * told.copies, k_hat)
+
+
+def smoothed(
+    values: Float[np.ndarray, "draws units"], against: Float[np.ndarray, "draws units"], r_eff: float
+) -> tuple[Float[np.ndarray, " units"], Float[np.ndarray, " units"]]:
+    """(log of the mean likelihood, k-hat) by unit, under weights exp(-against)."""
+    differ = np.ptp(against, axis=0) >= _SAME
+    elpd, k_hat = log_mean(values), np.zeros(values.shape[1])
+    if differ.any():
+        weights, k = array_stats.psislw(against.T[differ], r_eff=r_eff)
+        elpd[differ], k_hat[differ] = logsumexp(weights + values.T[differ], axis=1), k
+    return elpd, k_hat
 
 
 def leave_one_out(
@@ -60,7 +68,7 @@ def leave_one_out(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LeftOut:
-    """By weights, and by a refit of each unit where these cannot be trusted and the model is given.
+    """By weights; where these cannot be trusted and the model is given, by the mixture, and at last by a refit.
 
     Args:
         belongs: the unit of each participant.
@@ -71,12 +79,17 @@ def leave_one_out(
     unit_of = units_of_rows(model, unit, belongs, told.units)
     if unit_of is None:
         return found
-    weights = np.ones((len(found.bad), len(told.units)))
-    weights[np.arange(len(found.bad)), found.bad] = 0
-    again = _refit(model, fit, unit_of, weights, seed, progress)
-    elpd = found.elpd.copy()
-    elpd[found.bad] = again.elpd[np.arange(len(found.bad)), found.bad] - told.taken_off[found.bad]
-    return replace(found, elpd=elpd, how=f"refit of {len(found.bad)}")
+    known = (model, _posterior(fit), unit_of)
+    elpd, bad, off = found.elpd.copy(), found.bad, told.taken_off
+    values, density = left_out_together(*known, elpd + off, bad, seed=seed, progress=progress)
+    again, k_hat = smoothed(values[:, bad], values[:, bad] + density[:, None], 1.0)
+    elpd[bad], still, how = again - off[bad], bad[~(k_hat <= K_HAT)], f"mixture for {len(bad)}"
+    if len(still):
+        weights = np.ones((len(still), len(told.units)))
+        weights[np.arange(len(still)), still] = 0
+        alone = refit(*known, weights, seed=seed, progress=progress)
+        elpd[still], how = alone.elpd[np.arange(len(still)), still] - off[still], f"{how}, refit of {len(still)}"
+    return replace(found, elpd=elpd, how=how)
 
 
 def leave_parts_out(
@@ -99,7 +112,7 @@ def leave_parts_out(
     if unit_of is None:
         raise InputError(f"k-fold: people of this model are in several {unit}s: leave out participants, or no folds.")
     weights = (parts[None, :] != np.arange(parts.max() + 1)[:, None]).astype(float)
-    again = _refit(model, fit, unit_of, weights, seed, progress)
+    again = refit(model, _posterior(fit), unit_of, weights, seed=seed, progress=progress)
     elpd = again.elpd[parts, np.arange(len(parts))] - told.taken_off
     return LeftOut(elpd, psis(told).k_hat, f"{parts.max() + 1}-fold")
 
@@ -142,8 +155,5 @@ def log_mean(values: Float[np.ndarray, "draws units"]) -> Float[np.ndarray, " un
     return logsumexp(values, axis=0) - np.log(len(values))
 
 
-def _refit(
-    model: Model, fit: Fit, unit_of: Mapping[str, np.ndarray], weights: np.ndarray, seed: int, progress: Progress | None
-) -> Refitted:
-    posterior = {str(n): x.to_numpy() for n, x in fit.tree["posterior"].to_dataset().data_vars.items()}
-    return refit(model, posterior, unit_of, weights, seed=seed, progress=progress)
+def _posterior(fit: Fit) -> dict[str, np.ndarray]:
+    return {str(n): x.to_numpy() for n, x in fit.tree["posterior"].to_dataset().data_vars.items()}

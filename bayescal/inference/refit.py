@@ -1,8 +1,14 @@
-"""The same model fitted again and again, each time without some of the units: exact leave-one-out and k-fold.
+"""The same model fitted again without some of its units: one at a time, or all of them in one go.
 
-Every unit's log-likelihood has a weight (0 where it is left out), and weights are an argument of one compiled sampler,
-so that no refit is compiled. Leaving a few units out moves the posterior little: chains begin at the mean of the full
-posterior on the unconstrained scale and move in units of its covariance, and a few hundred draws are enough.
+`refit`: every unit's log-likelihood has a weight (0 where it is left out), and weights are an argument of one compiled
+sampler, so that no refit is compiled. It serves exact leave-one-out and k-fold.
+
+`left_out_together`: one sampler of the mixture of the posteriors that each leave one unit out (Silva & Zanella 2024,
+arXiv 2209.09190). A draw of it stands for every one of them, with weights that are bounded: where draws of the full
+posterior never go where a unit is absent, those of the mixture do.
+
+Leaving a few units out moves the posterior little: chains begin in the full posterior, on the unconstrained scale, and
+move in units of its covariance, and a few hundred draws are enough.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,8 +23,6 @@ from jaxtyping import Float, Int
 from numpyro import handlers
 from numpyro.distributions import biject_to
 from numpyro.infer import NUTS as Kernel
-from numpyro.infer.util import potential_energy
-from numpyro.primitives import Messenger
 
 from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
@@ -30,19 +34,6 @@ _PLAIN = 1e15
 _AT_ONCE = 4  # refits between two reports of progress, on each device
 _DENSE = 100  # unconstrained numbers of which the whole covariance is used
 _DIVERGING = 0.01  # the share of diverging draws that is still few
-
-
-class Weighted(Messenger):
-    """Scales the log-probability of observed sites, row by row; nothing else."""
-
-    def __init__(self, fn: Any = None, *, weights: Mapping[str, Any]):
-        self.weights = weights
-        super().__init__(fn)
-
-    def process_message(self, msg: Any) -> None:
-        if msg["type"] == "sample" and msg["is_observed"] and msg["name"] in self.weights:
-            scale = self.weights[msg["name"]]
-            msg["scale"] = scale if msg["scale"] is None else scale * msg["scale"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,29 +77,18 @@ def refit(
         weights: of each unit's log-likelihood in each refit: 0 leaves it out.
         progress: called with (refits done, refits in all) now and then.
     """
-    units = weights.shape[1]
     with jax.enable_x64(True):
-        latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
-        _check(model, latent, posterior, unit_of)
-        transforms = {n: biject_to(s.support) for n, s in latent.items()}
-        mean, scale, unravel = _located({n: posterior[n] for n in latent}, transforms)
-        place = lambda u: unravel(mean + scale @ u if scale.ndim == 2 else mean + scale * u)
-        rows = {n: jnp.asarray(of) for n, of in unit_of.items()}
-
-        def by_unit(u):
-            values = {n: transforms[n](x) for n, x in place(u).items()}
-            trace = handlers.trace(handlers.substitute(handlers.seed(model, 0), data=values)).get_trace()
-            parts = [
-                jax.ops.segment_sum(trace[n]["fn"].log_prob(trace[n]["value"]), of, units) for n, of in rows.items()
-            ]
-            return sum(parts[1:], parts[0])
+        terms, places = _terms(model, posterior, unit_of, weights.shape[1])
 
         def one(given):
             key, weight = given
-            weigh = Weighted(model, weights={n: weight[of] for n, of in rows.items()})
-            potential = lambda u: potential_energy(weigh, (), {}, place(u))
-            u, diverging = _sample(potential, key, jnp.zeros_like(mean), warmup, draws)
-            values = jax.lax.map(by_unit, u)
+
+            def potential(u):
+                rest, told = terms(u)
+                return -rest - jnp.where(weight > 0, weight * told, 0.0).sum()
+
+            u, diverging = _sample(potential, key, jnp.zeros(places.shape[1]), warmup, draws)
+            values = jax.lax.map(lambda x: terms(x)[1], u)
             log_mean = jax.nn.logsumexp(values, axis=0) - jnp.log(draws)
             error = jnp.std(jnp.exp(values - log_mean), axis=0) / jnp.sqrt(draws)
             return log_mean, error, diverging.sum()
@@ -116,6 +96,98 @@ def refit(
         elpd, error, diverging = _go_through(one, weights, seed, progress)
     failed = (diverging > _DIVERGING * draws) | ~np.isfinite(elpd).all(axis=1)
     return Refitted(elpd, error, int(failed.sum()))
+
+
+def left_out_together(
+    model: Callable[[], Any],
+    posterior: Mapping[str, np.ndarray],
+    unit_of: Mapping[str, Int[np.ndarray, " rows"]],
+    elpd: Float[np.ndarray, " units"],
+    out: Int[np.ndarray, " out"],
+    *,
+    draws: int = 400,
+    warmup: int = 150,
+    chains: int = 4,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[Float[np.ndarray, "draws units"], Float[np.ndarray, " draws"]]:
+    """Draws from the mixture, in equal parts, of the full posterior and of those that leave out each of some units.
+
+    Args:
+        posterior, unit_of: as in `refit`.
+        elpd: of each unit left out, as far as it is known: of the mixture's weights, whose error costs efficiency only.
+        out: which units are left out.
+
+    Returns:
+        The log-likelihood of each unit at the draws, and the log-density there of the mixture over the full posterior.
+        The posterior without unit i has weights exp(-log-likelihood of i - log-density).
+    """
+    with jax.enable_x64(True):
+        terms, places = _terms(model, posterior, unit_of, len(elpd))
+        guess = jnp.asarray(elpd[out])
+        begin = places[np.random.default_rng(seed).choice(len(places), chains)]
+
+        def more(told):
+            return jax.nn.logsumexp(jnp.append(guess - told[out], 0.0))
+
+        def one(given):
+            key, start = given
+
+            def potential(u):
+                rest, told = terms(u)
+                return -rest - told.sum() - more(told)
+
+            u, _ = _sample(potential, key, start, warmup, draws)
+            told = jax.lax.map(lambda x: terms(x)[1], u)
+            return told, jax.vmap(more)(told)
+
+        told, density = _go_through(one, begin, seed, progress)
+    return told.reshape(chains * draws, -1), density.reshape(-1)
+
+
+def _terms(
+    model: Callable[[], Any],
+    posterior: Mapping[str, np.ndarray],
+    unit_of: Mapping[str, Int[np.ndarray, " rows"]],
+    units: int,
+) -> tuple[Callable[[Any], tuple[Any, Any]], Float[np.ndarray, "draws free"]]:
+    """(the log-density at a point, apart from all units, and the log-likelihood of each; the posterior's draws as
+    such points). A point is unconstrained, and in units of the posterior, around its mean."""
+    latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+    _check(model, latent, posterior, unit_of)
+    transforms = {n: biject_to(s.support) for n, s in latent.items()}
+    flat = {n: jnp.asarray(np.reshape(posterior[n], (-1, *np.shape(posterior[n])[2:])), float) for n in latent}
+    free = {n: transforms[n].inv(x) for n, x in flat.items()}
+    rows = np.concatenate([np.asarray(free[n]).reshape(len(free[n]), -1) for n in sorted(free)], axis=1)
+    _, unravel = ravel_pytree({n: x[0] for n, x in free.items()})
+    mean, scale, places = _standardised(rows)
+    of = {n: jnp.asarray(x) for n, x in unit_of.items()}
+
+    def terms(u):
+        free = unravel(mean + (scale @ u if scale.ndim == 2 else scale * u))
+        values = {n: transforms[n](x) for n, x in free.items()}
+        trace = handlers.trace(handlers.substitute(handlers.seed(model, 0), data=values)).get_trace()
+        log_probs = {n: _log_prob(s) for n, s in trace.items() if s["type"] == "sample"}
+        told = sum(jax.ops.segment_sum(log_probs.pop(n), where, units) for n, where in of.items())
+        bent = [transforms[n].log_abs_det_jacobian(x, values[n]).sum() for n, x in free.items()]
+        return sum(x.sum() for x in [*log_probs.values(), *bent]), told
+
+    return terms, places
+
+
+def _standardised(rows: np.ndarray) -> tuple[Any, Any, np.ndarray]:
+    """(mean, Cholesky factor of the covariance or standard deviations, rows in these units)."""
+    mean, size = rows.mean(axis=0), rows.shape[1]
+    if size <= _DENSE and len(rows) > 5 * size:
+        scale = np.linalg.cholesky(np.cov(rows, rowvar=False).reshape(size, size))
+        return jnp.asarray(mean), jnp.asarray(scale), np.linalg.solve(scale, (rows - mean).T).T
+    scale = rows.std(axis=0)
+    return jnp.asarray(mean), jnp.asarray(scale), (rows - mean) / scale
+
+
+def _log_prob(site: Mapping[str, Any]) -> Any:
+    told = site["fn"].log_prob(site["value"])
+    return told if site["scale"] is None else site["scale"] * told
 
 
 def _sample(potential: Callable[[Any], Any], key: Any, at: Any, warmup: int, draws: int) -> tuple[Any, Any]:
@@ -135,37 +207,24 @@ def _sample(potential: Callable[[Any], Any], key: Any, at: Any, warmup: int, dra
 
 
 def _go_through(
-    one: Callable[[Any], Any], weights: np.ndarray, seed: int, progress: Progress | None
+    one: Callable[[Any], Any], rows: np.ndarray, seed: int, progress: Progress | None
 ) -> tuple[np.ndarray, ...]:
-    """`one` of every row of weights: on as many devices as there are, a few rows at a time on each."""
-    devices = min(jax.local_device_count(), len(weights))
-    each = min(_AT_ONCE, -(-len(weights) // devices))
+    """`one` of a key and every row: on as many devices as there are, a few rows at a time on each."""
+    devices = min(jax.local_device_count(), len(rows))
+    each = min(_AT_ONCE, -(-len(rows) // devices))
     run = jax.pmap(lambda given: jax.lax.map(one, given), devices=jax.local_devices()[:devices])
     rng, chunk = np.random.default_rng(seed), devices * each
     parts = []
-    for done in range(0, len(weights), chunk):
-        some = weights[done : done + chunk]
+    for done in range(0, len(rows), chunk):
+        some = rows[done : done + chunk]
         some = np.concatenate([some, np.repeat(some[:1], chunk - len(some), axis=0)])
         keys = random_keys(rng, chunk)
         given = jax.tree.map(lambda x: x.reshape(devices, each, *x.shape[1:]), (keys, jnp.asarray(some)))
         found = jax.tree.map(np.asarray, run(given))
         parts.append(jax.tree.map(lambda x: x.reshape(chunk, *x.shape[2:]), found))
         if progress is not None:
-            progress(min(done + chunk, len(weights)), len(weights))
-    return jax.tree.map(lambda *x: np.concatenate(x)[: len(weights)], *parts)
-
-
-def _located(posterior: Mapping[str, np.ndarray], transforms: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """(mean, Cholesky factor of the covariance or standard deviations, how to unravel) on the unconstrained scale."""
-    flat = {n: jnp.asarray(np.reshape(x, (-1, *x.shape[2:])), float) for n, x in posterior.items()}
-    flat = {n: transforms[n].inv(x) for n, x in flat.items()}
-    rows = np.concatenate([np.asarray(flat[n]).reshape(len(flat[n]), -1) for n in sorted(flat)], axis=1)
-    _, unravel = ravel_pytree({n: x[0] for n, x in flat.items()})
-    size = rows.shape[1]
-    if size <= _DENSE and len(rows) > 5 * size:
-        covariance = np.cov(rows, rowvar=False).reshape(size, size)
-        return jnp.asarray(rows.mean(axis=0)), jnp.asarray(np.linalg.cholesky(covariance)), unravel
-    return jnp.asarray(rows.mean(axis=0)), jnp.asarray(rows.std(axis=0)), unravel
+            progress(min(done + chunk, len(rows)), len(rows))
+    return jax.tree.map(lambda *x: np.concatenate(x)[: len(rows)], *parts)
 
 
 def _check(model: Any, latent: Mapping[str, Any], posterior: Mapping[str, Any], unit_of: Mapping[str, Any]) -> None:
