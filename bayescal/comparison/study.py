@@ -1,14 +1,15 @@
 """The rivals of a study, fitted and compared."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bayescal.comparison.compare import Comparison, Progress, compare
 from bayescal.comparison.pointwise import Unit
 from bayescal.decisions import Decisions
 from bayescal.errors import InputError
+from bayescal.inference.calibrate import calibrate
 from bayescal.inference.fit import Fit
-from bayescal.inference.infer import prepare
 from bayescal.inference.nuts import NUTS
 from bayescal.inference.rivals import Rivals, rivals
 
@@ -25,6 +26,8 @@ def compare_study(
     warmup: int = 400,
     chains: int = 4,
     seed: int = 0,
+    checkpoints: Path | None = None,
+    resume: bool = True,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Fit], Comparison]:
     """Fit every rival explanation of a study's decisions, and compare what they predict of people they have not seen.
@@ -36,6 +39,8 @@ def compare_study(
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.
         draws, warmup, chains, seed: of NUTS, for every model.
+        checkpoints: a folder in which NUTS keeps a checkpoint of each fit; with `resume` a run that was interrupted
+            goes on from there, to the same draws. They are deleted when the fits are saved.
         progress: called with (model, iterations done, iterations in all) now and then.
 
     Example:
@@ -49,11 +54,8 @@ def compare_study(
     found = rivals(study, only=only, policy=policy) if among is None else among
     if not found.models:
         raise InputError(f"{study.name}: no explanation can be fitted. {' '.join(found.left_out.values())}")
-    method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed)
-    # All are prepared before the first is run, so that compilation is side by side.
-    begun = {n: prepare(m, _told(method, n, progress)) for n, m in found.models.items()}
-    provenance = {"study": study.name, **facts_of(study.decisions)}
-    fits = {n: run(provenance | {"rival": n}) for n, run in begun.items()}
+    method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, resume=resume)
+    fits = calibrate(study, models=found.models, method=method, checkpoints=checkpoints, progress=progress)
     compared = compare(
         fits,
         found.models,
@@ -75,21 +77,3 @@ def _check(decisions: Decisions, unit: Unit | None, folds: int | None) -> None:
         raise InputError(
             f"{folds} folds by {unit or 'unit'}: at least two parts of people, groups or games are left out."
         )
-
-
-def facts_of(decisions: Decisions) -> dict[str, Any]:
-    """By which fits of the same decisions on the same grid are known."""
-    grids = {
-        f"{role}: {len(values)} values from {values[0]:g} to {values[-1]:g}"
-        for game in decisions.environments.values()
-        for role, values in zip(game.role_names, game.action_values, strict=True)
-    }
-    return {"data_hash": decisions.data_hash, "snapped": decisions.snapped, "grids": sorted(grids)}
-
-
-def _told(method: NUTS, name: str, progress: Callable[[str, int, int], None] | None) -> NUTS:
-    """The method with progress of this model."""
-    if progress is None:
-        return method
-    settings: Mapping[str, Any] = {n: getattr(method, n) for n in ("draws", "warmup", "chains", "seed")}
-    return NUTS(**settings, progress=lambda done, total: progress(name, done, total))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from bayescal.decisions import Decisions
 from bayescal.inference.fit import Fit
 from bayescal.inference.grid import Grid
 from bayescal.inference.infer import Method, prepare
@@ -52,7 +53,6 @@ def calibrate(
         >>> {name: fit.status[:9] for name, fit in fits.items()}
         {'pooled': 'converged'}
     """
-    decisions = study.decisions
     if models is None:
         models = standard_models(study, policy=policy, prior=prior, options=options)
     if method == "nuts":
@@ -67,8 +67,18 @@ def calibrate(
         if checkpoints is not None and isinstance(method, NUTS):
             changes["checkpoint"] = checkpoint_in(checkpoints, name)
         begun[name] = prepare(model, dataclasses.replace(method, **changes))
-    provenance = {"study": study.name, "data_hash": decisions.data_hash, "snapped": decisions.snapped}
-    return {name: run(provenance) for name, run in begun.items()}
+    provenance = {"study": study.name, **facts_of(study.decisions)}
+    return {name: run(provenance | {"name": name}) for name, run in begun.items()}
+
+
+def facts_of(decisions: Decisions) -> dict[str, Any]:
+    """By which fits of the same decisions on the same grid are known."""
+    grids = {
+        f"{role}: {len(values)} values from {values[0]:g} to {values[-1]:g}"
+        for game in decisions.environments.values()
+        for role, values in zip(game.role_names, game.action_values, strict=True)
+    }
+    return {"data_hash": decisions.data_hash, "snapped": decisions.snapped, "grids": sorted(grids)}
 
 
 def checkpoint_in(folder: Path, name: str) -> Path:
