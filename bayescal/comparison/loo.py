@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from arviz_stats.base import array_stats
 from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
@@ -18,10 +17,9 @@ from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.inference.model import Model
+from bayescal.inference.psis import K_HAT, smoothed_weights
 from bayescal.inference.refit import Progress, left_out_together, refit, weighted_sites
 
-K_HAT = 0.7
-_SAME = 1e-8  # nats: draws that do not differ
 _DIMS = {"choices": "cell", "choice": "decision"}  # of the observed sites whose rows are not participants
 
 
@@ -50,12 +48,8 @@ def smoothed(
     values: Float[np.ndarray, "draws units"], against: Float[np.ndarray, "draws units"], r_eff: float
 ) -> tuple[Float[np.ndarray, " units"], Float[np.ndarray, " units"]]:
     """(log of the mean likelihood, k-hat) by unit, under weights exp(-against)."""
-    differ = np.ptp(against, axis=0) >= _SAME
-    elpd, k_hat = log_mean(values), np.zeros(values.shape[1])
-    if differ.any():
-        weights, k = array_stats.psislw(against.T[differ], r_eff=r_eff)
-        elpd[differ], k_hat[differ] = logsumexp(weights + values.T[differ], axis=1), k
-    return elpd, k_hat
+    log_w, k_hat = smoothed_weights(against, r_eff)
+    return logsumexp(log_w + values, axis=0), k_hat
 
 
 def leave_one_out(

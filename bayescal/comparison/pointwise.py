@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import arviz_stats as azs
-import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from numpyro import handlers
 from scipy.special import gammaln
 
 from bayescal.decisions import Decisions
@@ -154,32 +152,9 @@ def _by_decision(fit: Fit, model: Model | None) -> Pointwise:
     units, place = in_order(np.array(labels))
     first = np.unique(place, return_index=True)[1]
     copies = np.bincount(place, counts[cell, action]).astype(int)
-    values = _log_probs(model, fit, cell[first], action[first])
+    chosen = lambda log_probs: log_probs[cell[first], action[first]]
+    values = _solved(bridge.at_draws(model, fit.tree, chosen, DRAWS, np.random.default_rng(0)))
     return Pointwise(units, copies, values, np.zeros(len(units)), r_eff(fit), copies)
-
-
-def _log_probs(model: Model, fit: Fit, cell: np.ndarray, action: np.ndarray) -> Float[np.ndarray, "draws entries"]:
-    """The log-probabilities of some actions in some cells."""
-    whole = model.evaluated or model
-    drawn = fit.tree["people" if "people" in fit.tree.children else "posterior"].to_dataset()
-    with jax.enable_x64(True):
-        latent = [n for n, s in bridge.sites_of(whole).items() if s.kind == "latent"]
-        values = {n: drawn[n].to_numpy() for n in latent}
-        sizes = next(iter(values.values())).shape[:2]
-        kept = np.linspace(0, sizes[1] - 1, min(sizes[1], max(DRAWS // sizes[0], 1))).round().astype(int)
-
-        def one(values, key):
-            trace = handlers.trace(handlers.seed(handlers.substitute(whole, data=values), key)).get_trace()
-            return trace["choices"]["fn"].log_probs[cell, action]
-
-        run = jax.jit(jax.vmap(one))
-        found = bridge.in_batches(
-            lambda *some: np.asarray(run(*some)),
-            {n: x[:, kept] for n, x in values.items()},
-            min(whole.batch, 50),
-            np.random.default_rng(0),
-        )
-    return _thinned(found)
 
 
 def in_order(labels: np.ndarray) -> tuple[tuple[str, ...], Int[np.ndarray, " rows"]]:
@@ -218,10 +193,13 @@ def r_eff(fit: Fit) -> float:
 def _thinned(values: np.ndarray) -> np.ndarray:
     """(draws, …) of at most `DRAWS` draws that have been solved."""
     flat = values.reshape(-1, *values.shape[2:])
-    kept = np.linspace(0, len(flat) - 1, min(len(flat), DRAWS)).round().astype(int)
-    flat = flat[kept]
-    solved = ~np.isnan(flat.reshape(len(flat), -1)).any(axis=1)
-    return flat[solved] if solved.any() else flat
+    return _solved(flat[np.linspace(0, len(flat) - 1, min(len(flat), DRAWS)).round().astype(int)])
+
+
+def _solved(values: np.ndarray) -> np.ndarray:
+    """Those draws that have been solved; all, if none has."""
+    solved = ~np.isnan(values.reshape(len(values), -1)).any(axis=1)
+    return values[solved] if solved.any() else values
 
 
 def _ways_by_participant(fit: Fit, constants: Constants, participants: np.ndarray) -> np.ndarray:

@@ -6,29 +6,24 @@ uniform if the predictions are right. A decision is left out by weighting the dr
 (PSIS: Vehtari, Gelman & Gabry 2017). Whether they are uniform is told by their ECDF, all of it at once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base import array_stats
-from numpyro import handlers
 
 from bayescal.decisions import Decisions
 from bayescal.diagnostics.base import Check
 from bayescal.inference import tree as bridge
 from bayescal.inference.fit import Fit
+from bayescal.inference.psis import K_HAT, smoothed_weights
 from bayescal.inference.sbc import KEPT, ecdf_band, uniformity
 
 ERROR = 0.01  # the chance that right predictions fail
-K_HAT = 0.7
 BAD = 0.05  # the share of decisions above it, from which nothing is told
 
 _MOST = 2000  # decisions that are looked at
 _DRAWS = 1000
-_SAME = 1e-8  # nats: weights that do not differ
-_LEAST_TAIL = 5
 
 
 def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: int = 0) -> dict[str, Any] | None:
@@ -71,33 +66,14 @@ def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: i
 
 def left_out(below: np.ndarray, at: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(probability below, probability, k-hat) of each decision when it is left out, from (draws, decisions) of what
-    each draw says of it. k-hat is 0 where draws do not differ."""
-    log_w, k_hat = (-log_p).T, np.zeros(log_p.shape[1])
-    # Where the largest weights are as good as equal they have no tail to smooth.
-    tail = _tail_size(len(log_p))
-    largest = np.sort(log_w, axis=1)[:, -max(tail, 1) :]
-    uneven = np.ptp(largest, axis=1) > _SAME
-    if tail < _LEAST_TAIL:
-        k_hat[np.ptp(log_w, axis=1) > _SAME] = np.inf
-    elif uneven.any():
-        with np.errstate(all="ignore"):
-            log_w[uneven], k_hat[uneven] = array_stats.psislw(log_p.T[uneven])  # of the inverse
-    weights = np.exp(log_w - log_w.max(axis=1, keepdims=True)).T
-    weights /= weights.sum(axis=0)
+    each draw says of it."""
+    log_w, k_hat = smoothed_weights(log_p)
+    weights = np.exp(log_w)
     return (weights * below).sum(axis=0), (weights * at).sum(axis=0), k_hat
-
-
-def _tail_size(draws: int) -> int:
-    """As PSIS has it."""
-    return int(3 * np.sqrt(draws) if draws > 225 else draws / 5)
 
 
 def _chosen(total: int, rng: np.random.Generator) -> np.ndarray:
     return np.sort(rng.choice(total, min(total, _MOST), replace=False))
-
-
-def _some(draws: int) -> np.ndarray:
-    return np.linspace(0, draws - 1, min(draws, _DRAWS)).round().astype(int)
 
 
 def _from_draws(fit: Fit, rng: np.random.Generator) -> tuple[int, tuple[np.ndarray, ...]]:
@@ -105,55 +81,32 @@ def _from_draws(fit: Fit, rng: np.random.Generator) -> tuple[int, tuple[np.ndarr
     log_p = fit.tree["log_likelihood"]["choice"].to_numpy()
     drawn = fit.tree["posterior_predictive"]["choice"].to_numpy()
     seen = fit.tree["observed_data"]["choice"].to_numpy()
-    rows, some = _chosen(len(seen), rng), _some(int(np.prod(log_p.shape[:2])))
-    flat = lambda x: x.reshape(-1, x.shape[-1])[some][:, rows]
-    drawn, seen = flat(drawn), seen[rows]
-    return len(log_p[0, 0]), ((drawn < seen) * 1.0, (drawn == seen) * 1.0, flat(log_p), np.ones(len(rows), int))
+    draws, rows = int(np.prod(log_p.shape[:2])), _chosen(len(seen), rng)
+    some = np.linspace(0, draws - 1, min(draws, _DRAWS)).round().astype(int)
+    flat = lambda x: x.reshape(draws, -1)[some][:, rows]
+    drawn, told = flat(drawn), seen[rows]
+    return len(seen), ((drawn < told) * 1.0, (drawn == told) * 1.0, flat(log_p), np.ones(len(rows), int))
 
 
 def _from_model(fit: Fit, model: Any, rng: np.random.Generator) -> tuple[int, tuple[np.ndarray, ...]]:
     """From the probabilities that the model gives to every action, at some of the draws."""
-    whole = getattr(model, "evaluated", None) or model
-    group = fit.tree["people" if "people" in fit.tree.children else "posterior"].to_dataset()
-    with jax.enable_x64(True):
-        latent = [n for n, s in bridge.sites_of(whole).items() if s.kind == "latent"]
-    draws = {n: group[n].to_numpy() for n in latent}
-    draws = {n: x.reshape(1, -1, *x.shape[2:])[:, _some(int(np.prod(x.shape[:2])))] for n, x in draws.items()}
     observed = fit.tree["observed_data"]
     if "choices" in observed:
         counts = observed["choices"].to_numpy()
-        cell, action = np.nonzero(counts)
-        of = np.repeat(np.arange(len(cell)), counts[cell, action])
+        row, action = np.nonzero(counts)
+        of = np.repeat(np.arange(len(row)), counts[row, action])
     else:
         action = observed["choice"].to_numpy()
-        cell = of = np.arange(len(action))
+        row = of = np.arange(len(action))
     kept, often = np.unique(of[_chosen(len(of), rng)], return_counts=True)
-    one = _probabilities(whole, cell[kept], action[kept])
-    with jax.enable_x64(True):
-        run = jax.jit(jax.vmap(one))
-        found = bridge.in_batches(
-            lambda values, keys: jax.tree.map(np.asarray, run(values, keys)),
-            draws,
-            min(getattr(whole, "batch", 50), 50),
-            rng,
-        )
-    below, at, log_p = (x[0] for x in found)
-    return len(of), (below, at, log_p, often)
+    row, action = row[kept], jnp.asarray(action[kept])[:, None]
 
+    def places(log_probs):
+        p = jnp.exp(log_p := log_probs[row])
+        own = lambda x: jnp.take_along_axis(x, action, axis=1)[:, 0]
+        return jnp.where(jnp.arange(p.shape[1]) < action, p, 0.0).sum(axis=1), own(p), own(log_p)
 
-def _probabilities(model: Any, rows: np.ndarray, actions: np.ndarray) -> Callable[[Mapping[str, Any], Any], Any]:
-    """values -> (probability below, probability, its log) of these actions in these rows of the observed site."""
-
-    def one(values, key):
-        trace = handlers.trace(handlers.substitute(handlers.seed(model, key), data=values)).get_trace()
-        (site,) = (s for n, s in trace.items() if n in ("choice", "choices"))
-        log_p = site["fn"].log_probs[rows]
-        p = jnp.exp(log_p)
-        own = jnp.take_along_axis(p, jnp.asarray(actions)[:, None], axis=1)[:, 0]
-        below = jnp.where(jnp.arange(p.shape[1]) < actions[:, None], p, 0.0).sum(axis=1)
-        return below, own, jnp.take_along_axis(log_p, jnp.asarray(actions)[:, None], axis=1)[:, 0]
-
-    return one
+    return len(of), (*bridge.at_draws(model, fit.tree, places, _DRAWS, rng), often)
 
 
 def is_uniform(found: Mapping[str, Any] | None, decisions: Decisions | None) -> Check:

@@ -13,6 +13,7 @@ import xarray as xr
 from bayescal.domain import REAL, Interval
 from bayescal.inference import saved
 from bayescal.inference.identify import Identifiability, after, contraction
+from bayescal.inference.psis import K_HAT
 
 
 @dataclass(frozen=True)
@@ -163,11 +164,11 @@ def status_of_svi(
         return f"not to be trusted: {crowded} ({facts}). Use a policy with a larger box, or ExactPolicy."
     if skipped > 0.1:
         return f"not to be trusted: {skipped:.0%} of the steps found no finite slope ({facts}). Use NUTS."
-    if not k_hat <= 0.7:
+    if not k_hat <= K_HAT:
         richer = {"mean-field": "guide full-rank or flow, or ", "full-rank": "guide flow, or "}.get(guide, "")
         return (
-            f"not to be trusted: the PSIS k-hat of the {guide} guide is {k_hat:.2f}, and above 0.7 it is too far from "
-            f"the posterior even to be reweighted ({went}). Use {richer}NUTS."
+            f"not to be trusted: the PSIS k-hat of the {guide} guide is {k_hat:.2f}, and above {K_HAT} it is too far "
+            f"from the posterior even to be reweighted ({went}). Use {richer}NUTS."
         )
     if ess < 400:
         return f"not to be trusted yet: an effective sample size of 400 is wanted ({facts}). Take more draws."

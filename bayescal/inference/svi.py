@@ -18,13 +18,13 @@ from bayescal.errors import InputError
 from bayescal.inference.aside import Aside, random_keys
 from bayescal.inference.guides import GUIDES
 from bayescal.inference.nuts import Progress
+from bayescal.inference.psis import K_HAT
 
 CHUNK = 500  # steps at most between two looks at the run
 _PACE = 2.0  # seconds between them, where steps are slow
 _BATCH = 100
 _WIDEST = 2000  # numbers whose every correlation is learned
 _MORE = 5  # draws weighed for each that is kept
-_ENOUGH = 0.7  # the k-hat up to which weights can be relied on (Vehtari et al. 2024)
 _AVERAGED = 0.25  # the last part of the run, over which the guide's parameters are averaged
 
 
@@ -193,7 +193,7 @@ def compile_svi(
         keys = random_keys(rng, -(-_MORE * settings.draws // _BATCH) * _BATCH)
         weighed = [weigh_now(state[2], k)[2] for k in _batches(keys)]
         k_hat, weights = _pareto(np.concatenate(weighed))
-        at = _systematic(weights, settings.draws, rng) if k_hat <= _ENOUGH else np.arange(settings.draws)
+        at = _systematic(weights, settings.draws, rng) if k_hat <= K_HAT else np.arange(settings.draws)
         # What is kept is drawn a second time: the others would fill the memory where people are many.
         keys = keys[np.resize(at, -(-len(at) // _BATCH) * _BATCH)]
         kept = [jax.tree.map(np.asarray, weigh_now(state[2], k)) for k in _batches(keys)]

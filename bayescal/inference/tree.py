@@ -127,6 +127,33 @@ def in_batches(run: Callable[[Sites, Any], Any], draws: Sites, batch: int, rng: 
     return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
 
 
+def personal(tree: xr.DataTree) -> xr.Dataset:
+    """The draws that the log-likelihood is of: of many people only some are kept, in a group apart."""
+    return tree.children["people" if "people" in tree.children else "posterior"].to_dataset()
+
+
+def at_draws(
+    model: Callable[[], Any], tree: xr.DataTree, of: Callable[[Any], Any], most: int, rng: np.random.Generator
+) -> Any:
+    """At (at most so many) draws of a fit, evenly spread: `of` the log-probabilities of all actions, by row of what was
+    observed."""
+    whole: Any = getattr(model, "evaluated", None) or model
+    drawn = personal(tree)
+    kept = np.linspace(0, (total := drawn.sizes["chain"] * drawn.sizes["draw"]) - 1, min(total, most))
+    kept = kept.round().astype(int)
+
+    def one(values, key):
+        trace = _trace(handlers.substitute(whole, data=values), key)
+        return of(next(trace[n] for n in ("choices", "choice") if n in trace)["fn"].log_probs)
+
+    with jax.enable_x64(True):
+        latent = {n: drawn[n].to_numpy() for n, s in sites_of(whole).items() if s.kind == "latent"}
+        some = {n: x.reshape(1, -1, *x.shape[2:])[:, kept] for n, x in latent.items()}
+        run = jax.jit(jax.vmap(one))
+        passed = lambda *given: jax.tree.map(np.asarray, run(*given))
+        return jax.tree.map(lambda x: x[0], in_batches(passed, some, min(getattr(whole, "batch", 50), 50), rng))
+
+
 def _fill(x: np.ndarray, batch: int) -> np.ndarray:
     """A last, incomplete batch, filled up with copies of its first row."""
     return np.concatenate([x, np.repeat(x[:1], batch - len(x), axis=0)])

@@ -6,27 +6,21 @@ import numpy as np
 import pandas as pd
 
 from bayescal.inference.fit import Fit
+from bayescal.inference.tree import personal
 
 SHOWN = 60  # rows of a page; of more the extremes are shown
 _PLAIN = ("log_cost", "log_cost_offset", "precision")  # what is said by the cost already
 
 
-def personal(fit: Fit) -> Any:
-    """The draws of what everybody has of their own: of many people only some draws are kept, in a group apart."""
-    return fit.tree["people" if "people" in fit.tree.children else "posterior"]
-
-
 def own_dimension(fit: Fit) -> str | None:
     """Of what the fit has a number each: "participant", "group" or "game"; None where costs are one for all."""
-    for name in ("cost", "level"):
-        if name in personal(fit) and personal(fit)[name].ndim == 3:
-            return str(personal(fit)[name].dims[-1])
-    return None
+    draws = personal(fit.tree)
+    return next((str(draws[n].dims[-1]) for n in ("cost", "level") if n in draws and draws[n].ndim == 3), None)
 
 
 def own_costs(fit: Fit) -> Any:
     """The draws of everybody's cost; None where it is one for all."""
-    draws = personal(fit)
+    draws = personal(fit.tree)
     return draws["cost"] if "cost" in draws and draws["cost"].ndim == 3 else None
 
 
@@ -39,7 +33,7 @@ def everyone(fit: Fit) -> pd.DataFrame | None:
     dim = own_dimension(fit)
     if dim is None:
         return None
-    draws = personal(fit).to_dataset()
+    draws = personal(fit.tree)
     labels = [str(x) for x in draws[dim].to_numpy()]
     columns: dict[str, Any] = {}
     if (made := decisions_of(fit, dim)) is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayescal.inference.psis import K_HAT
 from bayescal.report.people import extremes, name_of
 
 
@@ -74,7 +75,9 @@ def _notes(row: Any, unit: str) -> list[str]:
         notes.append(_sentence(str(row["status"])))
     if row["k_bad"] > 0 and str(row["how"]) == "psis":
         n = int(row["k_bad"])
-        notes.append(f"k-hat is above 0.7 in {n:,} {name_of(unit, n)}: what is predicted of them is not to be trusted.")
+        notes.append(
+            f"k-hat is above {K_HAT} in {n:,} {name_of(unit, n)}: what is predicted of them is not to be trusted."
+        )
     return notes
 
 

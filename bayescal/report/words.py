@@ -5,6 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bayescal.inference.psis import K_HAT
 from bayescal.report import formulas
 
 MODELS: dict[str, tuple[str, tuple[Markup, ...]]] = {
@@ -88,8 +89,8 @@ def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
             ("out of sample", "How well each unit (a person, a group or a game) is predicted by a fit to all others: "
              "the sum of log probabilities, in nats. What fits only because it has many numbers does not win here."),
             ("weight", "Of stacking: the mixture of models that predicts best out of sample gives each this share."),
-            ("k-hat", "Whether leaving a unit out can be had by reweighting the draws (PSIS): above 0.7 it cannot, and "
-             "the model has to be fitted again without that unit (a refit)."),
+            ("k-hat", f"Whether leaving a unit out can be had by reweighting the draws (PSIS): above {K_HAT} it "
+             "cannot, and draws are made anew without that unit."),
             ("noise floor", "What nobody can beat who does not know who decides: people in the same situation differ "
              "by so much."),
         ]  # fmt: skip
