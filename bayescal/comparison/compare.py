@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayescal.comparison.loo import K_HAT, LeftOut, leave_one_out, leave_parts_out, parts_of
+from bayescal.comparison.loo import LeftOut, leave_one_out, leave_parts_out, parts_of
 from bayescal.comparison.pointwise import UNITS, Pointwise, Unit, constants_of, default_unit, people_in, pointwise
 from bayescal.comparison.same import refuse_different
 from bayescal.comparison.scores import score_all
@@ -17,6 +17,8 @@ from bayescal.decisions import Decisions
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
 from bayescal.inference.model import Model
+from bayescal.inference.psis import K_HAT
+from bayescal.plain import listed, plain
 
 Progress = Callable[[str, int, int], None]  # (model, done, in all)
 
@@ -70,17 +72,18 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Every number, as JSON takes it: what is not a number is null."""
-        return {
+        told = {
             "verdict": self.verdict,
             "unit": self.unit,
-            "units": list(self.units),
-            "decisions": self.decisions.tolist(),
-            "table": _rows(self.table),
-            "pointwise": {str(m): _plain(self.pointwise[m].tolist()) for m in self.pointwise},
-            "scores": _rows(self.scores),
-            "calibration": _plain(self.calibration.to_dict("records")),
-            "left_out": dict(self.left_out),
+            "units": self.units,
+            "decisions": self.decisions,
+            "table": self.table.to_dict("index"),
+            "pointwise": self.pointwise.to_dict("list"),
+            "scores": self.scores.to_dict("index"),
+            "calibration": self.calibration.to_dict("records"),
+            "left_out": self.left_out,
         }
+        return plain(told)
 
     def __str__(self) -> str:
         return f"{self.verdict}\n{self.table.to_string(float_format='{:.3f}'.format)}"
@@ -228,9 +231,9 @@ def verdict(table: pd.DataFrame, unit: str, units: int) -> str:
     else:
         told.append(_ranked(trusted, unit, units))
     if unsure := _unsure(trusted):
-        told.append(f"Leaving out by weights is not to be trusted in {_list(unsure)}.")
+        told.append(f"Leaving out by weights is not to be trusted in {listed(unsure, None)}.")
     if excluded := [f"{n} ({_why(s)})" for n, s in table[table["excluded"].astype(bool)]["status"].items()]:
-        told.append(f"Not in the verdict: {_list(excluded)}.")
+        told.append(f"Not in the verdict: {listed(excluded, None)}.")
     return " ".join(told)
 
 
@@ -241,10 +244,10 @@ def _ranked(trusted: pd.DataFrame, unit: str, units: int) -> str:
     beats = [f"{n} by {_apart(row)} nats" for n, row in beaten.iterrows()]
     if len(close):
         shown = [f"{n} ({_apart(row)} nats)" for n, row in close.iterrows()]
-        said = f"{best} predicts best, but cannot be told apart from {_list(shown)}"
-        said += f"; it beats {_list(beats)}" if beats else ""
+        said = f"{best} predicts best, but cannot be told apart from {listed(shown, None)}"
+        said += f"; it beats {listed(beats, None)}" if beats else ""
     else:
-        said = f"{best} beats {_list(beats)}"
+        said = f"{best} beats {listed(beats, None)}"
     return f"{said} (out of sample: {units} {unit}{'s' * (units != 1)}, {_per_decision(trusted)} nats per decision)."
 
 
@@ -268,10 +271,6 @@ def _why(status: str) -> str:
     return status.partition(" (")[0].partition(". ")[0]
 
 
-def _list(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
 def _se(x: pd.Series, copies: np.ndarray) -> float:
     """Standard error of a sum over units, of which some stand for several that are alike."""
     n = copies.sum()
@@ -279,18 +278,3 @@ def _se(x: pd.Series, copies: np.ndarray) -> float:
         return math.nan
     variance = copies @ (x / copies - x.sum() / n) ** 2 / (n - 1)
     return float(np.sqrt(n * variance))
-
-
-def _rows(table: pd.DataFrame) -> dict[str, Any]:
-    return {str(n): _plain(row.to_dict()) for n, row in table.iterrows()}
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -29,9 +29,3 @@ class Check:
     @property
     def applies(self) -> bool:
         return self.passed is not None or bool(self.advice)
-
-
-def listed(names: list[str], most: int = 4) -> str:
-    """`a, b and c`; of many the first few."""
-    shown = names if len(names) <= most + 1 else [*names[:most], f"{len(names) - most:,} more"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

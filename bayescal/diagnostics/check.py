@@ -1,20 +1,20 @@
 """Everything to look at before a fit is believed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bayescal.decisions import Decisions
-from bayescal.diagnostics.base import Check, listed
+from bayescal.diagnostics.base import Check
 from bayescal.diagnostics.computed import computation
 from bayescal.diagnostics.pit import is_uniform, loo_pit
 from bayescal.diagnostics.predictive import allows, predictive, predicts
 from bayescal.diagnostics.sensitivity import hangs_on_prior, sensitivity
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
+from bayescal.plain import listed, plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,24 +88,18 @@ class Checks:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        pit = None
-        if self.pit is not None:
-            pit = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.pit.items()}
-        return _finite(
+        return plain(
             {
                 "passed": self.passed,
                 "computed": self.computed,
                 "status": self.status,
-                "checks": [
-                    {"name": c.name, "passed": c.passed, "found": c.found, "advice": c.advice, "about": c.about}
-                    for c in self.items
-                ],
+                "checks": [asdict(c) for c in self.items],
                 "predictive": self.predictive.to_dict("index"),
                 "prior_predictive": self.prior_predictive.to_dict("index"),
-                "pit": pit,
+                "pit": self.pit,
                 "sensitivity": self.sensitivity.to_dict("index"),
-                "walls": dict(self.walls),
-                "certificate": None if self.certificate is None else dict(self.certificate),
+                "walls": self.walls,
+                "certificate": self.certificate,
             }
         )
 
@@ -196,14 +190,3 @@ def _refuse_others(fit: Fit, decisions: Decisions | None) -> None:
             f"{decisions.source} has other decisions than the fit was made of (data hash {decisions.data_hash[:12]}…, "
             f"the fit's is {known[:12]}…): check a fit with its own study."
         )
-
-
-def _finite(x: Any) -> Any:
-    """JSON has no NaN, and knows no numbers of NumPy's."""
-    if isinstance(x, dict):
-        return {str(k): _finite(v) for k, v in x.items()}
-    if isinstance(x, list | tuple):
-        return [_finite(v) for v in x]
-    if isinstance(x, np.generic):
-        x = x.item()
-    return None if isinstance(x, float) and not np.isfinite(x) else x

@@ -8,13 +8,14 @@ import arviz_stats as azs
 import numpy as np
 import pandas as pd
 
-from bayescal.diagnostics.base import Check, listed
+from bayescal.diagnostics.base import Check
 from bayescal.inference.fit import Fit
+from bayescal.inference.psis import K_HAT
+from bayescal.plain import listed
 
 R_HAT = 1.01
 ESS = 400
 E_BFMI = 0.3
-K_HAT = 0.7
 CROWDED = 0.05  # of the posterior in the outermost hundredth of a policy's box
 ROUGH = 0.05  # the median total variation from the exact policy, above which a network is no likelihood
 

@@ -13,12 +13,13 @@ import pandas as pd
 from scipy.stats import norm
 
 from bayescal.decisions import Decisions
-from bayescal.diagnostics.base import Check, listed
+from bayescal.diagnostics.base import Check
 from bayescal.environments.bus_engine import BusEngine
 from bayescal.environments.cobweb import Cobweb, supply
 from bayescal.environments.supply_chain import SupplyChain
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
+from bayescal.plain import listed
 
 ERROR = 0.05  # the chance that a right model fails, all statistics together
 INTERVAL = (0.05, 0.95)

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayescal.diagnostics.base import Check, listed
+from bayescal.diagnostics.base import Check
 from bayescal.inference.fit import Fit
+from bayescal.inference.tree import personal
+from bayescal.plain import listed
 
 SENSITIVE = 0.05  # a change of the distribution when a density is raised to a power a little off one
 
@@ -21,8 +23,7 @@ def sensitivity(fit: Fit) -> pd.DataFrame:
     """By parameter: how much its posterior moves as the hyperpriors, and as the likelihood, are raised to a power, and
     a verdict. What is below the hyperpriors (the costs of people given their population) is part of the model, and is
     not scaled. Where costs are integrated out, so they are here."""
-    group = "people" if "people" in fit.tree.children else "posterior"  # whose draws the log-likelihood is of
-    draws, log_prior = fit.tree[group].to_dataset(), fit.tree["log_prior"].to_dataset()
+    draws, log_prior = personal(fit.tree), fit.tree["log_prior"].to_dataset()
     log_lik = fit.tree["log_likelihood"].to_dataset()
     log_lik = log_lik[[n for n in log_lik if str(n).startswith("by_")] or list(log_lik)]
     hyper = [n for n in fit.provenance.get("hyperpriors", {}) if n in log_prior] or list(log_prior)

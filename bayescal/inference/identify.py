@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
 from bayescal.inference.aside import random_keys
+from bayescal.plain import listed
 
 UNMOVED = 0.1  # a contraction below it is next to nothing
 RIDGE = 0.9  # a rank correlation beyond it
@@ -54,11 +55,9 @@ class Identifiability:
             still = [n for n in low if self.table.loc[n, "verdict"] == _NOT_MOVED]
             moved = [n for n in low if n not in still]
             if still:
-                told.append(f"The data do not move {_listed(still)}: what is said of {_it(still)} is what was assumed.")
+                told.append(f"The data do not move {listed(still)}: what is said of {_it(still)} is what was assumed.")
             if moved:
-                told.append(
-                    f"The data move {_listed(moved)} without narrowing {_it(moved)}: look at the prior's place."
-                )
+                told.append(f"The data move {listed(moved)} without narrowing {_it(moved)}: look at the prior's place.")
             told += [
                 f"{a} and {b} cannot be told apart (rank correlation {rho:.2f}): {known} is what the data say."
                 for a, b, rho, known in self.ridges.itertuples(index=False, name=None)
@@ -66,7 +65,7 @@ class Identifiability:
             ]
             return told
         if len(low):
-            told.append(f"These data can be expected to say next to nothing of {_listed(list(low))}.")
+            told.append(f"These data can be expected to say next to nothing of {listed(list(low))}.")
         return told + [f"These data can be expected to say next to nothing of {u}." for u in self.unknown]
 
     def __str__(self) -> str:
@@ -325,11 +324,6 @@ def _combination(names: list[str], weights: np.ndarray) -> str:
         for n, w in zip(names[1:], scaled[1:], strict=True)
     )
     return names[0] + rest
-
-
-def _listed(names: list[str]) -> str:
-    shown = names if len(names) <= 5 else [*names[:4], f"{len(names) - 4} others"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _it(names: list[str]) -> str:

@@ -30,6 +30,8 @@ from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
 from bayescal.inference.fit import Fit
 from bayescal.inference.model import build_model
+from bayescal.inference.psis import K_HAT
+from bayescal.plain import plain
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
@@ -90,20 +92,18 @@ class Reweighted:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        finite = lambda x: float(x) if np.isfinite(x) else None
-        return {
+        told = {
             "verdict": self.verdict,
             "good_enough": self.good_enough,
-            "k_hat": finite(self.k_hat),
+            "k_hat": self.k_hat,
             "k_hat_limit": self.k_hat_limit,
             "heaviest": self.heaviest,
-            "effective_draws": finite(self.effective),
-            "draws": int(self.tree["sample_stats"]["log_weight"].size),
+            "effective_draws": self.effective,
+            "draws": self.tree["sample_stats"]["log_weight"].size,
             "unsolved": self.unsolved,
-            "parameters": {
-                str(name): {str(k): finite(x) for k, x in row.items()} for name, row in self._table.iterrows()
-            },
+            "parameters": self._table.to_dict("index"),
         }
+        return plain(told)
 
     def __str__(self) -> str:
         table = self._table.loc[self._table["shift"].abs().sort_values(ascending=False).index]
@@ -184,7 +184,7 @@ def reweight(
     log_w = log_w.reshape(chains, per_chain)
     table = _table(put(before), put(after), np.exp(log_w))
     n = chains * per_chain
-    limit = min(1 - 1 / np.log10(n), 0.7)
+    limit = min(1 - 1 / np.log10(n), K_HAT)
     stats = xr.Dataset({"log_weight": (("chain", "draw"), log_w)}, coords=posterior[["chain", "draw"]].coords)
     tree = xr.DataTree.from_dict({"posterior": put(after), "sample_stats": stats})
     effective = float(1 / np.sum(np.exp(2 * log_w))) if k_hat < np.inf else 0.0

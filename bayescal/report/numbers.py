@@ -1,14 +1,13 @@
 """Every number of a report, for programs: what report.json holds, and what the page is made from."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bayescal.data.study import Study
 from bayescal.inference.fit import Fit, summarise
+from bayescal.plain import plain
 from bayescal.report.people import everyone, own_dimension
 
 _GAMES = 60  # rows of the table of games
@@ -128,18 +127,3 @@ def _shares(study: Study) -> list[dict[str, Any]]:
         line = {"game": decisions.game_names[g], "role": env.role_names[r], "decisions": int(counts.sum())}
         out.append(line | {"shares": told, "of": len(totals)})
     return out
-
-
-def plain(value: Any) -> Any:
-    """As JSON has it: keys are texts, and what is not a number is null."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray | pd.Series | pd.Index):
-        value = value.tolist()
-    if isinstance(value, list | tuple | set):
-        return [plain(v) for v in value]
-    if isinstance(value, pd.DataFrame):
-        return plain(value.to_dict("records"))
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

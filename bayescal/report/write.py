@@ -20,7 +20,7 @@ from bayescal.errors import InputError
 from bayescal.files import whole_file
 from bayescal.inference.fit import Fit
 from bayescal.report import check_figures, figures, formulas, rival_figures, tables, words
-from bayescal.report.numbers import collect, plain
+from bayescal.report.numbers import collect
 from bayescal.report.picture import Picture, draw
 from bayescal.report.priors import prior_picture
 from bayescal.report.verdict import compared, findings, main_fit, people_fit, pooled_fit, tally, warnings
@@ -69,8 +69,8 @@ def write_report(
     numbers = collect(study, fits, command)
     numbers |= {
         "main": main,
-        "comparison": None if comparison is None else plain(comparison.as_dict()),
-        "checks": {name: plain(found.as_dict()) for name, found in checks.items()},
+        "comparison": None if comparison is None else comparison.as_dict(),
+        "checks": {name: found.as_dict() for name, found in checks.items()},
     }
     units = numbers["study"]["units"]
     pictures, who = _pictures(study, fits, main, people, comparison, checks, units)
