@@ -6,7 +6,7 @@ import math
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from rich.console import Console
 
 from bayescal.cli.reweight import models_to_weight, show_weighted, weigh
 from bayescal.cli.saved import save_fits
+from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
+from bayescal.plain import listed
 
 _MANY = 40  # entries of one name, of which the range is printed in place of each
 
@@ -98,14 +100,11 @@ def calibrate_study(
     except KeyboardInterrupt:
         tell_interrupted(folder, console)
         sys.exit(130)
-    asked = {"data": data, "where": where, "policy": policy, "tolerance": tolerance}
-    command = f"bayescal calibrate {study} --draws {draws} --warmup {warmup} --chains {chains} --seed {seed}"
-    command += "".join(f" --{k} {shlex.quote(str(v))}" for k, v in asked.items() if v is not None)
-    command += "".join(f" --set {shlex.quote(o)}" for o in options)
-    chosen = {"method": None if method == "nuts" else method, "guide": guide, "steps": steps}
-    command += "".join(f" --{k} {v}" for k, v in chosen.items() if v is not None)
-    command += "".join(f" --{k}" + ("" if v is True else f" {shlex.quote(v)}") for k, (_, v) in wanted.items())
-    command += (" --snap" if snap else "") + (" --reweight" if reweight else "")
+    asked: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
+    asked |= {"data": data, "where": where, "policy": policy, "tolerance": tolerance, "options": options}
+    asked |= {"method": None if method == "nuts" else method, "guide": guide, "steps": steps}
+    asked |= {flag: value for flag, (_, value) in wanted.items()} | {"snap": snap, "reweight": reweight}
+    command = f"bayescal calibrate {shlex.quote(study)}{flags(asked)}"
     save_fits(
         fits, folder, command=command, loaded={"study": study, "data": data, "where": where, **given, "model": model}
     )
@@ -116,19 +115,17 @@ def calibrate_study(
     weighted = weigh(exactly, fits, folder, console)
     if as_json:
         told = {"reweighted": {name: found.as_dict() for name, found in weighted.items()}} if reweight else {}
-        json.dump(as_dict(fits, report, checks) | told, sys.stdout)
-        sys.stdout.write("\n")
+        print_json(as_dict(fits, report, checks) | told)
         return
     stdout = Console()
     for name, fit in fits.items():
         stdout.print(posterior_table(name, fit))
-        told = [f"{name}: {fit.status}", *fit.identifiability().sentences, f"Checks {checks[name].status}"]
-        for sentence in told:
-            stdout.print(sentence, highlight=False, soft_wrap=True, markup=False)
+        for sentence in (f"{name}: {fit.status}", *fit.identifiability().sentences, f"Checks {checks[name].status}"):
+            say(stdout, sentence)
         stdout.print()
         if name in weighted:
             show_weighted(name, weighted[name], stdout)
-    stdout.print(f"Report: {report}", highlight=False, soft_wrap=True)
+    say(stdout, f"Report: {report}")
 
 
 def read_options(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
@@ -145,6 +142,28 @@ def read_options(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
     return options
 
 
+def flags(asked: Mapping[str, Any]) -> str:
+    """Options as they are typed: without those that are None or False; of a list, each of its entries."""
+    told = ""
+    for name, value in asked.items():
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if one is not None and one is not False:
+                told += f" --{'set' if name == 'options' else name}"
+                told += "" if one is True else f" {shlex.quote(str(one))}"
+    return told
+
+
+def load_asked(
+    study: str, *, policy: str | None, data: str | None, where: str | None, options: Sequence[str]
+) -> tuple[Any, Any, dict[str, Any]]:
+    """(the study, its likelihood if another is asked for, the arguments of `load_study`)."""
+    from bayescal.data import load_study
+
+    how: dict[str, Any] = {"study": study, "data": data, "where": where, "options": read_options(options)}
+    loaded = load_study(**how)
+    return loaded, find_policy(policy, loaded), how
+
+
 def find_policy(policy: str | None, study: Any) -> Any:
     if policy is None:
         return None
@@ -159,25 +178,16 @@ def find_policy(policy: str | None, study: Any) -> Any:
 
 def tell_masked(decisions: Any, console: Console) -> None:
     if decisions.play is not None and decisions.play.masked:
-        console.print(
-            f"{decisions.play.masked:,} of {len(decisions.table):,} rows are not used as decisions: what was seen "
-            "before them is not known.",
-            highlight=False,
-            soft_wrap=True,
-        )
+        rows = f"{decisions.play.masked:,} of {len(decisions.table):,} rows"
+        say(console, f"{rows} are not used as decisions: what was seen before them is not known.")
         if left_out := decisions.play.left_out:
-            shown = ", ".join(left_out[:5]) + (f" and {len(left_out) - 5:,} more" if len(left_out) > 5 else "")
-            console.print(f"Of {shown} nothing is used.", highlight=False, soft_wrap=True)
+            say(console, f"Of {listed(left_out, 5)} nothing is used.")
 
 
 def tell_snapped(decisions: Any, console: Console) -> None:
     if decisions.snapped:
-        console.print(
-            f"{decisions.snapped:,} of {decisions.total:,} decisions were between two values of the grid and are moved "
-            "to the nearer one.",
-            highlight=False,
-            soft_wrap=True,
-        )
+        moved = f"{decisions.snapped:,} of {decisions.total:,} decisions"
+        say(console, f"{moved} were between two values of the grid and are moved to the nearer one.")
 
 
 def show_estimates(estimates: dict[str, Any], study: Any, as_json: bool) -> None:
@@ -196,29 +206,15 @@ def show_estimates(estimates: dict[str, Any], study: Any, as_json: bool) -> None
         }
         play = study.decisions.play
         out["decisions"] = len(play.row) if play is not None else study.decisions.total
-        json.dump({k: _finite(v) for k, v in out.items()}, sys.stdout)
-        sys.stdout.write("\n")
+        print_json(out)
         return
-    from rich.table import Table
-
-    table = Table(title="Maximum likelihood", title_justify="left", box=None, pad_edge=False)
-    for column in ("parameter", "estimate", "standard error"):
-        table.add_column(column, justify="left" if column == "parameter" else "right")
+    table = empty_table("Maximum likelihood", ["parameter"], ["estimate", "standard error"])
     for name, value in found.values.items():
         table.add_row(name, f"{value:.4f}", f"{found.standard_errors[name]:.4f}")
     stdout = Console()
     stdout.print(table)
     parts = f" ({found.log_likelihood:.3f} of the decisions, {study.chance_log_likelihood:.3f} of chance)"
-    stdout.print(
-        f"log-likelihood {total:.3f}{parts if study.chance_log_likelihood else ''}; {found.status}", highlight=False
-    )
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    say(stdout, f"log-likelihood {total:.3f}{parts if study.chance_log_likelihood else ''}; {found.status}")
 
 
 def check_sizes(draws: int, warmup: int, chains: int, checkpoint_every: int) -> None:
@@ -247,13 +243,13 @@ def tell_checkpoints(folder: Path, resume: bool, console: Console) -> None:
         )
     else:
         return
-    console.print(said, highlight=False, soft_wrap=True)
+    say(console, said)
 
 
 def tell_interrupted(folder: Path, console: Console) -> None:
     left = any(folder.glob(".*.checkpoint"))
     how = "the same command with --resume goes on from the last checkpoint" if left else "nothing was kept yet"
-    console.print(f"Interrupted: {how}.", highlight=False, soft_wrap=True)
+    say(console, f"Interrupted: {how}.")
 
 
 def check_writable(folder: Path) -> None:
@@ -303,12 +299,9 @@ class fit_progress:
 
 def posterior_table(name: str, fit: Any) -> Any:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title=f"Posterior, {name} (90% intervals)", title_justify="left", box=None, pad_edge=False)
-    table.add_column("parameter", no_wrap=True)
-    for column in ("mean", "sd", "5%", "95%", "ESS", "R-hat"):
-        table.add_column(column, justify="right")
+    columns = ["mean", "sd", "5%", "95%", "ESS", "R-hat"]
+    table = empty_table(f"Posterior, {name} (90% intervals)", ["parameter"], columns)
     summary = fit.summary()
     many = _many(summary.index)
     for label, row in summary.iterrows():
@@ -346,9 +339,7 @@ def as_dict(fits: dict[str, Any], report: Path, checks: dict[str, Any]) -> dict[
                 "converged": fit.converged,
                 "unidentified": fit.identifiability().sentences,
                 "checks": checks[name].status,
-                "summary": {
-                    str(p): {str(k): _finite(float(v)) for k, v in row.items()} for p, row in fit.summary().iterrows()
-                },
+                "summary": fit.summary().to_dict("index"),
             }
             for name, fit in fits.items()
         },

@@ -1,7 +1,6 @@
 """`bayescal check`, `bayescal sbc` and `bayescal recover`: before a fit, or a way of fitting, is believed."""
 
-import json
-import math
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import Any
 
 from rich.console import Console
 
-from bayescal.cli.calibrate import check_sizes, check_writable, find_policy, fit_progress, read_options
-from bayescal.cli.saved import load_fits, save_fits, study_of
+from bayescal.cli.calibrate import check_sizes, check_writable, fit_progress, flags, load_asked
+from bayescal.cli.saved import fits_among, load_fits, save_fits, study_of
+from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
 
-_SAVED = (".nc", ".zarr")
 _MARKS = {True: "[green]passed[/]", False: "[red]failed[/]"}
 _HEADS = {
     "correlation": "corr",
@@ -30,20 +29,17 @@ _GIVEN = (
 
 def check_what(what: Sequence[str], *, strict: bool, as_json: bool, **asked: Any) -> None:
     """A study, or fits that were saved."""
-    saved = [w for w in what if Path(w).suffix in _SAVED]
-    if len(saved) < len(what) and (saved or len(what) > 1):
-        raise InputError(f"{', '.join(what)}: check one study, or fits that were saved (.nc or .zarr).")
+    saved = fits_among(what, "check")
     console = Console(stderr=True)
     found, note = _check_fits(saved, console) if saved else (_check_study(what[0], console, **asked), "")
     if as_json:
-        json.dump({"note": note, "fits": {n: c.as_dict() for n, c in found.items()}}, sys.stdout)
-        sys.stdout.write("\n")
+        print_json({"note": note, "fits": {n: c.as_dict() for n, c in found.items()}})
     else:
         stdout = Console()
         for name, checks in found.items():
             _show_checks(name, checks, stdout)
         if note:
-            stdout.print(note, highlight=False, soft_wrap=True, markup=False)
+            say(stdout, note)
     if strict and not all(c.passed for c in found.values()):
         sys.exit(1)
 
@@ -91,35 +87,21 @@ def _check_study(
         from bayescal.inference import calibrate
         from bayescal.inference.standard import standard_models
 
-        loaded, learned, how = _load(study, **which)
+        loaded, learned, how = load_asked(study, **which)
         models = standard_models(loaded, policy=learned)
+    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
     with fit_progress(console) as progress:
-        sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
         fits = calibrate(loaded, models=models, **sizes, progress=progress)
     if out is not None:
-        save_fits(fits, Path(out), command=f"bayescal check {study}", loaded=how)
+        save_fits(fits, Path(out), command=f"bayescal check {shlex.quote(study)}{flags(sizes | which)}", loaded=how)
     with console.status("Looking"):
         return {name: check(fit, models[name], loaded) for name, fit in fits.items()}
 
 
-def _load(
-    study: str, *, policy: str | None, data: str | None, where: str | None, options: Sequence[str]
-) -> tuple[Any, Any, dict[str, Any]]:
-    """(the study, its likelihood if another is asked for, the arguments of `load_study`)."""
-    from bayescal.data import load_study
-
-    how: dict[str, Any] = {"study": study, "data": data, "where": where, "options": read_options(options)}
-    loaded = load_study(**how)
-    return loaded, find_policy(policy, loaded), how
-
-
 def _show_checks(name: str, checks: Any, stdout: Console) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title=f"Checks of {name}", title_justify="left", box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("check", no_wrap=True)
+    table = empty_table(f"Checks of {name}", ["", "check"], [])
     table.add_column("found")
     for item in checks.items:
         mark = "[yellow]look[/]" if item.warns else _MARKS.get(item.passed, "–")
@@ -128,17 +110,14 @@ def _show_checks(name: str, checks: Any, stdout: Console) -> None:
     stdout.print(table)
     if len(checks.predictive):
         stdout.print(_predictive_table(checks.predictive))
-    stdout.print(f"{name}: {checks.status}\n", highlight=False, soft_wrap=True, markup=False)
+    say(stdout, f"{name}: {checks.status}\n")
 
 
 def _predictive_table(found: Any) -> Any:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title="What people do, and what is predicted of them", title_justify="left", box=None, pad_edge=False)
-    table.add_column("statistic")
-    for column in ("observed", "predicted", "5%", "95%", "p"):
-        table.add_column(column, justify="right")
+    title, columns = "What people do, and what is predicted of them", ["observed", "predicted", "5%", "95%", "p"]
+    table = empty_table(title, ["statistic"], columns, folds=True)
     for name, row in found.iterrows():
         numbers = [f"{row[c]:.3g}" for c in ("observed", "mean", "low", "high")]
         table.add_row(escape(str(name)), *numbers, f"{row['p']:.2g}", style="" if row["inside"] else "yellow")
@@ -171,7 +150,7 @@ def simulate_and_fit(
         from bayescal.inference.replicates import dearer
         from bayescal.inference.sbc import sbc
 
-        loaded, learned, _ = _load(study, **which)
+        loaded, learned, _ = load_asked(study, **which)
         name, chosen = _model_to_simulate(loaded, learned, model)
         truth = dearer(chosen) if self_test else None
     run: Callable[..., Any] = sbc if kind == "sbc" else recover
@@ -189,16 +168,14 @@ def simulate_and_fit(
             + ("do not pass, as they should not." if caught else "pass too: with this design the error would not show.")
         )
     if as_json:
-        out = {"model": name, "notes": notes} | {t: _finite(r.as_dict()) for t, r in found.items()}
-        json.dump(out, sys.stdout)
-        sys.stdout.write("\n")
+        print_json({"model": name, "notes": notes} | {t: r.as_dict() for t, r in found.items()})
     else:
         stdout = Console()
         for title, result in found.items():
             stdout.print(_summary(title, result))
-            stdout.print(f"{title}: {result.verdict}\n", highlight=False, soft_wrap=True, markup=False)
+            say(stdout, f"{title}: {result.verdict}\n")
         for note in notes:
-            stdout.print(note, highlight=False, soft_wrap=True, markup=False)
+            say(stdout, note)
     if strict and not (fine(found[name]) and caught):
         sys.exit(1)
 
@@ -218,22 +195,9 @@ def _model_to_simulate(study: Any, policy: Any, wanted: str | None) -> tuple[str
 
 def _summary(title: str, found: Any) -> Any:
     from rich.markup import escape
-    from rich.table import Table
 
     summary = found.summary()
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("quantity", no_wrap=True)
-    for column in summary.columns:
-        table.add_column(_HEADS.get(column, str(column).replace("_", " ")), justify="right")
+    table = empty_table(title, ["quantity"], [_HEADS.get(c, str(c).replace("_", " ")) for c in summary.columns])
     for name, row in summary.iterrows():
         table.add_row(escape(str(name)), *(f"{x:.3f}" for x in row))
     return table
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

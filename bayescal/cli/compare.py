@@ -2,31 +2,23 @@
 
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bayescal.cli.calibrate import check_sizes, check_writable, find_policy, fit_progress, read_options
-from bayescal.cli.saved import load_fits, save_fits
+from bayescal.cli.calibrate import check_sizes, check_writable, fit_progress, flags, load_asked
+from bayescal.cli.saved import COMPARISON, fits_among, load_fits, save_fits
+from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.parallel import use_cores
 
-_SAVED = (".nc", ".zarr")
-
 
 def compare_what(what: Sequence[str], **asked: Any) -> None:
     """A study, or fits that were saved."""
-    saved = [w for w in what if Path(w).suffix in _SAVED]
-    if saved and len(saved) < len(what):
-        others = ", ".join(w for w in what if w not in saved)
-        raise InputError(f"{others}: compare one study, or fits that were saved (.nc or .zarr).")
-    if not saved and len(what) > 1:
-        raise InputError(f"{', '.join(what)}: compare one study at a time: fits of different decisions do not compare.")
-    if saved:
+    if saved := fits_among(what, "compare"):
         _compare_fits(saved, asked)
     else:
         _compare_study(what[0], **asked)
@@ -55,14 +47,12 @@ def _compare_study(
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.comparison import compare_study
-        from bayescal.data import load_study
         from bayescal.diagnostics import check
         from bayescal.inference import rivals as field
         from bayescal.report import write_report
 
-        loading: dict[str, Any] = {"study": study, "data": data, "where": where, "options": read_options(options)}
-        loaded = load_study(**loading)
-        learned = find_policy(policy, loaded)
+        which: dict[str, Any] = {"policy": policy, "data": data, "where": where, "options": options}
+        loaded, learned, loading = load_asked(study, **which)
     folder = Path(out) if out else Path("bayescal-out") / f"{loaded.name}-compared"
     check_writable(folder)
     sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
@@ -71,16 +61,11 @@ def _compare_study(
     how: Any = {"among": among, "unit": unit, "folds": folds}
     with fit_progress(console) as progress:
         fits, found = compare_study(loaded, **how, **sizes, progress=progress)
-    command = f"bayescal compare {shlex.quote(study)} " + " ".join(f"--{k} {v}" for k, v in sizes.items())
-    command += "".join(f" --only {shlex.quote(n)}" for n in only)
-    command += " --ablation" if ablation else ""
-    asked = {"unit": unit, "folds": folds, "policy": policy, "data": data, "where": where}
-    command += "".join(f" --{k} {shlex.quote(str(v))}" for k, v in asked.items() if v is not None)
-    command += "".join(f" --set {shlex.quote(o)}" for o in options)
+    asked = sizes | {"only": only, "ablation": ablation, "unit": unit, "folds": folds} | which
+    command = f"bayescal compare {shlex.quote(study)}{flags(asked)}"
     with console.status("Writing the report"):
         save_fits(fits, folder, command=command, loaded=loading)
-        numbers = found.as_dict() | {"command": command}
-        write_atomically(folder / "comparison.json", json.dumps(numbers, indent=1, allow_nan=False).encode())
+        _keep(found.as_dict() | {"command": command}, folder)
         checks = {name: check(fit, among.models[name], loaded) for name, fit in fits.items()}
         report = write_report(loaded, fits, folder, command=command, comparison=found, checks=checks)
     _show(found, as_json, {"report": str(report)})
@@ -99,32 +84,35 @@ def _compare_fits(saved: Sequence[str], asked: dict[str, Any]) -> None:
     if asked["out"]:
         folder = Path(asked["out"])
         check_writable(folder)
-        numbers = json.dumps(found.as_dict(), indent=1, allow_nan=False)
-        write_atomically(folder / "comparison.json", numbers.encode())
+        _keep(found.as_dict(), folder)
     _show(found, asked["as_json"], {})
+
+
+def _keep(numbers: dict[str, Any], folder: Path) -> None:
+    write_atomically(folder / COMPARISON, json.dumps(numbers, indent=1, allow_nan=False).encode())
 
 
 def _show(found: Any, as_json: bool, more: dict[str, Any]) -> None:
     if as_json:
-        json.dump(found.as_dict() | more, sys.stdout, allow_nan=False)
-        sys.stdout.write("\n")
+        print_json(found.as_dict() | more)
         return
     stdout = Console()
-    say = lambda text: stdout.print(text, highlight=False, soft_wrap=True, markup=False)
-    say(f"{found.verdict}\n")
+    say(stdout, f"{found.verdict}\n")
     stdout.print(comparison_table(found))
     if len(found.scores):
         stdout.print()
         stdout.print(scores_table(found))
     for reason in found.left_out.values():
-        say(f"Left out: {reason}.")
+        say(stdout, f"Left out: {reason}.")
     if "report" in more:
-        say(f"Report: {more['report']}")
+        say(stdout, f"Report: {more['report']}")
 
 
 def comparison_table(found: Any) -> Any:
     """Models, best first, with what is to be noted of each."""
-    table = _table(f"Out of sample, by {found.unit}", ["model"], ["nats a decision", "difference", "weight", "k-hat"])
+    table = empty_table(
+        f"Out of sample, by {found.unit}", ["model"], ["nats a decision", "difference", "weight", "k-hat"]
+    )
     table.add_column("to note")
     for name, row in found.table.iterrows():
         apart = "best" if name == found.best else f"{row['difference']:.1f} ± {row['difference_se']:.1f}"
@@ -139,7 +127,7 @@ def scores_table(found: Any) -> Any:
     shown = {c: title for c, title in columns.items() if found.scores[c].notna().any()}
     floor = found.scores["floor"].dropna()
     beyond = f" (nobody can beat {floor.iloc[0]:.4f} nats)" if len(floor) else ""
-    table = _table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()))
+    table = empty_table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()))
     for name, row in found.scores.dropna(how="all").iterrows():
         places = {"share_predicted": f"{row['share_predicted']:.1%}", "log_score": f"{row['log_score']:.4f}"}
         table.add_row(str(name), *(places.get(c) or f"{row[c]:.2f}" for c in shown))
@@ -155,14 +143,3 @@ def _to_note(row: Any) -> str:
     elif row["how"] != "psis":
         notes.append(row["how"])
     return "; ".join(notes)
-
-
-def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Any:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in left:
-        table.add_column(column, no_wrap=True)
-    for column in right:
-        table.add_column(column, justify="right")
-    return table

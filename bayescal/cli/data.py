@@ -1,11 +1,11 @@
 """`bayescal data`: which data sets there are, what is in them, and whether one's own is as it should be."""
 
-import json
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from bayescal.cli.show import print_json, print_table
 
 if TYPE_CHECKING:
     from bayescal.data import Study
@@ -39,10 +39,10 @@ def list_studies(as_json: bool) -> None:
         keys = ("title", "people", "decisions", "licence", "source", "address", "commit", "sha256")
         rows.append({"name": name, "table": there} | {key: getattr(dataset, key) for key in keys})
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     counted = lambda n: "–" if n is None else f"{n:,}"
-    _print_table(
+    print_table(
         ("name", "what it is", "people", "decisions", "licence", "table"),
         ([r["name"], r["title"], *map(counted, (r["people"], r["decisions"])), r["licence"], r["table"]] for r in rows),
         right=("people", "decisions"),
@@ -65,7 +65,7 @@ def describe(study: str, table: str | None, as_json: bool) -> None:
     rows = list(_by_game(found))
     if as_json:
         told = {key: getattr(found, key) for key in ("name", "title", "source", "licence", "citation", "units")}
-        _print_json(told | {"columns": list(found.columns)} | _counts(found) | {"games": rows})
+        print_json(told | {"columns": list(found.columns)} | _counts(found) | {"games": rows})
         return
     lines = {
         "source": found.source, "licence": found.licence, "citation": found.citation, "units": found.units,
@@ -78,7 +78,7 @@ def describe(study: str, table: str | None, as_json: bool) -> None:
     click.echo("")
     several = any(len(game.role_names) > 1 for game in decisions.environments.values())
     head = ["game", *(["role"] if several else []), "decisions", "participants", "what was done"]
-    _print_table(
+    print_table(
         head,
         (
             [r["game"], *([r["role"]] if several else []), f"{r['decisions']:,}", _people(r["participants"]), _done(r)]
@@ -118,7 +118,7 @@ def validate(path: str, as_json: bool) -> None:
 
     study = check_study(path)
     if as_json:
-        _print_json({"name": study.name, "valid": True} | _counts(study))
+        print_json({"name": study.name, "valid": True} | _counts(study))
         return
     click.echo(f"{path} is fine: {_holds(study)}.")
 
@@ -134,7 +134,7 @@ def add(study: str, file: str | None, as_json: bool) -> None:
 
     path = add_table(study, file)
     if as_json:
-        _print_json({"name": study, "path": str(path)})
+        print_json({"name": study, "path": str(path)})
         return
     click.echo(f"{study} is here: {path}")
 
@@ -199,22 +199,3 @@ def _done(row: dict[str, Any]) -> str:
 
 def _people(count: int | None) -> str:
     return "–" if count is None else f"{count:,}"
-
-
-def _print_json(content: Any) -> None:
-    json.dump(content, sys.stdout, ensure_ascii=False)
-    sys.stdout.write("\n")
-
-
-def _print_table(head: Iterable[str], rows: Iterable[list[str]], right: tuple[str, ...]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for i, name in enumerate(head):
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=i == 0 or name in right)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    # In a pipe there is no window to fit: rich would fold every row at 80 columns.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,14 +1,13 @@
 """`bayescal report`: a report from fits that were saved."""
 
-import json
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from bayescal.cli.calibrate import check_writable
+from bayescal.cli.show import print_json, say
 
 
 def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None:
@@ -22,7 +21,7 @@ def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None
         check_writable(folder)
         study, missing = study_of(fits)
     if missing:
-        console.print(missing, highlight=False, soft_wrap=True, markup=False)
+        say(console, missing)
     comparison = None
     command = f"bayescal report {shlex.join(paths)}"
     if len(fits) > 1:
@@ -52,13 +51,11 @@ def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None
     if as_json:
         told = {"report": str(written), "study_found": study is not None}
         told |= {} if comparison is None else {"verdict": comparison.verdict}
-        json.dump(told | {"checks": {name: found.status for name, found in checks.items()}}, sys.stdout)
-        sys.stdout.write("\n")
+        print_json(told | {"checks": {name: found.status for name, found in checks.items()}})
         return
     stdout = Console()
-    say = lambda text: stdout.print(text, highlight=False, soft_wrap=True, markup=False)
     if comparison is not None:
-        say(comparison.verdict)
+        say(stdout, comparison.verdict)
     for name, found in checks.items():
-        say(f"{name}: {found.status}")
-    say(f"Report: {written}")
+        say(stdout, f"{name}: {found.status}")
+    say(stdout, f"Report: {written}")

@@ -6,6 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
+from bayescal.cli.saved import file_name
+from bayescal.cli.show import empty_table, say
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 
@@ -34,18 +36,15 @@ def weigh(models: dict[str, Any], fits: dict[str, Any], folder: Path, console: C
         with console.status(f"Weighting the draws of {name} to the exact posterior"):
             found[name] = reweight(fits[name], model)
         written = json.dumps(found[name].as_dict(), indent=1) + "\n"
-        write_atomically(folder / f"{name.replace(' ', '-')}-reweighted.json", written.encode())
+        write_atomically(folder / f"{file_name(name)}-reweighted.json", written.encode())
     return found
 
 
 def show_weighted(name: str, found: Any, stdout: Console) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title=f"As exact as can be told, {name}", title_justify="left", box=None, pad_edge=False)
-    table.add_column("parameter", no_wrap=True)
-    for column in ("mean", "sd", "exact mean", "exact sd", "moves by (sd)"):
-        table.add_column(column, justify="right")
+    columns = ["mean", "sd", "exact mean", "exact sd", "moves by (sd)"]
+    table = empty_table(f"As exact as can be told, {name}", ["parameter"], columns)
     summary = found.summary()
     largest = summary["shift"].abs().sort_values(ascending=False).index[:_ROWS]
     for label, row in summary.loc[largest].iterrows():
@@ -53,5 +52,5 @@ def show_weighted(name: str, found: Any, stdout: Console) -> None:
         table.add_row(escape(str(label)), *values, f"{row['shift']:+.3f} ± {row['shift_error']:.3f}")
     stdout.print(table)
     if len(summary) > _ROWS:
-        stdout.print(f"… and {len(summary) - _ROWS} more that move less", highlight=False)
-    stdout.print(f"{name}: {found.verdict}\n", markup=False, highlight=False, soft_wrap=True)
+        say(stdout, f"… and {len(summary) - _ROWS} more that move less")
+    say(stdout, f"{name}: {found.verdict}\n")

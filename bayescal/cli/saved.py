@@ -10,7 +10,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayescal.errors import InputError
+
 COMPARISON = "comparison.json"
+
+
+def fits_among(what: Sequence[str], verb: str) -> list[str]:
+    """The fits that were saved, which are all or none; else what was given is one study.
+
+    Args:
+        verb: of the error, what can be done with one study.
+    """
+    fits = [w for w in what if Path(w).suffix in (".nc", ".zarr")]
+    others = [w for w in what if w not in fits]
+    if others and len(what) > 1:
+        or_else = ", or fits that were saved (.nc or .zarr)" if fits else " at a time"
+        raise InputError(f"{', '.join(others)}: {verb} one study{or_else}.")
+    return fits
 
 
 def save_fits(fits: Mapping[str, Any], folder: Path, *, command: str, loaded: Mapping[str, Any]) -> None:
@@ -79,7 +95,6 @@ def comparison_of(paths: Sequence[str], fits: Mapping[str, Any]) -> tuple[Any, s
 def study_of(fits: Mapping[str, Any]) -> tuple[Any, str]:
     """(the study that fits were made of, None where it cannot be had; and why not)."""
     from bayescal.data import load_study
-    from bayescal.errors import InputError
 
     known = next(iter(fits.values())).provenance
     how = dict(known.get("loaded") or ({"study": known["study"]} if known.get("study") else {}))

@@ -2,12 +2,12 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayescal.cli.show import empty_table, print_json
 from bayescal.environments.named import NAMED_GAMES, get_game, load_game_file
 from bayescal.errors import InputError
 
@@ -50,8 +50,7 @@ def solve_game(
         if not converged and not x64:
             status += "; try --x64"
         if as_json:
-            json.dump(as_dict(environment, solution, status, typed=pairs is not None), sys.stdout)
-            sys.stdout.write("\n")
+            print_json(as_dict(environment, solution, status, typed=pairs is not None))
         else:
             show(environment, solution, status, pairs)
     return 0 if converged else 1
@@ -146,11 +145,6 @@ def read_json(path: str) -> Any:
         raise InputError(f"{path}: this is not JSON ({error}).") from None
 
 
-def _number(x: Any) -> float | None:
-    """JSON has no NaN: what was not solved is null."""
-    return float(x) if np.isfinite(x) else None
-
-
 def as_dict(environment: "OneShot", solution: "Solution", status: str, *, typed: bool) -> dict[str, Any]:
     """The solution by player, each list as long as that player's actions."""
     from bayescal.environments.base import role_of_player
@@ -159,29 +153,25 @@ def as_dict(environment: "OneShot", solution: "Solution", status: str, *, typed:
     rows, types = [], []
     for role in role_of_player(environment.role_counts):
         n = len(environment.action_values[role])
-        rows.append([_number(p) for p in strategies[role, :n]])
-        types.append([[_number(p) for p in row[:n]] for row in by_type[role]])
+        rows.append(strategies[role, :n])
+        types.append(by_type[role, :, :n])
     return {
         "status": status,
         "strategies": rows,
         "strategies_by_type": types if typed else None,
-        "residual": _number(solution.residual),
-        "exploitability": _number(np.max(np.asarray(solution.exploitability))),
+        "residual": solution.residual,
+        "exploitability": np.max(np.asarray(solution.exploitability)),
     }
 
 
 def show(environment: "OneShot", solution: "Solution", status: str, types: list[tuple[float, float]] | None) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     for role, name in enumerate(environment.role_names):
         many = f" (each of {environment.role_counts[role]})" if environment.role_counts[role] > 1 else ""
-        table = Table(box=None, header_style="bold", pad_edge=False, title=f"{name}{many}", title_justify="left")
-        table.add_column("action")
-        table.add_column("probability", justify="right")
-        for cost, share in types or []:
-            table.add_column(f"cost {cost:g} ({share:.0%})", justify="right")
+        by_cost = [f"cost {cost:g} ({share:.0%})" for cost, share in types or []]
+        table = empty_table(f"{name}{many}", ["action"], ["probability", *by_cost])
         for a, label in enumerate(environment.action_labels[role]):
             by_type = [f"{float(row[a]):.4f}" for row in solution.strategies_by_type[role]] if types else []
             table.add_row(label, f"{float(solution.strategies[role, a]):.4f}", *by_type)

@@ -1,12 +1,11 @@
 """`bayescal solve` of a finite game over time: what everybody does in every situation."""
 
-import json
-import sys
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 
+from bayescal.cli.show import empty_table, print_json
 from bayescal.environments.extensive import ExtensiveForm
 from bayescal.errors import InputError
 from bayescal.policies.exact import ExactPolicy
@@ -32,15 +31,14 @@ def solve_over_time(
     status = solution.message + ("" if converged or x64 else "; try --x64")
     found = {
         role: {
-            name: {label: _number(p) for label, p in zip(labels, row, strict=False)}
+            name: {label: float(p) for label, p in zip(labels, row, strict=False)}
             for (name, labels), row in zip(_situations(environment, i), solution.strategies[i], strict=False)
         }
         for i, role in enumerate(environment.role_names)
     }
     if as_json:
-        residual = _number(solution.residual)
-        json.dump({"status": status, "concept": concept, "strategies": found, "residual": residual}, sys.stdout)
-        sys.stdout.write("\n")
+        told = {"status": status, "concept": concept, "strategies": found, "residual": solution.residual}
+        print_json(told)
     else:
         _show(environment, found, status, concept)
     return 0 if converged else 1
@@ -54,24 +52,15 @@ def _situations(environment: Any, player: int) -> list[tuple[str, tuple[str, ...
     return [(str(s), environment.action_labels[player]) for s in range(environment.states)]
 
 
-def _number(x: Any) -> float | None:
-    return float(x) if np.isfinite(x) else None
-
-
 def _show(environment: Any, found: dict[str, Any], status: str, concept: str) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     kind = "situation" if isinstance(environment, ExtensiveForm) else "state"
     for i, (role, rows) in enumerate(found.items()):
-        labels = list(environment.action_labels[i])
-        table = Table(box=None, header_style="bold", pad_edge=False, title=role, title_justify="left")
-        table.add_column(kind)
-        for label in labels:
-            table.add_column(label, justify="right")
+        table = empty_table(role, [kind], environment.action_labels[i])
         for name, row in list(rows.items())[:SHOWN]:
-            table.add_row(name, *("" if p is None else f"{p:.4f}" for p in row.values()))
+            table.add_row(name, *(f"{p:.4f}" if np.isfinite(p) else "" for p in row.values()))
         console.print(table)
         if len(rows) > SHOWN:
             console.print(f"… and {len(rows) - SHOWN} more (--json has them all)")

@@ -1,13 +1,12 @@
 """`bayescal train`, `certify`, `models`: the zoo of learned policies."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bayescal.cli.calibrate import check_writable
+from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 
 
@@ -36,9 +35,7 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
             )
     except KeyboardInterrupt:
         again = f"bayescal train {model}" + (f" --out {out}" if out else "")
-        console.print(
-            f"Interrupted; what was learned is safe in {folder}. Go on with: {again}", highlight=False, soft_wrap=True
-        )
+        say(console, f"Interrupted; what was learned is safe in {folder}. Go on with: {again}")
         raise
     _show(certificate, folder, as_json)
 
@@ -63,8 +60,7 @@ def list_zoo(as_json: bool) -> None:
 
     models = list_models()
     if as_json:
-        json.dump(models, sys.stdout)
-        sys.stdout.write("\n")
+        print_json(models)
         return
     from rich.table import Table
 
@@ -81,9 +77,8 @@ def list_zoo(as_json: bool) -> None:
         table.add_row(f"[bold]{model['name']}[/bold]", box or "not trained yet", *_figures(model["certificate"]))
     console = Console()
     console.print(table)
-    console.print(
-        "\n* decisions up to which the network's error moves no parameter by a tenth of its sd (median point).",
-        highlight=False,
+    say(
+        console, "\n* decisions up to which the network's error moves no parameter by a tenth of its sd (median point)."
     )
 
 
@@ -97,26 +92,18 @@ def _figures(certificate: dict[str, Any] | None) -> list[str]:
 
 def _show(certificate: dict[str, Any], folder: Path, as_json: bool) -> None:
     if as_json:
-        json.dump(certificate | {"folder": str(folder)}, sys.stdout)
-        sys.stdout.write("\n")
+        print_json(certificate | {"folder": str(folder)})
         return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("measured", "mean", "median", "95%", "max"):
-        table.add_column(column, justify="left" if column == "measured" else "right")
+    table = empty_table("", ["measured"], ["mean", "median", "95%", "max"])
     for name, figures in certificate.items():
         if isinstance(figures, dict) and set(figures) == {"mean", "median", "q95", "max"}:
             table.add_row(name.replace("_", " "), *(f"{x:.2g}" for x in figures.values()))
     console = Console()
     console.print(table)
     for name, budget in certificate.get("decisions_below_a_tenth_of_sd", {}).items():
-        console.print(
-            f"{name}: good for {budget['median']:,.0f} decisions at the median point, "
-            f"{budget['worst 5%']:,.0f} at the worst 5%",
-            highlight=False,
-        )
-    console.print(f"Card: {folder / 'card.md'}", highlight=False, soft_wrap=True)
+        most = f"{budget['median']:,.0f} decisions at the median point, {budget['worst 5%']:,.0f} at the worst 5%"
+        say(console, f"{name}: good for {most}")
+    say(console, f"Card: {folder / 'card.md'}")
 
 
 def _keep_recipe(source: Path, folder: Path) -> None:
