@@ -193,7 +193,7 @@ def r_eff(fit: Fit) -> float:
 def _thinned(values: np.ndarray) -> np.ndarray:
     """(draws, …) of at most `DRAWS` draws that have been solved."""
     flat = values.reshape(-1, *values.shape[2:])
-    return _solved(flat[np.linspace(0, len(flat) - 1, min(len(flat), DRAWS)).round().astype(int)])
+    return _solved(flat[bridge.evenly(len(flat), DRAWS)])
 
 
 def _solved(values: np.ndarray) -> np.ndarray:

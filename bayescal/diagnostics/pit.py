@@ -81,9 +81,8 @@ def _from_draws(fit: Fit, rng: np.random.Generator) -> tuple[int, tuple[np.ndarr
     log_p = fit.tree["log_likelihood"]["choice"].to_numpy()
     drawn = fit.tree["posterior_predictive"]["choice"].to_numpy()
     seen = fit.tree["observed_data"]["choice"].to_numpy()
-    draws, rows = int(np.prod(log_p.shape[:2])), _chosen(len(seen), rng)
-    some = np.linspace(0, draws - 1, min(draws, _DRAWS)).round().astype(int)
-    flat = lambda x: x.reshape(draws, -1)[some][:, rows]
+    rows, some = _chosen(len(seen), rng), bridge.evenly(int(np.prod(log_p.shape[:2])), _DRAWS)
+    flat = lambda x: x.reshape(-1, x.shape[-1])[some][:, rows]
     drawn, told = flat(drawn), seen[rows]
     return len(seen), ((drawn < told) * 1.0, (drawn == told) * 1.0, flat(log_p), np.ones(len(rows), int))
 

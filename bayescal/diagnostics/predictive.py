@@ -19,6 +19,7 @@ from bayescal.environments.cobweb import Cobweb, supply
 from bayescal.environments.supply_chain import SupplyChain
 from bayescal.errors import InputError
 from bayescal.inference.fit import Fit
+from bayescal.inference.tree import evenly
 from bayescal.plain import listed
 
 ERROR = 0.05  # the chance that a right model fails, all statistics together
@@ -64,7 +65,7 @@ def _done(fit: Fit, decisions: Decisions, group: str) -> Values:
         raise InputError(f"The fit has no {group} of {site}: check it with the decisions that it was fitted to.")
     seen, drawn = trees["observed_data"][site].to_numpy(), trees[group][site].to_numpy()
     drawn = drawn.reshape(-1, *drawn.shape[2:])
-    drawn = drawn[np.linspace(0, len(drawn) - 1, min(len(drawn), _DRAWS)).round().astype(int)]
+    drawn = drawn[evenly(len(drawn), _DRAWS)]
     rows = len(decisions.play.row) if decisions.play is not None else None
     if rows is not None and rows != len(seen):
         raise InputError(
@@ -150,7 +151,8 @@ def _amounts(
 def _shares(
     environments: Mapping[str, Any], games: np.ndarray, roles: np.ndarray, people: np.ndarray | None
 ) -> Iterator[Statistic]:
-    first = lambda x: (x[..., 0].astype(float), np.einsum("rca->rc", x).astype(float))
+    taken = lambda a: lambda x: (x[..., a].astype(float), np.einsum("rca->rc", x).astype(float))
+    first = taken(0)
     pairs = list(dict.fromkeys(zip(games, roles, strict=True)))
     if len(pairs) <= _SHARES:
         for game, role in pairs:
@@ -159,8 +161,7 @@ def _shares(
             here = (games == game) & (roles == role)
             where = " · ".join([*([game] if len(environments) > 1 else []), role])
             for a, label in enumerate(labels[: max(len(labels) - 1, 1)]):
-                share = lambda x, a=a: (x[..., a].astype(float), np.einsum("rca->rc", x).astype(float))
-                yield _within(f"{where}: {label}", f"share of {label} among the decisions of {where}", here, share)
+                yield _within(f"{where}: {label}", f"share of {label} among the decisions of {where}", here, taken(a))
     else:
         code = _codes(np.char.add(np.char.add(games, " · "), roles))
         shares = lambda x: np.divide(*(_sums(code, part) for part in first(x)))

@@ -127,6 +127,11 @@ def in_batches(run: Callable[[Sites, Any], Any], draws: Sites, batch: int, rng: 
     return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
 
 
+def evenly(total: int, most: int) -> np.ndarray:
+    """Places of at most so many of them, evenly spread."""
+    return np.linspace(0, total - 1, min(total, most)).round().astype(int)
+
+
 def personal(tree: xr.DataTree) -> xr.Dataset:
     """The draws that the log-likelihood is of: of many people only some are kept, in a group apart."""
     return tree.children["people" if "people" in tree.children else "posterior"].to_dataset()
@@ -139,8 +144,7 @@ def at_draws(
     observed."""
     whole: Any = getattr(model, "evaluated", None) or model
     drawn = personal(tree)
-    kept = np.linspace(0, (total := drawn.sizes["chain"] * drawn.sizes["draw"]) - 1, min(total, most))
-    kept = kept.round().astype(int)
+    kept = evenly(drawn.sizes["chain"] * drawn.sizes["draw"], most)
 
     def one(values, key):
         trace = _trace(handlers.substitute(whole, data=values), key)

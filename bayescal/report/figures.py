@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from bayescal.inference.fit import Fit
+from bayescal.inference.tree import evenly
 from bayescal.report.people import name_of, own_costs
 
 # Okabe & Ito's colours, readable in the common forms of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 WIDTH = 5.4  # inches: text keeps a size that can be read where a figure is as wide as a phone
-_MANY = 60  # entries of a figure that can be read by name
+MANY = 60  # entries of a figure that can be read by name
 
 
 def figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -38,7 +39,7 @@ def cost_forest(fit: Fit, pooled: Fit | None, units: str) -> Figure | None:
     costs = costs[..., np.argsort(costs.median(("chain", "draw")).to_numpy(), kind="stable")]
     labels = [str(x) for x in costs[dim].to_numpy()]
     low, mid, high = interval(costs.to_numpy().reshape(-1, len(labels)))
-    many = len(labels) > _MANY
+    many = len(labels) > MANY
     fig, ax = figure(WIDTH, min(1.0 + 0.2 * len(labels), 5.5 if many else 13.0))
     if pooled is not None:
         a, b, c = interval(pooled.tree["posterior"]["cost"].to_numpy().reshape(-1))
@@ -75,7 +76,7 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     if names is None or names[1] not in posterior or own_costs(fit) is None:
         return None
     mean, sd = (posterior[n].to_numpy().reshape(-1) for n in names)
-    some = np.linspace(0, len(mean) - 1, min(len(mean), 400)).astype(int)
+    some = evenly(len(mean), 400)
     typical, width = np.median(mean), np.median(sd)
     at = np.linspace(typical - 3.5 * width, typical + 3.5 * width, 200)
     low, mid, high = interval(norm.pdf(at, mean[some, None], sd[some, None]))
@@ -92,7 +93,7 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     return fig
 
 
-def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Figure:
+def observed_and_predicted(fit: Any, nash: np.ndarray | None) -> Figure:
     """Each cell's share of each action (of the first, where there are two): seen, predicted, rational, random."""
     observed = fit.tree["observed_data"]["choices"].to_numpy()
     total = fit.tree["constant_data"]["total"].to_numpy()
@@ -103,7 +104,7 @@ def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Fig
     keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
     cells, actions = np.nonzero(keep)
     labels = [str(x) for x in fit.tree["observed_data"]["cell"].to_numpy()]
-    if "cell_participant" in fit.tree["constant_data"] and len(cells) > _MANY:
+    if "cell_participant" in fit.tree["constant_data"] and len(cells) > MANY:
         labels, observed, total, available, predicted = _of_games(fit.tree, observed, total, available, predicted)
         keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
         cells, actions = np.nonzero(keep)
@@ -122,7 +123,6 @@ def observed_and_predicted(fit: Any, nash: np.ndarray | None, title: str) -> Fig
     ax.set_yticks(order, [names[i] for i in (cells if binary else range(len(cells)))], fontsize=7)
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel("share of the first action" if binary else "share of the action")
-    ax.set_title(title, fontsize=10, loc="left")
     ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.03))
     return fig
 
@@ -132,7 +132,7 @@ def _of_games(tree: Any, observed: Any, total: Any, available: Any, predicted: A
     constant = tree["constant_data"]
     names = np.char.add(np.char.add(constant["cell_game"].to_numpy(), " · "), constant["cell_role"].to_numpy())
     labels, of = np.unique(names, return_inverse=True)
-    kept = np.argsort(-np.bincount(of, total), kind="stable")[:_MANY]
+    kept = np.argsort(-np.bincount(of, total), kind="stable")[:MANY]
     add = (of[None, :] == kept[:, None]).astype(float)
     first = np.array([np.flatnonzero(of == k)[0] for k in kept])
     summed = np.einsum("kc,dca->dka", add, predicted.astype(float), optimize=True)
@@ -149,7 +149,7 @@ def play_and_predicted(fit: Any, values: np.ndarray, labels: tuple[str, ...], or
     seen = fit.tree["observed_data"]["choice"].to_numpy()
     drawn = fit.tree["posterior_predictive"]["choice"].to_numpy().reshape(-1, len(seen))
     # A few hundred draws give the bands.
-    drawn = drawn[np.linspace(0, len(drawn) - 1, min(len(drawn), 300)).astype(int)]
+    drawn = drawn[evenly(len(drawn), 300)]
     size = len(values)
     number = values if ordered else (np.arange(size) == size - 1).astype(float)
     what = "mean decision" if ordered else f"share of “{labels[-1]}”"

@@ -184,4 +184,4 @@ def _bars(ax: Axes, believed: np.ndarray, seen: np.ndarray, title: str) -> None:
 def _band(ax: Axes, at: np.ndarray, believed: np.ndarray) -> None:
     for level, alpha in ((0.9, 0.25), (0.5, 0.45)):
         low, _, high = interval(believed, level)
-        ax.fill_between(at, low, high, color=GREEN, alpha=alpha, lw=0, step=None, label=f"believed, {level:.0%}")
+        ax.fill_between(at, low, high, color=GREEN, alpha=alpha, lw=0, label=f"believed, {level:.0%}")

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayescal.report.figures import BLUE, GREY, ORANGE, WIDTH, figure
+from bayescal.comparison.compare import clear
+from bayescal.report.figures import BLUE, GREY, MANY, ORANGE, WIDTH, figure
 from bayescal.report.people import name_of
 
 _PANELS = 4
@@ -37,7 +38,7 @@ def who_says_so(comparison: Any) -> tuple[Figure, str] | None:
         return None
     first, second = sound[:2]
     ahead = (comparison.pointwise[first] - comparison.pointwise[second]).dropna().sort_values().to_numpy()
-    many = len(ahead) > 60
+    many = len(ahead) > MANY
     fig, ax = figure(WIDTH, 2.6)
     at = np.arange(len(ahead))
     for mine, colour in ((ahead > 0, BLUE), (ahead <= 0, ORANGE)):
@@ -50,8 +51,8 @@ def who_says_so(comparison: Any) -> tuple[Figure, str] | None:
     told = f"“{first}” predicts {(ahead > 0).sum():,} of {len(ahead):,} {what} better than “{second}” does."
     most = np.sort(ahead)[::-1].cumsum()
     lead = comparison.table.loc[second]
-    clear = abs(lead["difference"]) > 2 * lead["difference_se"]
-    if clear and len(ahead) >= 10 and (share := (np.argmax(most >= ahead.sum()) + 1) / len(ahead)) < 0.1:
+    certain = clear(lead["difference"], lead["difference_se"])
+    if certain and len(ahead) >= 10 and (share := (np.argmax(most >= ahead.sum()) + 1) / len(ahead)) < 0.1:
         told += f" All of its lead comes from {share:.0%} of them."
     return fig, told
 

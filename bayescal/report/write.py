@@ -16,9 +16,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from bayescal.data.study import Study
+from bayescal.environments.base import shape_key
 from bayescal.errors import InputError
 from bayescal.files import whole_file
 from bayescal.inference.fit import Fit
+from bayescal.policies.rational import RationalPolicy
 from bayescal.report import check_figures, figures, formulas, rival_figures, tables, words
 from bayescal.report.numbers import collect
 from bayescal.report.picture import Picture, draw
@@ -175,7 +177,7 @@ def _choices(study: Study | None, fit: Fit) -> Figure | None:
     if "choices" in fit.tree["observed_data"]:
         people = "cell_participant" in fit.tree["constant_data"]  # whose cells are not those of the decisions
         nash = None if people or study is None else rational_play(study)
-        return figures.observed_and_predicted(fit, nash, "")
+        return figures.observed_and_predicted(fit, nash)
     if study is None or "choice" not in fit.tree["observed_data"]:
         return None
     environment = next(iter(study.decisions.environments.values()))
@@ -185,19 +187,12 @@ def _choices(study: Study | None, fit: Fit) -> Figure | None:
 
 def rational_play(study: Study) -> np.ndarray | None:
     """Each cell's strategy at a cost near zero (a Nash equilibrium), or None where one is not found."""
-    import jax
-
-    from bayescal.environments.base import shape_key
-    from bayescal.policies.exact import ExactPolicy
-
     decisions = study.decisions
+    first: dict[Any, Any] = {}  # games of one shape are solved by one compiled solver
     rows = []
-    first: dict[Any, Any] = {}
-    with jax.enable_x64(True):
-        for environment in decisions.environments.values():
-            policy = ExactPolicy(first.setdefault(shape_key(environment), environment))
-            cost = 1e-4 * float(environment.payoff_scale(environment.params))
-            rows.append(np.asarray(policy.solve(cost, params=environment.params).strategies))
+    for game in decisions.environments.values():
+        nash = RationalPolicy(first.setdefault(shape_key(game), game))
+        rows.append(np.asarray(nash.probabilities(game.params)))
     out = np.full(decisions.counts.shape, np.nan)
     for cell, (g, r) in enumerate(zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)):
         out[cell, : rows[g].shape[1]] = rows[g][r]
