@@ -5,8 +5,17 @@ from typing import Any
 
 import click
 
-from bayescal.cli.data import data
+from bayescal.cli.data import as_json, data
 from bayescal.errors import InputError
+
+# Options of several commands
+_chains = click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
+_seed = click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+_data = click.option("--data", help="A table (.csv, .csv.gz or .parquet) in place of the study's own.")
+_where = click.option("--where", help="Which of its rows: 'group in [1, 2]'.")
+_set = click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0.")
+_strict = click.option("--strict", is_flag=True, help="Exit status 1 where something fails.")
+_policy = click.option("--policy", help="A learned policy (see `bayescal models`) as the likelihood, or 'exact'.")
 
 
 class _Group(click.Group):
@@ -49,7 +58,7 @@ def version() -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+@as_json
 def games(as_json: bool) -> None:
     """List the games that have a name."""
     from bayescal.cli.games import list_games
@@ -68,7 +77,7 @@ def games(as_json: bool) -> None:
     "--concept", type=click.Choice(["trajectory", "agent"]), default="trajectory", show_default=True,
     help="Of a game over time: whether one's own future cost of information counts.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+@as_json
 def solve(
     game: str,
     cost: str | None,
@@ -96,8 +105,8 @@ def solve(
 @click.argument("study")
 @click.option("--draws", type=int, default=1000, show_default=True, help="Kept draws of each chain.")
 @click.option("--warmup", type=int, default=600, show_default=True, help="Adaptation draws of each chain.")
-@click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@_chains
+@_seed
 @click.option(
     "--policy",
     help="A learned policy (see `bayescal models`) as the likelihood, or 'exact' [default: the study's own, or exact].",
@@ -127,9 +136,9 @@ def solve(
     "--costs", type=click.Choice(["joint", "marginal", "compressed"]),
     help="Sample everybody's cost, integrate costs out, or do so on a compressed likelihood [default: what suits].",
 )  # fmt: skip
-@click.option("--data", help="A table (.csv, .csv.gz or .parquet) in place of the study's own.")
-@click.option("--where", help="Which of its rows: 'group in [1, 2]'.")
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0.")
+@_data
+@_where
+@_set
 @click.option("--tolerance", type=float, help="By how much a recorded number may differ from what the game makes it.")
 @click.option("--snap", is_flag=True, help="Move decisions between two values of the grid to the nearer one.")
 @click.option(
@@ -137,7 +146,7 @@ def solve(
     help="With a learned policy: is it good enough? Weight its draws to the exact posterior.",
 )  # fmt: skip
 @click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+@as_json
 def calibrate(study: str, **asked: Any) -> None:
     """Infer the costs behind the decisions of STUDY, a name or a folder with a dataset.toml; write a report.
 
@@ -164,14 +173,14 @@ def calibrate(study: str, **asked: Any) -> None:
 @click.option("--ablation", is_flag=True, help="In place of the rivals: populations of costs, crossed with priors.")
 @click.option("--draws", type=int, default=750, show_default=True, help="Kept draws of each chain.")
 @click.option("--warmup", type=int, default=400, show_default=True, help="Adaptation draws of each chain.")
-@click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
-@click.option("--policy", help="A learned policy (see `bayescal models`) as the likelihood, or 'exact'.")
-@click.option("--data", help="A table (.csv, .csv.gz or .parquet) in place of the study's own.")
-@click.option("--where", help="Which of its rows: 'group in [1, 2]'.")
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0.")
+@_chains
+@_seed
+@_policy
+@_data
+@_where
+@_set
 @click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY-compared].")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+@as_json
 def compare(what: tuple[str, ...], **asked: Any) -> None:
     """Which explanation predicts people best who were not seen? Fits the rivals of STUDY, or takes FITs.
 
@@ -189,7 +198,7 @@ def compare(what: tuple[str, ...], **asked: Any) -> None:
 @main.command()
 @click.argument("fits", nargs=-1, required=True, metavar="FIT…")
 @click.option("--out", help="Folder for the report [default: that of the first fit].")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+@as_json
 def report(fits: tuple[str, ...], out: str | None, as_json: bool) -> None:
     """Write the report of fits that were saved (.nc or .zarr); several of the same decisions are compared.
 
@@ -203,16 +212,7 @@ def report(fits: tuple[str, ...], out: str | None, as_json: bool) -> None:
 
 def _which(command: Any) -> Any:
     """The options that say which decisions, and which likelihood."""
-    for option in (
-        click.option(
-            "--set", "options", multiple=True, metavar="NAME=VALUE", help="An option of the game: discount=0."
-        ),
-        click.option("--where", help="Which of its rows: 'group in [1, 2]'."),
-        click.option("--data", help="A table (.csv, .csv.gz or .parquet) in place of the study's own."),
-        click.option("--policy", help="A learned policy (see `bayescal models`) as the likelihood, or 'exact'."),
-        click.option("--strict", is_flag=True, help="Exit status 1 where something fails."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."),
-    ):
+    for option in (_set, _where, _data, _policy, _strict, as_json):
         command = option(command)
     return command
 
@@ -221,8 +221,8 @@ def _which(command: Any) -> Any:
 @click.argument("what", nargs=-1, required=True, metavar="STUDY | FIT...")
 @click.option("--draws", type=int, default=1000, show_default=True, help="Of a study: kept draws of each chain.")
 @click.option("--warmup", type=int, default=600, show_default=True, help="Adaptation draws of each chain.")
-@click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@_chains
+@_seed
 @click.option("--out", help="Of a study: a folder to keep the fits in.")
 @_which
 def check(what: tuple[str, ...], **asked: Any) -> None:
@@ -246,7 +246,7 @@ def _simulated(command: Any) -> Any:
         ),
         click.option("--cores", type=int, default=2, show_default=True, help="How many replicates at once."),
         click.option("--model", help="Which of the study's standard models [default: the last]."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it."),
+        _seed,
         click.option("--warmup", type=int, default=300, show_default=True, help="Adaptation draws of each replicate."),
     ):
         command = option(command)
@@ -301,7 +301,7 @@ def recover(study: str, **asked: Any) -> None:
 @click.option("--policy", help="A learned policy, see `bayescal models` [default: as said above].")
 @click.option("--groups", type=int, default=10, show_default=True, help="Games played side by side.")
 @click.option("--rounds", type=int, help="Rounds of each, or repetitions of a one-shot game [default: the game's own].")
-@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@_seed
 @click.option("--out", help="CSV file to write [default: standard output].")
 def simulate(
     game: str,
@@ -365,7 +365,7 @@ def certify(model: str, points: int | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+@as_json
 def models(as_json: bool) -> None:
     """List the learned policies, what they answer for, and how well."""
     from bayescal.cli.train import list_zoo

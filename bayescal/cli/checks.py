@@ -50,8 +50,8 @@ def _check_fits(paths: Sequence[str], console: Console) -> tuple[dict[str, Any],
 
         fits, found, told = load_fits(paths), {}, ""
         for name, fit in fits.items():
-            study, why = study_of({name: fit})
-            told = told or why.replace("so that this report says less of the data", "so that less is checked")
+            study, why = study_of({name: fit}, "less is checked")
+            told = told or why
             found[name] = check(fit, None if study is None else _model_of(fit, study), study)
     return found, told
 

@@ -92,22 +92,25 @@ def comparison_of(paths: Sequence[str], fits: Mapping[str, Any]) -> tuple[Any, s
     ), str(path)
 
 
-def study_of(fits: Mapping[str, Any]) -> tuple[Any, str]:
-    """(the study that fits were made of, None where it cannot be had; and why not)."""
+def study_of(fits: Mapping[str, Any], less: str = "this report says less of the data") -> tuple[Any, str]:
+    """(the study that fits were made of, None where it cannot be had; and why not).
+
+    Args:
+        less: what comes of that, in words.
+    """
     from bayescal.data import load_study
 
     known = next(iter(fits.values())).provenance
     how = dict(known.get("loaded") or ({"study": known["study"]} if known.get("study") else {}))
     if not how:
-        return None, "The fits do not say which study they are of, so that this report says less of the data."
-    less = "so that this report says less of the data"
+        return None, f"The fits do not say which study they are of, so that {less}."
     try:
         study = load_study(how.pop("study"), **how)
     except (InputError, OSError) as error:
-        return None, f"The study {known.get('study', '')} could not be read again, {less}: {error}"
+        return None, f"The study {known.get('study', '')} could not be read again, so that {less}: {error}"
     if study.decisions.data_hash != known.get("data_hash", study.decisions.data_hash):
         return None, (
             f"The study {study.name} has other decisions now than when the fits were made (data hash "
-            f"{study.decisions.data_hash[:12]}…, then {known['data_hash'][:12]}…), {less}."
+            f"{study.decisions.data_hash[:12]}…, then {known['data_hash'][:12]}…), so that {less}."
         )
     return study, ""
