@@ -8,7 +8,7 @@ import pandas as pd
 
 from bayescal.decisions import Decisions
 from bayescal.diagnostics.base import Check
-from bayescal.diagnostics.computed import computation
+from bayescal.diagnostics.computed import computation, is_learned
 from bayescal.diagnostics.pit import is_uniform, loo_pit
 from bayescal.diagnostics.predictive import allows, predictive, predicts
 from bayescal.diagnostics.sensitivity import hangs_on_prior, sensitivity
@@ -176,7 +176,7 @@ def _certificate(fit: Fit, study: Any) -> Mapping[str, Any] | None:
     if found := fit.provenance.get("certificate"):
         return found
     policy = getattr(study, "policy", None)
-    if policy is None or "AmortisedPolicy" not in str(fit.provenance.get("model", "")):
+    if policy is None or not is_learned(fit):
         return None
     from bayescal.training.recipe import find_model, read_certificate
 

@@ -1,6 +1,5 @@
 """Whether the draws are those of the posterior: what the sampler says, the walls, and the policy's certificate."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from bayescal.diagnostics.base import Check
-from bayescal.inference.fit import Fit
+from bayescal.inference.fit import CROWDED, ESS, R_HAT, Fit
 from bayescal.inference.psis import K_HAT
 from bayescal.plain import listed
 
-R_HAT = 1.01
-ESS = 400
 E_BFMI = 0.3
-CROWDED = 0.05  # of the posterior in the outermost hundredth of a policy's box
 ROUGH = 0.05  # the median total variation from the exact policy, above which a network is no likelihood
 
-_LEARNED = "AmortisedPolicy"
+
+def is_learned(fit: Fit) -> bool:
+    """Whether the likelihood is a learned policy."""
+    return "AmortisedPolicy" in str(fit.provenance.get("model", ""))
 
 
 def computation(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int | None) -> list[Check]:
@@ -144,7 +143,7 @@ def _certificate(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int
     """By what was measured of the network: its error budget where it was compared with the exact policy, or else what a
     best reply gains against it."""
     name = "certificate of the policy"
-    if not re.search(_LEARNED, str(fit.provenance.get("model", ""))):
+    if not is_learned(fit):
         return Check(name, None, "the likelihood is not a learned policy")
     if not certificate:
         return Check(

@@ -15,6 +15,10 @@ from bayescal.inference import saved
 from bayescal.inference.identify import Identifiability, after, contraction
 from bayescal.inference.psis import K_HAT
 
+R_HAT = 1.01  # below which chains agree
+ESS = 400  # effective draws that are wanted
+CROWDED = 0.05  # of the posterior in the outermost hundredth of a policy's box
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -114,12 +118,12 @@ def status_of(tree: xr.DataTree, walls: Mapping[str, float] | None = None) -> st
     unsolved = sum(int(v.isnull().sum()) for v in tree["log_likelihood"].to_dataset().data_vars.values())
     facts = f"R-hat at most {r_hat:.3f}, {divergences} divergences, effective sample size at least {ess:.0f}"
     problems = []
-    if not r_hat < 1.01:
-        problems.append(f"R-hat is {r_hat:.3f} where it should be below 1.01")
+    if not r_hat < R_HAT:
+        problems.append(f"R-hat is {r_hat:.3f} where it should be below {R_HAT}")
     if divergences:
         problems.append(f"{divergences} transitions diverged")
-    if ess < 400:
-        problems.append(f"the smallest effective sample size is {ess:.0f} where 400 are wanted")
+    if ess < ESS:
+        problems.append(f"the smallest effective sample size is {ess:.0f} where {ESS} are wanted")
     if unsolved:
         problems.append(f"{unsolved} likelihood values could not be solved")
     if crowded := _crowded(walls):
@@ -170,15 +174,15 @@ def status_of_svi(
             f"not to be trusted: the PSIS k-hat of the {guide} guide is {k_hat:.2f}, and above {K_HAT} it is too far "
             f"from the posterior even to be reweighted ({went}). Use {richer}NUTS."
         )
-    if ess < 400:
-        return f"not to be trusted yet: an effective sample size of 400 is wanted ({facts}). Take more draws."
+    if ess < ESS:
+        return f"not to be trusted yet: an effective sample size of {ESS} is wanted ({facts}). Take more draws."
     if rise[0] > max(0.1, 4 * rise[1]):
         return f"not to be trusted yet: the bound still rises ({facts}). Take more steps."
     return f"converged: {facts}"
 
 
 def _crowded(walls: Mapping[str, float] | None) -> str:
-    names = [f"{n} ({share:.0%})" for n, share in (walls or {}).items() if share > 0.05]
+    names = [f"{n} ({share:.0%})" for n, share in (walls or {}).items() if share > CROWDED]
     if not names:
         return ""
     return f"the posterior of {', '.join(names)} lies against the walls of the box that the learned policy answers for"

@@ -5,6 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bayescal.inference.fit import ESS, R_HAT
 from bayescal.inference.psis import K_HAT
 from bayescal.report import formulas
 
@@ -81,8 +82,8 @@ def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
         ("precision", "1/λ: how sharply people tell good from bad actions, as in quantal response equilibrium."),
         ("hyperprior", "What was assumed of a number of the model before the data were seen."),
         ("90% interval", "Given the model and the data, the number lies in it with probability 90%."),
-        ("R-hat, ESS", "Whether the sampler has converged: independent chains agree where R-hat is below 1.01; ESS is "
-         "how many independent draws the draws are worth, and 400 are wanted."),
+        ("R-hat, ESS", f"Whether the sampler has converged: independent chains agree where R-hat is below {R_HAT}; ESS "
+         f"is how many independent draws the draws are worth, and {ESS} are wanted."),
     ]  # fmt: skip
     if compared:
         words += [
