@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
 import numpyro.distributions as dist
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
@@ -45,6 +46,14 @@ class Choices(dist.Distribution):
         return _draw(rng, np.exp(np.asarray(self.log_probs)), np.asarray(self.totals))
 
 
+def observe_counts(log_p: Float[Array, "cells actions"], counts: Any) -> None:
+    """The NumPyro site of counted choices."""
+    counts = counts.astype(np.int32)  # added up here: XLA takes seconds over millions of constants
+    totals = jnp.asarray(counts.sum(axis=1))
+    with numpyro.plate("cell", len(counts)):
+        numpyro.sample("choices", Choices(log_p, totals), obs=jnp.asarray(counts))
+
+
 def lapsed(log_p: Array, lapse: Any, size: Any) -> Array:
     """With probability `lapse` any action, all alike."""
     if lapse is None:
@@ -52,6 +61,11 @@ def lapsed(log_p: Array, lapse: Any, size: Any) -> Array:
     absent = log_p == -jnp.inf
     mixed = jnp.logaddexp(jnp.log1p(-lapse) + jnp.where(absent, 0.0, log_p), jnp.log(lapse) - jnp.log(size))
     return jnp.where(absent, -jnp.inf, mixed)
+
+
+def finite(log_p: Array) -> Array:
+    """Absent actions are never chosen, and 0 · inf is not a number."""
+    return jnp.where(log_p == -jnp.inf, 0.0, log_p)
 
 
 def refuse_impossible(source: str, offenders: Sequence[str]) -> None:

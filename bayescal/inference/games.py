@@ -6,12 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 from jaxtyping import Array, Float, Int
 
 from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment, shape_key
-from bayescal.inference.choices import Choices, lapsed, refuse_impossible
+from bayescal.inference.choices import lapsed, observe_counts, refuse_impossible
 from bayescal.inference.play import play_in
 from bayescal.inference.tree import BATCH
 from bayescal.policies.base import Policy
@@ -58,8 +57,6 @@ class Games:
             (play_in(policy, first, population), params, members, pairs[members, 1])
             for first, params, members in stacked(list(decisions.environments.values()), pairs[:, 0])
         ]
-        self.counts = jnp.asarray(decisions.counts.astype(np.int32))
-        self.totals = jnp.asarray(decisions.counts.sum(axis=1).astype(np.int32))
         self.batch = BATCH
 
     @property
@@ -76,7 +73,7 @@ class Games:
         """What an analysis needs beside the draws."""
         cells = self.decisions.cells
         out: dict[str, Any] = {
-            "total": (("cell",), np.asarray(self.totals)),
+            "total": (("cell",), self.decisions.counts.sum(axis=1)),
             "available": (("cell", "action"), self.decisions.mask),
         }
         return out | {f"cell_{k}": (("cell",), cells[k].astype(str).to_numpy(dtype=str)) for k in self._keys}
@@ -85,8 +82,7 @@ class Games:
         own = None if cost is None else jnp.atleast_1d(cost)
         log_probs = self._log_probs(own, phi, psi)[self.of_cell, self.role]
         log_probs = lapsed(log_probs, lapse, self.decisions.mask.sum(axis=1, keepdims=True))
-        with numpyro.plate("cell", self.counts.shape[0]):
-            numpyro.sample("choices", Choices(log_probs, self.totals), obs=self.counts)
+        observe_counts(log_probs, self.decisions.counts)
 
     def _log_probs(self, cost: Any, phi: Any, psi: Any) -> Float[Array, "pairs roles actions"]:
         roles = max(p.environment.roles for p, *_ in self.stacks)

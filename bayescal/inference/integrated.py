@@ -1,7 +1,7 @@
 """The marginal model: everybody's cost is integrated out, the rest is sampled, and costs are drawn afterwards."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,14 +13,13 @@ from jaxtyping import Array, Float
 from numpyro import handlers
 from numpyro.distributions import constraints
 
-from bayescal.inference import tree as bridge
 from bayescal.inference.hyperpriors import Hyperpriors
 from bayescal.inference.likelihood import Likelihood, Shared
 from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal
 from bayescal.inference.people import People
 from bayescal.inference.surface import Surface
+from bayescal.inference.tree import batch_of, in_batches
 
-_AT_ONCE = 2e7
 _STEEP = 1e5
 
 
@@ -132,10 +131,8 @@ class Integrated:
 
     def complete(self, values: Mapping[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draws of everybody's log cost beside the draws of the rest, and the log-likelihood of each participant."""
-        total = int(np.prod(next(iter(values.values())).shape[:2]))
-        size = int(np.clip(_AT_ONCE / (len(self.people.participants) * len(self.nodes) * 5), 1, min(total, 500)))
-        run = jax.jit(jax.vmap(self._one))
-        log_cost, log_m = bridge.in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, size, rng)
+        most = batch_of(len(self.people.participants) * len(self.nodes) * 5)
+        log_cost, log_m = of_every_draw(self._one, values, most, rng)
         return dict(values) | {"log_cost": log_cost}, {"participant": log_m}
 
     def _one(self, values: Any, key: Any) -> tuple[Any, Any]:
@@ -143,6 +140,15 @@ class Integrated:
         curves, level = self.curves(shared)
         log_cost = draw_log_costs(key, curves, jnp.asarray(self.nodes), self.people.population, phi, shift)
         return log_cost, self.log_marginal(curves, level, phi, shift)
+
+
+def of_every_draw(
+    one: Callable[[Any, Any], Any], values: Mapping[str, Any], most: int, rng: np.random.Generator
+) -> Any:
+    """`one(values, key)` of draws of shape (chain, draw, …), at most so many at once."""
+    chains, draws = next(iter(values.values())).shape[:2]
+    run = jax.jit(jax.vmap(one))
+    return in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, min(most, chains * draws), rng)
 
 
 def given(people: People, hyperpriors: Hyperpriors, values: Mapping[str, Any]) -> Any:

@@ -17,16 +17,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 from jaxtyping import Array, Bool, Float, Int
 from scipy.special import gammaln
 
 from bayescal._table import unique_rows
 from bayescal.decisions import Decisions
 from bayescal.errors import InputError
-from bayescal.inference.choices import Choices, lapsed, refuse_impossible
+from bayescal.inference.choices import finite, lapsed, observe_counts, refuse_impossible
 from bayescal.inference.games import stacked
-from bayescal.inference.play import Chosen, distinct, play_in, told_one_by_one
+from bayescal.inference.play import Played, by_role, distinct, play_in
+from bayescal.inference.tree import AT_ONCE, batch_of
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy, tilt
 from bayescal.policies.exact import ExactPolicy
@@ -35,7 +35,6 @@ from bayescal.populations.base import Population
 Shared = Mapping[str, Any]
 
 BLOCKS = 10  # of rounds, in which a drifting cost stands still
-_AT_ONCE = 2e7  # numbers in memory while draws, or nodes, are gone through
 _FEW = 64  # situations that are looped over; more are gathered
 
 
@@ -131,7 +130,7 @@ class Likelihood(ABC):
     @property
     def batch(self) -> int:
         """How many draws can be gone through at once."""
-        return int(np.clip(_AT_ONCE / self.size, 1, 500))
+        return batch_of(self.size)
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ class OneShotLikelihood(Likelihood):
     serves every cost.
 
     Args:
-        belief: the population that others are believed to come from.
+        belief: the population that others are believed to come from, where costs are private.
         group: the belief group of each participant.
         drifting: costs change over the rounds (in at most ten blocks).
     """
@@ -158,7 +157,7 @@ class OneShotLikelihood(Likelihood):
     def __init__(
         self,
         policy: Policy,
-        belief: Population,
+        belief: Population | None,
         decisions: Decisions,
         *,
         group: Int[np.ndarray, " participants"],
@@ -218,7 +217,7 @@ class OneShotLikelihood(Likelihood):
     def _sort(self) -> None:
         """Rows by situation."""
         self._order = np.argsort(self.situation, kind="stable")
-        self._ends = np.searchsorted(self.situation[self._order], np.arange(len(self.sizes) + 1))
+        self._ends = np.searchsorted(self.situation[self._order], np.arange(1, len(self.sizes)))
 
     def _values(
         self, shared: Shared
@@ -249,19 +248,20 @@ class OneShotLikelihood(Likelihood):
 
         def log_probs(q, log_q, cost, size):
             log_p = jax.vmap(lambda c: tilt(log_q, q, c))(cost)
-            return _finite(lapsed(log_p, shared.get("lapse"), size))
+            return lapsed(log_p, shared.get("lapse"), size)
 
         if len(self.sizes) <= _FEW:
-            parts = []
-            for s, size in enumerate(self.sizes):
-                rows = self._order[self._ends[s] : self._ends[s + 1]]
-                log_p = log_probs(q[s], log_q[s], at[s], size)
-                parts.append(jnp.asarray(self.counts[rows]) @ log_p.T)
-            by_row = jnp.concatenate(parts)
-            person = self.person[self._order]
+            return self._told([log_probs(q[s], log_q[s], at[s], size) for s, size in enumerate(self.sizes)])
+        return self._told(jax.vmap(log_probs)(q, log_q, at, jnp.asarray(self.sizes)))
+
+    def _told(self, log_p: Any) -> Float[Array, "participants nodes"]:
+        """The log-likelihood of everybody's decisions, from log-probabilities (nodes, actions) in each situation."""
+        if len(self.sizes) <= _FEW:
+            rows = np.split(self._order, self._ends)
+            parts = [jnp.asarray(self.counts[own]) @ finite(log_p[s]).T for s, own in enumerate(rows)]
+            by_row, person = jnp.concatenate(parts), self.person[self._order]
         else:
-            log_p = jax.vmap(log_probs)(q, log_q, at, jnp.asarray(self.sizes))
-            by_row = jnp.einsum("ra,rga->rg", jnp.asarray(self.counts), log_p[self.situation])
+            by_row = jnp.einsum("ra,rga->rg", jnp.asarray(self.counts), finite(log_p)[self.situation])
             person = self.person
         if len(person) == len(self.participants) and (person == np.arange(len(person))).all():
             return by_row
@@ -288,10 +288,7 @@ class OneShotLikelihood(Likelihood):
             log_q = self._own_prior({n: x[self.person] for n, x in own_psi.items()})
         cost = jnp.exp(log_cost[self.person] + shared.get("drift", 0.0) * self.time[self.situation])
         log_p = lapsed(jax.vmap(tilt)(log_q, q, cost), shared.get("lapse"), self.sizes[self.situation][:, None])
-        with numpyro.plate("cell", len(self.counts)):
-            counts = self.counts.astype(np.int32)  # added up here: XLA takes seconds over millions of constants
-            totals = jnp.asarray(counts.sum(axis=1))
-            numpyro.sample("choices", Choices(log_p, totals), obs=jnp.asarray(counts))
+        observe_counts(log_p, self.counts)
 
     def _own_prior(self, psi: Any) -> Float[Array, "rows actions"]:
         out = jnp.full(self.counts.shape, -1e30)
@@ -344,7 +341,7 @@ class OneShotLikelihood(Likelihood):
 
 @dataclass(frozen=True)
 class _Part:
-    """The decisions of one role of one game: which of all they are, in which distinct situation each was made."""
+    """See `Played.parts`."""
 
     policy: Any
     role: int
@@ -356,13 +353,13 @@ class _Part:
     params: Any
 
 
-class PlayLikelihood(Likelihood):
+class PlayLikelihood(Played, Likelihood):
     """Of games over time: decisions one by one, each given what was seen before it."""
 
     def __init__(
         self,
         policy: Policy,
-        belief: Population,
+        belief: Population | None,
         decisions: Decisions,
         *,
         group: Int[np.ndarray, " participants"],
@@ -370,30 +367,20 @@ class PlayLikelihood(Likelihood):
         given: Mapping[str, float] | None = None,
         drifting: bool = False,
     ):
-        super().__init__(decisions, group, names, given)
-        assert decisions.play is not None
-        self.played = table = decisions.table.iloc[decisions.play.row]
-        self.person = table["participant"].cat.codes.to_numpy()
+        Played.__init__(self, decisions)
+        Likelihood.__init__(self, decisions, group, names, given)
+        self.person = self.played["participant"].cat.codes.to_numpy()
         self.decisions = np.bincount(self.person, minlength=len(self.participants))
         self.ways = np.zeros(len(self.participants))
-        self.chosen = table["action_index"].to_numpy(np.int32)
-        self.width = decisions.counts.shape[1]
-        time = (rounds_as_time(decisions) if drifting else np.zeros(len(decisions.table)))[decisions.play.row]
-        game_index, role_index = table["game_index"].to_numpy(), table["role_index"].to_numpy()
-        self.parts: list[_Part] = []
-        for g, (name, environment) in enumerate(decisions.environments.items()):
-            own = play_in(policy, environment, belief if environment.players > 1 else None)
-            here = np.flatnonzero(game_index == g)
-            for role in np.unique(role_index[here]):
-                mine = role_index[here] == role
-                rows = here[mine]
-                seen = {k: np.asarray(v)[mine] for k, v in decisions.play.observations[name].items()}
-                grouped = group[self.person[rows]]
-                first, of = distinct(seen, np.stack([grouped, time[rows]], axis=1))
-                seen = {k: v[first] for k, v in seen.items()}
-                self.parts.append(
-                    _Part(own, int(role), rows, of, seen, grouped[first], time[rows][first], environment.params)
-                )
+        assert decisions.play is not None
+        time = rounds_as_time(decisions)[decisions.play.row] if drifting else np.zeros(len(self.chosen))
+        environments = decisions.environments
+        own = {n: play_in(policy, e, belief if e.players > 1 else None) for n, e in environments.items()}
+        for name, role, rows, seen in by_role(decisions):
+            grouped = group[self.person[rows]]
+            seen, first, of = distinct(seen, np.stack([grouped, time[rows]], axis=1))
+            where = grouped[first], time[rows][first]
+            self.parts.append(_Part(own[name], role, rows, of, seen, *where, environments[name].params))
 
     def _log_probs(self, part: _Part, seen: Any, cost: Any, shared: Shared, group: Any, psi: Any = None) -> Array:
         """Row by row: (rows, actions). `cost` is one number a row."""
@@ -467,7 +454,7 @@ class PlayLikelihood(Likelihood):
         for part in self.parts:
             if getattr(part.policy, "tabled", False):
                 for table, here, seen in self._tables(part, log_cost, shared):
-                    rows = _finite(table)[:, seen, self.chosen[part.here[here]]]
+                    rows = finite(table)[:, seen, self.chosen[part.here[here]]]
                     total = total + jax.ops.segment_sum(rows.T, self.person[part.here[here]], len(self.participants))
                 continue
             if (q := self._values_everywhere(part, shared)) is not None:
@@ -478,10 +465,10 @@ class PlayLikelihood(Likelihood):
 
             def node(x, part=part, drift=drift):
                 cost = jnp.exp(x + drift)
-                log_p = _finite(self._log_probs(part, part.seen, cost, shared, part.group))
+                log_p = finite(self._log_probs(part, part.seen, cost, shared, part.group))
                 return log_p[part.of, self.chosen[part.here]]
 
-            batch = int(np.clip(_AT_ONCE / (len(part.group) * self.width * 4), 1, log_cost.shape[0]))
+            batch = int(np.clip(AT_ONCE / (len(part.group) * self.width * 4), 1, log_cost.shape[0]))
             rows = jax.lax.map(node, log_cost, batch_size=batch)  # (nodes, decisions)
             total = total + jax.ops.segment_sum(rows.T, self.person[part.here], len(self.participants))
         return total
@@ -501,31 +488,7 @@ class PlayLikelihood(Likelihood):
             psi = None if own_psi is None else {n: x[person] for n, x in own_psi.items()}
             rows = self._log_probs(part, seen, cost, shared, part.group[part.of], psi)
             log_probs = log_probs.at[part.here, : rows.shape[1]].set(rows)
-        with numpyro.plate("decision", len(self.chosen)):
-            numpyro.sample("choice", Chosen(log_probs), obs=jnp.asarray(self.chosen))
-
-    @property
-    def coords(self) -> dict[str, Any]:
-        return {"decision": np.arange(len(self.chosen))}
-
-    @property
-    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
-        keys = [k for k in ("game", "group", "participant", "role", "action") if k in self.played]
-        out: dict[str, Any] = {k: (("decision",), self.played[k].astype(str).to_numpy(dtype=str)) for k in keys}
-        return out | {"round": (("decision",), self.played["round"].to_numpy())}
-
-    @property
-    def size(self) -> int:
-        return len(self.chosen) * self.width
-
-    def check_support(self) -> None:
-        offenders = []
-        for part in self.parts:
-            if hasattr(part.policy, "log_prior_of"):
-                prior = jax.vmap(lambda o, part=part: part.policy.log_prior_of(part.role, None, o))
-                log_q = np.asarray(prior(part.seen))[part.of, self.chosen[part.here]]
-                offenders += told_one_by_one(self.played.iloc[part.here[log_q < -1e29]])
-        refuse_impossible(self.source, offenders)
+        self._observe(log_probs)
 
 
 def _unpack(shared: Shared, group: Int[np.ndarray, " rows"]) -> tuple[Any, Any, dict[str, Any]]:
@@ -537,11 +500,6 @@ def _unpack(shared: Shared, group: Int[np.ndarray, " rows"]) -> tuple[Any, Any, 
             value = jnp.asarray(value, jnp.result_type(float))
             kinds[kind][short] = value[group] if value.ndim else jnp.broadcast_to(value, (len(group),))
     return kinds["phi"] or None, kinds["psi"] or None, kinds["params"]
-
-
-def _finite(log_p: Array) -> Array:
-    """Absent actions are never chosen, and 0 · inf is not a number."""
-    return jnp.where(log_p == -jnp.inf, 0.0, log_p)
 
 
 def rounds_as_time(decisions: Decisions) -> Float[np.ndarray, " rows"]:

@@ -32,6 +32,9 @@ from bayescal.populations.mixture import Mixture
 Beliefs = Literal["consistent", "free"] | Mapping[str, float]
 PsiLevel = Literal["shared", "group", "participant"]
 
+_sample: Any = numpyro.sample  # whose own types are those of anything like a number
+_deterministic: Any = numpyro.deterministic
+
 
 class LogCosts(dist.Distribution):
     """Log costs of people of a population, moved by `shift`, between two walls."""
@@ -266,14 +269,6 @@ def check_beliefs(beliefs: Any, population: Population) -> None:
         f'beliefs={beliefs!r}: choose "consistent" or "free", or fix them at a value for each of {", ".join(names)}: '
         f"{{{', '.join(f'{n!r}: …' for n in names)}}}."
     )
-
-
-def _sample(name: str, distribution: dist.Distribution) -> Any:
-    return numpyro.sample(name, distribution)
-
-
-def _deterministic(name: str, value: Any) -> Any:
-    return numpyro.deterministic(name, value)
 
 
 def _classes(population: Population) -> tuple[Population, ...]:

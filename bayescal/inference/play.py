@@ -1,7 +1,7 @@
 """The likelihood of decisions in games over time: one by one, each given what was seen before it."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,11 +17,10 @@ from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.inference.choices import lapsed, refuse_impossible
+from bayescal.inference.tree import batch_of
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
-
-_AT_ONCE = 2e7  # probabilities in memory while draws are gone through
 
 
 class Chosen(dist.Distribution):
@@ -43,61 +42,22 @@ class Chosen(dist.Distribution):
         return jax.random.categorical(key, self.log_probs, shape=sample_shape + self.batch_shape).astype(jnp.int32)
 
 
-class _Part(NamedTuple):
-    """The decisions of one role of one game: which of all they are, in which of the distinct situations each was made
-    (what was seen, and whose cost), and the game's own parameters."""
+class Played:
+    """The decisions of games over time, one by one.
 
-    policy: Any
-    role: int
-    here: Int[np.ndarray, " some"]
-    of: Int[np.ndarray, " some"]
-    seen: dict[str, np.ndarray]  # by distinct situation
-    level: Int[np.ndarray, " distinct"] | None
-    params: Any
-
-
-def distinct(seen: Mapping[str, np.ndarray], level: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The first of each distinct situation, and the situation of each decision: a likelihood is worked out once."""
-    columns = [np.reshape(x, (len(x), -1)).astype(float) for x in seen.values()]
-    columns += [] if level is None else [level.reshape(len(level), -1).astype(float)]
-    _, first, of = np.unique(np.concatenate(columns, axis=1), axis=0, return_index=True, return_inverse=True)
-    return first, of.reshape(-1)
-
-
-class Plays:
-    """The decisions of games over time at costs that everybody knows, as a NumPyro model sees them.
-
-    Args:
-        by: the level that costs belong to; None where there is one for all.
+    Attributes:
+        played: who decided what and when.
+        chosen: the index of each action among at most `width`.
+        parts: the decisions of each role of each game: its `policy`, which of all they are (`here`), and in which of
+            the distinct situations (`seen`) each was made (`of`).
     """
 
-    def __init__(self, policy: Policy, decisions: Decisions, by: str | None):
+    def __init__(self, decisions: Decisions):
         assert decisions.play is not None
-        self.decisions, self.play = decisions, decisions.play
-        table = decisions.table.iloc[self.play.row]
-        self.chosen = jnp.asarray(table["action_index"].to_numpy(np.int32))
-        self.role = table["role_index"].to_numpy(np.int32)
-        self.level = None if by is None else table[by].cat.codes.to_numpy(np.int32)
+        self.played, self.source = decisions.table.iloc[decisions.play.row], decisions.source
+        self.chosen = self.played["action_index"].to_numpy(np.int32)
         self.width = decisions.counts.shape[1]
-        self.parts: list[_Part] = []  # by game and role
-        game_index = table["game_index"].to_numpy()
-        for g, (name, environment) in enumerate(decisions.environments.items()):
-            _refuse_known_costs(environment, by)
-            own = play_in(policy, environment, None)
-            here = np.flatnonzero(game_index == g)
-            for role in np.unique(self.role[here]):
-                mine = self.role[here] == role
-                seen = {k: v[mine] for k, v in self.play.observations[name].items()}
-                level = None if self.level is None else self.level[here[mine]]
-                first, of = distinct(seen, level)
-                seen = {k: v[first] for k, v in seen.items()}
-                level = None if level is None else level[first]
-                self.parts.append(_Part(own, int(role), here[mine], of, seen, level, environment.params))
-
-    @property
-    def batch(self) -> int:
-        """How many draws can be gone through at once."""
-        return int(np.clip(_AT_ONCE / (len(self.chosen) * self.width), 1, 500))
+        self.parts: list[Any] = []
 
     @property
     def coords(self) -> dict[str, Any]:
@@ -106,10 +66,87 @@ class Plays:
     @property
     def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
         """Who decided what and when, beside the draws."""
-        table = self.decisions.table.iloc[self.play.row]
-        keys = [k for k in ("game", "group", "participant", "role", "action") if k in table]
-        out: dict[str, Any] = {k: (("decision",), table[k].astype(str).to_numpy(dtype=str)) for k in keys}
-        return out | {"round": (("decision",), table["round"].to_numpy())}
+        keys = [k for k in ("game", "group", "participant", "role", "action") if k in self.played]
+        out: dict[str, Any] = {k: (("decision",), self.played[k].astype(str).to_numpy(dtype=str)) for k in keys}
+        return out | {"round": (("decision",), self.played["round"].to_numpy())}
+
+    @property
+    def size(self) -> int:
+        return len(self.chosen) * self.width
+
+    def check_support(self) -> None:
+        """See `refuse_impossible`."""
+        offenders = []
+        for part in self.parts:
+            if hasattr(part.policy, "log_prior_of"):
+                prior = jax.vmap(lambda o, part=part: part.policy.log_prior_of(part.role, None, o))
+                log_q = np.asarray(prior(part.seen))[part.of, self.chosen[part.here]]
+                offenders += _told_one_by_one(self.played.iloc[part.here[log_q < -1e29]])
+        refuse_impossible(self.source, offenders)
+
+    def _observe(self, log_p: Float[Array, "decisions actions"]) -> None:
+        with numpyro.plate("decision", len(self.chosen)):
+            numpyro.sample("choice", Chosen(log_p), obs=jnp.asarray(self.chosen))
+
+
+def by_role(decisions: Decisions) -> Iterator[tuple[str, int, Int[np.ndarray, " some"], dict[str, np.ndarray]]]:
+    """(game, role, which of the decisions over time are its, what was seen before each)."""
+    assert decisions.play is not None
+    table = decisions.table.iloc[decisions.play.row]
+    game_index, role_index = table["game_index"].to_numpy(), table["role_index"].to_numpy()
+    for g, name in enumerate(decisions.environments):
+        here = np.flatnonzero(game_index == g)
+        for role in np.unique(role_index[here]):
+            mine = role_index[here] == role
+            yield name, int(role), here[mine], {k: v[mine] for k, v in decisions.play.observations[name].items()}
+
+
+def distinct(
+    seen: Mapping[str, np.ndarray], by: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """(what was seen in each distinct situation, the first decision there, the situation of each decision): a
+    likelihood is worked out once where nothing differs, `by` included."""
+    columns = [np.reshape(x, (len(x), -1)).astype(float) for x in seen.values()]
+    columns += [] if by is None else [by.reshape(len(by), -1).astype(float)]
+    _, first, of = np.unique(np.concatenate(columns, axis=1), axis=0, return_index=True, return_inverse=True)
+    return {k: v[first] for k, v in seen.items()}, first, of.reshape(-1)
+
+
+class _Part(NamedTuple):
+    """See `Played.parts`."""
+
+    policy: Any
+    role: int
+    here: Int[np.ndarray, " some"]
+    of: Int[np.ndarray, " some"]
+    seen: dict[str, np.ndarray]  # by distinct situation
+    level: Int[np.ndarray, " distinct"] | None  # whose cost it is
+    params: Any  # the game's own
+
+
+class Plays(Played):
+    """The decisions of games over time at costs that everybody knows, as a NumPyro model sees them.
+
+    Args:
+        by: the level that costs belong to; None where there is one for all.
+    """
+
+    def __init__(self, policy: Policy, decisions: Decisions, by: str | None):
+        super().__init__(decisions)
+        levels = None if by is None else self.played[by].cat.codes.to_numpy(np.int32)
+        for environment in decisions.environments.values():
+            _refuse_known_costs(environment, by)
+        own = {name: play_in(policy, e, None) for name, e in decisions.environments.items()}
+        for name, role, here, seen in by_role(decisions):
+            level = None if levels is None else levels[here]
+            seen, first, of = distinct(seen, level)
+            level = None if level is None else level[first]
+            self.parts.append(_Part(own[name], role, here, of, seen, level, decisions.environments[name].params))
+
+    @property
+    def batch(self) -> int:
+        """How many draws can be gone through at once."""
+        return batch_of(self.size)
 
     def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any], lapse: Any = None) -> None:
         log_probs = jnp.full((len(self.chosen), self.width), -jnp.inf)
@@ -118,22 +155,10 @@ class Plays:
             rows = policy.log_prob_cells(role, seen, each, phi, psi, {**own, **params})
             rows = lapsed(rows, lapse, len(policy.environment.action_values[role]))
             log_probs = log_probs.at[here, : rows.shape[1]].set(rows[of])
-        with numpyro.plate("decision", len(self.chosen)):
-            numpyro.sample("choice", Chosen(log_probs), obs=self.chosen)
-
-    def check_support(self) -> None:
-        """No observed action may be impossible under the prior."""
-        table = self.decisions.table.iloc[self.play.row]
-        offenders = []
-        for policy, role, here, of, seen, *_ in self.parts:
-            if hasattr(policy, "log_prior_of"):
-                prior = jax.vmap(lambda o, policy=policy, role=role: policy.log_prior_of(role, None, o))
-                log_q = np.asarray(prior(seen))[of, np.asarray(self.chosen)[here]]
-                offenders += told_one_by_one(table.iloc[here[log_q < -1e29]])
-        refuse_impossible(self.decisions.source, offenders)
+        self._observe(log_probs)
 
 
-def told_one_by_one(rows: pd.DataFrame) -> list[str]:
+def _told_one_by_one(rows: pd.DataFrame) -> list[str]:
     """Who decided what, and when."""
     who = rows.get("participant", pd.Series("", rows.index))
     return [f"{p} in round {t}: {a}" for p, t, a in zip(who, rows["round"], rows["action"], strict=True)]

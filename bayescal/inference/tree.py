@@ -19,7 +19,8 @@ from bayescal.inference.aside import Aside, random_keys
 
 Sites = Mapping[str, Any]
 
-BATCH = 500
+BATCH = 500  # draws that are gone through at once, at the most
+AT_ONCE = 2e7  # numbers in memory meanwhile
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,17 @@ def sites_of(model: Callable[[], Any]) -> dict[str, Site]:
         values = jax.jit(lambda key: {n: _trace(model, key)[n]["value"] for n in computed})(jax.random.key(0))
         found |= {n: replace(found[n], value=np.asarray(x)) for n, x in values.items()}
     return found
+
+
+def latent_sites(model: Callable[[], Any]) -> dict[str, Site]:
+    return {n: s for n, s in sites_of(model).items() if s.kind == "latent"}
+
+
+def log_likelihood(model: Callable[[], Any], values: Sites) -> Any:
+    """Of all that is observed together, at values of the latent sites."""
+    trace = _trace(handlers.substitute(model, data=dict(values)), 0)
+    observed = [s for s in trace.values() if s["type"] == "sample" and s["is_observed"]]
+    return sum(s["fn"].log_prob(s["value"]).sum() for s in observed)
 
 
 def compile_evaluation(
@@ -111,6 +123,11 @@ def compile_evaluation(
         return in_batches(some, draws, batch, rng)
 
     return run
+
+
+def batch_of(numbers: float) -> int:
+    """How many draws can be gone through at once, with so many numbers each."""
+    return int(np.clip(AT_ONCE / numbers, 1, BATCH))
 
 
 def in_batches(run: Callable[[Sites, Any], Any], draws: Sites, batch: int, rng: np.random.Generator) -> Any:

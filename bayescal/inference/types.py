@@ -27,19 +27,15 @@ from bayescal.domain import Interval
 from bayescal.environments.extensive import ExtensiveForm
 from bayescal.environments.markov import Markov
 from bayescal.errors import InputError
-from bayescal.inference import tree as bridge
-from bayescal.inference.choices import Choices, lapsed
+from bayescal.inference.choices import finite, lapsed, observe_counts
 from bayescal.inference.games import Games
 from bayescal.inference.hyperpriors import Hyperpriors
-from bayescal.inference.integrated import WorkedOut
+from bayescal.inference.integrated import WorkedOut, of_every_draw
 from bayescal.inference.likelihood import Likelihood, OneShotLikelihood, PlayLikelihood, Shared
 from bayescal.inference.model import Model
-from bayescal.inference.play import Chosen
+from bayescal.inference.tree import batch_of
 from bayescal.policies.base import ABSENT, Policy
 from bayescal.populations.base import Population
-
-_FEW = 64  # situations that are looped over; more are gathered
-_AT_ONCE = 2e7  # numbers in memory while draws are gone through
 
 Values = Mapping[str, Any]  # of the model's sites
 
@@ -117,7 +113,7 @@ class OneShotTypes(OneShotLikelihood):
 
     def __init__(self, numbers: Numbers, decisions: Decisions, names: Any):
         people = len(decisions.levels("participant"))
-        super().__init__(numbers.policy, None, decisions, group=np.zeros(people, int), names=())  # ty: ignore[invalid-argument-type]
+        super().__init__(numbers.policy, None, decisions, group=np.zeros(people, int), names=())
         stacks = [(s.policy, s.params, s.members) for s in self.stacks]
         self.numbers = numbers
         self.tables = _Tables(numbers, stacks, self.pairs, self.width, names)
@@ -129,25 +125,12 @@ class OneShotTypes(OneShotLikelihood):
 
     def told(self, values: Values) -> Float[Array, "people types"]:
         """The log-likelihood of everybody's decisions if one were of each type."""
-        log_p = _present(self.log_probs(values))
-        if len(self.sizes) <= _FEW:
-            ends = zip(self._ends[:-1], self._ends[1:], strict=True)
-            parts = [jnp.asarray(self.counts[self._order[a:b]]) @ log_p[s].T for s, (a, b) in enumerate(ends)]
-            by_row, person = jnp.concatenate(parts), self.person[self._order]
-        else:
-            by_row = jnp.einsum("ra,rka->rk", jnp.asarray(self.counts), log_p[self.situation])
-            person = self.person
-        if len(person) == len(self.participants) and (person == np.arange(len(person))).all():
-            return by_row
-        return jax.ops.segment_sum(by_row, person, len(self.participants))
+        return self._told(self.log_probs(values))
 
     def observe_types(self, level: Any, values: Values) -> None:
         log_p = self.log_probs(values)
         own = log_p[:, 0][self.situation] if level is None else log_p[self.situation, level[self.person]]
-        with numpyro.plate("cell", len(self.counts)):
-            counts = self.counts.astype(np.int32)
-            totals = jnp.asarray(counts.sum(axis=1))
-            numpyro.sample("choices", Choices(own, totals), obs=jnp.asarray(counts))
+        observe_counts(own, self.counts)
 
     @property
     def size(self) -> int:
@@ -202,7 +185,7 @@ class Settled(PlayLikelihood):
 
     def __init__(self, policy: Policy, decisions: Decisions):
         people = len(decisions.levels("participant"))
-        super().__init__(policy, None, decisions, group=np.zeros(people, int), names=())  # ty: ignore[invalid-argument-type]
+        super().__init__(policy, None, decisions, group=np.zeros(people, int), names=())
         self.log_p = np.full((len(self.chosen), self.width), -np.inf)
         self.options = np.zeros((len(self.chosen), 1), int)
         with jax.enable_x64(True):
@@ -219,13 +202,11 @@ class Settled(PlayLikelihood):
     def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
         own = jnp.asarray(self.log_p[np.arange(len(self.chosen)), self.chosen])
         log_p = lapsed(own, shared.get("lapse"), self.options[:, 0])
-        told = jax.ops.segment_sum(_present(log_p), self.person, len(self.participants))
+        told = jax.ops.segment_sum(finite(log_p), self.person, len(self.participants))
         return jnp.broadcast_to(told[:, None], (len(self.participants), log_cost.shape[0]))
 
     def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
-        log_p = lapsed(jnp.asarray(self.log_p), shared.get("lapse"), self.options)
-        with numpyro.plate("decision", len(self.chosen)):
-            numpyro.sample("choice", Chosen(log_p), obs=jnp.asarray(self.chosen))
+        self._observe(lapsed(jnp.asarray(self.log_p), shared.get("lapse"), self.options))
 
 
 class _Level(dist.Distribution):
@@ -285,11 +266,9 @@ class Typed:
 
     def complete(self, values: Values, rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draws of everybody's type beside the draws of the rest, and the log-likelihood of each participant."""
-        total = int(np.prod(next(iter(values.values())).shape[:2])) if values else 1
-        people, types = len(self.likelihood.participants), self.numbers.types
-        size = int(np.clip(min(_AT_ONCE / (people * types * 5), self.likelihood.batch), 1, min(total, 500)))
-        run = jax.jit(jax.vmap(self._one))
-        level, log_m = bridge.in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, size, rng)
+        types = self.numbers.types
+        most = min(batch_of(len(self.likelihood.participants) * types * 5), self.likelihood.batch)
+        level, log_m = of_every_draw(self._one, values, most, rng)
         drawn = {"level": level} if types > 1 else {}
         return dict(values) | drawn, {"participant": log_m}
 
@@ -383,16 +362,9 @@ def _of_nobody(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors,
         by_type = jnp.maximum(tables(values), ABSENT) + numbers.log_shares(values)[:, None, None]
         log_p = jax.nn.logsumexp(by_type, axis=1)[games.of_cell, games.role]
         log_p = lapsed(jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p), values.get("lapse"), sizes)
-        log_p = jnp.where(decisions.mask, log_p, -jnp.inf)
-        with numpyro.plate("cell", games.counts.shape[0]):
-            numpyro.sample("choices", Choices(log_p, games.totals), obs=games.counts)
+        observe_counts(jnp.where(decisions.mask, log_p, -jnp.inf), decisions.counts)
 
     return Model(sample=model, coords=games.coords, constant_data=games.constant, batch=games.batch, **told)
-
-
-def _present(log_p: Array) -> Array:
-    """Absent actions are never chosen, and 0 · inf is not a number."""
-    return jnp.where(log_p == -jnp.inf, 0.0, log_p)
 
 
 def _refuse_unsolved(log_p: np.ndarray, policy: Policy) -> None:
