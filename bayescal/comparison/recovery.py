@@ -6,6 +6,7 @@ compared. All fits of a model go through one compiled sampler, in which the deci
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ from bayescal.comparison.pointwise import Pointwise
 from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
 from bayescal.inference.aside import random_keys
+from bayescal.inference.many import Many, highest_of_draws, walk
 from bayescal.inference.model import Model
 from bayescal.inference.replicates import with_data
 
@@ -30,8 +32,7 @@ Progress = Callable[[str, int, int], None]  # (fitted model, sets of decisions d
 
 APART = 4.0  # standard errors of the expected difference, beyond which two models can be told apart
 
-_STARTS = 20
-_AT_ONCE = 5
+_AT_ONCE = 5  # sets of decisions between two reports of progress, on each device
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +134,9 @@ def _fit_all(
     name: str, model: Model, data: np.ndarray, draws: int, warmup: int, rng: Any, progress: Progress | None
 ) -> Float[np.ndarray, "sets people"]:
     """elpd of everybody in each set of decisions."""
-    latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+    latent = bridge.latent_sites(model)
     transforms = {n: biject_to(s.support) for n, s in latent.items()}
     observed = with_data(model)
-    devices = jax.local_device_count()
-    size = devices * _AT_ONCE
 
     def one(given):
         key, counts = given
@@ -149,31 +148,13 @@ def _fit_all(
             return handlers.trace(handlers.substitute(handlers.seed(seen, 0), data=values)).get_trace()["decisions"]
 
         begin, go = jax.random.split(key)
-        starts = jax.vmap(lambda k: _prior_draw(model, latent, transforms, k))(jax.random.split(begin, _STARTS))
-        best = jnp.argmin(jax.lax.map(potential, starts))
+        start = highest_of_draws(lambda k: _prior_draw(model, latent, transforms, k), lambda z: -potential(z), begin)
         kernel = Kernel(potential_fn=potential, dense_mass=True)
-
-        def step(state, _):
-            state = kernel.sample(state, (), {})
-            return state, state.z
-
-        state = kernel.init(go, warmup, jax.tree.map(lambda x: x[best], starts), (), {})
-        _, z = jax.lax.scan(step, state, None, length=warmup + draws)
-        kept = jax.tree.map(lambda x: x[warmup:], z)
+        kept, _ = walk(kernel, kernel.init(go, warmup, start, (), {}), warmup, draws)
         return jax.lax.map(lambda z: told(z)["fn"].value, kept)
 
-    run = jax.pmap(lambda given: jax.lax.map(one, given))
-    found = []
-    for at in range(0, len(data), size):
-        some = data[at : at + size]
-        some = np.concatenate([some, np.repeat(some[:1], size - len(some), axis=0)])
-        given = (random_keys(rng, size), jnp.asarray(some))
-        given = jax.tree.map(lambda x: x.reshape(devices, _AT_ONCE, *x.shape[1:]), given)
-        values = np.asarray(run(given))
-        found += [_left_out(v) for v in values.reshape(size, *values.shape[2:])]
-        if progress is not None:
-            progress(name, min(at + size, len(data)), len(data))
-    return np.stack(found[: len(data)])
+    many, told_of = Many(one, len(data), _AT_ONCE), None if progress is None else partial(progress, name)
+    return np.stack([_left_out(v) for v in many(partial(random_keys, rng), data, told_of)])
 
 
 def _prior_draw(model: Model, latent: Mapping[str, Any], transforms: Mapping[str, Any], key: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def locate(model: Callable[[], Any], draws: int, seed: int, *, prior: bridge.Sit
     Args:
         prior: draws from the hyperpriors, where they are there already.
     """
-    latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+    latent = bridge.latent_sites(model)
     transforms = {n: biject_to(s.support) for n, s in latent.items()}
     rng = np.random.default_rng(seed)
     prior = bridge.compile_prior(model, 200)(rng) if prior is None else prior

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 from jax.flatten_util import ravel_pytree
-from numpyro import handlers
 from numpyro.distributions import biject_to
 
 from bayescal.errors import InputError
@@ -117,7 +116,7 @@ def _status(value: Any, slope: Any, curved: Any) -> str:
 
 
 def _compile(model: Callable[[], Any]) -> Any:
-    sites = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+    sites = bridge.latent_sites(model)
     if not sites:
         raise InputError("The model has no parameters to be estimated.")
     levels = [n for n, s in sites.items() if s.shape]
@@ -134,11 +133,7 @@ def _compile(model: Callable[[], Any]) -> Any:
     _, unravel = ravel_pytree([jnp.zeros(()) for _ in names])
     values = lambda z: {n: transforms[n](x) for n, x in zip(names, unravel(z), strict=True)}
 
-    def negative(z):
-        trace = handlers.trace(handlers.substitute(handlers.seed(model, 0), data=values(z))).get_trace()
-        observed = [s for s in trace.values() if s["type"] == "sample" and s["is_observed"]]
-        return -sum(jnp.sum(s["fn"].log_prob(s["value"])) for s in observed)
-
+    negative = lambda z: -bridge.log_likelihood(model, values(z))
     at = jnp.zeros(len(names))
     both = jax.jit(jax.value_and_grad(negative)).lower(at).compile()
     curvature = jax.jit(jax.hessian(negative)).lower(at).compile()

@@ -128,7 +128,7 @@ def compile_nuts(
         target_accept_prob=settings.target_accept,
         dense_mass=dense,
     )
-    each_chain = _over_chains(settings.chains)
+    each_chain = over_chains(settings.chains)
 
     def unconstrain(values):
         z = {n: transforms[n].inv(jnp.asarray(x, float)) for n, x in values.items()}
@@ -234,7 +234,7 @@ def side_by_side(chains: int) -> int:
     return max(n for n in range(1, jax.local_device_count() + 1) if chains % n == 0)
 
 
-def _over_chains(chains: int) -> Callable[..., Any]:
+def over_chains(chains: int) -> Callable[..., Any]:
     """Map over chains: on as many devices at once as divide them, one after another on each.
 
     Vectorised chains wait for the longest trajectory among them, which measures slower on a CPU.

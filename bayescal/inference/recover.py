@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import binom, norm
 
 from bayescal.inference.replicates import (
+    KEPT,
     LOG_LIKELIHOOD,
     WARMUP,
     Model,
@@ -24,8 +25,6 @@ from bayescal.inference.replicates import (
 
 LEVELS = (0.5, 0.8, 0.95)
 ERROR = 0.01  # the chance that a right pipeline fails, all quantities and intervals together
-
-_KEPT = 99
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,7 +138,7 @@ def recover(
     truth: Model | None = None,
     *,
     replicates: int = 50,
-    kept: int = _KEPT,
+    kept: int = KEPT,
     warmup: int = WARMUP,
     target_accept: float = 0.8,
     seed: int = 0,
@@ -165,17 +164,7 @@ def recover(
         >>> [bool(inside) for inside in found.coverage["inside"]]  # of 50, 80 and 95 % intervals
         [True, True, True]
     """
-    found = replicate(
-        model,
-        truth,
-        replicates=replicates,
-        kept=kept,
-        warmup=warmup,
-        target_accept=target_accept,
-        seed=seed,
-        progress=progress,
-    )
-    return _recovered(found)
+    return _recovered(replicate(model, truth, replicates, kept, warmup, target_accept, seed, progress))
 
 
 def _recovered(found: Replicates) -> Recovered:

@@ -8,6 +8,7 @@ All replicates go through one compiled program, in which the data are an argumen
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -26,15 +27,15 @@ from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
 from bayescal.inference.aside import random_keys
 from bayescal.inference.likelihood import OneShotLikelihood
+from bayescal.inference.many import Many, Progress, highest_of_draws, walk
 
 Model = Callable[[], Any]
-Progress = Callable[[int, int], None]  # (replicates done, replicates in all)
 
+KEPT = 99  # draws among which a parameter has its rank: 100 ranks
 WARMUP = 300
 THIN = 10  # draws for each that is kept
 LOG_LIKELIHOOD = "log_likelihood"
 
-_STARTS = 20
 _AT_ONCE = 5  # replicates between two reports of progress, on each device
 _DIVERGING = 0.01  # the share of diverging draws that is still few
 _FAILED = 0.02  # and of replicates whose sampler failed
@@ -80,7 +81,6 @@ def too_many_failed(failed: int, total: int) -> bool:
 def replicate(
     model: Model,
     truth: Model | None,
-    *,
     replicates: int,
     kept: int,
     warmup: int,
@@ -88,34 +88,27 @@ def replicate(
     seed: int,
     progress: Progress | None,
 ) -> Replicates:
-    """Args:
-    truth: what decisions are simulated from; `model` itself when None.
-    kept: a tenth of the draws of each posterior.
+    """What `sbc` and `recover` look at; their arguments are those of this.
+
+    Args:
+        truth: what decisions are simulated from; `model` itself when None.
+        kept: a tenth of the draws of each posterior.
     """
     if replicates < 20 or kept < 9:
         raise InputError(f"{replicates} replicates and {kept} draws: at least 20 and 9 are needed.")
     started = perf_counter()
     with jax.enable_x64(True):
-        latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+        latent = bridge.latent_sites(model)
         names = [n for n, s in latent.items() if not s.shape]
         if not names:
             raise InputError("The model has no parameter that is one number, so none can be looked for in simulations.")
         simulate = _simulator(model if truth is None else truth, latent)
         one = _replicate(simulate, with_data(model), latent, names, kept, warmup, target_accept)
-        devices = jax.local_device_count()
-        each = min(_AT_ONCE, -(-replicates // devices))
-        run = jax.pmap(lambda keys: jax.lax.map(one, keys), devices=jax.local_devices()[:devices])
-        rng = np.random.default_rng(seed)
-        keys = lambda: random_keys(rng, 2 * devices * each).reshape(devices, each, 2)
-        compiled = run.lower(keys()).compile()
+        many, rng = Many(one, replicates, _AT_ONCE), np.random.default_rng(seed)
+        keys = lambda n: random_keys(rng, 2 * n).reshape(n, 2)
+        many.compile(keys(many.size))
         compiling, started = perf_counter() - started, perf_counter()
-        parts: list[Any] = []
-        for done in range(0, replicates, devices * each):
-            found = jax.tree.map(np.asarray, compiled(keys()))
-            parts.append(jax.tree.map(lambda x: x.reshape(devices * each, *x.shape[2:]), found))
-            if progress is not None:
-                progress(min(done + devices * each, replicates), replicates)
-        at, drawn, diverging = jax.tree.map(lambda *x: np.concatenate(x)[:replicates], *parts)
+        at, drawn, diverging = many(keys, progress=progress)
     return Replicates((*names, LOG_LIKELIHOOD), at, drawn, diverging, compiling, perf_counter() - started)
 
 
@@ -206,29 +199,13 @@ def _replicate(
             dense_mass=dense,
         )
 
-        def told(values):
-            trace = handlers.trace(handlers.substitute(handlers.seed(model, 0), data=values)).get_trace()
-            observed = [s for s in trace.values() if s["type"] == "sample" and s["is_observed"]]
-            return sum(jnp.sum(s["fn"].log_prob(s["value"])) for s in observed)
-
-        def natural(z):
-            return {n: transforms[n](x) for n, x in z.items()}
-
-        # The chain begins at the best of other draws from the hyperpriors: one that began at the truth would hide a
-        # sampler that does not move, and one that began anywhere might stay on a lesser hill.
+        told = partial(bridge.log_likelihood, model)
+        # A chain that began at the truth would hide a sampler that does not move.
         begin, go = jax.random.split(keys[1])
-        others = jax.vmap(lambda k: simulate(k)[0])(jax.random.split(begin, _STARTS))
-        best = jnp.argmax(jax.lax.map(told, others))
-        start = {n: transforms[n].inv(x[best]) for n, x in others.items()}
-
-        def step(state, _):
-            state = kernel.sample(state, (), {})
-            return state, (state.z, state.diverging)
-
-        state = kernel.init(go, warmup, start, (), {})
-        _, found = jax.lax.scan(step, state, None, length=warmup + THIN * kept)
-        z, diverging = jax.tree.map(lambda x: x[warmup:], found)
-        draws = jax.vmap(natural)(z)
+        best = highest_of_draws(lambda k: simulate(k)[0], told, begin)
+        start = {n: transforms[n].inv(x) for n, x in best.items()}
+        z, diverging = walk(kernel, kernel.init(go, warmup, start, (), {}), warmup, THIN * kept)
+        draws = jax.vmap(lambda z: {n: transforms[n](x) for n, x in z.items()})(z)
         log_lik = jax.lax.map(told, draws)
         at = jnp.stack([*(truth[n] for n in names), told(truth)])
         return at, jnp.stack([*(draws[n] for n in names), log_lik], axis=-1), diverging.sum()

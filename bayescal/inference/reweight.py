@@ -167,7 +167,7 @@ def reweight(
     """
     exact = _exact_model(model) if exact is None else exact
     with jax.enable_x64(True):
-        latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+        latent = bridge.latent_sites(model)
         _check_sites(fit, model, latent, exact)
         posterior = _thinned(fit.tree["posterior"].to_dataset(), draws)
         chains, per_chain = posterior.sizes["chain"], posterior.sizes["draw"]
@@ -210,7 +210,7 @@ def _check_sites(fit: Fit, model: Any, latent: Mapping[str, bridge.Site], exact:
     told, own = fit.provenance.get("model"), getattr(model, "description", "")
     if told and own and told != own:
         raise InputError(f"The fit was drawn from another model ({told}) than the one given ({own}).")
-    other = {n: s.shape for n, s in bridge.sites_of(exact).items() if s.kind == "latent"}
+    other = {n: s.shape for n, s in bridge.latent_sites(exact).items()}
     mine = {n: s.shape for n, s in latent.items()}
     if other != mine:
         raise InputError(

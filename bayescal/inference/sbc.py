@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from bayescal.inference.replicates import (
+    KEPT,
     LOG_LIKELIHOOD,
     THIN,
     WARMUP,
@@ -26,7 +27,6 @@ from bayescal.inference.replicates import (
     too_many_failed,
 )
 
-KEPT = 99  # draws among which a parameter has its rank: 100 ranks
 ERROR = 0.01  # the chance that a right pipeline fails, all quantities together
 
 _NULL = 20_000  # simulated sets of uniform ranks
@@ -134,17 +134,7 @@ def sbc(
         >>> ranks.calibrated, ranks.ranks.shape
         (True, (40, 2))
     """
-    found = replicate(
-        model,
-        truth,
-        replicates=replicates,
-        kept=kept,
-        warmup=warmup,
-        target_accept=target_accept,
-        seed=seed,
-        progress=progress,
-    )
-    return _rank(found, kept)
+    return _rank(replicate(model, truth, replicates, kept, warmup, target_accept, seed, progress), kept)
 
 
 def _rank(found: Replicates, kept: int) -> Ranks:

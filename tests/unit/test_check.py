@@ -467,7 +467,7 @@ def test_simulations_from_the_command_line(tmp_path, monkeypatch):
     (tmp_path / "decisions.csv").write_text(text)
     (tmp_path / "dataset.toml").write_text(TOML.format(sha256=hashlib.sha256(text.encode()).hexdigest()))
 
-    def replicate(model, truth, *, replicates, progress, **settings):
+    def replicate(model, truth, replicates, kept, warmup, target_accept, seed, progress):
         rng, shape = np.random.default_rng(0), (replicates, 1)
         at = rng.normal(size=shape)
         around = (at + rng.normal(size=shape)) / 2 - (0 if truth is None else 0.5)
