@@ -13,6 +13,7 @@ move in units of its covariance, and a few hundred draws are enough.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -27,8 +28,7 @@ from numpyro.infer import NUTS as Kernel
 from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
 from bayescal.inference.aside import random_keys
-
-Progress = Callable[[int, int], None]  # (refits done, refits in all)
+from bayescal.inference.many import Many, Progress, walk
 
 _PLAIN = 1e15
 _AT_ONCE = 4  # refits between two reports of progress, on each device
@@ -153,7 +153,7 @@ def _terms(
 ) -> tuple[Callable[[Any], tuple[Any, Any]], Float[np.ndarray, "draws free"]]:
     """(the log-density at a point, apart from all units, and the log-likelihood of each; the posterior's draws as
     such points). A point is unconstrained, and in units of the posterior, around its mean."""
-    latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
+    latent = bridge.latent_sites(model)
     _check(model, latent, posterior, unit_of)
     transforms = {n: biject_to(s.support) for n, s in latent.items()}
     flat = {n: jnp.asarray(np.reshape(posterior[n], (-1, *np.shape(posterior[n])[2:])), float) for n in latent}
@@ -197,34 +197,15 @@ def _sample(potential: Callable[[Any], Any], key: Any, at: Any, warmup: int, dra
     # It begins on a plain, so that the potential's gradient is compiled once: see `compile_nuts`.
     plain = Kernel(potential_fn=lambda u: _PLAIN + 0.0 * u.sum(), **settings)
     jax.eval_shape(lambda k: kernel.init(k, warmup, at, (), {}), key)  # readies kernel.sample
-
-    def step(state, _):
-        state = kernel.sample(state, (), {})
-        return state, (state.z, state.diverging)
-
-    _, found = jax.lax.scan(step, plain.init(key, warmup, at, (), {}), None, length=warmup + draws)
-    return jax.tree.map(lambda x: x[warmup:], found)
+    return walk(kernel, plain.init(key, warmup, at, (), {}), warmup, draws)
 
 
 def _go_through(
     one: Callable[[Any], Any], rows: np.ndarray, seed: int, progress: Progress | None
 ) -> tuple[np.ndarray, ...]:
-    """`one` of a key and every row: on as many devices as there are, a few rows at a time on each."""
-    devices = min(jax.local_device_count(), len(rows))
-    each = min(_AT_ONCE, -(-len(rows) // devices))
-    run = jax.pmap(lambda given: jax.lax.map(one, given), devices=jax.local_devices()[:devices])
-    rng, chunk = np.random.default_rng(seed), devices * each
-    parts = []
-    for done in range(0, len(rows), chunk):
-        some = rows[done : done + chunk]
-        some = np.concatenate([some, np.repeat(some[:1], chunk - len(some), axis=0)])
-        keys = random_keys(rng, chunk)
-        given = jax.tree.map(lambda x: x.reshape(devices, each, *x.shape[1:]), (keys, jnp.asarray(some)))
-        found = jax.tree.map(np.asarray, run(given))
-        parts.append(jax.tree.map(lambda x: x.reshape(chunk, *x.shape[2:]), found))
-        if progress is not None:
-            progress(min(done + chunk, len(rows)), len(rows))
-    return jax.tree.map(lambda *x: np.concatenate(x)[: len(rows)], *parts)
+    """`one` of a key and every row."""
+    rng = np.random.default_rng(seed)
+    return Many(one, len(rows), _AT_ONCE)(partial(random_keys, rng), rows, progress)
 
 
 def _check(model: Any, latent: Mapping[str, Any], posterior: Mapping[str, Any], unit_of: Mapping[str, Any]) -> None:
