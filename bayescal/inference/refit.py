@@ -33,6 +33,7 @@ from bayescal.inference.many import Many, Progress, walk
 _PLAIN = 1e15
 _AT_ONCE = 4  # refits between two reports of progress, on each device
 _DENSE = 100  # unconstrained numbers of which the whole covariance is used
+_STARTS = 40  # draws of the posterior that are looked at for one to begin at
 _DIVERGING = 0.01  # the share of diverging draws that is still few
 
 
@@ -42,11 +43,13 @@ class Refitted:
 
     Attributes:
         elpd: log of the mean likelihood of each unit, over the draws of each refit.
+        absent: the log-likelihood, at each draw, of the units that have a weight below one.
         error: its Monte-Carlo standard error, as if draws were independent.
         failed: refits of which more than a hundredth of the draws diverged, or none were finite.
     """
 
     elpd: Float[np.ndarray, "refits units"]
+    absent: Float[np.ndarray, "refits draws"]
     error: Float[np.ndarray, "refits units"]
     failed: int
 
@@ -74,7 +77,7 @@ def refit(
     Args:
         posterior: draws (chain, draw, …) of the model's latent sites, all units included.
         unit_of: by observed site, the unit of each of its rows.
-        weights: of each unit's log-likelihood in each refit: 0 leaves it out.
+        weights: of each unit's log-likelihood in each refit: 0 leaves it out, less than 1 half leaves it out.
         progress: called with (refits done, refits in all) now and then.
     """
     with jax.enable_x64(True):
@@ -91,11 +94,11 @@ def refit(
             values = jax.lax.map(lambda x: terms(x)[1], u)
             log_mean = jax.nn.logsumexp(values, axis=0) - jnp.log(draws)
             error = jnp.std(jnp.exp(values - log_mean), axis=0) / jnp.sqrt(draws)
-            return log_mean, error, diverging.sum()
+            return log_mean, values @ (weight < 1.0), error, diverging.sum()
 
-        elpd, error, diverging = _go_through(one, weights, seed, progress)
+        elpd, absent, error, diverging = _go_through(one, weights, seed, progress)
     failed = (diverging > _DIVERGING * draws) | ~np.isfinite(elpd).all(axis=1)
-    return Refitted(elpd, error, int(failed.sum()))
+    return Refitted(elpd, absent, error, int(failed.sum()))
 
 
 def left_out_together(
@@ -110,7 +113,7 @@ def left_out_together(
     chains: int = 4,
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[Float[np.ndarray, "draws units"], Float[np.ndarray, " draws"]]:
+) -> tuple[Float[np.ndarray, "chains draws units"], Float[np.ndarray, "chains draws"]]:
     """Draws from the mixture, in equal parts, of the full posterior and of those that leave out each of some units.
 
     Args:
@@ -119,19 +122,23 @@ def left_out_together(
         out: which units are left out.
 
     Returns:
-        The log-likelihood of each unit at the draws, and the log-density there of the mixture over the full posterior.
-        The posterior without unit i has weights exp(-log-likelihood of i - log-density).
+        (chains, draws, …): the log-likelihood of each unit, and the log-density of the mixture over the full posterior.
+        The posterior without unit i has weights exp(-log-likelihood of i - log-density), and the full one
+        exp(-log-density). Chains that do not agree have not gone from part to part: the parts are too far apart.
     """
     with jax.enable_x64(True):
         terms, places = _terms(model, posterior, unit_of, len(elpd))
+        some = jnp.asarray(places[np.linspace(0, len(places) - 1, min(len(places), _STARTS)).round().astype(int)])
         guess = jnp.asarray(elpd[out])
-        begin = places[np.random.default_rng(seed).choice(len(places), chains)]
+        one_of_each = out[np.linspace(0, len(out) - 1, chains).round().astype(int)]
 
         def more(told):
             return jax.nn.logsumexp(jnp.append(guess - told[out], 0.0))
 
         def one(given):
-            key, start = given
+            key, unit = given
+            # Where this unit is told worst: chains begin far apart, each towards the posterior without a unit.
+            start = some[jnp.argmin(jax.lax.map(lambda x: terms(x)[1], some)[:, unit])]
 
             def potential(u):
                 rest, told = terms(u)
@@ -141,8 +148,8 @@ def left_out_together(
             told = jax.lax.map(lambda x: terms(x)[1], u)
             return told, jax.vmap(more)(told)
 
-        told, density = _go_through(one, begin, seed, progress)
-    return told.reshape(chains * draws, -1), density.reshape(-1)
+        values, density = _go_through(one, one_of_each, seed, progress)
+    return values, density
 
 
 def _terms(
