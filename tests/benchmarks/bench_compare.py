@@ -1,7 +1,7 @@
 """Comparing explanations: how long it takes, and how often the true one wins.
 
     python tests/benchmarks/bench_compare.py            seconds of `compare_study` on 31 people x 30 newsvendor orders
-    python tests/benchmarks/bench_compare.py confusion  the confusion matrix of five explanations, 50 sets from each;
+    python tests/benchmarks/bench_compare.py confusion  the confusion matrix of nine explanations, 50 sets from each;
                                                         writes confusion.png into the working folder
 
 Seconds are wall time on two cores, compilation included, and beside them those of the processor.
@@ -20,14 +20,21 @@ from bayescal.comparison.recovery import Confusion, recover_models
 from bayescal.data.study import Study
 from bayescal.inference.rivals import rivals
 
-# Where people differ in what they do, and explanations in what they say of it.
+# Where people differ in what they do, and explanations in what they say of it. Plain RL is absent: it is "rational" as
+# far as its network knows.
 TRUTHS = {
+    "prior only": {"psi_anchor_0": 0.4, "psi_pull_0": 3.0, "psi_bonus_1": 1.0},
     "rational": {"lapse": 0.3},
     "common cost": {"log_cost": 5.0},
     "different costs": {"log_mean": 4.5, "log_sd": 1.5},
+    "different costs, inferred prior": {
+        "log_mean": 4.5, "log_sd": 1.5, "psi_anchor_0": 0.75, "psi_pull_0": 4.0, "psi_bonus_1": 1.0,
+    },
     "level-k": {"lapse": 0.2, "weight_1": 1.0, "weight_2": 1.0, "weight_3": 1.0},
     "cognitive hierarchy": {"tau": 1.5, "log_cost": 3.5},
-}
+    "GR2-L": {"tau": 1.5, "log_cost": 3.5},
+    "GR2-M": {"tau": 1.5, "log_cost": 3.5},
+}  # fmt: skip
 
 
 def design(people: int = 20, rounds: int = 10) -> Study:
@@ -50,12 +57,12 @@ def confusion(replicates: int = 50, progress=None, names=tuple(TRUTHS), **sizes)
 
 
 def figure(found: Confusion):
-    fig, ax = plt.subplots(figsize=(5.4, 4.4), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7.6, 6.2), layout="constrained")
     ax.imshow(found.best, cmap="Blues", vmin=0, vmax=1)
     names = list(found.best)
     for (row, column), share in np.ndenumerate(found.best.to_numpy()):
         told = f"{share:.0%}" + ("" if row == column or found.apart.iloc[row, column] else "\n(close)")
-        ax.text(column, row, told, ha="center", va="center", color="white" if share > 0.5 else "black", fontsize=8)
+        ax.text(column, row, told, ha="center", va="center", color="white" if share > 0.5 else "black", fontsize=7)
     ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel="wins the comparison", ylabel="decisions were simulated from")
