@@ -54,7 +54,8 @@ def compare_study(
     found = rivals(study, only=only, policy=policy) if among is None else among
     if not found.models:
         raise InputError(f"{study.name}: no explanation can be fitted. {' '.join(found.left_out.values())}")
-    method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, resume=resume)
+    # Costs are integrated out, so that there is no funnel that needs small steps.
+    method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, target_accept=0.8, resume=resume)
     fits = calibrate(study, models=found.models, method=method, checkpoints=checkpoints, progress=progress)
     compared = compare(
         fits,

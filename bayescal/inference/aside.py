@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 _QUICK = {"xla_backend_optimization_level": 0}
+_HEAVY = 3e8  # operations, from which a program is worth optimising even if it runs a few times only
+_SLOW = 10  # operations that an exponential or a logarithm stands for
 
 
 class Aside:
@@ -18,14 +20,15 @@ class Aside:
 
     Args:
         jitted, shapes: what to compile, and for which arguments.
-        brief: compiling it takes longer than running it ever will: leave out what makes it fast.
+        brief: it runs a few times only: unless one run is long, leave out what makes it fast but slow to compile.
     """
 
     def __init__(self, jitted: Any, *shapes: Any, brief: bool = False):
         started = perf_counter()
         lowered = jitted.lower(*shapes)
         self._tracing = perf_counter() - started
-        self._compiled = _pool().submit(_timed, partial(lowered.compile, _QUICK) if brief else lowered.compile)
+        quick = brief and _operations(lowered) < _HEAVY
+        self._compiled = _pool().submit(_timed, partial(lowered.compile, _QUICK) if quick else lowered.compile)
 
     @property
     def seconds(self) -> float:
@@ -39,6 +42,11 @@ class Aside:
 def random_keys(rng: np.random.Generator, n: int) -> Any:
     """JAX keys from NumPy's generator: `jax.random.split` is compiled anew, in half a second, for every n."""
     return jax.random.wrap_key_data(jnp.asarray(rng.integers(0, 2**32, (n, 2), dtype=np.uint32)))
+
+
+def _operations(lowered: Any) -> float:
+    cost = lowered.cost_analysis() or {}
+    return cost.get("flops", 0.0) + _SLOW * cost.get("transcendentals", 0.0)
 
 
 def _timed(f: Callable[[], Any]) -> tuple[Any, float]:

@@ -39,7 +39,11 @@ class Chosen(dist.Distribution):
         return jnp.sum(jnp.where(chosen, self.log_probs, 0.0), axis=-1)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Int[Array, "..."]:
-        return jax.random.categorical(key, self.log_probs, shape=sample_shape + self.batch_shape).astype(jnp.int32)
+        # One random number for each decision, where JAX's categorical draws one for each action.
+        reached = jnp.cumsum(jnp.exp(self.log_probs), axis=-1)
+        shape = sample_shape + self.batch_shape
+        mark = jax.random.uniform(key, (*shape, 1), reached.dtype) * reached[..., -1:]
+        return jnp.sum(reached <= mark, axis=-1, dtype=jnp.int32)
 
 
 class Played:
