@@ -179,6 +179,7 @@ def calibrate(study: str, **asked: Any) -> None:
 @_data
 @_where
 @_set
+@click.option("--resume", is_flag=True, help="Go on from the checkpoints of an interrupted run with these settings.")
 @click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY-compared].")
 @as_json
 def compare(what: tuple[str, ...], **asked: Any) -> None:
@@ -189,6 +190,8 @@ def compare(what: tuple[str, ...], **asked: Any) -> None:
     bayescal compare newsvendor-expedited --only "common cost" --only "different costs" --folds 10
     bayescal compare volunteers-dilemma --ablation
     bayescal compare out/common-cost.nc out/different-costs.nc
+
+    An interrupted run is gone on with by the same words and --resume, and gives the same numbers.
     """
     from bayescal.cli.compare import compare_what
 

@@ -2,13 +2,22 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bayescal.cli.calibrate import check_sizes, check_writable, fit_progress, flags, load_asked
+from bayescal.cli.calibrate import (
+    check_sizes,
+    check_writable,
+    fit_progress,
+    flags,
+    load_asked,
+    tell_checkpoints,
+    tell_interrupted,
+)
 from bayescal.cli.saved import COMPARISON, fits_among, load_fits, save_fits
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
@@ -35,6 +44,7 @@ def _compare_study(
     warmup: int,
     chains: int,
     seed: int,
+    resume: bool,
     policy: str | None,
     data: str | None,
     where: str | None,
@@ -59,8 +69,13 @@ def _compare_study(
     with console.status("Building the models"):
         among = (field.ablation if ablation else field.rivals)(loaded, only=list(only) or None, policy=learned)
     how: Any = {"among": among, "unit": unit, "folds": folds}
-    with fit_progress(console) as progress:
-        fits, found = compare_study(loaded, **how, **sizes, progress=progress)
+    tell_checkpoints(folder, resume, console)
+    try:
+        with fit_progress(console) as progress:
+            fits, found = compare_study(loaded, **how, **sizes, checkpoints=folder, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        tell_interrupted(folder, console)
+        sys.exit(130)
     asked = sizes | {"only": only, "ablation": ablation, "unit": unit, "folds": folds} | which
     command = f"bayescal compare {shlex.quote(study)}{flags(asked)}"
     with console.status("Writing the report"):
@@ -72,7 +87,7 @@ def _compare_study(
 
 
 def _compare_fits(saved: Sequence[str], asked: dict[str, Any]) -> None:
-    stray = [k for k in ("only", "folds", "ablation", "policy", "data", "where", "options") if asked[k]]
+    stray = [k for k in ("only", "folds", "ablation", "resume", "policy", "data", "where", "options") if asked[k]]
     if stray:
         names = ", ".join("--set" if k == "options" else f"--{k}" for k in stray)
         raise InputError(f"{names}: of a study, whose models are fitted; fits that were saved have been fitted.")

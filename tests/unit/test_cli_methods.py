@@ -1,4 +1,4 @@
-"""`bayescal calibrate`: interrupted and resumed, by variational inference, and what cannot be asked for together."""
+"""`bayescal calibrate` and `compare`: interrupted and resumed, by SVI, and what cannot be asked for together."""
 
 import hashlib
 import io
@@ -60,6 +60,29 @@ def test_interrupted_and_resumed(study, tmp_path, monkeypatch):
     assert not (out / ".pooled.checkpoint").exists()
     fit = Fit.load(out / "pooled.nc")
     assert fit.provenance["resumed_after"] >= 40
+
+
+def test_a_comparison_interrupted_and_resumed(study, tmp_path, monkeypatch):
+    def run(out, *words):
+        asked = ["compare", str(study), "--out", str(tmp_path / out), "--only", "prior only", "--only", "common cost"]
+        asked += ["--draws", "60", "--warmup", "60", "--chains", "2", *words]
+        return CliRunner().invoke(main, asked, catch_exceptions=False)
+
+    def stop(self, name, done, total):
+        if name == "common cost" and done == total:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as during:
+        during.setattr(fit_progress, "__call__", stop)
+        stopped = run("out")
+    assert stopped.exit_code == 130 and "the same command with --resume goes on" in stopped.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {".prior-only.checkpoint", ".common-cost.checkpoint"}
+    resumed, straight = run("out", "--resume"), run("straight")
+    assert resumed.exit_code == straight.exit_code == 0, resumed.output
+    assert not list((tmp_path / "out").glob(".*"))
+    assert Fit.load(tmp_path / "out" / "prior-only.nc").provenance["resumed_after"] == 120
+    found, wanted = (json.loads((tmp_path / out / "comparison.json").read_text()) for out in ("out", "straight"))
+    assert found["pointwise"] == wanted["pointwise"] and found["verdict"] == wanted["verdict"]
 
 
 def test_what_is_said_of_checkpoints(tmp_path):
