@@ -30,6 +30,7 @@ from bayescal.inference.hyperpriors import (
     read_hyperpriors,
 )
 from bayescal.inference.model import Model, build_model
+from bayescal.inference.standard import suited
 from bayescal.inference.types import typed_model
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.exact import ExactPolicy
@@ -54,7 +55,6 @@ NAMES = (
 )  # fmt: skip
 HIGHEST = 3  # level of "level-k": people of higher levels are hardly ever found
 
-_MANY = 400  # people, or games, from which compressing pays
 _MOST_GROUPS = 30  # that have a population each
 _COSTS_AT_ONCE, _MOST_UNKNOWNS = 65, 500  # at least so many types of people; unknowns that are solved in no time
 _LAPSES = "; with probability lapse any action, all alike"
@@ -366,9 +366,8 @@ class _Field:
             raise _LeftOut("the policy knows one cost for all")
         options: dict[str, Any] = {}
         if self.named:
-            many = max(len(self.decisions.levels("participant")), len(self.games)) >= _MANY
             options = {
-                "method": "compressed" if many and not self.over_time else "marginal",
+                "method": suited(self.decisions),
                 "beliefs": self.study.beliefs or "consistent",
                 "lapse": self.study.lapse,
             }

@@ -6,8 +6,9 @@ from typing import Any
 
 from bayescal import populations
 from bayescal.data.dataset import POPULATIONS
+from bayescal.decisions import Decisions
 from bayescal.errors import InputError
-from bayescal.inference.model import Model, build_model
+from bayescal.inference.model import Method, Model, build_model
 from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.base import Population
@@ -77,8 +78,7 @@ def _people(study: Any, policy: Policy | None, prior: Prior | None, population: 
     method = study.method
     shared = study.prior_parameters and bool(policy.prior.parameters)  # ty: ignore[missing-attribute]
     if method is None and decisions.play is None and study.prior_parameters != "participant":
-        many = max(len(decisions.levels("participant")), len(environments)) >= _MANY
-        method = "compressed" if many else "marginal"
+        method = suited(decisions)
     return build_model(
         policy,
         population,
@@ -93,6 +93,12 @@ def _people(study: Any, policy: Policy | None, prior: Prior | None, population: 
         beliefs=study.beliefs or "consistent",
         hyperpriors=study.hyperpriors,
     )
+
+
+def suited(decisions: Decisions) -> Method:
+    """How costs are best integrated out: compressing pays with many people or games, and is of one-shot games."""
+    many = max(len(decisions.levels("participant")), len(decisions.environments)) >= _MANY
+    return "compressed" if many and decisions.play is None else "marginal"
 
 
 def _one_shot(study: Any, policy: Policy | None, prior: Prior) -> dict[str, Model]:
