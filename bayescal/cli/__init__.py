@@ -171,8 +171,8 @@ def calibrate(study: str, **asked: Any) -> None:
 )  # fmt: skip
 @click.option("--folds", type=int, help="Leave out as many parts, whole groups together, in place of one unit a time.")
 @click.option("--ablation", is_flag=True, help="In place of the rivals: populations of costs, crossed with priors.")
-@click.option("--draws", type=int, default=750, show_default=True, help="Kept draws of each chain.")
-@click.option("--warmup", type=int, default=400, show_default=True, help="Adaptation draws of each chain.")
+@click.option("--draws", type=int, default=500, show_default=True, help="Kept draws of each chain.")
+@click.option("--warmup", type=int, default=300, show_default=True, help="Adaptation draws of each chain.")
 @_chains
 @_seed
 @_policy

@@ -293,7 +293,7 @@ class fit_progress:
     def __call__(self, name: str, done: int, total: int) -> None:
         if name not in self.tasks:
             self.tasks[name] = self.bars.add_task(f"{name:<10}", total=total)
-        self.bars.update(self.tasks[name], completed=done)
+        self.bars.update(self.tasks[name], completed=done, total=total)
         self.bars.update(self.between, visible=done == total)
 
 

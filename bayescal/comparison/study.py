@@ -13,6 +13,8 @@ from bayescal.inference.fit import Fit
 from bayescal.inference.nuts import NUTS
 from bayescal.inference.rivals import Rivals, rivals
 
+_LONGEST = 3  # times as many draws are taken as are asked for, of a model that is hard to sample
+
 
 def compare_study(
     study: Any,
@@ -22,8 +24,8 @@ def compare_study(
     among: Rivals | None = None,
     unit: Unit | None = None,
     folds: int | None = None,
-    draws: int = 750,
-    warmup: int = 400,
+    draws: int = 500,
+    warmup: int = 300,
     chains: int = 4,
     seed: int = 0,
     checkpoints: Path | None = None,
@@ -38,7 +40,8 @@ def compare_study(
         policy: the likelihood of people with costs of their own, where it is not the study's.
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.
-        draws, warmup, chains, seed: of NUTS, for every model.
+        draws, warmup, chains, seed: of NUTS, for every model; up to three times as many draws are taken where chains
+            do not agree before.
         checkpoints: a folder in which NUTS keeps a checkpoint of each fit; with `resume` a run that was interrupted
             goes on from there, to the same draws. They are deleted when the fits are saved.
         progress: called with (model, iterations done, iterations in all) now and then.
@@ -55,7 +58,8 @@ def compare_study(
     if not found.models:
         raise InputError(f"{study.name}: no explanation can be fitted. {' '.join(found.left_out.values())}")
     # Costs are integrated out, so that there is no funnel that needs small steps.
-    method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, target_accept=0.8, resume=resume)
+    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "longest": _LONGEST * draws}
+    method = NUTS(**sizes, seed=seed, target_accept=0.8, resume=resume)
     fits = calibrate(study, models=found.models, method=method, checkpoints=checkpoints, progress=progress)
     compared = compare(
         fits,

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bayescal.diagnostics.base import Check
-from bayescal.inference.fit import CROWDED, ESS, R_HAT, Fit
+from bayescal.inference.convergence import ESS, R_HAT
+from bayescal.inference.fit import CROWDED, Fit
 from bayescal.inference.psis import K_HAT
 from bayescal.plain import listed
 

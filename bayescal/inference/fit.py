@@ -12,11 +12,10 @@ import xarray as xr
 
 from bayescal.domain import REAL, Interval
 from bayescal.inference import saved
+from bayescal.inference.convergence import ESS, R_HAT
 from bayescal.inference.identify import Identifiability, after, contraction
 from bayescal.inference.psis import K_HAT
 
-R_HAT = 1.01  # below which chains agree
-ESS = 400  # effective draws that are wanted
 CROWDED = 0.05  # of the posterior in the outermost hundredth of a policy's box
 
 

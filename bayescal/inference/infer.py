@@ -243,7 +243,8 @@ def _settings(method: Method, draws: _Drawn) -> dict[str, Any]:
         }
         return {"method": "SVI"} | asked | found | seconds
     assert isinstance(draws, Draws)
-    asked = {n: getattr(method, n) for n in ("draws", "warmup", "chains", "target_accept")}
+    asked = {n: getattr(method, n) for n in ("warmup", "chains", "target_accept")}
+    asked["draws"] = next(iter(draws.values.values())).shape[1]
     asked["chains_at_once"] = side_by_side(method.chains)
     resumed = {"resumed_after": draws.resumed_after} if draws.resumed_after else {}
     return {"method": "NUTS"} | asked | resumed | seconds

@@ -17,6 +17,7 @@ from numpyro.infer.util import potential_energy
 from bayescal.errors import InputError
 from bayescal.inference import checkpoint as files
 from bayescal.inference.aside import Aside, random_keys
+from bayescal.inference.convergence import enough
 
 Progress = Callable[[int, int], None]  # (iterations done, iterations in all)
 
@@ -33,6 +34,8 @@ class NUTS:
         draws, warmup, chains: kept iterations and adaptation iterations of each chain, and how many chains.
         seed: everything random follows from it.
         target_accept: the acceptance that the step size is adapted to.
+        longest: while chains do not agree, or are worth too few independent draws, so many draws again are added, up to
+            this many in all; none when None.
         progress: called with (iterations done, iterations in all) now and then.
         checkpoint: a file to keep the state of the run in. Where it exists the run goes on from it, and gives the draws
             that it would have given uninterrupted; a checkpoint of another run is refused. `fit.save` removes it.
@@ -58,6 +61,7 @@ class NUTS:
     chains: int = 4
     seed: int = 0
     target_accept: float = 0.9
+    longest: int | None = None
     progress: Progress | None = None
     checkpoint: str | Path | None = None
     every: int = 100
@@ -72,7 +76,7 @@ class NUTS:
     @property
     def facts(self) -> files.Facts:
         """What the draws depend on."""
-        names = ("draws", "warmup", "chains", "seed", "target_accept")
+        names = ("draws", "warmup", "chains", "seed", "target_accept", "longest")
         return {n: str(getattr(self, n)) for n in names}
 
 
@@ -156,7 +160,7 @@ def compile_nuts(
 
         return jax.lax.fori_loop(0, n, step, (state, kept))
 
-    size, total = CHUNK, settings.warmup + settings.draws
+    size, most = CHUNK, settings.warmup + max(settings.draws, settings.longest or 0)
     keys = random_keys(np.random.default_rng(), settings.chains)
     centre = {n: jax.ShapeDtypeStruct(s, float) for n, s in shapes.items()}
     jax.eval_shape(partial(begin, kernel=kernel), keys[0], centre)  # kernel.init also readies kernel.sample
@@ -180,8 +184,15 @@ def compile_nuts(
             done, before, kept = found.done, found.seconds, [found.kept]
         compiling = advance_all.seconds
         started = perf_counter()
-        n = 10
-        while done < total:
+        n, total = 10, settings.warmup + settings.draws
+        while total < done:  # what has been gone beyond was not enough
+            total = min(total + settings.draws, most)
+        while True:
+            if done == total:
+                kept = [_join(kept)]
+                if total == most or enough(x for k, x in kept[0].items() if k.startswith("draw ")):
+                    break
+                total = min(total + settings.draws, most)
             since = perf_counter()
             n = min(n, size, total - done, settings.every - done % settings.every)
             state, (values, stats) = advance_all((state, jnp.full(settings.chains, n, jnp.int32)))
@@ -196,8 +207,7 @@ def compile_nuts(
             if settings.progress is not None:
                 settings.progress(done, total)
             n = max(1, int(n * min(_PACE / (perf_counter() - since), size)))
-        joined = _join(kept)
-        values, stats = ({k[5:]: x for k, x in joined.items() if k.startswith(kind)} for kind in ("draw ", "stat "))
+        values, stats = ({k[5:]: x for k, x in kept[0].items() if k.startswith(kind)} for kind in ("draw ", "stat "))
         return Draws(values, stats, compiling, before + perf_counter() - started, found.done if found else 0)
 
     return run

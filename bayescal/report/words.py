@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bayescal.inference.fit import ESS, R_HAT
+from bayescal.inference.convergence import ESS, R_HAT
 from bayescal.inference.psis import K_HAT
 from bayescal.report import formulas
 

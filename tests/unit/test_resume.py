@@ -71,6 +71,21 @@ def test_resumed_is_uninterrupted(whole, tmp_path, after):
     same(Fit.load(tmp_path / "fit.nc"), again)
 
 
+def test_draws_are_added_until_they_are_enough(whole, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    few = replace(SETTINGS, draws=20, longest=60)  # 40 draws of two chains are never worth 400
+    with pytest.raises(KeyboardInterrupt):
+        infer(Schools(), stopping(95, few, checkpoint=path))  # when twenty have been added
+    extended = infer(Schools(), replace(few, checkpoint=path))
+    assert extended.provenance["draws"] == 60 and extended.provenance["resumed_after"] == 100
+    xr.testing.assert_identical(extended.tree["posterior"].to_dataset(), whole.tree["posterior"].to_dataset())
+
+    def simple():
+        numpyro.sample("x", dist.Normal(0.0, 1.0))
+
+    assert infer(simple, NUTS(draws=1000, warmup=200, longest=3000)).provenance["draws"] == 1000
+
+
 def test_what_is_of_another_run_is_refused_by_name(tmp_path):
     path = tmp_path / "run.checkpoint"
     mine = replace(SETTINGS, checkpoint=path)
