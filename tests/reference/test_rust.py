@@ -82,6 +82,7 @@ def test_rusts_own_binning_gives_his_log_likelihoods(tmp_path):
         assert found.log_likelihood + data.chance_log_likelihood == pytest.approx(published, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_posterior_on_a_grid():
     fit = bc.infer(model(study()), Grid(points=36))
     want = GOLDEN["grid_posterior_group4"]

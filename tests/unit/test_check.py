@@ -403,6 +403,7 @@ def test_weights_that_fail_are_told(orders):
 # All of it
 
 
+@pytest.mark.slow
 def test_a_model_and_its_study():
     """People with costs of their own: probabilities come from the model, and other decisions are refused."""
     decisions = bc.Decisions.from_table(table(), {"m": MARKET})

@@ -62,6 +62,7 @@ def test_interrupted_and_resumed(study, tmp_path, monkeypatch):
     assert fit.provenance["resumed_after"] >= 40
 
 
+@pytest.mark.slow
 def test_a_comparison_interrupted_and_resumed(study, tmp_path, monkeypatch):
     def run(out, *words):
         asked = ["compare", str(study), "--out", str(tmp_path / out), "--only", "prior only", "--only", "common cost"]

@@ -37,6 +37,7 @@ def run(*args):
     return CliRunner().invoke(main, [str(a) for a in args])
 
 
+@pytest.mark.slow
 def test_train_certify_and_calibrate_with_a_model_of_ones_own(tmp_path):
     market = folder(tmp_path / "market")
     done = run("train", market, "--json")

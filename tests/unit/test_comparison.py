@@ -332,6 +332,7 @@ def test_whom_weights_cannot_leave_out_the_mixture_can(monkeypatch):
     assert found.elpd == pytest.approx(exact, abs=4 / np.sqrt(300))
 
 
+@pytest.mark.slow
 def test_a_mixture_of_parts_that_are_far_apart_is_not_trusted(monkeypatch):
     people = {"a": (100, 900), "b": (10, 990), "c": (400, 600), "d": (50, 950)}
     found, weighted, exact = left_out_by(people, monkeypatch)

@@ -139,6 +139,7 @@ def test_evidence_of_others_is_refused_and_shards_add_up(decisions, policy):
         bc.build_model(policy, POPULATION, decisions, method="compressed", evidence=other)
 
 
+@pytest.mark.slow
 def test_many_people_are_a_polynomial_all_together(policy, monkeypatch):
     rng = np.random.default_rng(0)
     values = policy.values(None, {"log_mean": 5.0, "log_sd": 0.5}, None, None)[0]
@@ -177,6 +178,7 @@ def test_what_no_polynomial_follows_stays_a_sum():
     assert found.error > 1
 
 
+@pytest.mark.slow
 def test_chains_that_begin_where_the_posterior_is_find_the_same(decisions, policy, monkeypatch):
     """In units of the located posterior: means and sds are those of a grid, within four Monte-Carlo errors."""
     monkeypatch.setattr(compressing, "_MANY", 5)

@@ -120,6 +120,7 @@ def test_not_resuming_overwrites(whole, tmp_path):
     same(whole, infer(Schools(), replace(SETTINGS, checkpoint=path)))  # finished, and not yet saved: nothing is redone
 
 
+@pytest.mark.slow
 def test_killed_while_it_samples(whole, tmp_path):
     """SIGKILL between two checkpoints; the rest is done by another process, this one."""
     path = tmp_path / "run.checkpoint"

@@ -46,6 +46,7 @@ def test_soft_q_with_expectations_learns_the_equilibrium(learned):
     assert oracle_kl(learned, points=60)(learned) < 3e-4
 
 
+@pytest.mark.slow
 def test_newton_targets_learn_what_replies_cannot():
     """Matching pennies at a fortieth of its payoffs: replies circle, Newton's method does not."""
     pennies = bc.NormalForm([[[4, 0], [0, 1]], [[0, 1], [1, 0]]])
@@ -65,6 +66,7 @@ def test_soft_q_from_play_learns_a_market():
     assert oracle_kl(policy, points=60)(trained) < 5e-3
 
 
+@pytest.mark.slow
 def test_soft_q_from_play_learns_to_plan():
     """The continuation value holds the player's own later information costs (trajectory-KL)."""
     walk = Walk()
@@ -84,6 +86,7 @@ def test_soft_q_from_play_learns_to_plan():
     assert np.abs(myopic - walk.exact(0.6)[0][:, 1]).max() > 0.1  # so planning is what was learned
 
 
+@pytest.mark.slow
 def test_without_an_oracle_residuals_and_disagreement_are_what_is_left():
     """Trained longer, a policy is nearer to what it predicts, and its seeds agree more."""
     policy = bc.AmortisedPolicy(Walk(), {"cost": (0.1, 3.0)}, width=32)
@@ -140,6 +143,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path):
     assert not same(whole.network, train(trainer, seed=1).policy.network)
 
 
+@pytest.mark.slow
 def test_members_of_an_ensemble_differ_and_their_disagreement_is_measured():
     both = train(recipe(steps=300), members=2)
     assert not same(*[p.network for p in both.policies])
