@@ -56,8 +56,7 @@ def load_fits(paths: Sequence[str]) -> dict[str, Any]:
     from bayescal.inference import Fit
 
     found = {path: Fit.load(path) for path in dict.fromkeys(paths)}
-    known = lambda fit: fit.provenance.get("name") or fit.provenance.get("rival")
-    names = {path: known(fit) or Path(path).stem for path, fit in found.items()}
+    names = {path: fit.provenance.get("name") or Path(path).stem for path, fit in found.items()}
     several = {n for n in names.values() if list(names.values()).count(n) > 1}
     return {path if names[path] in several else names[path]: fit for path, fit in found.items()}
 

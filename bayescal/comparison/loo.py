@@ -130,13 +130,12 @@ def _one_by_one(
         for i, (_, error) in enumerate(found)
         if not error < _SURE
     }
-    if heavy:
-        places = [(i, share) for i, shares in heavy.items() for share in shares[1:-1]]
-        between = dict(zip(places, refits(*zip(*places, strict=True)), strict=True)) if places else {}
-        for i, shares in heavy.items():
-            stones = [without[i], *(between[i, s] for s in shares[1:-1]), within[:, i]]
-            steps = zip(np.diff(shares), pairwise(stones), strict=True)
-            elpd[i] = sum(log_mass_ratio(step * low, step * high)[0] for step, (low, high) in steps)
+    places = [(i, share) for i, shares in heavy.items() for share in shares[1:-1]]
+    between = dict(zip(places, refits(*zip(*places, strict=True)), strict=True)) if places else {}
+    for i, shares in heavy.items():
+        stones = [without[i], *(between[i, s] for s in shares[1:-1]), within[:, i]]
+        steps = zip(np.diff(shares), pairwise(stones), strict=True)
+        elpd[i] = sum(log_mass_ratio(step * low, step * high)[0] for step, (low, high) in steps)
     return elpd, failed
 
 

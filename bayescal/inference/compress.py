@@ -64,7 +64,7 @@ def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: 
 def _all_together(integrated: Integrated, seed: int) -> Integrated:
     """On a `Surface`, where the numbers that are sampled are few and it is within its bound."""
     assert integrated.start is not None and integrated.evidence is not None
-    latent = {n: s for n, s in bridge.sites_of(integrated.model).items() if s.kind == "latent"}
+    latent = bridge.latent_sites(integrated.model)
     if sum(int(np.prod(s.shape)) for s in latent.values()) > FEW:
         return integrated
     most = integrated.evidence.most_total

@@ -128,7 +128,7 @@ def left_out_together(
     """
     with jax.enable_x64(True):
         terms, places = _terms(model, posterior, unit_of, len(elpd))
-        some = jnp.asarray(places[np.linspace(0, len(places) - 1, min(len(places), _STARTS)).round().astype(int)])
+        some = jnp.asarray(places[bridge.evenly(len(places), _STARTS)])
         guess = jnp.asarray(elpd[out])
         one_of_each = out[np.linspace(0, len(out) - 1, chains).round().astype(int)]
 

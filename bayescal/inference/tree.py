@@ -168,7 +168,7 @@ def at_draws(
         return of(next(trace[n] for n in ("choices", "choice") if n in trace)["fn"].log_probs)
 
     with jax.enable_x64(True):
-        latent = {n: drawn[n].to_numpy() for n, s in sites_of(whole).items() if s.kind == "latent"}
+        latent = {n: drawn[n].to_numpy() for n in latent_sites(whole)}
         some = {n: x.reshape(1, -1, *x.shape[2:])[:, kept] for n, x in latent.items()}
         run = jax.jit(jax.vmap(one))
         passed = lambda *given: jax.tree.map(np.asarray, run(*given))
