@@ -1,10 +1,9 @@
 """The marginal model: everybody's cost is integrated out, the rest is sampled, and costs are drawn afterwards."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -18,7 +17,7 @@ from bayescal.inference.likelihood import Likelihood, Shared
 from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal
 from bayescal.inference.people import People
 from bayescal.inference.surface import Surface
-from bayescal.inference.tree import batch_of, in_batches
+from bayescal.inference.tree import batch_of, of_every_draw
 
 _STEEP = 1e5
 
@@ -140,15 +139,6 @@ class Integrated:
         curves, level = self.curves(shared)
         log_cost = draw_log_costs(key, curves, jnp.asarray(self.nodes), self.people.population, phi, shift)
         return log_cost, self.log_marginal(curves, level, phi, shift)
-
-
-def of_every_draw(
-    one: Callable[[Any, Any], Any], values: Mapping[str, Any], most: int, rng: np.random.Generator
-) -> Any:
-    """`one(values, key)` of draws of shape (chain, draw, …), at most so many at once."""
-    chains, draws = next(iter(values.values())).shape[:2]
-    run = jax.jit(jax.vmap(one))
-    return in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, min(most, chains * draws), rng)
 
 
 def given(people: People, hyperpriors: Hyperpriors, values: Mapping[str, Any]) -> Any:

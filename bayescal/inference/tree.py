@@ -144,6 +144,13 @@ def in_batches(run: Callable[[Sites, Any], Any], draws: Sites, batch: int, rng: 
     return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
 
 
+def of_every_draw(one: Callable[[Any, Any], Any], values: Sites, most: int, rng: np.random.Generator) -> Any:
+    """`one(values, key)` of draws of shape (chain, draw, …), at most so many at once."""
+    chains, draws = next(iter(values.values())).shape[:2]
+    run = jax.jit(jax.vmap(one))
+    return in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, min(most, chains * draws), rng)
+
+
 def evenly(total: int, most: int) -> np.ndarray:
     """Places of at most so many of them, evenly spread."""
     return np.linspace(0, total - 1, min(total, most)).round().astype(int)
@@ -170,9 +177,7 @@ def at_draws(
     with jax.enable_x64(True):
         latent = {n: drawn[n].to_numpy() for n in latent_sites(whole)}
         some = {n: x.reshape(1, -1, *x.shape[2:])[:, kept] for n, x in latent.items()}
-        run = jax.jit(jax.vmap(one))
-        passed = lambda *given: jax.tree.map(np.asarray, run(*given))
-        return jax.tree.map(lambda x: x[0], in_batches(passed, some, min(getattr(whole, "batch", 50), 50), rng))
+        return jax.tree.map(lambda x: x[0], of_every_draw(one, some, min(getattr(whole, "batch", 50), 50), rng))
 
 
 def _fill(x: np.ndarray, batch: int) -> np.ndarray:

@@ -30,10 +30,10 @@ from bayescal.errors import InputError
 from bayescal.inference.choices import finite, lapsed, observe_counts
 from bayescal.inference.games import Games
 from bayescal.inference.hyperpriors import Hyperpriors
-from bayescal.inference.integrated import WorkedOut, of_every_draw
+from bayescal.inference.integrated import WorkedOut
 from bayescal.inference.likelihood import Likelihood, OneShotLikelihood, PlayLikelihood, Shared
 from bayescal.inference.model import Model
-from bayescal.inference.tree import batch_of
+from bayescal.inference.tree import batch_of, of_every_draw
 from bayescal.policies.base import ABSENT, Policy
 from bayescal.populations.base import Population
 
