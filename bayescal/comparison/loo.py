@@ -215,10 +215,5 @@ def units_of_rows(
     return found or None
 
 
-def log_mean(values: Float[np.ndarray, "draws units"]) -> Float[np.ndarray, " units"]:
-    """Log of the mean likelihood over draws."""
-    return logsumexp(values, axis=0) - np.log(len(values))
-
-
 def _posterior(fit: Fit) -> dict[str, np.ndarray]:
     return {str(n): x.to_numpy() for n, x in fit.tree["posterior"].to_dataset().data_vars.items()}

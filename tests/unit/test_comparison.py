@@ -19,7 +19,7 @@ import bayescal as bc
 from bayescal.cli import main
 from bayescal.comparison import compare, loo
 from bayescal.comparison.compare import clear, judge
-from bayescal.comparison.loo import LeftOut, leave_one_out, log_mean, parts_of, psis
+from bayescal.comparison.loo import LeftOut, leave_one_out, parts_of, psis
 from bayescal.comparison.pointwise import Pointwise, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
 from bayescal.comparison.scores import Chances, calibration, entropy, predict_new, score
@@ -31,6 +31,11 @@ from bayescal.inference.refit import refit
 from bayescal.populations import Homogeneous
 
 PEOPLE = ("a", "b", "c", "d", "e", "f")
+
+
+def log_mean(values):
+    """Log of the mean likelihood over draws."""
+    return logsumexp(values, axis=0) - np.log(len(values))
 
 
 def told(values, **changes):
