@@ -106,8 +106,8 @@ def compare(
 
     Args:
         fits: by name.
-        models: that were fitted, by the same names. They are fitted again without the units that weights cannot leave
-            out, and their predictions of a new person are scored.
+        models: that were fitted, by the same names. Those whose fit can be trusted are fitted again without the units
+            that weights cannot leave out, and their predictions of a new person are scored.
         decisions: that were fitted; those of the models when None.
         unit: what is left out; participants where they are named, or else groups, or games.
         folds: leave out as many parts of the units, whole groups together, instead of one unit at a time.
@@ -141,7 +141,9 @@ def compare(
         return {"seed": seed, "progress": shown}
 
     if folds is None:
-        left = {n: leave_one_out(told[n], fit, models.get(n), unit, belongs, **again(n)) for n, fit in fits.items()}
+        # A fit that is excluded is not worth its refits.
+        trusted = {n: m for n, m in models.items() if fits[n].converged}
+        left = {n: leave_one_out(told[n], fit, trusted.get(n), unit, belongs, **again(n)) for n, fit in fits.items()}
     else:
         if missing := [n for n in fits if n not in models]:
             raise InputError(f"k-fold fits models again: give the models of {', '.join(missing)} too.")

@@ -165,6 +165,13 @@ class OneShot(Environment):
         """d expected_payoffs / d strategies. Override it where a closed form is cheaper than one tangent a cell."""
         return jax.jacfwd(self.expected_payoffs)(strategies, params)
 
+    def slope_factors(
+        self, params: Params
+    ) -> tuple[Float[Array, "m roles actions"], Float[Array, "m roles actions"]] | None:
+        """(left, right), where few numbers tell all that matters of what others do: whatever that is, payoff slopes are
+        `sum_m left[m, r, a] right[m, s, b]`, but for what is the same of all own actions a. Else None."""
+        return None
+
     @abstractmethod
     def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
         """What each player gets when these actions (indices into the grid) are played."""

@@ -88,6 +88,16 @@ class BeautyContest(OneShot):
         miss = (x - share * (x + (n - 1) * mean)) ** 2 + share**2 * (n - 1) * variance
         return (params["prize"] * (1 - miss / self._width**2))[None]
 
+    def slope_factors(
+        self, params: Params
+    ) -> tuple[Float[Array, "m roles actions"], Float[Array, "m roles actions"]] | None:
+        """The others' mean is all that matters."""
+        if self.payoff == "winner":
+            return None
+        x = jnp.asarray(self.guesses)[None, None]
+        share = params["multiplier"] / self.players
+        return 2 * params["prize"] * share * (1 - share) * (self.players - 1) / self._width**2 * x, x
+
     @property
     def _width(self) -> float:
         return float(self.guesses[-1] - self.guesses[0])

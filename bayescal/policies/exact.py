@@ -14,6 +14,7 @@ Games may have several such fixed points. The one returned lies on the **princip
 starts at the prior, where information is infinitely expensive, as all costs fall together.
 """
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -33,6 +34,7 @@ from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
+from bayescal.solvers.linear import solve_low_rank, solve_with_sign
 from bayescal.solvers.path import CONVERGED, MESSAGES, follow_path
 from bayescal.solvers.root import implicit_root, newton
 
@@ -301,6 +303,7 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
     dtype = log_q.dtype
     theta = (log_q, costs, weights, params)
     fixed = jax.lax.stop_gradient(theta)
+    factors = env.slope_factors(fixed[3])
 
     def units(theta):
         """Payoffs in spreads, costs as precisions relative to a typical one: end is that precision, scaled."""
@@ -321,6 +324,13 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
         u = env.expected_payoffs(p, theta[3]) / scale
         return (u - u[:, :1])[cells]
 
+    def moved(theta):
+        """The directions in which others can move those, where they are few."""
+        if factors is None:
+            return None
+        left, _ = env.slope_factors(theta[3])
+        return ((left - left[:, :, :1]) / units(theta)[0])[:, cells[0], cells[1]]
+
     def residual(v, s, theta):
         return v - s * differences(mixtures(v, theta), theta)
 
@@ -332,13 +342,20 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
         p = jnp.einsum("k,rka->ra", weights, by_type)
         # d mixture / d x of a role: the covariance of its choices, averaged over its types.
         tilt = weights * precision
-        spread = -jnp.einsum("rk,rka,rkb->rab", tilt, by_type, by_type)
-        spread = spread + jnp.eye(p.shape[1], dtype=dtype) * jnp.einsum("rk,rka->ra", tilt, by_type)[:, None, :]
-        slopes = env.payoff_slopes(p, params) / scale
-        slopes = (slopes - slopes[:, :1])[cells]
-        jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, cells[0], cells[1]]
+        if factors is None:
+            spread = -jnp.einsum("rk,rka,rkb->rab", tilt, by_type, by_type)
+            spread = spread + jnp.eye(p.shape[1], dtype=dtype) * jnp.einsum("rk,rka->ra", tilt, by_type)[:, None, :]
+            slopes = env.payoff_slopes(p, params) / scale
+            slopes = (slopes - slopes[:, :1])[cells]
+            jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, cells[0], cells[1]]
+            solve = partial(solve_with_sign, jnp.eye(v.shape[0], dtype=dtype) - s * jac)
+        else:
+            right = factors[1]
+            apart = right[:, :, None, :] - jnp.einsum("mra,rka->mrk", right, by_type)[..., None]
+            spread = jnp.einsum("rk,rka,mrka->mra", tilt, by_type, apart)
+            solve = partial(solve_low_rank, s * moved(fixed), spread[:, cells[0], cells[1]])
         rise = differences(p, fixed)
-        return v - s * rise, jnp.eye(v.shape[0], dtype=dtype) - s * jac, -rise
+        return v - s * rise, solve, -rise
 
     end = units(fixed)[2]
     if start is None:
@@ -355,7 +372,7 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
                 f"start has shape {p.shape}: give the mixed strategies of every role, {log_q.shape} numbers."
             )
         path = newton(lambda v: linearise(v, end)[:2], end * differences(p, fixed))
-    v = implicit_root(lambda v, th: residual(v, end, th), path.point, theta)
+    v = implicit_root(lambda v, th: residual(v, end, th), path.point, theta, moved(theta))
 
     p = mixtures(v, theta)
     u = env.expected_payoffs(p, params)

@@ -1,4 +1,4 @@
-"""Solve a small dense system and tell the sign of its determinant, in one factorisation."""
+"""Solve a small system and tell the sign of its determinant, in one factorisation."""
 
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
@@ -25,3 +25,12 @@ def solve_with_sign(
     swaps = jnp.sum(pivots != jnp.arange(d))
     sign = jnp.prod(jnp.sign(jnp.diagonal(lu))) * (1 - 2 * (swaps % 2))
     return jsl.lu_solve((lu, pivots), rhs), sign
+
+
+def solve_low_rank(
+    left: Float[Array, "m d"], right: Float[Array, "m d"], rhs: Float[Array, "d k"]
+) -> tuple[Float[Array, "d k"], Float[Array, ""]]:
+    """The same of the matrix 1 - leftᵀ right, in as many unknowns as it has outer products (Woodbury)."""
+    inner = jnp.eye(left.shape[0], dtype=left.dtype) - right @ left.T
+    solved, sign = solve_with_sign(inner, right @ rhs)
+    return rhs + left.T @ solved, sign

@@ -20,12 +20,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bayescal.solvers.linear import solve_with_sign
-
-# (v, s) -> (F, F_v, F_s)
-Linearise = Callable[
-    [Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Float[Array, "d d"], Float[Array, " d"]]
-]
+# rhs -> (F_v⁻¹ rhs, sign of det F_v)
+Solve = Callable[[Float[Array, "d k"]], tuple[Float[Array, "d k"], Float[Array, ""]]]
+# (v, s) -> (F, how to solve for F_v, F_s)
+Linearise = Callable[[Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Solve, Float[Array, " d"]]]
 
 CONVERGED, STALLED, OUT_OF_STEPS, _WALKING = 0, 1, 2, -1
 MESSAGES = {
@@ -138,8 +136,8 @@ def follow_path(
         )
 
     def body(w: _Walk) -> _Walk:
-        f, jac, f_s = linearise(w.trial_v, w.trial_s)
-        solved, sign = solve_with_sign(jac, jnp.stack([f, f_s, seed], axis=1))
+        f, solve, f_s = linearise(w.trial_v, w.trial_s)
+        solved, sign = solve(jnp.stack([f, f_s, seed], axis=1))
         to_root, along_s, towards_kernel = solved.T
         border = jnp.where(w.landing, unit_s, w.tangent)
         ds = jnp.dot(border[:d], to_root) / (border[d] - jnp.dot(border[:d], along_s))

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.solvers.linear import solve_with_sign
-from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS, PathResult
+from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS, PathResult, Solve
 
 
 def newton(
-    linearise: Callable[[Float[Array, " d"]], tuple[Float[Array, " d"], Float[Array, "d d"]]],
+    linearise: Callable[[Float[Array, " d"]], tuple[Float[Array, " d"], Solve]],
     start: Float[Array, " d"],
     *,
     longest: float = 2.0,
@@ -24,8 +24,8 @@ def newton(
 
     def body(state):
         v, _, i = state
-        f, jac = linearise(v)
-        dv = solve_with_sign(jac, f[:, None])[0][:, 0]
+        f, solve = linearise(v)
+        dv = solve(f[:, None])[0][:, 0]
         size = jnp.max(jnp.abs(dv), initial=0.0)
         v = v - dv * jnp.minimum(1.0, longest / jnp.maximum(size, longest))
         return v, size, i + 1
@@ -42,12 +42,24 @@ def newton(
 
 
 def implicit_root(
-    residual: Callable[[Float[Array, " d"], Any], Float[Array, " d"]], root: Float[Array, " d"], theta: Any
+    residual: Callable[[Float[Array, " d"], Any], Float[Array, " d"]],
+    root: Float[Array, " d"],
+    theta: Any,
+    moved: Float[Array, "m d"] | None = None,
 ) -> Float[Array, " d"]:
-    """The root again, now differentiable in theta: dv = -F_v⁻¹ F_theta dtheta, in both modes and to any order."""
-    return jax.lax.custom_root(
-        lambda v: residual(v, theta),
-        jax.lax.stop_gradient(root),
-        lambda f, v: v,
-        lambda g, y: solve_with_sign(jax.jacfwd(g)(jnp.zeros_like(y)), y[:, None])[0][:, 0],
-    )
+    """The root again, now differentiable in theta: dv = -F_v⁻¹ F_theta dtheta, in both modes and to any order.
+
+    Args:
+        moved: all directions that v - residual(v) takes when v varies, where they are few: only these are solved for.
+    """
+
+    def solve(f_v, y):
+        if moved is None:
+            return solve_with_sign(jax.jacfwd(f_v)(jnp.zeros_like(y)), y[:, None])[0][:, 0]
+        # F_v = 1 - N, and N y is some `moved.T @ a`.
+        coordinates = lambda rows: solve_with_sign(moved @ moved.T, moved @ rows.T)[0]
+        by_direction = coordinates(moved - jax.vmap(f_v)(moved))
+        a = coordinates((y - f_v(y))[None])
+        return y + moved.T @ solve_with_sign(jnp.eye(len(moved), dtype=y.dtype) - by_direction, a)[0][:, 0]
+
+    return jax.lax.custom_root(lambda v: residual(v, theta), jax.lax.stop_gradient(root), lambda f, v: v, solve)

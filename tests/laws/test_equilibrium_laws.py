@@ -251,6 +251,46 @@ def test_many_players_are_solved_through_their_aggregate():
     assert abs(float(rational.strategies[0] @ np.linspace(0, 100, 101)) - 99 / 13) < 0.25
 
 
+class _Dense(BeautyContest):
+    """Without the knowledge that only the others' mean matters."""
+
+    def slope_factors(self, params):
+        return None
+
+
+def _contest(kind, population):
+    """A likelihood as a function of the cost(s), the prior and the game, and what the solver says."""
+    policy = ExactPolicy(kind(7, 1.2, np.linspace(0, 100, 9)), LogLinear(), population)
+
+    def f(x):
+        who = {"cost": jnp.exp(x[0])} if population is None else {"phi": {"log_mean": x[0], "log_sd": x[1]}}
+        solved = policy.solve(**who, psi={"tilt": x[2]}, params={"multiplier": x[3]})
+        return likelihood(solved.log_strategies, policy.environment), solved.steps
+
+    return f, jnp.array([-5.0, 0.8, 0.5, 1.3])
+
+
+def test_few_unknowns_give_the_solution_and_derivatives_of_many():
+    def solved(kind):
+        f, x = _contest(kind, LogNormal())
+        return jax.jit(jax.value_and_grad(f, has_aux=True))(x)
+
+    (few, few_steps), few_slopes = solved(BeautyContest)
+    (many, many_steps), many_slopes = solved(_Dense)
+    assert few_steps == many_steps  # the same path, too
+    np.testing.assert_allclose(few, many, rtol=1e-10)
+    np.testing.assert_allclose(few_slopes, many_slopes, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_few_unknowns_give_the_second_derivatives_of_many():
+    def second(kind):
+        f, x = _contest(kind, None)
+        return jax.jit(jax.hessian(lambda x: f(x)[0]))(x)
+
+    np.testing.assert_allclose(second(BeautyContest), second(_Dense), rtol=1e-7, atol=1e-6)
+
+
 def test_failure_is_reported_and_never_hidden():
     """Float32 cannot resolve the mixed equilibrium of a game solved at a millionth of a payoff."""
     with jax.enable_x64(False):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from importlib import import_module
 
 import jax
 import jax.numpy as jnp
@@ -338,6 +339,21 @@ def test_whom_weights_cannot_leave_out_the_mixture_can(monkeypatch):
 
 
 @pytest.mark.slow
+def test_nobody_is_left_out_again_of_a_fit_that_is_excluded(hunt, monkeypatch):
+    decisions, model, fit = hunt
+    seen = {}
+
+    def watched(told, fit, model, *rest, **options):
+        seen[fit.status[:3]] = model
+        return LeftOut(told.values.mean(axis=0), np.zeros(len(told.units)))
+
+    monkeypatch.setattr(import_module("bayescal.comparison.compare"), "leave_one_out", watched)
+    failed = dataclasses.replace(fit, status="not to be trusted yet")
+    found = bc.compare({"good": fit, "bad": failed}, {"good": model, "bad": model}, decisions)
+    assert seen == {"con": model, "not": None}
+    assert found.table["excluded"].to_dict() == {"good": False, "bad": True}
+
+
 def test_a_mixture_of_parts_that_are_far_apart_is_not_trusted(monkeypatch):
     people = {"a": (100, 900), "b": (10, 990), "c": (400, 600), "d": (50, 950)}
     found, weighted, exact = left_out_by(people, monkeypatch)

@@ -75,6 +75,20 @@ def test_slopes_are_derivatives(name):
     np.testing.assert_allclose(game.payoff_slopes(p, game.params) * real, exact * real, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("game", [GAMES["beauty"], BeautyContest(6, 1.3, range(2, 9), prize=4.0)])
+def test_factors_of_slopes_are_slopes_but_for_what_all_actions_share(game):
+    left, right = game.slope_factors(game.params)
+    slopes = game.payoff_slopes(jnp.asarray(mixtures(game, 1)), game.params)
+    shared = slopes - jnp.einsum("mra,msb->rasb", left, right)
+    np.testing.assert_allclose(shared, jnp.broadcast_to(shared[:, :1], shared.shape), atol=1e-12)
+    assert float(jnp.ptp(slopes, axis=1).max()) > 1e-3  # or nothing has been tested
+
+
+@pytest.mark.parametrize("name", [n for n in GAMES if n != "beauty"])
+def test_other_games_have_no_factors(name):
+    assert GAMES[name].slope_factors(GAMES[name].params) is None
+
+
 @each_game
 def test_one_round(name):
     game = GAMES[name]
