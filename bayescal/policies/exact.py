@@ -326,9 +326,10 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
 
     def moved(theta):
         """The directions in which others can move those, where they are few."""
-        if factors is None:
+        found = env.slope_factors(theta[3])
+        if found is None:
             return None
-        left, _ = env.slope_factors(theta[3])
+        left, _ = found
         return ((left - left[:, :, :1]) / units(theta)[0])[:, cells[0], cells[1]]
 
     def residual(v, s, theta):
