@@ -21,7 +21,6 @@ import jax
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base import array_stats
 from numpyro.infer.util import log_density
 from scipy.stats import norm
 
@@ -30,7 +29,7 @@ from bayescal.errors import InputError
 from bayescal.inference import tree as bridge
 from bayescal.inference.fit import Fit
 from bayescal.inference.model import build_model
-from bayescal.inference.psis import K_HAT
+from bayescal.inference.psis import K_HAT, smoothed_weights
 from bayescal.plain import plain
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
@@ -274,7 +273,8 @@ def _smooth(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
     raw = top - np.log(np.exp(top).sum())
     smoothed, k_hat = raw, 0.0
     if np.ptp(np.sort(top)[-len(top) // 5 :]) > 1e-9:  # else there is no tail
-        smoothed, k_hat = array_stats.psislw(-top)  # its argument is a log-likelihood: the weights' logarithm negated
+        found, shape = smoothed_weights(-top[:, None])
+        smoothed, k_hat = found[:, 0], shape[0]
     log_w[some] = raw if _heaviest(raw) <= EVEN else smoothed
     return log_w, float(k_hat) if np.isfinite(k_hat) else np.inf
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from arviz_stats.base import array_stats
 from jax.flatten_util import ravel_pytree
 from numpyro.distributions import biject_to
 from numpyro.infer.util import potential_energy
@@ -18,7 +17,7 @@ from bayescal.errors import InputError
 from bayescal.inference.aside import Aside, random_keys
 from bayescal.inference.guides import GUIDES
 from bayescal.inference.nuts import Progress
-from bayescal.inference.psis import K_HAT
+from bayescal.inference.psis import K_HAT, smoothed_weights
 
 CHUNK = 500  # steps at most between two looks at the run
 _PACE = 2.0  # seconds between them, where steps are slow
@@ -223,10 +222,10 @@ def _pareto(log_weight: np.ndarray) -> tuple[float, np.ndarray]:
     some = np.isfinite(log_weight)
     if np.ptp(log_weight[some]) < 1e-6:  # the posterior is in the family, and was found
         return 0.0, np.where(some, 1.0, 0.0) / some.sum()
-    smooth, k_hat = array_stats.psislw(-log_weight[some])
+    smooth, k_hat = smoothed_weights(-log_weight[some, None])
     weights = np.zeros(len(log_weight))
-    weights[some] = np.exp(smooth - smooth.max())
-    return float(k_hat), weights / weights.sum()
+    weights[some] = np.exp(smooth[:, 0])
+    return float(k_hat[0]), weights
 
 
 def _systematic(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

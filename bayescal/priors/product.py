@@ -41,10 +41,10 @@ class Product(Combined, Tilt):
         action_values: Float[Array, " actions"],
     ) -> Float[Array, " actions"]:
         each = [
-            jnp.maximum(c.log_weight(observation, self.own(k, psi), role=role, action_values=action_values), FLOOR)
+            c.log_weight(observation, self.own(k, psi), role=role, action_values=action_values)
             for k, c in enumerate(self.components)
         ]
-        return sum(each[1:], each[0])
+        return jnp.maximum(sum(each[1:], each[0]), FLOOR)
 
     def terms(
         self, psi: Mapping[str, Any], *, role: int, action_values: Float[Array, " actions"]

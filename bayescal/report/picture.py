@@ -52,9 +52,9 @@ class Picture:
 def draw(name: str, figure: Figure, alt: str) -> Picture:
     """The same figure gives the same files: no dates in them, no random names."""
     with rc_context({"svg.hashsalt": name}):
-        figure.draw_without_rendering()
+        png = _image(figure, "png")
         figure.set_layout_engine("none")  # the places found are kept: finding them takes longest
-        return Picture(name, _image(figure, "svg"), _image(figure, "png"), alt)
+        return Picture(name, _image(figure, "svg"), png, alt)
 
 
 def _image(figure: Figure, kind: str) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from arviz_stats.base import array_stats
 from click.testing import CliRunner
 from numpyro import handlers
 from scipy.optimize import minimize
@@ -28,6 +29,7 @@ from bayescal.comparison.stacking import stack
 from bayescal.errors import InputError
 from bayescal.inference import Fit, build_model, infer
 from bayescal.inference.grid import Grid
+from bayescal.inference.psis import smoothed_weights
 from bayescal.inference.refit import refit
 from bayescal.populations import Homogeneous
 
@@ -78,6 +80,19 @@ def test_one_that_stands_alone_cannot_be_left_out_by_weights(normal):
     far = np.random.default_rng(0).normal(0, 0.2, 4000)
     found = psis(told(np.column_stack([values, norm.logpdf(8.0, 5 * far, 0.2)])))
     assert list(found.bad) == [30]
+
+
+@pytest.mark.parametrize("r_eff", [1.0, 0.3])
+@pytest.mark.parametrize("draws", [30, 100, 1000])
+def test_weights_are_smoothed_as_arviz_smooths_them(draws, r_eff):
+    rng, spread = np.random.default_rng(draws), np.array([1e-4, 0.1, 1.0, 8.0])
+    kinds = [rng.normal(size=(draws, 4)), rng.standard_t(2, (draws, 4)), -rng.exponential(size=(draws, 4))]
+    values = np.concatenate([x * spread for x in kinds], axis=1)
+    values[:, 0] = np.where(np.arange(draws) < 2, -np.arange(1.0, draws + 1), 0.0)  # a tail whose lowest are all alike
+    log_w, k_hat = smoothed_weights(values, r_eff)
+    expected, expected_k = array_stats.psislw(values.T, r_eff=r_eff)
+    assert np.allclose(log_w.T, expected, atol=1e-10)
+    assert np.allclose(k_hat, expected_k, atol=1e-10, equal_nan=True) and np.isnan(k_hat[0])
 
 
 def test_a_likelihood_that_does_not_move_needs_no_weights():
