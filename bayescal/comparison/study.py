@@ -1,6 +1,7 @@
 """The rivals of a study, fitted and compared."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bayescal.inference.nuts import NUTS
 from bayescal.inference.rivals import Rivals, rivals
 
 _LONGEST = 3  # times as many draws are taken as are asked for, of a model that is hard to sample
+_CAREFUL = 0.95  # the acceptance at which a model is fitted again that diverged
 
 
 def compare_study(
@@ -41,7 +43,7 @@ def compare_study(
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.
         draws, warmup, chains, seed: of NUTS, for every model; up to three times as many draws are taken where chains
-            do not agree before.
+            do not agree before. A fit that diverged is made once more, in smaller steps.
         checkpoints: a folder in which NUTS keeps a checkpoint of each fit; with `resume` a run that was interrupted
             goes on from there, to the same draws. They are deleted when the fits are saved.
         progress: called with (model, iterations done, iterations in all) now and then.
@@ -61,6 +63,10 @@ def compare_study(
     sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "longest": _LONGEST * draws}
     method = NUTS(**sizes, seed=seed, target_accept=0.8, resume=resume)
     fits = calibrate(study, models=found.models, method=method, checkpoints=checkpoints, progress=progress)
+    hasty = {n: f for n, f in fits.items() if f.tree["sample_stats"]["diverging"].any()}
+    method = replace(method, warmup=2 * warmup, target_accept=_CAREFUL)
+    again = None if progress is None else lambda name, *done: progress(f"{name}, carefully", *done)
+    fits |= calibrate(study, models={n: found.models[n] for n in hasty}, method=method, progress=again)
     compared = compare(
         fits,
         found.models,
@@ -71,6 +77,9 @@ def compare_study(
         left_out=found.left_out,
         progress=progress,
     )
+    for fit in hasty.values():  # they have been replaced, and are not saved
+        if fit.checkpoint is not None:
+            fit.checkpoint.unlink(missing_ok=True)
     return fits, compared
 
 

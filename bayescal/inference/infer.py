@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayescal.inference import tree as bridge
+from bayescal.inference.aside import Aside
 from bayescal.inference.checkpoint import facts_of
 from bayescal.inference.fit import Fit, status_of, status_of_grid, status_of_svi, wall_mass
 from bayescal.inference.grid import Grid, Gridded, compute_grid
@@ -19,7 +20,7 @@ from bayescal.versions import versions
 Method = NUTS | SVI | Grid
 _Drawn = Draws | Approximated | Gridded
 
-_PRIOR_DRAWS = 500
+_PRIOR_DRAWS, _STARTS = 500, 100
 _PERSONAL = 4e7  # numbers that are kept of a quantity that every person, or every choice, has of its own
 
 
@@ -60,8 +61,13 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
         shapes = {n: s.shape for n, s in latent.items()}
         sites = bridge.sites_of(whole)
         most = _most_draws(model, sites)
-        prior_draws = bridge.compile_prior(whole, min(_PRIOR_DRAWS, most))
+        believed = min(_PRIOR_DRAWS, most)
+        prior_draws = bridge.compile_prior(whole, believed)
         sampler = _compile(model, method, sites, latent)
+        located = getattr(model, "start", None)
+        highest = None
+        if located is None and not any(shapes.values()) and isinstance(method, NUTS):
+            highest = _compile_highest(model, shapes, min(_STARTS, believed))
         all_shapes = {n: s.shape for n, s in _latent(sites).items()}
         evaluate = bridge.compile_evaluation(whole, all_shapes, getattr(whole, "batch", bridge.BATCH))
 
@@ -71,13 +77,9 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
         with jax.enable_x64(True):
             rng = np.random.default_rng(method.seed)
             prior = prior_draws(rng)
-            before, told, _, prior_predicted = evaluate(prior, rng)
-            begin = getattr(model, "start", None) or {n: prior[n][0] for n in shapes}
-            centre = {n: np.median(begin[n], axis=0) for n in shapes}
-            if whole is model and not any(shapes.values()):
-                # A few numbers may have several hills: all chains begin on the highest that a draw of the prior found.
-                best = _best(told)
-                centre = {n: prior[n][0, best] for n in shapes}
+            before, _, _, prior_predicted = evaluate(prior, rng)
+            begin = located or {n: prior[n][0] for n in shapes}
+            centre = {n: np.median(begin[n], axis=0) for n in shapes} if highest is None else highest(begin)
             draws = sampler(rng, centre)
             some = _thinned(draws.values, most)
             values, integrated = complete(some, rng)
@@ -105,10 +107,21 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
     return run
 
 
-def _best(log_likelihood: bridge.Sites) -> int:
-    """Which draw of the prior explains the data best."""
-    total = sum(x[0].reshape(x.shape[1], -1).sum(axis=1) for x in log_likelihood.values())
-    return int(np.argmax(np.where(np.isfinite(total), total, -np.inf)))
+def _compile_highest(
+    model: Callable[[], Any], shapes: dict[str, tuple[int, ...]], count: int
+) -> Callable[[bridge.Sites], bridge.Sites]:
+    """Of so many of the prior's draws, the one that explains the data best. A few numbers may have several hills: all
+    chains begin on the highest that was found."""
+    height = jax.jit(lambda values: jax.lax.map(lambda x: bridge.log_likelihood(model, x), values))
+    compiled = Aside(height, {n: jax.ShapeDtypeStruct((count, *s), float) for n, s in shapes.items()}, brief=True)
+
+    def highest(draws: bridge.Sites) -> bridge.Sites:
+        some = {n: x[bridge.evenly(len(x), count)] for n, x in draws.items()}
+        found = np.asarray(compiled(some))
+        best = int(np.argmax(np.where(np.isfinite(found), found, -np.inf)))
+        return {n: x[best] for n, x in some.items()}
+
+    return highest
 
 
 def before_data(model: Callable[[], Any], *, seed: int = 0) -> xr.DataTree:

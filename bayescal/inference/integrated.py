@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -12,14 +13,17 @@ from jaxtyping import Array, Float
 from numpyro import handlers
 from numpyro.distributions import constraints
 
+from bayescal.inference.aside import Aside
 from bayescal.inference.hyperpriors import Hyperpriors
 from bayescal.inference.likelihood import Likelihood, Shared
 from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal
 from bayescal.inference.people import People
 from bayescal.inference.surface import Surface
-from bayescal.inference.tree import batch_of, of_every_draw
+from bayescal.inference.tree import batch_of, compile_prior, of_every_draw
 
 _STEEP = 1e5
+_STEPS = (8, 4, 2, 1)  # in nodes that are eight times as close as without habits
+_CASES, _CROWD, _WRONG = 40, 200, 0.005  # draws of the hyperpriors and people that are looked at; nats a person
 
 
 class WorkedOut(dist.Distribution):
@@ -62,8 +66,36 @@ class Integrated:
     surface: Surface | None = None
 
     @classmethod
-    def of(cls, people: People, likelihood: Likelihood, hyperpriors: Hyperpriors) -> "Integrated":
-        return cls(people, likelihood, hyperpriors, even_nodes(people.walls, int(likelihood.decisions.max())))
+    def of(cls, people: People, likelihood: Likelihood, hyperpriors: Hyperpriors, *, habits: bool) -> "Integrated":
+        """With nodes of costs that are close enough.
+
+        Args:
+            habits: whether people fall back on anything but uniform play.
+        """
+        nodes = even_nodes(people.walls, int(likelihood.decisions.max()))
+        made = cls(people, likelihood, hyperpriors, nodes)
+        return made._resolved() if habits else made
+
+    def _resolved(self) -> "Integrated":
+        """With nodes so close that integrals no longer change, at draws of the hyperpriors. Where a cost decides
+        between habit and gain, choices turn from one to the other over a small part of its logarithm: the stronger the
+        habit, the smaller."""
+        crowd = np.sort(np.argsort(-self.likelihood.decisions, kind="stable")[:_CROWD])
+        some, rng = self.of_some(crowd), np.random.default_rng(0)
+        nodes = np.linspace(self.nodes[0], self.nodes[-1], _STEPS[0] * (len(self.nodes) - 1) + 1)
+
+        def errors(values):
+            """Of a person on average, by step."""
+            phi, shift, shared, _ = given(some.people, some.hyperpriors, values)
+            curves, population = some.likelihood.curves(jnp.asarray(nodes), shared), some.people.population
+            found = [log_marginal(curves[:, ::k], jnp.asarray(nodes[::k]), population, phi, shift) for k in _STEPS]
+            return jnp.stack([jnp.abs(x - found[-1]).mean() for x in found])
+
+        with jax.enable_x64(True):
+            prior = {n: x[0] for n, x in compile_prior(some.model, _CASES)(rng).items()}
+            wrong = np.asarray(Aside(jax.jit(lambda v: jax.lax.map(errors, v)), prior, brief=True)(prior))
+        worst = np.where(np.isfinite(wrong), wrong, 0.0).max(axis=0)  # of cases that can be solved
+        return dataclasses.replace(self, nodes=nodes[:: _STEPS[int(np.argmax(worst <= _WRONG))]])
 
     def compressed(self, evidence: Any = None) -> "Integrated":
         """The same on an `Evidence`, computed now where it is not given; as it is, with a note, where that is not

@@ -33,6 +33,7 @@ from bayescal.inference.tree import BATCH
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
+from bayescal.priors.uniform import Uniform
 
 Level = Literal["game", "group", "participant"]
 Method = Literal["joint", "marginal", "compressed"]
@@ -252,7 +253,7 @@ def _private(
     )
     if method == "joint":
         return described
-    integrated = Integrated.of(people, likelihood, chosen)
+    integrated = Integrated.of(people, likelihood, chosen, habits=not isinstance(prior, Uniform))
     if method == "compressed":
         integrated = integrated.compressed(evidence)
     return dataclasses.replace(

@@ -108,7 +108,8 @@ def compile_nuts(
             posterior of many people is a thousandth of the unconstrained scale wide, and is long to find there.
 
     Returns:
-        `run(rng, centre) -> Draws`: the chains begin within half a unit of `centre` (on the unconstrained scale).
+        `run(rng, centre) -> Draws`: the chains begin within half a unit of `centre` (on the unconstrained scale), or,
+        where all that is sampled are a few numbers, within a tenth.
     """
     transforms = {n: biject_to(s) for n, s in supports.items()}
     middle, unit = dict.fromkeys(shapes, 0.0), dict.fromkeys(shapes, 1.0)
@@ -119,11 +120,14 @@ def compile_nuts(
     # A dense mass matrix takes half the steps in a hierarchy, and diverges in a few of them: diagonal there. A few
     # numbers may be highly correlated (the two costs of a bus engine are), and then it is worth having.
     dense = not any(shapes.values())
+    # A few numbers may have several hills, and begin on the highest that was found: a long first step would leave it.
+    near, first_step = (0.1, 0.1) if dense and around is None else (0.5, 1.0)
     potential = lambda u: potential_energy(model, (), {}, place(u))
     kernel = Kernel(
         potential_fn=potential,
         target_accept_prob=settings.target_accept,
         dense_mass=dense,
+        step_size=first_step,
     )
     # Compiling the model's gradient a second time, only to evaluate it where the chains begin, takes seconds: they
     # begin on a flat plain so high that the first step onto the true surface, in warm-up, is always taken.
@@ -131,6 +135,7 @@ def compile_nuts(
         potential_fn=lambda z: _PLAIN + 0.0 * sum(x.sum() for x in jax.tree.leaves(z)),
         target_accept_prob=settings.target_accept,
         dense_mass=dense,
+        step_size=first_step,
     )
     each_chain = over_chains(settings.chains)
 
@@ -142,8 +147,8 @@ def compile_nuts(
         move, go = jax.random.split(key)
         leaves, tree = jax.tree.flatten(unconstrain(centre))
         keys = jax.random.split(move, len(leaves))
-        near = [x + jax.random.uniform(k, x.shape, x.dtype, -0.5, 0.5) for x, k in zip(leaves, keys, strict=True)]
-        return kernel.init(go, settings.warmup, jax.tree.unflatten(tree, near), (), {})
+        moved = [x + jax.random.uniform(k, x.shape, x.dtype, -near, near) for x, k in zip(leaves, keys, strict=True)]
+        return kernel.init(go, settings.warmup, jax.tree.unflatten(tree, moved), (), {})
 
     def keep(state):
         return {n: transforms[n](x) for n, x in place(state.z).items()}, _statistics(state)

@@ -1,10 +1,14 @@
 """Costs integrated out: against brute force, for narrow and wide populations, sharp and flat likelihoods."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
+import bayescal as bc
 from bayescal.domain import Interval
 from bayescal.inference.marginal import draw_log_costs, even_nodes, interpolate, log_marginal
 from bayescal.populations import Gamma, LogNormal, Mixture, TruncatedNormal
@@ -119,3 +123,27 @@ def test_interpolation_is_exact_for_polynomials_of_the_fifth_degree():
         at = jnp.linspace(-1.0, 2.0, 57)
         curves = jnp.stack([nodes**5 - nodes, 3 - nodes**2])
         np.testing.assert_allclose(interpolate(curves, nodes, at), jnp.stack([at**5 - at, 3 - at**2]), atol=1e-12)
+
+
+def test_nodes_are_close_enough_for_habits_that_costs_must_overcome():
+    """Somebody who is drawn away from the better of two actions turns over a small part of the logarithm of cost."""
+    game = bc.VolunteersDilemma(4)
+    rng = np.random.default_rng(0)
+    rows = [
+        {"participant": f"p{i:02d}", "round": t, "action": str(a)}
+        for i in range(30)
+        for t, a in enumerate(rng.choice(game.action_labels[0], 20, p=[0.4, 0.6]))
+    ]
+    decisions = bc.Decisions.from_table(pd.DataFrame(rows), {"dilemma": game})
+    build = lambda prior, **options: bc.build_model(
+        bc.ExactPolicy(game, prior, LogNormal()), LogNormal(), decisions, method="marginal", **options
+    )
+    plain = build(bc.priors.Uniform()).integrated
+    habitual = build(bc.priors.LogLinear(), prior_parameters=True).integrated
+    assert len(habitual.nodes) > len(plain.nodes)
+    strong = {"log_mean": -2.0, "log_sd": 0.6, "psi_tilt": -3.0}  # two sds of what is believed
+    total = lambda nodes: float(dataclasses.replace(habitual, nodes=nodes).total(strong))
+    with jax.enable_x64(True):
+        exact = total(np.linspace(*habitual.nodes[[0, -1]], 16 * (len(plain.nodes) - 1) + 1))
+        assert abs(total(habitual.nodes) - exact) < 0.005 * 30
+        assert abs(total(plain.nodes) - exact) > 0.5  # nodes that do without habits are noticed
