@@ -3,8 +3,10 @@
 The nodes are fixed and even in log cost; the population moves their weights. The trapezoid rule is then exact to
 1e-5 as long as the population is wider than the nodes' distance h and every person's likelihood wider than 1.25 h, from
 which `even_nodes` chooses h. Populations narrower than h are integrated by their own quadrature, between the nodes of
-which l_i, smooth even where its exponential is a spike, is interpolated by a polynomial of the fifth degree. All this is
-of people who fall back on uniform play: habits make likelihoods narrower, and `Integrated.of` then tries closer nodes.
+which l_i, smooth even where its exponential is a spike, is interpolated by a polynomial of the fifth degree.
+
+All this is of people who fall back on uniform play: habits make likelihoods narrower, and `Integrated.of` then tries
+closer nodes.
 """
 
 import jax

@@ -1,12 +1,14 @@
 """Fixed points v = G(v, s) on the branch that starts at v = 0, s = 0, with derivatives."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bayescal.solvers.linear import solve_with_sign
 from bayescal.solvers.path import PathResult, follow_path
 from bayescal.solvers.root import implicit_root
 
@@ -28,7 +30,7 @@ def principal_branch(
     def linearise(v, s):
         residual = lambda v, s: (v - update(v, s, fixed),) * 2  # traced once, for value and slopes
         (jac, slope), value = jax.jacfwd(residual, argnums=(0, 1), has_aux=True)(v, s)
-        return value, jac, slope
+        return value, partial(solve_with_sign, jac), slope
 
     stop = jax.lax.stop_gradient(end)
     path = follow_path(linearise, jnp.zeros(size, end.dtype), stop, tie_break=tie_break)
