@@ -94,8 +94,9 @@ class Integrated:
         with jax.enable_x64(True):
             prior = {n: x[0] for n, x in compile_prior(some.model, _CASES)(rng).items()}
             wrong = np.asarray(Aside(jax.jit(lambda v: jax.lax.map(errors, v)), prior, brief=True)(prior))
-        worst = np.where(np.isfinite(wrong), wrong, 0.0).max(axis=0)  # of cases that can be solved
-        return dataclasses.replace(self, nodes=nodes[:: _STEPS[int(np.argmax(worst <= _WRONG))]])
+        # In nine cases of ten: where all people are all but alike integrals are less exact, with habits or without.
+        usual = np.quantile(np.where(np.isfinite(wrong), wrong, 0.0), 0.9, axis=0)
+        return dataclasses.replace(self, nodes=nodes[:: _STEPS[int(np.argmax(usual <= _WRONG))]])
 
     def compressed(self, evidence: Any = None) -> "Integrated":
         """The same on an `Evidence`, computed now where it is not given; as it is, with a note, where that is not
