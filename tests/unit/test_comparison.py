@@ -26,11 +26,13 @@ from bayescal.comparison.pointwise import Pointwise, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
 from bayescal.comparison.scores import Chances, calibration, entropy, predict_new, score
 from bayescal.comparison.stacking import stack
+from bayescal.data.study import Study
 from bayescal.errors import InputError
 from bayescal.inference import Fit, build_model, infer
 from bayescal.inference.grid import Grid
 from bayescal.inference.psis import smoothed_weights
 from bayescal.inference.refit import refit
+from bayescal.inference.rivals import Rivals
 from bayescal.populations import Homogeneous
 
 PEOPLE = ("a", "b", "c", "d", "e", "f")
@@ -367,6 +369,33 @@ def test_nobody_is_left_out_again_of_a_fit_that_is_excluded(hunt, monkeypatch):
     found = bc.compare({"good": fit, "bad": failed}, {"good": model, "bad": model}, decisions)
     assert seen == {"con": model, "not": None}
     assert found.table["excluded"].to_dict() == {"good": False, "bad": True}
+
+
+def test_a_fit_that_diverged_is_made_once_more_in_smaller_steps(hunt, monkeypatch, tmp_path):
+    decisions, model, fit = hunt
+    asked = []
+
+    def calibrated(study, *, models, method, checkpoints=None, progress=None):
+        asked.append((sorted(models), method.target_accept))
+        found = {}
+        for name in models:
+            stats = xr.Dataset({"diverging": (("chain", "draw"), [[name == "wild" and len(asked) == 1, False]])})
+            checkpoint = None if checkpoints is None else checkpoints / name
+            if checkpoint is not None:
+                checkpoint.touch()
+            found[name] = dataclasses.replace(
+                fixed(fit, sample_stats=lambda _, s=stats: s), provenance={"asked": len(asked)}, checkpoint=checkpoint
+            )
+        return found
+
+    module = import_module("bayescal.comparison.study")
+    monkeypatch.setattr(module, "calibrate", calibrated)
+    monkeypatch.setattr(module, "compare", lambda fits, *rest, **options: None)
+    study = Study("hunt", "A hunt", decisions, dict(decisions.environments))
+    fits, _ = bc.compare_study(study, among=Rivals({"tame": model, "wild": model}, {}), checkpoints=tmp_path)
+    assert asked == [(["tame", "wild"], 0.8), (["wild"], 0.99)]
+    assert {n: f.provenance["asked"] for n, f in fits.items()} == {"tame": 1, "wild": 2}
+    assert [p.name for p in tmp_path.iterdir()] == ["tame"]
 
 
 def test_a_mixture_of_parts_that_are_far_apart_is_not_trusted(monkeypatch):

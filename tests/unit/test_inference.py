@@ -296,3 +296,18 @@ def test_data_that_a_model_works_out_itself():
     sites = bridge.sites_of(model)
     np.testing.assert_allclose(sites["log_y"].value, np.log([1.0, 2.0]), rtol=1e-6)
     assert sites["penalty"].kind == "factor"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_all_chains_are_on_the_highest_hill(seed):
+    """A lesser one is where the hyperprior has its middle."""
+
+    def model():
+        x = numpyro.sample("x", dist.Normal(0.0, 2.0))
+        low, high = -0.5 * ((x - 0.3) / 0.05) ** 2, 20.0 - 0.5 * ((x - 3.0) / 0.2) ** 2
+        numpyro.factor("hills", jnp.logaddexp(low, high))
+
+    fit = infer(model, NUTS(draws=200, warmup=150, seed=seed))
+    means = fit.tree["posterior"]["x"].mean("draw").to_numpy()
+    # 200 draws are worth 50 at least, so that a mean is off by 0.2 / 7 a time or two.
+    np.testing.assert_allclose(means, 3.0 - 0.03, atol=4 * 0.2 / np.sqrt(50))
