@@ -43,7 +43,8 @@ def compare_study(
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.
         draws, warmup, chains, seed: of NUTS, for every model; up to three times as many draws are taken where chains
-            do not agree before. A fit that diverged is made once more, in smaller steps.
+            do not agree before. A fit that diverged is made once more, in smaller steps and up to
+            twice as long.
         checkpoints: a folder in which NUTS keeps a checkpoint of each fit; with `resume` a run that was interrupted
             goes on from there, to the same draws. They are deleted when the fits are saved.
         progress: called with (model, iterations done, iterations in all) now and then.
@@ -64,7 +65,7 @@ def compare_study(
     method = NUTS(**sizes, seed=seed, target_accept=0.8, resume=resume)
     fits = calibrate(study, models=found.models, method=method, checkpoints=checkpoints, progress=progress)
     hasty = {n: f for n, f in fits.items() if f.tree["sample_stats"]["diverging"].any()}
-    method = replace(method, warmup=2 * warmup, target_accept=_CAREFUL)
+    method = replace(method, warmup=2 * warmup, longest=2 * _LONGEST * draws, target_accept=_CAREFUL)
     again = None if progress is None else lambda name, *done: progress(f"{name}, carefully", *done)
     fits |= calibrate(study, models={n: found.models[n] for n in hasty}, method=method, progress=again)
     compared = compare(
