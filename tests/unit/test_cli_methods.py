@@ -37,6 +37,7 @@ def run(study, out, *words):
     return CliRunner().invoke(main, ["calibrate", str(study), "--out", str(out), *words], catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed(study, tmp_path, monkeypatch):
     out = tmp_path / "out"
 

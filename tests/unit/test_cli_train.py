@@ -55,6 +55,7 @@ def test_train_certify_and_calibrate_with_a_model_of_ones_own(tmp_path):
     assert "total variation" in table.stdout and "good for" in table.stdout
 
 
+@pytest.mark.slow
 def test_train_elsewhere_leaves_the_source_alone_and_is_whole(tmp_path):
     market = folder(tmp_path / "market", steps=20)
     done = run("train", market, "--out", tmp_path / "out")

@@ -398,6 +398,7 @@ def test_a_fit_that_diverged_is_made_once_more_in_smaller_steps(hunt, monkeypatc
     assert [p.name for p in tmp_path.iterdir()] == ["tame"]
 
 
+@pytest.mark.slow
 def test_a_mixture_of_parts_that_are_far_apart_is_not_trusted(monkeypatch):
     people = {"a": (100, 900), "b": (10, 990), "c": (400, 600), "d": (50, 950)}
     found, weighted, exact = left_out_by(people, monkeypatch)

@@ -124,6 +124,7 @@ def test_classes_are_in_order_and_told_apart(policy):
     assert (own[:40] < -1).all() and (own[40:] > -1).all()
 
 
+@pytest.mark.slow
 def test_other_populations_are_joint_and_marginal_too(decisions):
     population = TruncatedNormal(low=1.0)
     policy = bc.ExactPolicy(MARKET, Anchored(), population=population)

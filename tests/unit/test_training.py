@@ -130,6 +130,7 @@ class Stop:
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path):
     trainer = recipe(steps=200)
     whole = train(trainer).policy
@@ -250,6 +251,7 @@ def test_the_certificate_catches_a_bad_policy(learned):
     assert budget(bad) < budget(good) / 5
 
 
+@pytest.mark.slow
 def test_the_error_budget_is_right_where_it_can_be_worked_out():
     """With costs known and a common bias, decisions n = 0.01 I / b²; here against a direct computation."""
     policy = train(
