@@ -120,7 +120,7 @@ def status_of(tree: xr.DataTree, walls: Mapping[str, float] | None = None) -> st
     if not r_hat < R_HAT:
         problems.append(f"R-hat is {r_hat:.3f} where it should be below {R_HAT}")
     if divergences:
-        problems.append(f"{divergences} transitions diverged")
+        problems.append(f"{divergences} transition{'s' * (divergences != 1)} diverged")
     if ess < ESS:
         problems.append(f"the smallest effective sample size is {ess:.0f} where {ESS} are wanted")
     if unsolved:
