@@ -1,6 +1,7 @@
 """Inference: a model and a method in, a fit out."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bayescal.inference.aside import Aside
 from bayescal.inference.checkpoint import facts_of
 from bayescal.inference.fit import Fit, status_of, status_of_grid, status_of_svi, wall_mass
 from bayescal.inference.grid import Grid, Gridded, compute_grid
+from bayescal.inference.many import highest
 from bayescal.inference.nuts import NUTS, Draws, compile_nuts, side_by_side
 from bayescal.inference.svi import SVI, Approximated, compile_svi
 from bayescal.versions import versions
@@ -65,9 +67,9 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
         prior_draws = bridge.compile_prior(whole, believed)
         sampler = _compile(model, method, sites, latent)
         located = getattr(model, "start", None)
-        highest = None
+        find_highest = None
         if located is None and not any(shapes.values()) and isinstance(method, NUTS):
-            highest = _compile_highest(model, shapes, min(_STARTS, believed))
+            find_highest = _compile_highest(model, shapes, min(_STARTS, believed))
         all_shapes = {n: s.shape for n, s in _latent(sites).items()}
         evaluate = bridge.compile_evaluation(whole, all_shapes, getattr(whole, "batch", bridge.BATCH))
 
@@ -79,7 +81,7 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
             prior = prior_draws(rng)
             before, _, _, prior_predicted = evaluate(prior, rng)
             begin = located or {n: prior[n][0] for n in shapes}
-            centre = {n: np.median(begin[n], axis=0) for n in shapes} if highest is None else highest(begin)
+            centre = {n: np.median(begin[n], axis=0) for n in shapes} if find_highest is None else find_highest(begin)
             draws = sampler(rng, centre)
             some = _thinned(draws.values, most)
             values, integrated = complete(some, rng)
@@ -112,16 +114,9 @@ def _compile_highest(
 ) -> Callable[[bridge.Sites], bridge.Sites]:
     """Of so many of the prior's draws, the one that explains the data best. A few numbers may have several hills: all
     chains begin on the highest that was found."""
-    height = jax.jit(lambda values: jax.lax.map(lambda x: bridge.log_likelihood(model, x), values))
-    compiled = Aside(height, {n: jax.ShapeDtypeStruct((count, *s), float) for n, s in shapes.items()}, brief=True)
-
-    def highest(draws: bridge.Sites) -> bridge.Sites:
-        some = {n: x[bridge.evenly(len(x), count)] for n, x in draws.items()}
-        found = np.asarray(compiled(some))
-        best = int(np.argmax(np.where(np.isfinite(found), found, -np.inf)))
-        return {n: x[best] for n, x in some.items()}
-
-    return highest
+    found = jax.jit(partial(highest, partial(bridge.log_likelihood, model)))
+    compiled = Aside(found, {n: jax.ShapeDtypeStruct((count, *s), float) for n, s in shapes.items()}, brief=True)
+    return lambda draws: compiled({n: x[bridge.evenly(len(x), count)] for n, x in draws.items()})
 
 
 def before_data(model: Callable[[], Any], *, seed: int = 0) -> xr.DataTree:

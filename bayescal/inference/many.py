@@ -54,9 +54,14 @@ class Many:
 
 def highest_of_draws(draw: Callable[[Any], Any], height: Callable[[Any], Any], key: Any) -> Any:
     """Where a chain begins: one that begins anywhere may stay on a lesser hill."""
-    drawn = jax.vmap(draw)(jax.random.split(key, _STARTS))
-    best = jnp.argmax(jax.lax.map(height, drawn))
-    return jax.tree.map(lambda x: x[best], drawn)
+    return highest(height, jax.vmap(draw)(jax.random.split(key, _STARTS)))
+
+
+def highest(height: Callable[[Any], Any], values: Any) -> Any:
+    """Of these values that of the greatest height, among those that have one."""
+    heights = jax.lax.map(height, values)
+    best = jnp.argmax(jnp.where(jnp.isfinite(heights), heights, -jnp.inf))
+    return jax.tree.map(lambda x: x[best], values)
 
 
 def walk(kernel: Any, state: Any, warmup: int, draws: int) -> tuple[Any, Any]:

@@ -123,20 +123,11 @@ def compile_nuts(
     # A few numbers may have several hills, and begin on the highest that was found: a long first step would leave it.
     near, first_step = (0.1, 0.1) if dense and around is None else (0.5, 1.0)
     potential = lambda u: potential_energy(model, (), {}, place(u))
-    kernel = Kernel(
-        potential_fn=potential,
-        target_accept_prob=settings.target_accept,
-        dense_mass=dense,
-        step_size=first_step,
-    )
+    how: dict[str, Any] = {"target_accept_prob": settings.target_accept, "dense_mass": dense, "step_size": first_step}
+    kernel = Kernel(potential_fn=potential, **how)
     # Compiling the model's gradient a second time, only to evaluate it where the chains begin, takes seconds: they
     # begin on a flat plain so high that the first step onto the true surface, in warm-up, is always taken.
-    plain = Kernel(
-        potential_fn=lambda z: _PLAIN + 0.0 * sum(x.sum() for x in jax.tree.leaves(z)),
-        target_accept_prob=settings.target_accept,
-        dense_mass=dense,
-        step_size=first_step,
-    )
+    plain = Kernel(potential_fn=lambda z: _PLAIN + 0.0 * sum(x.sum() for x in jax.tree.leaves(z)), **how)
     each_chain = over_chains(settings.chains)
 
     def unconstrain(values):

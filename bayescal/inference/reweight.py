@@ -271,12 +271,9 @@ def _smooth(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
         return np.full(len(log_ratio), -np.log(len(log_ratio))), np.inf
     top = log_ratio[some] - log_ratio[some].max()
     raw = top - np.log(np.exp(top).sum())
-    smoothed, k_hat = raw, 0.0
-    if np.ptp(np.sort(top)[-len(top) // 5 :]) > 1e-9:  # else there is no tail
-        found, shape = smoothed_weights(-top[:, None])
-        smoothed, k_hat = found[:, 0], shape[0]
-    log_w[some] = raw if _heaviest(raw) <= EVEN else smoothed
-    return log_w, float(k_hat) if np.isfinite(k_hat) else np.inf
+    smoothed, k_hat = smoothed_weights(-top[:, None])
+    log_w[some] = raw if _heaviest(raw) <= EVEN else smoothed[:, 0]
+    return log_w, float(k_hat[0]) if np.isfinite(k_hat[0]) else np.inf
 
 
 def _heaviest(log_w: np.ndarray) -> float:

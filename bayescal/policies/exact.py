@@ -303,7 +303,6 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
     dtype = log_q.dtype
     theta = (log_q, costs, weights, params)
     fixed = jax.lax.stop_gradient(theta)
-    factors = env.slope_factors(fixed[3])
 
     def units(theta):
         """Payoffs in spreads, costs as precisions relative to a typical one: end is that precision, scaled."""
@@ -324,13 +323,15 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
         u = env.expected_payoffs(p, theta[3]) / scale
         return (u - u[:, :1])[cells]
 
-    def moved(theta):
-        """The directions in which others can move those, where they are few."""
-        found = env.slope_factors(theta[3])
-        if found is None:
-            return None
-        left, _ = found
-        return ((left - left[:, :, :1]) / units(theta)[0])[:, cells[0], cells[1]]
+    def few_moves(theta):
+        """(the directions in which others can move those, by how much each of their actions does), where they are few;
+        else nothing."""
+        if (factors := env.slope_factors(theta[3])) is None:
+            return None, None
+        left, right = factors
+        return ((left - left[:, :, :1]) / units(theta)[0])[:, cells[0], cells[1]], right
+
+    left, right = few_moves(fixed)
 
     def residual(v, s, theta):
         return v - s * differences(mixtures(v, theta), theta)
@@ -343,7 +344,7 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
         p = jnp.einsum("k,rka->ra", weights, by_type)
         # d mixture / d x of a role: the covariance of its choices, averaged over its types.
         tilt = weights * precision
-        if factors is None:
+        if left is None:
             spread = -jnp.einsum("rk,rka,rkb->rab", tilt, by_type, by_type)
             spread = spread + jnp.eye(p.shape[1], dtype=dtype) * jnp.einsum("rk,rka->ra", tilt, by_type)[:, None, :]
             slopes = env.payoff_slopes(p, params) / scale
@@ -351,10 +352,9 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
             jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, cells[0], cells[1]]
             solve = partial(solve_with_sign, jnp.eye(v.shape[0], dtype=dtype) - s * jac)
         else:
-            right = factors[1]
             apart = right[:, :, None, :] - jnp.einsum("mra,rka->mrk", right, by_type)[..., None]
             spread = jnp.einsum("rk,rka,mrka->mra", tilt, by_type, apart)
-            solve = partial(solve_low_rank, s * moved(fixed), spread[:, cells[0], cells[1]])
+            solve = partial(solve_low_rank, s * left, spread[:, cells[0], cells[1]])
         rise = differences(p, fixed)
         return v - s * rise, solve, -rise
 
@@ -373,7 +373,7 @@ def _solve(env: OneShot, log_q, costs, weights, params, start) -> Solution:
                 f"start has shape {p.shape}: give the mixed strategies of every role, {log_q.shape} numbers."
             )
         path = newton(lambda v: linearise(v, end)[:2], end * differences(p, fixed))
-    v = implicit_root(lambda v, th: residual(v, end, th), path.point, theta, moved(theta))
+    v = implicit_root(lambda v, th: residual(v, end, th), path.point, theta, few_moves(theta)[0])
 
     p = mixtures(v, theta)
     u = env.expected_payoffs(p, params)

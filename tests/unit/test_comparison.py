@@ -355,7 +355,6 @@ def test_whom_weights_cannot_leave_out_the_mixture_can(monkeypatch):
     assert found.elpd == pytest.approx(exact, abs=4 / np.sqrt(300))
 
 
-@pytest.mark.slow
 def test_nobody_is_left_out_again_of_a_fit_that_is_excluded(hunt, monkeypatch):
     decisions, model, fit = hunt
     seen = {}
