@@ -28,7 +28,7 @@ from bayescal.inference.games import stacked
 from bayescal.inference.play import Played, by_role, distinct, play_in
 from bayescal.inference.tree import AT_ONCE, batch_of
 from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.policies.base import Policy, tilt
+from bayescal.policies.base import ABSENT, Policy, tilt
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.base import Population
 
@@ -440,13 +440,17 @@ class PlayLikelihood(Played, Likelihood):
     ) -> Float[Array, "decisions nodes"]:
         """Log-probabilities of the part's decisions at each cost: Z of all situations is one product of matrices."""
         _, psi, _ = _unpack({**self.given, **shared}, part.group)
-        prior = lambda seen, psi: part.policy.log_prior_of(part.role, psi, seen)
-        log_q = jax.lax.optimization_barrier(jax.vmap(prior)(part.seen, psi))  # or XLA takes seconds to fold it
-        most, gain = jnp.max(log_q, axis=1, keepdims=True), (q - jnp.max(q))[:, None] / jnp.exp(log_cost)
-        z = jnp.exp(log_q - most) @ jnp.exp(gain)
+        prior, grid = part.policy.prior, jnp.asarray(part.policy.environment.action_values[part.role], q.dtype)
+        # Weights do, where probabilities would be normalised twice.
+        weight = lambda seen, psi: prior.log_weight(seen, psi or prior.defaults, role=part.role, action_values=grid)
+        log_q = jnp.maximum(jax.vmap(weight)(part.seen, psi), ABSENT)
+        log_q = jax.lax.optimization_barrier(log_q)  # or XLA takes seconds to fold it
+        log_q = log_q - jax.lax.stop_gradient(jnp.max(log_q, axis=1, keepdims=True))
+        gain = (q - jnp.max(q))[:, None] / jnp.exp(log_cost)
+        z = jnp.exp(log_q) @ jnp.exp(gain)
         log_z = jnp.log(jnp.maximum(z, jnp.finfo(z.dtype).tiny))
         of, chosen = part.of, self.chosen[part.here]
-        log_p = (log_q - most)[of, chosen][:, None] + gain[chosen] - log_z[of]
+        log_p = log_q[of, chosen][:, None] + gain[chosen] - log_z[of]
         return lapsed(log_p, shared.get("lapse"), len(part.policy.environment.action_values[part.role]))
 
     def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:

@@ -18,6 +18,7 @@ from bayescal.errors import InputError
 from bayescal.inference import checkpoint as files
 from bayescal.inference.aside import Aside, random_keys
 from bayescal.inference.convergence import enough
+from bayescal.inference.metric import agree, window_ends
 
 Progress = Callable[[int, int], None]  # (iterations done, iterations in all)
 
@@ -163,6 +164,7 @@ def compile_nuts(
     begin_all = jax.jit(jax.vmap(begin, in_axes=(0, None)))
     states = jax.eval_shape(begin_all, keys, centre)
     begin_all = Aside(begin_all, keys, centre, brief=True)
+    meet = window_ends(settings.warmup)
     advance_all = Aside(each_chain(advance), (states, jax.ShapeDtypeStruct((settings.chains,), jnp.int32)))
     path = None if settings.checkpoint is None else Path(settings.checkpoint)
     facts = settings.facts | (facts or {})
@@ -190,12 +192,15 @@ def compile_nuts(
                     break
                 total = min(total + settings.draws, most)
             since = perf_counter()
-            n = min(n, size, total - done, settings.every - done % settings.every)
+            until = next((end for end in meet if end > done), total)
+            n = min(n, size, until - done, total - done, settings.every - done % settings.every)
             state, (values, stats) = advance_all((state, jnp.full(settings.chains, n, jnp.int32)))
             rows = {f"{kind} {k}": x for kind, of in (("draw", values), ("stat", stats)) for k, x in of.items()}
             first = max(settings.warmup - done, 0)  # nothing of warm-up is kept
             kept.append({k: np.asarray(x)[:, first:n] for k, x in rows.items()})
             done += n
+            if done in meet:
+                state = agree(state)
             if path is not None and (done % settings.every == 0 or done == total):
                 kept = [_join(kept)]
                 seconds = before + perf_counter() - started
