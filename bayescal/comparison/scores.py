@@ -60,15 +60,15 @@ def prepare_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) ->
         sites = bridge.sites_of(whole)
         latent = {n: s for n, s in sites.items() if s.kind == "latent" and not _OWN & set(s.dims) and n in posterior}
         name = next(n for n in ("choices", "choice") if n in sites)
-        batch = min(_BATCH, getattr(whole, "batch", _BATCH))
 
         def one(values, key):
             trace = handlers.trace(handlers.seed(handlers.substitute(whole, data=values), key)).get_trace()
             return jax.numpy.exp(trace[name]["fn"].log_probs)
 
-        some = jax.jit(lambda values, keys: jax.vmap(one)(values, keys).sum(axis=0))
+        batched = bridge.Batched(one, bridge.numbers_of(whole), _BATCH)
+        batch, some = batched.size, jax.jit(lambda values, keys: batched(values, keys).sum(axis=0))
         shapes = {n: jax.ShapeDtypeStruct((batch, *s.shape), float) for n, s in latent.items()}
-        summed = Aside(some, shapes, random_keys(np.random.default_rng(), batch), brief=True)
+        summed = Aside(some, shapes, random_keys(np.random.default_rng(), batch), brief=True, rounds=batched.rounds)
     flat = {n: posterior[n].to_numpy().reshape(-1, *s.shape) for n, s in latent.items()}
     there = len(next(iter(flat.values()))) if flat else draws
     steps = -(-min(draws, max(there, 1)) // batch)

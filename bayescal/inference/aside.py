@@ -21,13 +21,14 @@ class Aside:
     Args:
         jitted, shapes: what to compile, and for which arguments.
         brief: it runs a few times only: unless one run is long, leave out what makes it fast but slow to compile.
+        rounds: how often its loop goes round, of which XLA counts one.
     """
 
-    def __init__(self, jitted: Any, *shapes: Any, brief: bool = False):
+    def __init__(self, jitted: Any, *shapes: Any, brief: bool = False, rounds: int = 1):
         started = perf_counter()
         lowered = jitted.lower(*shapes)
         self._tracing = perf_counter() - started
-        quick = brief and _operations(lowered) < _HEAVY
+        quick = brief and rounds * _operations(lowered) < _HEAVY
         self._compiled = _pool().submit(_timed, partial(lowered.compile, _QUICK) if quick else lowered.compile)
 
     @property

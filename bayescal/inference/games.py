@@ -12,7 +12,6 @@ from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment, shape_key
 from bayescal.inference.choices import lapsed, observe_counts, refuse_impossible
 from bayescal.inference.play import play_in
-from bayescal.inference.tree import BATCH
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 
@@ -57,7 +56,11 @@ class Games:
             (play_in(policy, first, population), params, members, pairs[members, 1])
             for first, params, members in stacked(list(decisions.environments.values()), pairs[:, 0])
         ]
-        self.batch = BATCH
+
+    @property
+    def size(self) -> int:
+        """Probabilities that are worked out for one draw."""
+        return self.decisions.counts.size
 
     @property
     def _keys(self) -> list[str]:

@@ -71,7 +71,7 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
         if located is None and not any(shapes.values()) and isinstance(method, NUTS):
             find_highest = _compile_highest(model, shapes, min(_STARTS, believed))
         all_shapes = {n: s.shape for n, s in _latent(sites).items()}
-        evaluate = bridge.compile_evaluation(whole, all_shapes, getattr(whole, "batch", bridge.BATCH))
+        evaluate = bridge.compile_evaluation(whole, all_shapes, bridge.numbers_of(whole))
 
     complete = getattr(model, "complete", None) or (lambda values, rng: (values, {}))
 
@@ -128,7 +128,7 @@ def before_data(model: Callable[[], Any], *, seed: int = 0) -> xr.DataTree:
         sites = bridge.sites_of(whole)
         shapes = {n: s.shape for n, s in _latent(sites).items()}
         draws = bridge.compile_prior(whole, _PRIOR_DRAWS)
-        evaluate = bridge.compile_evaluation(whole, shapes, getattr(whole, "batch", bridge.BATCH))
+        evaluate = bridge.compile_evaluation(whole, shapes, bridge.numbers_of(whole))
         sampled = _latent(sites if whole is model else bridge.sites_of(model))
         prior, _, log_prior, predicted = evaluate(draws(rng), rng)
     log_prior = {n: x for n, x in log_prior.items() if n in sampled}

@@ -19,7 +19,7 @@ from bayescal.inference.likelihood import Likelihood, Shared
 from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal
 from bayescal.inference.people import People
 from bayescal.inference.surface import Surface
-from bayescal.inference.tree import batch_of, compile_prior, of_every_draw
+from bayescal.inference.tree import compile_prior, of_every_draw
 
 _STEEP = 1e5
 _STEPS = (8, 4, 2, 1)  # in nodes that are eight times as close as without habits
@@ -163,8 +163,8 @@ class Integrated:
 
     def complete(self, values: Mapping[str, Any], rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draws of everybody's log cost beside the draws of the rest, and the log-likelihood of each participant."""
-        most = batch_of(len(self.people.participants) * len(self.nodes) * 5)
-        log_cost, log_m = of_every_draw(self._one, values, most, rng)
+        numbers = len(self.people.participants) * len(self.nodes) * 5
+        log_cost, log_m = of_every_draw(self._one, values, numbers, rng)
         return dict(values) | {"log_cost": log_cost}, {"participant": log_m}
 
     def _one(self, values: Any, key: Any) -> tuple[Any, Any]:

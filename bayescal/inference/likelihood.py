@@ -26,7 +26,7 @@ from bayescal.errors import InputError
 from bayescal.inference.choices import finite, lapsed, observe_counts, refuse_impossible
 from bayescal.inference.games import stacked
 from bayescal.inference.play import Played, by_role, distinct, play_in
-from bayescal.inference.tree import AT_ONCE, batch_of
+from bayescal.inference.tree import AT_ONCE
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import ABSENT, Policy, tilt
 from bayescal.policies.exact import ExactPolicy
@@ -126,11 +126,6 @@ class Likelihood(ABC):
     @abstractmethod
     def size(self) -> int:
         """Probabilities that are worked out for one draw."""
-
-    @property
-    def batch(self) -> int:
-        """How many draws can be gone through at once."""
-        return batch_of(self.size)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from bayescal.inference.integrated import Integrated
 from bayescal.inference.likelihood import Likelihood, OneShotLikelihood, PlayLikelihood
 from bayescal.inference.people import Beliefs, People, check_beliefs, inside_walls
 from bayescal.inference.play import Plays
-from bayescal.inference.tree import BATCH
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -55,7 +54,7 @@ class Model:
         hyperpriors: the priors of its parameters.
         box: where a learned policy's domain ends, by site; empty for policies that answer for everything.
         description: the model in one sentence.
-        batch: how many draws are gone through at once after sampling.
+        numbers: that are worked out for one draw, of which it depends how many draws are gone through at once.
         natural: where parameters end by themselves.
         integrated: the model in which costs are integrated out; None where they are not.
         evaluated: the same model with nothing integrated out, for predictions; itself where None.
@@ -69,7 +68,7 @@ class Model:
     hyperpriors: Hyperpriors
     box: Mapping[str, Interval]
     description: str
-    batch: int = BATCH
+    numbers: float = 1.0
     natural: Mapping[str, Interval] = dataclasses.field(default_factory=dict)
     integrated: Integrated | None = None
     evaluated: "Model | None" = None
@@ -248,7 +247,7 @@ def _private(
         hyperpriors=chosen,
         box=sites | ({} if cost_box is None else {"log_cost": walls}),
         description=_describe_people(policy, people),
-        batch=likelihood.batch,
+        numbers=likelihood.size,
         natural=natural,
     )
     if method == "joint":
@@ -349,7 +348,7 @@ def _common(
         hyperpriors=chosen,
         box={n: i for n, i in box.items() if n in chosen or (n == "log_cost" and cost is None)},
         description=_describe(policy, population, by, cost, parameters, bool(psi_names), lapse),
-        batch=games.batch,
+        numbers=games.size,
         natural={f"psi_{n}": i for n, i in psi_names.items()} | (dict(population.parameters) if private else {}),
     )
 

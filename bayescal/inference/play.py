@@ -17,7 +17,6 @@ from bayescal.decisions import Decisions
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.inference.choices import lapsed, refuse_impossible
-from bayescal.inference.tree import batch_of
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
@@ -146,11 +145,6 @@ class Plays(Played):
             seen, first, of = distinct(seen, level)
             level = None if level is None else level[first]
             self.parts.append(_Part(own[name], role, here, of, seen, level, decisions.environments[name].params))
-
-    @property
-    def batch(self) -> int:
-        """How many draws can be gone through at once."""
-        return batch_of(self.size)
 
     def sample(self, cost: Any, phi: Any, psi: Any, params: Mapping[str, Any], lapse: Any = None) -> None:
         log_probs = jnp.full((len(self.chosen), self.width), -jnp.inf)

@@ -249,8 +249,8 @@ def _evaluate(model: Any, draws: Mapping[str, np.ndarray]) -> tuple[np.ndarray, 
     chains, per_chain = next(iter(draws.values())).shape[:2]
     n = chains * per_chain
     flat = {k: x.reshape(n, *x.shape[2:]) for k, x in draws.items()}
-    size = min(getattr(model, "batch", bridge.BATCH), n)
-    passed = jax.jit(jax.vmap(one))
+    batched = bridge.Batched(one, bridge.numbers_of(model), n)
+    size, passed = batched.size, jax.jit(batched)
     parts = []
     for at in range(0, n, size):
         some = {k: x[at : at + size] for k, x in flat.items()}

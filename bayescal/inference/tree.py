@@ -21,6 +21,8 @@ Sites = Mapping[str, Any]
 
 BATCH = 500  # draws that are gone through at once, at the most
 AT_ONCE = 2e7  # numbers in memory meanwhile
+_WIDE = 50  # draws at once of everybody's probabilities
+_CACHED = 2e5  # numbers that stay in a processor's cache: draws side by side have no more
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,14 @@ def log_likelihood(model: Callable[[], Any], values: Sites) -> Any:
 
 
 def compile_evaluation(
-    model: Callable[[], Any], shapes: Mapping[str, Any], batch: int = BATCH
+    model: Callable[[], Any], shapes: Mapping[str, Any], numbers: float = 1.0, most: int = BATCH
 ) -> Callable[[Sites, np.random.Generator], tuple[Sites, Sites, Sites, Sites]]:
     """Trace a pass over draws of the latent sites, and begin to compile it in another thread.
 
     Args:
         shapes: of the latent sites.
-        batch: how many draws are gone through at once.
+        numbers: that are worked out for one draw.
+        most: draws that are gone through at once.
 
     Returns:
         `run(draws, rng)` with draws of shape (chain, draw, …) gives (every latent and deterministic site,
@@ -110,10 +113,11 @@ def compile_evaluation(
                 predicted[name] = _to_predict(site["fn"], jax.random.fold_in(key, len(predicted)))
         return sites, log_lik, log_prior, predicted
 
-    batched = jax.jit(jax.vmap(one))
+    batched = Batched(one, numbers, most)
+    batch = batched.size
     keys = random_keys(np.random.default_rng(), batch)
     values = {n: jax.ShapeDtypeStruct((batch, *s), float) for n, s in shapes.items()}
-    passed = Aside(batched, values, keys, brief=True)
+    passed = Aside(jax.jit(batched), values, keys, brief=True, rounds=batched.rounds)
 
     def run(draws, rng):
         def some(values, keys):
@@ -125,9 +129,30 @@ def compile_evaluation(
     return run
 
 
-def batch_of(numbers: float) -> int:
-    """How many draws can be gone through at once, with so many numbers each."""
-    return int(np.clip(AT_ONCE / numbers, 1, BATCH))
+class Batched:
+    """A function of one draw, for a batch of them: as many side by side as stay in the processor's cache, and these
+    one after another.
+
+    Args:
+        one: a function of any arguments.
+        numbers: that it works out.
+        most: in a batch.
+
+    Attributes:
+        size: of the batches that it takes.
+        rounds: how often it goes round.
+    """
+
+    def __init__(self, one: Callable[..., Any], numbers: float, most: int = BATCH):
+        self._one = one
+        self._together = int(np.clip(_CACHED / max(numbers, 1.0), 1, most))
+        self.rounds = int(np.clip(AT_ONCE / max(numbers, 1.0), 1, most)) // self._together or 1
+        self.size = self.rounds * self._together
+
+    def __call__(self, *values: Any) -> Any:
+        if self.rounds == 1:
+            return jax.vmap(self._one)(*values)
+        return jax.lax.map(lambda x: self._one(*x), values, batch_size=self._together)
 
 
 def in_batches(run: Callable[[Sites, Any], Any], draws: Sites, batch: int, rng: np.random.Generator) -> Any:
@@ -144,11 +169,19 @@ def in_batches(run: Callable[[Sites, Any], Any], draws: Sites, batch: int, rng: 
     return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
 
 
-def of_every_draw(one: Callable[[Any, Any], Any], values: Sites, most: int, rng: np.random.Generator) -> Any:
-    """`one(values, key)` of draws of shape (chain, draw, …), at most so many at once."""
+def numbers_of(model: Any) -> float:
+    """That a model works out for one draw; few, where it does not say."""
+    return getattr(model, "numbers", 1.0)
+
+
+def of_every_draw(
+    one: Callable[[Any, Any], Any], values: Sites, numbers: float, rng: np.random.Generator, most: int = BATCH
+) -> Any:
+    """`one(values, key)` of draws of shape (chain, draw, …), at most so many at once; `numbers` as in `Batched`."""
     chains, draws = next(iter(values.values())).shape[:2]
-    run = jax.jit(jax.vmap(one))
-    return in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, min(most, chains * draws), rng)
+    batched = Batched(one, numbers, min(most, chains * draws))
+    run = jax.jit(batched)
+    return in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, batched.size, rng)
 
 
 def evenly(total: int, most: int) -> np.ndarray:
@@ -177,7 +210,7 @@ def at_draws(
     with jax.enable_x64(True):
         latent = {n: drawn[n].to_numpy() for n in latent_sites(whole)}
         some = {n: x.reshape(1, -1, *x.shape[2:])[:, kept] for n, x in latent.items()}
-        return jax.tree.map(lambda x: x[0], of_every_draw(one, some, min(getattr(whole, "batch", 50), 50), rng))
+        return jax.tree.map(lambda x: x[0], of_every_draw(one, some, numbers_of(whole), rng, _WIDE))
 
 
 def _fill(x: np.ndarray, batch: int) -> np.ndarray:

@@ -33,7 +33,7 @@ from bayescal.inference.hyperpriors import Hyperpriors
 from bayescal.inference.integrated import WorkedOut
 from bayescal.inference.likelihood import Likelihood, OneShotLikelihood, PlayLikelihood, Shared
 from bayescal.inference.model import Model
-from bayescal.inference.tree import batch_of, of_every_draw
+from bayescal.inference.tree import of_every_draw
 from bayescal.policies.base import ABSENT, Policy
 from bayescal.populations.base import Population
 
@@ -143,7 +143,7 @@ class OneType:
     def __init__(self, numbers: Numbers, likelihood: Likelihood, others: Mapping[str, float] | None = None):
         self.numbers, self.likelihood, self.others = numbers, likelihood, others or {}
         self.participants, self.ways = likelihood.participants, likelihood.ways
-        self.coords, self.constant, self.batch = likelihood.coords, likelihood.constant, likelihood.batch
+        self.coords, self.constant, self.size = likelihood.coords, likelihood.constant, likelihood.size
 
     def _shared(self, values: Values) -> tuple[Any, dict[str, Any]]:
         """(log cost, shared numbers)."""
@@ -267,8 +267,8 @@ class Typed:
     def complete(self, values: Values, rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draws of everybody's type beside the draws of the rest, and the log-likelihood of each participant."""
         types = self.numbers.types
-        most = min(batch_of(len(self.likelihood.participants) * types * 5), self.likelihood.batch)
-        level, log_m = of_every_draw(self._one, values, most, rng)
+        numbers = max(len(self.likelihood.participants) * types * 5, self.likelihood.size)
+        level, log_m = of_every_draw(self._one, values, numbers, rng)
         drawn = {"level": level} if types > 1 else {}
         return dict(values) | drawn, {"participant": log_m}
 
@@ -328,7 +328,7 @@ def typed_model(
     typed = Typed(numbers, likelihood, hyperpriors)
     coords: dict[str, Any] = {"participant": np.asarray(likelihood.participants, dtype=str)} | likelihood.coords
     whole = Model(
-        sample=typed.evaluated, coords=coords, constant_data=likelihood.constant, batch=likelihood.batch, **told
+        sample=typed.evaluated, coords=coords, constant_data=likelihood.constant, numbers=likelihood.size, **told
     )
     return dataclasses.replace(whole, sample=typed.model, integrated=typed, evaluated=whole)
 
@@ -364,7 +364,7 @@ def _of_nobody(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors,
         log_p = lapsed(jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p), values.get("lapse"), sizes)
         observe_counts(jnp.where(decisions.mask, log_p, -jnp.inf), decisions.counts)
 
-    return Model(sample=model, coords=games.coords, constant_data=games.constant, batch=games.batch, **told)
+    return Model(sample=model, coords=games.coords, constant_data=games.constant, numbers=games.size, **told)
 
 
 def _refuse_unsolved(log_p: np.ndarray, policy: Policy) -> None:
