@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 _QUICK = {"xla_backend_optimization_level": 0}
-_HEAVY = 3e8  # operations, from which a program is worth optimising even if it runs a few times only
+_HEAVY = 3e7  # operations, from which a program is worth optimising even if it runs a few times only
 _SLOW = 10  # operations that an exponential or a logarithm stands for
 
 

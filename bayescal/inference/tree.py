@@ -22,7 +22,7 @@ Sites = Mapping[str, Any]
 BATCH = 500  # draws that are gone through at once, at the most
 AT_ONCE = 2e7  # numbers in memory meanwhile
 _WIDE = 50  # draws at once of everybody's probabilities
-_CACHED = 2e5  # numbers that stay in a processor's cache: draws side by side have no more
+_CACHED = 2e4  # numbers that stay in a processor's cache: draws side by side have no more
 
 
 @dataclass(frozen=True)
