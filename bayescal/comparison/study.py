@@ -15,7 +15,7 @@ from bayescal.inference.nuts import NUTS
 from bayescal.inference.rivals import Rivals, rivals
 
 _LONGEST = 3  # times as many draws are taken as are asked for, of a model that is hard to sample
-_CAREFUL = 0.99  # the acceptance at which a model is fitted again that diverged
+_CAREFUL = 0.95  # the acceptance at which a model is fitted again that diverged
 
 
 def compare_study(

@@ -23,7 +23,8 @@ from bayescal.inference.tree import compile_prior, of_every_draw
 
 _STEEP = 1e5
 _STEPS = (8, 4, 2, 1)  # in nodes that are eight times as close as without habits
-_CASES, _CROWD, _WRONG = 40, 200, 0.005  # draws of the hyperpriors and people that are looked at; nats a person
+_DRAWS, _CASES, _CROWD = 400, 40, 200  # of the hyperpriors, the best of them, and people that are looked at
+_WRONG = 0.001  # nats, of all people together
 
 
 class WorkedOut(dist.Distribution):
@@ -77,23 +78,29 @@ class Integrated:
         return made._resolved() if habits else made
 
     def _resolved(self) -> "Integrated":
-        """With nodes so close that integrals no longer change, at draws of the hyperpriors. Where a cost decides
-        between habit and gain, choices turn from one to the other over a small part of its logarithm: the stronger the
-        habit, the smaller."""
+        """With nodes so close that integrals no longer change, at those draws of the hyperpriors that explain the
+        decisions best. Where a cost decides between habit and gain, choices turn from one to the other over a small
+        part of its logarithm: the stronger the habit, the smaller. Nodes that are too far apart make the likelihood of
+        all together wavy, and samplers diverge."""
         crowd = np.sort(np.argsort(-self.likelihood.decisions, kind="stable")[:_CROWD])
         some, rng = self.of_some(crowd), np.random.default_rng(0)
         nodes = np.linspace(self.nodes[0], self.nodes[-1], _STEPS[0] * (len(self.nodes) - 1) + 1)
 
-        def errors(values):
-            """Of a person on average, by step."""
+        def told(values, steps):
+            """The log-likelihood of all together, with nodes so far apart."""
             phi, shift, shared, _ = given(some.people, some.hyperpriors, values)
-            curves, population = some.likelihood.curves(jnp.asarray(nodes), shared), some.people.population
-            found = [log_marginal(curves[:, ::k], jnp.asarray(nodes[::k]), population, phi, shift) for k in _STEPS]
-            return jnp.stack([jnp.abs(x - found[-1]).mean() for x in found])
+            at, population = nodes[:: min(steps)], some.people.population
+            curves = some.likelihood.curves(jnp.asarray(at), shared)
+            each = [slice(None, None, k // min(steps)) for k in steps]
+            found = [log_marginal(curves[:, s], jnp.asarray(at[s]), population, phi, shift).sum() for s in each]
+            return jnp.stack(found) * len(self.people.participants) / len(crowd)
 
         with jax.enable_x64(True):
-            prior = {n: x[0] for n, x in compile_prior(some.model, _CASES)(rng).items()}
-            wrong = np.asarray(Aside(jax.jit(lambda v: jax.lax.map(errors, v)), prior, brief=True)(prior))
+            prior = {n: x[0] for n, x in compile_prior(some.model, _DRAWS)(rng).items()}
+            height = _at_each(lambda v: told(v, _STEPS[:1])[0], prior)
+            best = np.argsort(np.where(np.isfinite(height), -height, np.inf), kind="stable")[:_CASES]
+            found = _at_each(lambda v: told(v, _STEPS), {n: x[best] for n, x in prior.items()})
+        wrong = np.abs(found - found[:, -1:])
         # In nine cases of ten: where all people are all but alike integrals are less exact, with habits or without.
         usual = np.quantile(np.where(np.isfinite(wrong), wrong, 0.0), 0.9, axis=0)
         return dataclasses.replace(self, nodes=nodes[:: _STEPS[int(np.argmax(usual <= _WRONG))]])
@@ -172,6 +179,12 @@ class Integrated:
         curves, level = self.curves(shared)
         log_cost = draw_log_costs(key, curves, jnp.asarray(self.nodes), self.people.population, phi, shift)
         return log_cost, self.log_marginal(curves, level, phi, shift)
+
+
+def _at_each(f: Any, draws: Mapping[str, Any]) -> np.ndarray:
+    """`f` of each of some draws."""
+    run = Aside(jax.jit(lambda v: jax.lax.map(f, v)), draws, brief=True, rounds=len(next(iter(draws.values()))))
+    return np.asarray(run(draws))
 
 
 def given(people: People, hyperpriors: Hyperpriors, values: Mapping[str, Any]) -> Any:
