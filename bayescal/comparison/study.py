@@ -14,7 +14,7 @@ from bayescal.inference.fit import Fit
 from bayescal.inference.nuts import NUTS
 from bayescal.inference.rivals import Rivals, rivals
 
-_LONGEST = 3  # times as many draws are taken as are asked for, of a model that is hard to sample
+_LONGEST = 6  # times as many draws are taken as are asked for, of a model that is hard to sample
 _CAREFUL = 0.95  # the acceptance at which a model is fitted again that diverged
 
 
@@ -42,9 +42,8 @@ def compare_study(
         policy: the likelihood of people with costs of their own, where it is not the study's.
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.
-        draws, warmup, chains, seed: of NUTS, for every model; up to three times as many draws are taken where chains
-            do not agree before. A fit that diverged is made once more, in smaller steps and up to
-            twice as long.
+        draws, warmup, chains, seed: of NUTS, for every model; up to six times as many draws are taken where chains do
+            not agree before. A fit that diverged is made once more, in smaller steps and after twice the warm-up.
         checkpoints: a folder in which NUTS keeps a checkpoint of each fit; with `resume` a run that was interrupted
             goes on from there, to the same draws. They are deleted when the fits are saved.
         progress: called with (model, iterations done, iterations in all) now and then.
@@ -65,7 +64,7 @@ def compare_study(
     method = NUTS(**sizes, seed=seed, target_accept=0.8, resume=resume)
     fits = calibrate(study, models=found.models, method=method, checkpoints=checkpoints, progress=progress)
     hasty = {n: f for n, f in fits.items() if f.tree["sample_stats"]["diverging"].any()}
-    method = replace(method, warmup=2 * warmup, longest=2 * _LONGEST * draws, target_accept=_CAREFUL)
+    method = replace(method, warmup=2 * warmup, target_accept=_CAREFUL)
     again = None if progress is None else lambda name, *done: progress(f"{name}, carefully", *done)
     fits |= calibrate(study, models={n: found.models[n] for n in hasty}, method=method, progress=again)
     compared = compare(
