@@ -75,6 +75,7 @@ def test_groups_have_curves_of_their_own(decisions, policy):
     np.testing.assert_allclose(ours[near], true[near], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_many_people_are_looked_for_where_some_of_them_are(decisions, policy, monkeypatch):
     """A search that begins at the hyperprior's median may begin on the walls of the evidence's box, and end there."""
     found, begun, asked = [], [], compressing.locate

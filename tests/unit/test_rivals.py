@@ -252,6 +252,7 @@ def test_the_size_of_a_public_goods_game_changes_no_choice():
     np.testing.assert_allclose(log_m, log_p[np.array([0, 3, 7])], rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_ablation_crosses_costs_with_priors():
     found = ablation(everything())
     wanted = ["common cost", "log-normal costs", "truncated normal costs", "gamma costs", "two classes of costs"]

@@ -229,6 +229,7 @@ def test_games_of_the_package_are_fit_to_be_trained_on():
         check_environment(game)
 
 
+@pytest.mark.slow
 def test_the_certificate_measures_what_it_says(learned):
     figures = certify(learned, points=40)
     assert figures["points_solved"] == 40 and figures["corners_solved"] == figures["corners"] == 16
