@@ -82,7 +82,7 @@ def test_a_comparison_interrupted_and_resumed(study, tmp_path, monkeypatch):
     resumed, straight = run("out", "--resume"), run("straight")
     assert resumed.exit_code == straight.exit_code == 0, resumed.output
     assert not list((tmp_path / "out").glob(".*"))
-    assert Fit.load(tmp_path / "out" / "prior-only.nc").provenance["resumed_after"] == 240
+    assert Fit.load(tmp_path / "out" / "prior-only.nc").provenance["resumed_after"] == 60 + 6 * 60
     found, wanted = (json.loads((tmp_path / out / "comparison.json").read_text()) for out in ("out", "straight"))
     assert found["pointwise"] == wanted["pointwise"] and found["verdict"] == wanted["verdict"]
 

@@ -185,7 +185,7 @@ def test_chains_that_begin_where_the_posterior_is_find_the_same(decisions, polic
     monkeypatch.setattr(compressing, "_MANY", 5)
     model = bc.build_model(policy, POPULATION, decisions, method="compressed")
     assert model.start is not None and set(model.start) == {"log_mean", "log_sd"}
-    fit = bc.infer(model, bc.NUTS(draws=400, warmup=100, chains=2, seed=2))
+    fit = bc.infer(model, bc.NUTS(draws=2000, warmup=100, chains=2, seed=2))
     grid = bc.infer(bc.build_model(policy, POPULATION, decisions), bc.Grid(points=60, draws=400))
     table = fit.summary(["log_mean", "log_sd"])
     for name, exact in grid.provenance["grid"].items():
