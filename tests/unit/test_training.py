@@ -145,6 +145,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_members_of_an_ensemble_differ_and_their_disagreement_is_measured():
     both = train(recipe(steps=300), members=2)
     assert not same(*[p.network for p in both.policies])

@@ -108,6 +108,7 @@ def study_hyperprior(study):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_market_is_learned_in_seconds():
     """Three firms, 31 quantities, costs over a factor of 1,000: the figure of issue B, in a sixth of its time."""
     policy = bc.AmortisedPolicy(
