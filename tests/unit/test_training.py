@@ -87,6 +87,7 @@ def test_soft_q_from_play_learns_to_plan():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_an_oracle_residuals_and_disagreement_are_what_is_left():
     """Trained longer, a policy is nearer to what it predicts, and its seeds agree more."""
     policy = bc.AmortisedPolicy(Walk(), {"cost": (0.1, 3.0)}, width=32)
