@@ -164,7 +164,7 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
         precision = np.zeros((d, d))
         precision[np.ix_(own, own)] = np.linalg.inv(spread[np.ix_(own, own)])
         simulations = max(200, -(-4 * d // _BATCH) * _BATCH)
-        simulate = bridge.compile_evaluation(whole, shapes, bridge.numbers_of(whole), _BATCH)
+        simulate = bridge.compile_evaluation(whole, shapes, _BATCH)
         below = jax.jit(jax.vmap(_drawn_below(whole, list(shapes)), in_axes=(None, 0)))
         slope = jax.jit(jax.vmap(jax.grad(density.given(top))))
         expected = []

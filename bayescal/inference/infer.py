@@ -71,7 +71,7 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
         if located is None and not any(shapes.values()) and isinstance(method, NUTS):
             find_highest = _compile_highest(model, shapes, min(_STARTS, believed))
         all_shapes = {n: s.shape for n, s in _latent(sites).items()}
-        evaluate = bridge.compile_evaluation(whole, all_shapes, bridge.numbers_of(whole))
+        evaluate = bridge.compile_evaluation(whole, all_shapes)
 
     complete = getattr(model, "complete", None) or (lambda values, rng: (values, {}))
 
@@ -115,7 +115,8 @@ def _compile_highest(
     """Of so many of the prior's draws, the one that explains the data best. A few numbers may have several hills: all
     chains begin on the highest that was found."""
     found = jax.jit(partial(highest, partial(bridge.log_likelihood, model)))
-    compiled = Aside(found, {n: jax.ShapeDtypeStruct((count, *s), float) for n, s in shapes.items()}, brief=True)
+    some = {n: jax.ShapeDtypeStruct((count, *s), float) for n, s in shapes.items()}
+    compiled = Aside(found, some, brief=True, rounds=count)
     return lambda draws: compiled({n: x[bridge.evenly(len(x), count)] for n, x in draws.items()})
 
 
@@ -128,7 +129,7 @@ def before_data(model: Callable[[], Any], *, seed: int = 0) -> xr.DataTree:
         sites = bridge.sites_of(whole)
         shapes = {n: s.shape for n, s in _latent(sites).items()}
         draws = bridge.compile_prior(whole, _PRIOR_DRAWS)
-        evaluate = bridge.compile_evaluation(whole, shapes, bridge.numbers_of(whole))
+        evaluate = bridge.compile_evaluation(whole, shapes)
         sampled = _latent(sites if whole is model else bridge.sites_of(model))
         prior, _, log_prior, predicted = evaluate(draws(rng), rng)
     log_prior = {n: x for n, x in log_prior.items() if n in sampled}

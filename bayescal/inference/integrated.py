@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 from numpyro import handlers
 from numpyro.distributions import constraints
 
-from bayescal.inference.aside import Aside
 from bayescal.inference.hyperpriors import Hyperpriors
 from bayescal.inference.likelihood import Likelihood, Shared
 from bayescal.inference.marginal import draw_log_costs, even_nodes, log_marginal
@@ -86,20 +85,22 @@ class Integrated:
         some, rng = self.of_some(crowd), np.random.default_rng(0)
         nodes = np.linspace(self.nodes[0], self.nodes[-1], _STEPS[0] * (len(self.nodes) - 1) + 1)
 
-        def told(values, steps):
-            """The log-likelihood of all together, with nodes so far apart."""
+        def told(values, at, every):
+            """The log-likelihood of all together, with every so-manieth of these nodes."""
             phi, shift, shared, _ = given(some.people, some.hyperpriors, values)
-            at, population = nodes[:: min(steps)], some.people.population
-            curves = some.likelihood.curves(jnp.asarray(at), shared)
-            each = [slice(None, None, k // min(steps)) for k in steps]
-            found = [log_marginal(curves[:, s], jnp.asarray(at[s]), population, phi, shift).sum() for s in each]
+            curves, population = some.likelihood.curves(jnp.asarray(at), shared), some.people.population
+            found = [log_marginal(curves[:, ::k], jnp.asarray(at[::k]), population, phi, shift).sum() for k in every]
             return jnp.stack(found) * len(self.people.participants) / len(crowd)
 
+        def at_each(draws, at, every):
+            run = lambda values, key: told(values, at, every)
+            return of_every_draw(run, draws, len(crowd) * len(nodes), rng)[0]
+
         with jax.enable_x64(True):
-            prior = {n: x[0] for n, x in compile_prior(some.model, _DRAWS)(rng).items()}
-            height = _at_each(lambda v: told(v, _STEPS[:1])[0], prior)
+            prior = compile_prior(some.model, _DRAWS)(rng)
+            height = at_each(prior, self.nodes, (1,))[:, 0]
             best = np.argsort(np.where(np.isfinite(height), -height, np.inf), kind="stable")[:_CASES]
-            found = _at_each(lambda v: told(v, _STEPS), {n: x[best] for n, x in prior.items()})
+            found = at_each({n: x[:, best] for n, x in prior.items()}, nodes, _STEPS)
         wrong = np.abs(found - found[:, -1:])
         # In nine cases of ten: where all people are all but alike integrals are less exact, with habits or without.
         usual = np.quantile(np.where(np.isfinite(wrong), wrong, 0.0), 0.9, axis=0)
@@ -179,12 +180,6 @@ class Integrated:
         curves, level = self.curves(shared)
         log_cost = draw_log_costs(key, curves, jnp.asarray(self.nodes), self.people.population, phi, shift)
         return log_cost, self.log_marginal(curves, level, phi, shift)
-
-
-def _at_each(f: Any, draws: Mapping[str, Any]) -> np.ndarray:
-    """`f` of each of some draws."""
-    run = Aside(jax.jit(lambda v: jax.lax.map(f, v)), draws, brief=True, rounds=len(next(iter(draws.values()))))
-    return np.asarray(run(draws))
 
 
 def given(people: People, hyperpriors: Hyperpriors, values: Mapping[str, Any]) -> Any:

@@ -242,25 +242,16 @@ def _evaluate(model: Any, draws: Mapping[str, np.ndarray]) -> tuple[np.ndarray, 
     """(log joint density of every draw in a row; every site (chain, draw, …): the draws themselves, what follows from
     them, and draws of what was integrated out)."""
 
-    def one(values):
+    def one(values, _):
         total, trace = log_density(model, (), {}, values)
         return total, {n: s["value"] for n, s in trace.items() if s["type"] == "deterministic"}
 
-    chains, per_chain = next(iter(draws.values())).shape[:2]
-    n = chains * per_chain
-    flat = {k: x.reshape(n, *x.shape[2:]) for k, x in draws.items()}
-    batched = bridge.Batched(one, bridge.numbers_of(model), n)
-    size, passed = batched.size, jax.jit(batched)
-    parts = []
-    for at in range(0, n, size):
-        some = {k: x[at : at + size] for k, x in flat.items()}
-        full = {k: np.concatenate([x, np.repeat(x[:1], size - len(x), axis=0)]) for k, x in some.items()}
-        parts.append(jax.tree.map(np.asarray, passed(full)))
-    total, stated = jax.tree.map(lambda *x: np.concatenate(x)[:n], *parts)
+    numbers, rng = bridge.numbers_of(model), np.random.default_rng(0)
+    total, stated = bridge.of_every_draw(one, draws, numbers, rng)
     complete = getattr(model, "complete", None)
     # The same random numbers for both models: what differs between them is then no noise.
     added = {} if complete is None else complete(dict(draws), np.random.default_rng(0))[0]
-    return total, {**draws, **added, **{k: x.reshape(chains, per_chain, *x.shape[1:]) for k, x in stated.items()}}
+    return total.reshape(-1), {**draws, **added, **stated}
 
 
 def _smooth(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:

@@ -81,13 +81,12 @@ def log_likelihood(model: Callable[[], Any], values: Sites) -> Any:
 
 
 def compile_evaluation(
-    model: Callable[[], Any], shapes: Mapping[str, Any], numbers: float = 1.0, most: int = BATCH
+    model: Callable[[], Any], shapes: Mapping[str, Any], most: int = BATCH
 ) -> Callable[[Sites, np.random.Generator], tuple[Sites, Sites, Sites, Sites]]:
     """Trace a pass over draws of the latent sites, and begin to compile it in another thread.
 
     Args:
         shapes: of the latent sites.
-        numbers: that are worked out for one draw.
         most: draws that are gone through at once.
 
     Returns:
@@ -113,7 +112,7 @@ def compile_evaluation(
                 predicted[name] = _to_predict(site["fn"], jax.random.fold_in(key, len(predicted)))
         return sites, log_lik, log_prior, predicted
 
-    batched = Batched(one, numbers, most)
+    batched = Batched(one, numbers_of(model), most)
     batch = batched.size
     keys = random_keys(np.random.default_rng(), batch)
     values = {n: jax.ShapeDtypeStruct((batch, *s), float) for n, s in shapes.items()}

@@ -267,8 +267,8 @@ class Typed:
     def complete(self, values: Values, rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draws of everybody's type beside the draws of the rest, and the log-likelihood of each participant."""
         types = self.numbers.types
-        numbers = max(len(self.likelihood.participants) * types * 5, self.likelihood.size)
-        level, log_m = of_every_draw(self._one, values, numbers, rng)
+        worked_out = max(len(self.likelihood.participants) * types * 5, self.likelihood.size)
+        level, log_m = of_every_draw(self._one, values, worked_out, rng)
         drawn = {"level": level} if types > 1 else {}
         return dict(values) | drawn, {"participant": log_m}
 
