@@ -59,11 +59,14 @@ def calibrate_study(
     use_cores(chains)
     console = Console(stderr=True)
     with console.status("Starting"):
-        from bayescal.data import load_study
         from bayescal.diagnostics import check
-        from bayescal.inference import NUTS, SVI, Grid, calibrate, estimate
-        from bayescal.inference.standard import standard_models
+        from bayescal.model.standard import standard_models
+        from bayescal.posterior.calibrate import calibrate, estimate
+        from bayescal.posterior.grid import Grid
+        from bayescal.posterior.nuts import NUTS
+        from bayescal.posterior.svi import SVI
         from bayescal.report import write_report
+        from bayescal.study import load_study
 
         given = {"options": read_options(options), "tolerance": tolerance, "snap": snap or None}
         wanted: dict[str, tuple[str, Any]] = {  # by flag: the key under [model], and its value
@@ -157,7 +160,7 @@ def load_asked(
     study: str, *, policy: str | None, data: str | None, where: str | None, options: Sequence[str]
 ) -> tuple[Any, Any, dict[str, Any]]:
     """(the study, its likelihood if another is asked for, the arguments of `load_study`)."""
-    from bayescal.data import load_study
+    from bayescal.study import load_study
 
     how: dict[str, Any] = {"study": study, "data": data, "where": where, "options": read_options(options)}
     loaded = load_study(**how)

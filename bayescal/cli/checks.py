@@ -58,7 +58,7 @@ def _check_fits(paths: Sequence[str], console: Console) -> tuple[dict[str, Any],
 
 def _model_of(fit: Any, study: Any) -> Any:
     """The standard model that was fitted; None where it was another."""
-    from bayescal.inference.standard import standard_models
+    from bayescal.model.standard import standard_models
 
     try:
         models = standard_models(study).values()
@@ -84,8 +84,8 @@ def _check_study(
         check_writable(Path(out))
     with console.status("Starting"):
         from bayescal.diagnostics import check
-        from bayescal.inference import calibrate
-        from bayescal.inference.standard import standard_models
+        from bayescal.model.standard import standard_models
+        from bayescal.posterior.calibrate import calibrate
 
         loaded, learned, how = load_asked(study, **which)
         models = standard_models(loaded, policy=learned)
@@ -146,9 +146,9 @@ def simulate_and_fit(
     use_cores(cores)
     console = Console(stderr=True)
     with console.status("Starting"):
-        from bayescal.inference.recover import recover
-        from bayescal.inference.replicates import dearer
-        from bayescal.inference.sbc import sbc
+        from bayescal.diagnostics.recover import recover
+        from bayescal.diagnostics.replicates import dearer
+        from bayescal.diagnostics.sbc import sbc
 
         loaded, learned, _ = load_asked(study, **which)
         name, chosen = _model_to_simulate(loaded, learned, model)
@@ -182,7 +182,7 @@ def simulate_and_fit(
 
 def _model_to_simulate(study: Any, policy: Any, wanted: str | None) -> tuple[str, Any]:
     """(its name, one of the study's standard models): other data can take the place of its own."""
-    from bayescal.inference.standard import standard_models
+    from bayescal.model.standard import standard_models
 
     method = "joint" if study.decisions.play is not None or study.prior_parameters == "participant" else "marginal"
     models: Mapping[str, Any] = standard_models(study, policy=policy, options={"method": method})

@@ -57,8 +57,8 @@ def _compare_study(
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.comparison import compare_study
+        from bayescal.comparison.rivals import field
         from bayescal.diagnostics import check
-        from bayescal.inference import rivals as field
         from bayescal.report import write_report
 
         which: dict[str, Any] = {"policy": policy, "data": data, "where": where, "options": options}

@@ -8,7 +8,7 @@ import click
 from bayescal.cli.show import print_json, print_table
 
 if TYPE_CHECKING:
-    from bayescal.data import Study
+    from bayescal.study import Study
 
 SHOWN = 20  # games that are described before "and ... more"
 FEW = 4  # actions of which every share is told
@@ -28,9 +28,9 @@ def list_studies(as_json: bool) -> None:
 
     The tables of some ship with bayescal; others are registered by address and sum, and `bayescal data add` gets them.
     """
-    from bayescal.data.dataset import FILE, read_dataset
-    from bayescal.data.where import find_table, study_names
     from bayescal.resources import resource_path
+    from bayescal.study.dataset import FILE, read_dataset
+    from bayescal.study.where import find_table, study_names
 
     rows = []
     for name in study_names():
@@ -58,7 +58,7 @@ def list_studies(as_json: bool) -> None:
 def describe(study: str, table: str | None, as_json: bool) -> None:
     """Tell what NAME (a data set, or a folder with a dataset.toml) holds: its columns, source and licence, and what
     people did in each game."""
-    from bayescal.data import load_study
+    from bayescal.study import load_study
 
     found = load_study(study, data=table)
     decisions = found.decisions
@@ -114,7 +114,7 @@ def template(game: str, wide: str | None, out: str | None) -> None:
 @as_json
 def validate(path: str, as_json: bool) -> None:
     """Check PATH, a folder with a dataset.toml or the table beside one: every fault at once, or that it is fine."""
-    from bayescal.data import check_study
+    from bayescal.study import check_study
 
     study = check_study(path)
     if as_json:
@@ -130,7 +130,7 @@ def validate(path: str, as_json: bool) -> None:
 def add(study: str, file: str | None, as_json: bool) -> None:
     """Get the table of the registered set NAME, check its sum, and put it where `bayescal calibrate NAME` finds it:
     into the folder $BAYESCAL_DATA_DIR, or else into your cache."""
-    from bayescal.data import add_table
+    from bayescal.study import add_table
 
     path = add_table(study, file)
     if as_json:

@@ -18,8 +18,8 @@ def models_to_weight(study: Any, policy: Any, method: str) -> dict[str, Any]:
     """The study's models, each with an exact twin: refused before the long work, not after it."""
     if method == "mle":
         raise InputError("--reweight weights draws, and --method mle has none: leave out one of the two.")
-    from bayescal.inference.reweight import exact_twin
-    from bayescal.inference.standard import standard_models
+    from bayescal.diagnostics.reweight import exact_twin
+    from bayescal.model.standard import standard_models
 
     models = standard_models(study, policy=policy)
     for model in models.values():
@@ -29,7 +29,7 @@ def models_to_weight(study: Any, policy: Any, method: str) -> dict[str, Any]:
 
 def weigh(models: dict[str, Any], fits: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
     """By fit; each is also written into the folder, as JSON."""
-    from bayescal.inference.reweight import reweight
+    from bayescal.diagnostics.reweight import reweight
 
     found = {}
     for name, model in models.items():

@@ -53,7 +53,7 @@ def _absolute(path: Any) -> str:
 
 def load_fits(paths: Sequence[str]) -> dict[str, Any]:
     """By name: what they were saved as, or what their files are called; by path where two have one name."""
-    from bayescal.inference import Fit
+    from bayescal.posterior.fit import Fit
 
     found = {path: Fit.load(path) for path in dict.fromkeys(paths)}
     names = {path: fit.provenance.get("name") or Path(path).stem for path, fit in found.items()}
@@ -97,7 +97,7 @@ def study_of(fits: Mapping[str, Any], less: str = "this report says less of the 
     Args:
         less: what comes of that, in words.
     """
-    from bayescal.data import load_study
+    from bayescal.study import load_study
 
     known = next(iter(fits.values())).provenance
     how = dict(known.get("loaded") or ({"study": known["study"]} if known.get("study") else {}))

@@ -21,7 +21,7 @@ def write_template(game: str, wide: Any, out: str | None) -> None:
     """Print a template, or write its two files into a folder."""
     if out is not None:
         _check_free(Path(out))
-    from bayescal.data.template import BUILT, FILE, TABLE, make_template
+    from bayescal.study.template import BUILT, FILE, TABLE, make_template
 
     environment = get_game(game, **BUILT.get(game, {}))
     from bayescal.policies.exact import ExactPolicy
@@ -57,7 +57,7 @@ def write_template(game: str, wide: Any, out: str | None) -> None:
 
 
 def _check_free(folder: Path) -> None:
-    from bayescal.data.template import FILE, TABLE
+    from bayescal.study.template import FILE, TABLE
 
     taken = [str(folder / name) for name in (FILE, TABLE) if (folder / name).exists()]
     if taken:

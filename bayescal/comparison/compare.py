@@ -13,12 +13,12 @@ from bayescal.comparison.pointwise import UNITS, Pointwise, Unit, constants_of, 
 from bayescal.comparison.same import refuse_different
 from bayescal.comparison.scores import score_all
 from bayescal.comparison.stacking import stack
-from bayescal.decisions import Decisions
 from bayescal.errors import InputError
-from bayescal.inference.fit import Fit
-from bayescal.inference.model import Model
-from bayescal.inference.psis import K_HAT
+from bayescal.model.build import Model
 from bayescal.plain import listed, plain
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.psis import K_HAT
+from bayescal.table.decisions import Decisions
 
 Progress = Callable[[str, int, int], None]  # (model, done, in all)
 

@@ -17,13 +17,13 @@ from arviz_stats.base import array_stats
 from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
 
+from bayescal.comparison.bridge import log_mass_ratio
 from bayescal.comparison.pointwise import Pointwise, labels_by_row
+from bayescal.comparison.refit import Progress, Refitted, left_out_together, refit, weighted_sites
 from bayescal.errors import InputError
-from bayescal.inference.bennett import log_mass_ratio
-from bayescal.inference.fit import Fit
-from bayescal.inference.model import Model
-from bayescal.inference.psis import K_HAT, smoothed_weights
-from bayescal.inference.refit import Progress, Refitted, left_out_together, refit, weighted_sites
+from bayescal.model.build import Model
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.psis import K_HAT, smoothed_weights
 
 _FEW = 4  # units of which refits take less time than the mixture
 _SURE = 0.2  # nats, of the error of one unit

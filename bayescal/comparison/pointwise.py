@@ -15,11 +15,12 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.special import gammaln
 
-from bayescal.decisions import Decisions
 from bayescal.errors import InputError
-from bayescal.inference import tree as bridge
-from bayescal.inference.fit import Fit
-from bayescal.inference.model import Model
+from bayescal.evaluation.batches import evenly
+from bayescal.model.build import Model
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.tree import at_draws
+from bayescal.table.decisions import Decisions
 
 Unit = Literal["participant", "group", "game", "decision"]
 Constants = Mapping[str, np.ndarray]
@@ -153,7 +154,7 @@ def _by_decision(fit: Fit, model: Model | None) -> Pointwise:
     first = np.unique(place, return_index=True)[1]
     copies = np.bincount(place, counts[cell, action]).astype(int)
     chosen = lambda log_probs: log_probs[cell[first], action[first]]
-    values = _solved(bridge.at_draws(model, fit.tree, chosen, DRAWS, np.random.default_rng(0)))
+    values = _solved(at_draws(model, fit.tree, chosen, DRAWS, np.random.default_rng(0)))
     return Pointwise(units, copies, values, np.zeros(len(units)), r_eff(fit), copies)
 
 
@@ -193,7 +194,7 @@ def r_eff(fit: Fit) -> float:
 def _thinned(values: np.ndarray) -> np.ndarray:
     """(draws, …) of at most `DRAWS` draws that have been solved."""
     flat = values.reshape(-1, *values.shape[2:])
-    return _solved(flat[bridge.evenly(len(flat), DRAWS)])
+    return _solved(flat[evenly(len(flat), DRAWS)])
 
 
 def _solved(values: np.ndarray) -> np.ndarray:

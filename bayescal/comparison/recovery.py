@@ -21,12 +21,12 @@ from numpyro.infer.util import potential_energy
 
 from bayescal.comparison.loo import psis
 from bayescal.comparison.pointwise import Pointwise
+from bayescal.diagnostics.replicates import with_data
 from bayescal.errors import InputError
-from bayescal.inference import tree as bridge
-from bayescal.inference.aside import random_keys
-from bayescal.inference.many import Many, highest_of_draws, walk
-from bayescal.inference.model import Model
-from bayescal.inference.replicates import with_data
+from bayescal.evaluation.compile import random_keys
+from bayescal.evaluation.sites import latent_sites
+from bayescal.model.build import Model
+from bayescal.posterior.many import Many, highest_of_draws, walk
 
 Progress = Callable[[str, int, int], None]  # (fitted model, sets of decisions done, in all)
 
@@ -134,7 +134,7 @@ def _fit_all(
     name: str, model: Model, data: np.ndarray, draws: int, warmup: int, rng: Any, progress: Progress | None
 ) -> Float[np.ndarray, "sets people"]:
     """elpd of everybody in each set of decisions."""
-    latent = bridge.latent_sites(model)
+    latent = latent_sites(model)
     transforms = {n: biject_to(s.support) for n, s in latent.items()}
     observed = with_data(model)
 

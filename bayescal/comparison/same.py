@@ -7,7 +7,7 @@ import pandas as pd
 
 from bayescal.comparison.pointwise import Constants, constants_of
 from bayescal.errors import InputError
-from bayescal.inference.fit import Fit
+from bayescal.posterior.fit import Fit
 
 _TOLD = 5
 

@@ -17,11 +17,12 @@ from numpyro import handlers
 from scipy.special import digamma
 from scipy.stats import binomtest
 
-from bayescal.decisions import Decisions
-from bayescal.inference import tree as bridge
-from bayescal.inference.aside import Aside, random_keys
-from bayescal.inference.fit import Fit
-from bayescal.inference.model import Model
+from bayescal.evaluation.batches import Batched, numbers_of
+from bayescal.evaluation.compile import Aside, random_keys
+from bayescal.evaluation.sites import sites_of
+from bayescal.model.build import Model
+from bayescal.posterior.fit import Fit
+from bayescal.table.decisions import Decisions
 
 DRAWS = 200
 EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -57,7 +58,7 @@ def prepare_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) ->
     whole = model.evaluated or model
     posterior = fit.tree["posterior"].to_dataset()
     with jax.enable_x64(True):
-        sites = bridge.sites_of(whole)
+        sites = sites_of(whole)
         latent = {n: s for n, s in sites.items() if s.kind == "latent" and not _OWN & set(s.dims) and n in posterior}
         name = next(n for n in ("choices", "choice") if n in sites)
 
@@ -65,7 +66,7 @@ def prepare_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) ->
             trace = handlers.trace(handlers.seed(handlers.substitute(whole, data=values), key)).get_trace()
             return jax.numpy.exp(trace[name]["fn"].log_probs)
 
-        batched = bridge.Batched(one, bridge.numbers_of(whole), _BATCH)
+        batched = Batched(one, numbers_of(whole), _BATCH)
         batch, some = batched.size, jax.jit(lambda values, keys: batched(values, keys).sum(axis=0))
         shapes = {n: jax.ShapeDtypeStruct((batch, *s.shape), float) for n, s in latent.items()}
         summed = Aside(some, shapes, random_keys(np.random.default_rng(), batch), brief=True, rounds=batched.rounds)

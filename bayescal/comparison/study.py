@@ -7,12 +7,12 @@ from typing import Any
 
 from bayescal.comparison.compare import Comparison, Progress, compare
 from bayescal.comparison.pointwise import Unit
-from bayescal.decisions import Decisions
+from bayescal.comparison.rivals.field import Rivals, rivals
 from bayescal.errors import InputError
-from bayescal.inference.calibrate import calibrate
-from bayescal.inference.fit import Fit
-from bayescal.inference.nuts import NUTS
-from bayescal.inference.rivals import Rivals, rivals
+from bayescal.posterior.calibrate import calibrate
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.nuts import NUTS
+from bayescal.table.decisions import Decisions
 
 _LONGEST = 6  # times as many draws are taken as are asked for, of a model that is hard to sample
 _CAREFUL = 0.95  # the acceptance at which a model is fitted again that diverged
@@ -38,7 +38,7 @@ def compare_study(
 
     Args:
         study: of `load_study`.
-        only: names of some of the rivals, see `bayescal.inference.rivals.NAMES`.
+        only: names of some of the rivals, see `bayescal.comparison.rivals.field.NAMES`.
         policy: the likelihood of people with costs of their own, where it is not the study's.
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.

@@ -6,15 +6,15 @@ from typing import Any
 
 import pandas as pd
 
-from bayescal.decisions import Decisions
 from bayescal.diagnostics.base import Check
 from bayescal.diagnostics.computed import computation, is_learned
 from bayescal.diagnostics.pit import is_uniform, loo_pit
 from bayescal.diagnostics.predictive import allows, predictive, predicts
 from bayescal.diagnostics.sensitivity import hangs_on_prior, sensitivity
 from bayescal.errors import InputError
-from bayescal.inference.fit import Fit
 from bayescal.plain import listed, plain
+from bayescal.posterior.fit import Fit
+from bayescal.table.decisions import Decisions
 
 
 @dataclass(frozen=True, eq=False)

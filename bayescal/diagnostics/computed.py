@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from bayescal.diagnostics.base import Check
-from bayescal.inference.convergence import ESS, R_HAT
-from bayescal.inference.fit import CROWDED, Fit
-from bayescal.inference.psis import K_HAT
 from bayescal.plain import listed
+from bayescal.posterior.convergence import ESS, R_HAT
+from bayescal.posterior.fit import CROWDED, Fit
+from bayescal.posterior.psis import K_HAT
 
 E_BFMI = 0.3
 ROUGH = 0.05  # the median total variation from the exact policy, above which a network is no likelihood

@@ -12,12 +12,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from bayescal.decisions import Decisions
 from bayescal.diagnostics.base import Check
-from bayescal.inference import tree as bridge
-from bayescal.inference.fit import Fit
-from bayescal.inference.psis import K_HAT, smoothed_weights
-from bayescal.inference.sbc import KEPT, ecdf_band, uniformity
+from bayescal.diagnostics.sbc import KEPT, ecdf_band, uniformity
+from bayescal.evaluation.batches import evenly
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.psis import K_HAT, smoothed_weights
+from bayescal.posterior.tree import at_draws
+from bayescal.table.decisions import Decisions
 
 ERROR = 0.01  # the chance that right predictions fail
 BAD = 0.05  # the share of decisions above it, from which nothing is told
@@ -81,7 +82,7 @@ def _from_draws(fit: Fit, rng: np.random.Generator) -> tuple[int, tuple[np.ndarr
     log_p = fit.tree["log_likelihood"]["choice"].to_numpy()
     drawn = fit.tree["posterior_predictive"]["choice"].to_numpy()
     seen = fit.tree["observed_data"]["choice"].to_numpy()
-    rows, some = _chosen(len(seen), rng), bridge.evenly(int(np.prod(log_p.shape[:2])), _DRAWS)
+    rows, some = _chosen(len(seen), rng), evenly(int(np.prod(log_p.shape[:2])), _DRAWS)
     flat = lambda x: x.reshape(-1, x.shape[-1])[some][:, rows]
     drawn, told = flat(drawn), seen[rows]
     return len(seen), ((drawn < told) * 1.0, (drawn == told) * 1.0, flat(log_p), np.ones(len(rows), int))
@@ -105,7 +106,7 @@ def _from_model(fit: Fit, model: Any, rng: np.random.Generator) -> tuple[int, tu
         own = lambda x: jnp.take_along_axis(x, action, axis=1)[:, 0]
         return jnp.where(jnp.arange(p.shape[1]) < action, p, 0.0).sum(axis=1), own(p), own(log_p)
 
-    return len(of), (*bridge.at_draws(model, fit.tree, places, _DRAWS, rng), often)
+    return len(of), (*at_draws(model, fit.tree, places, _DRAWS, rng), often)
 
 
 def is_uniform(found: Mapping[str, Any] | None, decisions: Decisions | None) -> Check:

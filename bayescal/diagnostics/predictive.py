@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from bayescal.decisions import Decisions
 from bayescal.diagnostics.base import Check
 from bayescal.environments.bus_engine import BusEngine
 from bayescal.environments.cobweb import Cobweb, supply
 from bayescal.environments.supply_chain import SupplyChain
 from bayescal.errors import InputError
-from bayescal.inference.fit import Fit
-from bayescal.inference.tree import evenly
+from bayescal.evaluation.batches import evenly
 from bayescal.plain import listed
+from bayescal.posterior.fit import Fit
+from bayescal.table.decisions import Decisions
 
 ERROR = 0.05  # the chance that a right model fails, all statistics together
 INTERVAL = (0.05, 0.95)

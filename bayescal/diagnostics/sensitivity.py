@@ -8,9 +8,9 @@ import pandas as pd
 import xarray as xr
 
 from bayescal.diagnostics.base import Check
-from bayescal.inference.fit import Fit
-from bayescal.inference.tree import personal
 from bayescal.plain import listed
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.tree import personal
 
 SENSITIVE = 0.05  # a change of the distribution when a density is raised to a power a little off one
 

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from bayescal.inference.fit import Fit
-from bayescal.inference.tree import evenly
+from bayescal.evaluation.batches import evenly
+from bayescal.posterior.fit import Fit
 from bayescal.report.people import name_of, own_costs
 
 # Okabe & Ito's colours, readable in the common forms of colour blindness.

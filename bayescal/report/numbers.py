@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from bayescal.data.study import Study
-from bayescal.inference.fit import Fit, summarise
 from bayescal.plain import plain
+from bayescal.posterior.fit import Fit, summarise
 from bayescal.report.people import everyone, own_dimension
+from bayescal.study.load import Study
 
 _GAMES = 60  # rows of the table of games
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayescal.inference.fit import Fit
-from bayescal.inference.tree import personal
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.tree import personal
 
 SHOWN = 60  # rows of a page; of more the extremes are shown
 _PLAIN = ("log_cost", "log_cost_offset", "precision")  # what is said by the cost already

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from scipy.stats import gaussian_kde
 
-from bayescal.inference.fit import Fit
-from bayescal.inference.identify import scalars
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.identifiability import scalars
 from bayescal.report.figures import BLUE, GREEN, GREY, ORANGE, interval
 
 _PANELS = 8  # of parameters
@@ -41,7 +41,7 @@ def prior_picture(source: Fit | Callable[[], Any], *, units: str = "payoff units
     if isinstance(source, Fit):
         tree = source.tree
     else:
-        from bayescal.inference.infer import before_data
+        from bayescal.posterior.infer import before_data
 
         tree = before_data(source, seed=seed)
     names = sorted(scalars(tree, "prior"), key=lambda n: "[" in n)  # single numbers before entries of many

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayescal.inference.psis import K_HAT
+from bayescal.posterior.psis import K_HAT
 from bayescal.report.people import extremes, name_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayescal.inference.fit import Fit
+from bayescal.posterior.fit import Fit
 from bayescal.report.figures import interval
 from bayescal.report.people import name_of, own_costs, own_dimension
 from bayescal.report.tables import significant

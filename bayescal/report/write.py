@@ -15,17 +15,17 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bayescal.data.study import Study
 from bayescal.environments.base import shape_key
 from bayescal.errors import InputError
 from bayescal.files import whole_file
-from bayescal.inference.fit import Fit
 from bayescal.policies.rational import RationalPolicy
+from bayescal.posterior.fit import Fit
 from bayescal.report import check_figures, figures, formulas, rival_figures, tables, words
 from bayescal.report.numbers import collect
 from bayescal.report.picture import Picture, draw
 from bayescal.report.priors import prior_picture
 from bayescal.report.verdict import compared, findings, main_fit, people_fit, pooled_fit, tally, warnings
+from bayescal.study.load import Study
 
 
 def write_report(

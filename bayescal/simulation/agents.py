@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
-from bayescal.inference.fit import Fit
 from bayescal.policies.base import Policy
+from bayescal.posterior.fit import Fit
 from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_cost
 from bayescal.simulation.given import check_box, is_count, population_of, read_params, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import bayescal as bc
-from bayescal.inference.evidence import Evidence
+from bayescal.likelihood.evidence import Evidence
 
 SIZES = [(200, 25), (200, 250), (200, 1000), (5_000, 25), (5_000, 250), (5_000, 1000), (100_000, 25), (100_000, 100)]
 SITUATIONS, ACTIONS = 10, 11

@@ -22,8 +22,8 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from bayescal.inference.recover import LEVELS, Recovered, recover  # noqa: E402
-from bayescal.inference.replicates import dearer  # noqa: E402
+from bayescal.diagnostics.recover import LEVELS, Recovered, recover  # noqa: E402
+from bayescal.diagnostics.replicates import dearer  # noqa: E402
 
 
 def draw_means(axis: plt.Axes, found: Recovered, name: str, colour: str) -> None:

@@ -23,7 +23,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from bayescal.inference.sbc import ERROR, Ranks, ecdf_band, sbc  # noqa: E402
+from bayescal.diagnostics.sbc import ERROR, Ranks, ecdf_band, sbc  # noqa: E402
 from bayescal.policies.amortised import with_network  # noqa: E402
 
 PEOPLE, ROUNDS = 50, 25

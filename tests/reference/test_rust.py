@@ -11,7 +11,9 @@ import numpyro.distributions as dist
 import pytest
 
 import bayescal as bc
-from bayescal.inference import Grid, estimate, maximum_likelihood
+from bayescal.posterior.calibrate import estimate
+from bayescal.posterior.grid import Grid
+from bayescal.posterior.mle import maximum_likelihood
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 PANEL = SHARED / "data" / "rust-zurcher" / "rust_bus_panel.csv.gz"

@@ -9,10 +9,11 @@ import bayescal as bc
 from bayescal.comparison.loo import from_mixture, psis, units_of_rows
 from bayescal.comparison.pointwise import pointwise
 from bayescal.comparison.recovery import recover_models
-from bayescal.data.study import Study
-from bayescal.inference import NUTS, infer
-from bayescal.inference.refit import left_out_together, refit
-from bayescal.inference.rivals import rivals
+from bayescal.comparison.refit import left_out_together, refit
+from bayescal.comparison.rivals.field import rivals
+from bayescal.posterior.infer import infer
+from bayescal.posterior.nuts import NUTS
+from bayescal.study.load import Study
 
 pytestmark = pytest.mark.slow
 

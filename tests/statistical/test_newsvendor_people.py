@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import bayescal as bc
-from bayescal.inference import calibrate
+from bayescal.posterior.calibrate import calibrate
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "newsvendor-expedited" / "newsvendor_tidy.csv.gz"
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy.stats import kstest
 
-from bayescal.decisions import Decisions
 from bayescal.environments.named import get_game
 from bayescal.environments.normal_form import NormalForm
 from bayescal.policies.exact import ExactPolicy
+from bayescal.table.decisions import Decisions
 
 GAME = "selten-chmura-01"
 GRID = np.linspace(-3, 2, 401)  # of log cost; prior log cost ~ Normal(-0.3, 0.5²)
@@ -54,8 +54,10 @@ def test_the_check_catches_a_wrong_likelihood(ranks):
 
 
 def test_a_cost_is_recovered_within_its_uncertainty():
-    from bayescal.inference import NUTS, build_model, infer
+    from bayescal.model.build import build_model
     from bayescal.populations import Homogeneous
+    from bayescal.posterior.infer import infer
+    from bayescal.posterior.nuts import NUTS
 
     env = get_game(GAME)
     p = np.asarray(ExactPolicy(env).solve(0.6).strategies, float)

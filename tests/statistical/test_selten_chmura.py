@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bayescal.data import load_study
-from bayescal.inference import NUTS, build_model, infer
+from bayescal.model.build import build_model
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations import Homogeneous
+from bayescal.posterior.infer import infer
+from bayescal.posterior.nuts import NUTS
+from bayescal.study import load_study
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden"
 REFERENCE = json.loads((GOLDEN / "selten_chmura_posteriors.json").read_text())

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from bayescal.inference.fit import Fit
+from bayescal.posterior.fit import Fit
 
 CHAINS, DRAWS, ACTIONS = 2, 50, 3
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import bayescal as bc
-from bayescal.inference import tree as bridge
-from bayescal.inference.hyperpriors import inside
+from bayescal.evaluation.sites import compile_prior, sites_of
+from bayescal.model.hyperpriors import inside
 from bayescal.policies.amortised import tilt, with_network
 from bayescal.populations import Homogeneous, LogNormal
 from bayescal.priors import Anchored
@@ -176,13 +176,13 @@ def test_it_stands_where_an_exact_policy_stood():
         learned = bc.build_model(matrix(), Homogeneous(), study.decisions, by=by)
         exact = bc.build_model(bc.ExactPolicy(bc.get_game("stag-hunt")), Homogeneous(), study.decisions, by=by)
         with jax.enable_x64(True):
-            ours, theirs = bridge.sites_of(learned), bridge.sites_of(exact)
+            ours, theirs = sites_of(learned), sites_of(exact)
         assert {n: (s.kind, s.shape, s.dims) for n, s in ours.items()} == {
             n: (s.kind, s.shape, s.dims) for n, s in theirs.items()
         }
     assert bc.build_model(matrix(), Homogeneous(), study.decisions).box["log_cost"].high == pytest.approx(np.log(100))
     with jax.enable_x64(True):
-        prior = bridge.compile_prior(bc.build_model(matrix(), Homogeneous(), study.decisions), 200)
+        prior = compile_prior(bc.build_model(matrix(), Homogeneous(), study.decisions), 200)
         draws = prior(np.random.default_rng(0))["log_cost"]
     assert np.log(0.1) <= draws.min() and draws.max() <= np.log(100)
 

@@ -13,15 +13,15 @@ from firms import MARKET, table
 from scipy.stats import norm
 
 import bayescal as bc
-import bayescal.inference.recover
-import bayescal.inference.sbc
+import bayescal.diagnostics.recover
+import bayescal.diagnostics.sbc
 from bayescal.cli import main
 from bayescal.diagnostics import Checks, check, loo_pit, predictive, sensitivity
 from bayescal.diagnostics.computed import _certificate
 from bayescal.diagnostics.pit import is_uniform, left_out
 from bayescal.diagnostics.predictive import _played, _row, predicts
-from bayescal.inference.fit import Fit
-from bayescal.inference.replicates import Replicates
+from bayescal.diagnostics.replicates import Replicates
+from bayescal.posterior.fit import Fit
 
 CHAINS, DRAWS = 4, 500
 SEEN = np.random.default_rng(0).normal(1.0, 1.0, 10)
@@ -477,7 +477,7 @@ def test_simulations_from_the_command_line(tmp_path, monkeypatch):
         return Replicates(("log_cost",), at, drawn, np.zeros(replicates, int), 0.0, 0.0)
 
     for kind in ("sbc", "recover"):
-        monkeypatch.setattr(sys.modules[f"bayescal.inference.{kind}"], "replicate", replicate)
+        monkeypatch.setattr(sys.modules[f"bayescal.diagnostics.{kind}"], "replicate", replicate)
     for command, fine in (("recover", "recovered"), ("sbc", "calibrated")):
         done = run(command, tmp_path, "--replicates", 100, "--self-test", "--strict", "--json")
         assert done.exit_code == 0, done.output

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from bayescal.cli import main
-from bayescal.data import study_names
-from bayescal.data.where import DATA_DIR
+from bayescal.study import study_names
+from bayescal.study.where import DATA_DIR
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bayescal.cli import main
 from bayescal.cli.calibrate import fit_progress, posterior_table, tell_checkpoints
-from bayescal.inference import Fit
+from bayescal.posterior.fit import Fit
 
 TABLE = "game,role,action,n\nT1,row,Up,30\nT1,row,Down,90\nT1,column,Left,80\nT1,column,Right,40\n"
 TOML = """

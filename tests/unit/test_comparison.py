@@ -24,16 +24,18 @@ from bayescal.comparison.compare import clear, judge
 from bayescal.comparison.loo import LeftOut, leave_one_out, parts_of, psis
 from bayescal.comparison.pointwise import Pointwise, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
+from bayescal.comparison.refit import refit
+from bayescal.comparison.rivals.field import Rivals
 from bayescal.comparison.scores import Chances, calibration, entropy, predict_new, score
 from bayescal.comparison.stacking import stack
-from bayescal.data.study import Study
 from bayescal.errors import InputError
-from bayescal.inference import Fit, build_model, infer
-from bayescal.inference.grid import Grid
-from bayescal.inference.psis import smoothed_weights
-from bayescal.inference.refit import refit
-from bayescal.inference.rivals import Rivals
+from bayescal.model.build import build_model
 from bayescal.populations import Homogeneous
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.grid import Grid
+from bayescal.posterior.infer import infer
+from bayescal.posterior.psis import smoothed_weights
+from bayescal.study.load import Study
 
 PEOPLE = ("a", "b", "c", "d", "e", "f")
 

@@ -13,10 +13,10 @@ from numpyro.infer.util import log_density
 
 import bayescal as bc
 from bayescal.errors import InputError
-from bayescal.inference import compress as compressing
-from bayescal.inference.evidence import Evidence
-from bayescal.inference.locate import locate
-from bayescal.inference.surface import Surface
+from bayescal.evaluation.locate import locate
+from bayescal.likelihood.evidence import Evidence
+from bayescal.likelihood.surface import Surface
+from bayescal.model import compress as compressing
 from bayescal.policies.amortised import with_network
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayescal.data import Study, load_study, study_names
 from bayescal.errors import InputError
+from bayescal.study import Study, load_study, study_names
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "selten_chmura_data.json"
 DATA = Path(__file__).parents[2] / "data"

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import GAMES, MARKET, ONE_TWO, PENNIES, TENTHS, Toy, people_table, table
 
-from bayescal.decisions import Decisions
 from bayescal.environments.replay import Replay
 from bayescal.errors import InputError
+from bayescal.table.decisions import Decisions
 
 
 def refusal(frame: pd.DataFrame, games=GAMES, **kwargs) -> str:
@@ -576,5 +576,5 @@ def test_fifty_thousand_rows_are_checked_quickly():
 
 
 def test_reading_decisions_loads_no_jax():
-    code = "import sys, bayescal.decisions; sys.exit('jax' in sys.modules)"
+    code = "import sys, bayescal.table.decisions; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

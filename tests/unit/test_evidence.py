@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import bayescal as bc
-from bayescal.inference import chebyshev
-from bayescal.inference.evidence import Error, Evidence, Unresolved
+from bayescal.likelihood import chebyshev
+from bayescal.likelihood.evidence import Error, Evidence, Unresolved
 
 NODES = np.linspace(-3.0, 1.5, 41)
 ACTIONS = np.linspace(0.0, 1.0, 25)

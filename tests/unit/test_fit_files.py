@@ -7,7 +7,9 @@ import pytest
 import xarray as xr
 
 from bayescal.errors import InputError
-from bayescal.inference import NUTS, Fit, infer
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.infer import infer
+from bayescal.posterior.nuts import NUTS
 
 
 class Model:

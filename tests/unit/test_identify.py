@@ -5,9 +5,11 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 
+from bayescal.diagnostics.identify import identify
 from bayescal.errors import InputError
-from bayescal.inference import NUTS, infer
-from bayescal.inference.identify import after, identify
+from bayescal.posterior.identifiability import after
+from bayescal.posterior.infer import infer
+from bayescal.posterior.nuts import NUTS
 
 SEEN = np.random.default_rng(0).normal(1.0, 1.0, 30)
 X = np.random.default_rng(1).normal(size=30)

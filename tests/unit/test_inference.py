@@ -10,18 +10,19 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayescal.decisions import Decisions
 from bayescal.environments.named import get_game
 from bayescal.environments.symmetric import request_game
 from bayescal.errors import InputError
-from bayescal.inference import NUTS, Fit, build_model, infer
-from bayescal.inference import tree as bridge
-from bayescal.inference.choices import Choices
-from bayescal.inference.fit import status_of
-from bayescal.inference.nuts import compile_nuts
+from bayescal.evaluation.sites import sites_of
+from bayescal.likelihood.choices import Choices
+from bayescal.model.build import build_model
 from bayescal.policies.exact import ExactPolicy, equilibrium
 from bayescal.populations import Homogeneous, LogNormal
+from bayescal.posterior.fit import Fit, status_of
+from bayescal.posterior.infer import infer
+from bayescal.posterior.nuts import NUTS, compile_nuts
 from bayescal.priors import Empirical, LogLinear
+from bayescal.table.decisions import Decisions
 
 
 def study(cost: float = 0.8, seed: int = 0, games=("selten-chmura-01", "stag-hunt", "request-11-20")) -> Decisions:
@@ -98,7 +99,7 @@ def test_centred_and_not_are_one_density(decisions, policy):
         offsets = density({"log_cost_offset": (costs - mean) / sd}, centred=False)
         centred = density({"log_cost": costs}, centred=True)
         np.testing.assert_allclose(offsets, centred + 3 * np.log(sd), rtol=1e-10)
-        sites = bridge.sites_of(build_model(policy, Homogeneous(), decisions, by="game"))
+        sites = sites_of(build_model(policy, Homogeneous(), decisions, by="game"))
     assert "log_cost_offset" in sites and sites["log_cost"].kind == "deterministic"  # 200 decisions are few
 
 
@@ -161,9 +162,9 @@ def test_draws_do_not_depend_on_the_chunks(decisions, policy, monkeypatch):
     model = build_model(policy, Homogeneous(), decisions)
     draws, seen = [], []
     with jax.enable_x64(True):
-        sites = bridge.sites_of(model)
+        sites = sites_of(model)
         for chunk in (100, 30):
-            monkeypatch.setattr("bayescal.inference.nuts.CHUNK", chunk)
+            monkeypatch.setattr("bayescal.posterior.nuts.CHUNK", chunk)
             settings = NUTS(draws=60, warmup=70, chains=2, progress=lambda i, n: seen.append((i, n)))
             run = compile_nuts(model, settings, {"log_cost": sites["log_cost"].support}, {"log_cost": ()})
             draws.append(run(np.random.default_rng(4), {"log_cost": np.zeros(())}).values["log_cost"])
@@ -191,7 +192,7 @@ def test_the_status_names_what_is_wrong(fit):
 
 def test_private_population_and_prior_parameters_have_their_sites(decisions):
     policy = ExactPolicy(get_game("stag-hunt"), LogLinear())
-    sites = bridge.sites_of(build_model(policy, LogNormal(), decisions, prior_parameters=True))
+    sites = sites_of(build_model(policy, LogNormal(), decisions, prior_parameters=True))
     assert {n for n, s in sites.items() if s.kind == "latent"} == {"log_mean", "log_sd", "psi_tilt"}
 
 
@@ -293,7 +294,7 @@ def test_data_that_a_model_works_out_itself():
         numpyro.sample("log_y", dist.Normal(mu, 1.0), obs=jnp.log(jnp.array([1.0, 2.0])))
         numpyro.factor("penalty", -(mu**2))
 
-    sites = bridge.sites_of(model)
+    sites = sites_of(model)
     np.testing.assert_allclose(sites["log_y"].value, np.log([1.0, 2.0]), rtol=1e-6)
     assert sites["penalty"].kind == "factor"
 

@@ -10,7 +10,7 @@ import pytest
 
 import bayescal as bc
 from bayescal.domain import Interval
-from bayescal.inference.marginal import draw_log_costs, even_nodes, interpolate, log_marginal
+from bayescal.likelihood.marginal import draw_log_costs, even_nodes, interpolate, log_marginal
 from bayescal.populations import Gamma, LogNormal, Mixture, TruncatedNormal
 
 WALLS = Interval(-4.0, 4.0)

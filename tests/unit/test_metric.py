@@ -10,8 +10,8 @@ import numpyro.distributions as dist
 import pytest
 from numpyro.infer.hmc_util import welford_covariance
 
-from bayescal.inference.metric import agree, window_ends
-from bayescal.inference.nuts import NUTS, compile_nuts
+from bayescal.posterior.metric import agree, window_ends
+from bayescal.posterior.nuts import NUTS, compile_nuts
 
 Adapted = namedtuple("Adapted", "step_size inverse_mass_matrix mass_matrix_sqrt mass_matrix_sqrt_inv")
 States = namedtuple("States", "adapt_state")
@@ -76,7 +76,7 @@ def test_chains_take_fewer_steps(monkeypatch):
             return run(np.random.default_rng(0), dict.fromkeys(names, np.zeros(())))
 
     together = drawn()
-    monkeypatch.setattr("bayescal.inference.nuts.agree", lambda states: states)
+    monkeypatch.setattr("bayescal.posterior.nuts.agree", lambda states: states)
     alone = drawn()
     steps = [run.stats["n_steps"].mean() for run in (together, alone)]
     assert steps[0] < 0.9 * steps[1], steps

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from toys import GAMES, REQUEST, people_table, table
 
-from bayescal._table import read_table
-from bayescal.decisions import Decisions
 from bayescal.errors import InputError
+from bayescal.table.decisions import Decisions
+from bayescal.table.reader import read_table
 
 ACTIONS = {"action": [11, 20, 15]}
 
@@ -150,7 +150,7 @@ def test_a_million_rows_take_bounded_time_and_memory(tmp_path):
 import resource, sys
 from dataclasses import dataclass
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from bayescal.decisions import Decisions
+from bayescal.table.decisions import Decisions
 from toys import MARKET
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 d = Decisions.from_parquet({str(tmp_path / "large.parquet")!r}, {{"market": MARKET}})

@@ -13,9 +13,9 @@ from numpyro import handlers
 import bayescal as bc
 from bayescal.domain import Interval
 from bayescal.environments.markov import MarkovGame
-from bayescal.inference.fit import wall_mass
-from bayescal.inference.grid import Grid
-from bayescal.inference.play import Chosen
+from bayescal.likelihood.plays import Chosen
+from bayescal.posterior.fit import wall_mass
+from bayescal.posterior.grid import Grid
 
 POOLED = bc.populations.Homogeneous()
 # One person in a state that stays: the first action pays 1 a round, whatever was done before.
@@ -153,7 +153,7 @@ def test_the_hash_knows_what_was_seen():
 
 # Which rows, and of which file.
 def test_rows_are_selected_by_a_question(tmp_path):
-    from bayescal._table import read_csv, select_rows
+    from bayescal.table.reader import read_csv, select_rows
 
     path = tmp_path / "play.csv"
     table().assign(group="A").to_csv(path, index=False)

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayescal.decisions import Decisions
 from bayescal.environments.named import get_game
-from bayescal.inference import Fit, build_model
+from bayescal.model.build import build_model
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations import Homogeneous
+from bayescal.posterior.fit import Fit
 from bayescal.report import prior_picture
+from bayescal.table.decisions import Decisions
 
 RNG = np.random.default_rng(0)
 

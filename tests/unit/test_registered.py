@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 import bayescal as bc
-from bayescal.data import add_table, load_study
-from bayescal.data.dataset import FILE, POPULATIONS, read_dataset
-from bayescal.data.readers import read_with, reader_names
-from bayescal.data.where import DATA_DIR, find_table, study_names
 from bayescal.errors import InputError
 from bayescal.resources import resource_path
+from bayescal.study import add_table, load_study
+from bayescal.study.dataset import FILE, POPULATIONS, read_dataset
+from bayescal.study.readers import read_with, reader_names
+from bayescal.study.where import DATA_DIR, find_table, study_names
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 NAMES = tuple(n for n in study_names() if read_dataset(resource_path("data", n) / FILE).registered)

@@ -11,11 +11,11 @@ import pytest
 from pages import Page, unbalanced
 
 from bayescal.comparison import compare
-from bayescal.data import load_study
 from bayescal.diagnostics import check
 from bayescal.errors import InputError
-from bayescal.inference import calibrate
+from bayescal.posterior.calibrate import calibrate
 from bayescal.report import write_report
+from bayescal.study import load_study
 
 
 @pytest.fixture(scope="module")

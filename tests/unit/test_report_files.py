@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from bayescal.cli import main
 from bayescal.cli.saved import COMPARISON, comparison_of, load_fits, save_fits, study_of
 from bayescal.comparison import compare
-from bayescal.data import load_study
-from bayescal.inference import calibrate
+from bayescal.posterior.calibrate import calibrate
+from bayescal.study import load_study
 
 OPTIONS = {"where": "game in ['selten-chmura-01', 'selten-chmura-02']"}
 

@@ -14,7 +14,9 @@ import pytest
 import xarray as xr
 
 from bayescal.errors import InputError
-from bayescal.inference import NUTS, Fit, infer
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.infer import infer
+from bayescal.posterior.nuts import NUTS
 
 SETTINGS = NUTS(draws=60, warmup=50, chains=2, seed=5, every=20)
 
@@ -129,7 +131,7 @@ def test_killed_while_it_samples(whole, tmp_path):
         from dataclasses import replace
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from test_resume import SETTINGS, Schools
-        from bayescal.inference import infer
+        from bayescal.posterior.infer import infer
         kill = lambda i, n: os.kill(os.getpid(), signal.SIGKILL) if i >= 70 else None
         infer(Schools(), replace(SETTINGS, progress=kill, checkpoint={str(path)!r}))
     """

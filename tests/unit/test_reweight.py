@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import bayescal as bc
 from bayescal.cli import main
-from bayescal.inference.reweight import EVEN, _error, _moments, _smooth, exact_twin, reweight
+from bayescal.diagnostics.reweight import EVEN, _error, _moments, _smooth, exact_twin, reweight
 from bayescal.policies.amortised import with_network
 from bayescal.policies.exact import equilibrium
 from bayescal.populations import Homogeneous

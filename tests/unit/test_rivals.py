@@ -10,14 +10,14 @@ import pytest
 from numpyro import handlers
 
 import bayescal as bc
-from bayescal.data.study import Study
+from bayescal.comparison.rivals.field import NAMES, ablation, rivals
 from bayescal.environments.newsvendor import Newsvendor
 from bayescal.environments.repeated_dilemma import repeated_dilemma
 from bayescal.errors import InputError
-from bayescal.inference.rivals import NAMES, ablation, rivals
 from bayescal.policies.level_k import LevelKPolicy, dominant
 from bayescal.policies.rational import RationalPolicy
 from bayescal.priors.empirical import Empirical
+from bayescal.study.load import Study
 
 DILEMMA = bc.VolunteersDilemma(3)
 

@@ -11,10 +11,10 @@ from numpyro.infer.util import log_density, potential_energy
 from scipy.stats import norm
 
 import bayescal as bc
-from bayescal.inference import tree as bridge
-from bayescal.inference.recover import LEVELS, Recovered, _recovered, recover
-from bayescal.inference.replicates import Replicates, _simulator, dearer, replicate, with_data
-from bayescal.inference.sbc import ERROR, KEPT, _rank, ecdf_band, sbc, uniformity
+from bayescal.diagnostics.recover import LEVELS, Recovered, _recovered, recover
+from bayescal.diagnostics.replicates import Replicates, _simulator, dearer, replicate, with_data
+from bayescal.diagnostics.sbc import ERROR, KEPT, _rank, ecdf_band, sbc, uniformity
+from bayescal.evaluation.sites import Site, sites_of
 
 SETTINGS = {"replicates": 100, "kept": KEPT, "warmup": 300, "target_accept": 0.8, "seed": 0, "progress": None}
 SIDES = (("low", -1), ("high", 1))
@@ -146,8 +146,8 @@ def test_other_data_take_the_place_of_what_was_observed():
     model = market()
     values = {"log_mean": 4.0, "log_sd": 0.5, "psi_anchor": 0.4, "psi_pull": 2.0}
     with jax.enable_x64(True):
-        latent = {n: s for n, s in bridge.sites_of(model).items() if s.kind == "latent"}
-        own = {"choices": jnp.asarray(bridge.sites_of(model.evaluated)["choices"].value)}
+        latent = {n: s for n, s in sites_of(model).items() if s.kind == "latent"}
+        own = {"choices": jnp.asarray(sites_of(model.evaluated)["choices"].value)}
         density = jax.jit(lambda data: log_density(with_data(model)(data), (), {}, values)[0])
         drawn, data = jax.jit(_simulator(model, latent))(jax.random.key(1))
         assert set(drawn) == set(latent)
@@ -177,7 +177,7 @@ def test_a_planted_error_is_planted():
         log_cost = numpyro.sample("log_cost", dist.Normal(2.0, 1.0))
         numpyro.sample("x", dist.Normal(jnp.exp(log_cost), 1e-6), obs=jnp.zeros(()))
 
-    simulate = lambda model: _simulator(model, {"log_cost": bridge.Site("latent", (), ())})(jax.random.key(0))
+    simulate = lambda model: _simulator(model, {"log_cost": Site("latent", (), ())})(jax.random.key(0))
     with jax.enable_x64(True):
         (drawn, data), (again, planted) = simulate(costly), simulate(dearer(costly))
     assert float(drawn["log_cost"]) == float(again["log_cost"])

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from bayescal.cli import main
-from bayescal.data import load_study
+from bayescal.study import load_study
 from bayescal.training import load_model
 
 DATA = Path(__file__).parents[2] / "data"

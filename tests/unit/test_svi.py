@@ -9,8 +9,9 @@ from numpyro.infer.util import log_density
 from scipy.special import digamma, polygamma
 
 from bayescal.errors import InputError
-from bayescal.inference import SVI, Fit, infer
-from bayescal.inference.svi import _pareto, _rise, _systematic
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.infer import infer
+from bayescal.posterior.svi import SVI, _pareto, _rise, _systematic
 
 X = np.stack([np.ones(40), 1.5 + np.random.default_rng(0).normal(size=40)], axis=1)
 Y = X @ [1.0, 2.0] + np.random.default_rng(1).normal(size=40)

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from bayescal.cli import main
 from bayescal.cli.template import _by_chance
-from bayescal.data import load_study
-from bayescal.data.template import ORIGINALS, make_template
-from bayescal.decisions import Decisions
 from bayescal.environments.named import NAMED_GAMES, get_game
 from bayescal.simulation import simulate
+from bayescal.study import load_study
+from bayescal.study.template import ORIGINALS, make_template
+from bayescal.table.decisions import Decisions
 from bayescal.training import load_model
 
 ROUNDS = 4

@@ -11,13 +11,13 @@ from click.testing import CliRunner
 from rich.console import Console
 from toys import GAMES, REQUEST, Toy
 
-from bayescal._table import read_csv, read_table
 from bayescal.cli import main
 from bayescal.cli.calibrate import tell_masked
-from bayescal.data import load_study
-from bayescal.data.wide import Wide, read_wide, unfold
-from bayescal.decisions import Decisions, Play
 from bayescal.errors import InputError
+from bayescal.study import load_study
+from bayescal.study.wide import Wide, read_wide, unfold
+from bayescal.table.decisions import Decisions, Play
+from bayescal.table.reader import read_csv, read_table
 
 NAGEL = Path(__file__).parents[2].parent / "shared" / "data" / "beauty-contest" / "Nagel95.csv"
 GUESSES = Toy(("guesser",), (tuple(map(float, range(101))),), (tuple(map(str, range(101))),), ordered=True)
@@ -247,7 +247,7 @@ def test_the_command_snaps_and_says_how_many(tmp_path, monkeypatch):
     def estimate(*_, **__):
         raise InputError("far enough")
 
-    monkeypatch.setattr("bayescal.inference.estimate", estimate)
+    monkeypatch.setattr("bayescal.posterior.calibrate.estimate", estimate)
     csv(tmp_path, "id,round 1,round 2\na,11.2,12\nb,13,19.6\n")
     (tmp_path / "dataset.toml").write_text(TOML.format(file="wide.csv"))
     run = lambda *words: CliRunner().invoke(main, ["calibrate", str(tmp_path), "--method", "mle", *words])

@@ -1,0 +1,84 @@
+"""Functions of one draw, evaluated at many draws in batches of bounded memory."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from bayescal.evaluation.compile import random_keys
+
+Draws = Mapping[str, Any]  # by site
+
+BATCH = 500  # most draws in a batch
+AT_ONCE = 2e7  # floats in memory for one batch
+_CACHED = 2e4  # floats that stay in the processor's cache: no more are computed side by side
+
+
+class Batched:
+    """A function of one draw, for a batch of them: as many side by side as stay in the processor's cache, and these
+    one after another.
+
+    Args:
+        one: a function of any arguments.
+        numbers: that it works out.
+        most: in a batch.
+
+    Attributes:
+        size: of the batches that it takes.
+        rounds: how often it goes round.
+    """
+
+    def __init__(self, one: Callable[..., Any], numbers: float, most: int = BATCH):
+        self._one = one
+        self._together = int(np.clip(_CACHED / max(numbers, 1.0), 1, most))
+        self.rounds = int(np.clip(AT_ONCE / max(numbers, 1.0), 1, most)) // self._together or 1
+        self.size = self.rounds * self._together
+
+    def __call__(self, *values: Any) -> Any:
+        if self.rounds == 1:
+            return jax.vmap(self._one)(*values)
+        return jax.lax.map(lambda x: self._one(*x), values, batch_size=self._together)
+
+
+def in_batches(run: Callable[[Draws, Any], Any], draws: Draws, batch: int, rng: np.random.Generator) -> Any:
+    """`run(values, keys)` over draws of shape (chain, draw, …), `batch` of them at a time; what it returns, an entry
+    for each, in the draws' shape."""
+    chains, per_chain = next(iter(draws.values())).shape[:2]
+    total = chains * per_chain
+    flat = {n: np.reshape(x, (total, *x.shape[2:])) for n, x in draws.items()}
+    parts = []
+    for at in range(0, total, batch):
+        some = {n: _fill(x[at : at + batch], batch) for n, x in flat.items()}
+        parts.append(run(some, random_keys(rng, batch)))
+    joined = jax.tree.map(lambda *x: np.concatenate(x)[:total], *parts)
+    return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
+
+
+def numbers_of(model: Any) -> float:
+    """That a model works out for one draw; few, where it does not say."""
+    return getattr(model, "numbers", 1.0)
+
+
+def of_every_draw(
+    one: Callable[[Any, Any], Any],
+    values: Draws,
+    numbers: float,
+    rng: np.random.Generator,
+    most: int = BATCH,
+) -> Any:
+    """`one(values, key)` of draws of shape (chain, draw, …), at most so many at once; `numbers` as in `Batched`."""
+    chains, draws = next(iter(values.values())).shape[:2]
+    batched = Batched(one, numbers, min(most, chains * draws))
+    run = jax.jit(batched)
+    return in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, batched.size, rng)
+
+
+def evenly(total: int, most: int) -> np.ndarray:
+    """Places of at most so many of them, evenly spread."""
+    return np.linspace(0, total - 1, min(total, most)).round().astype(int)
+
+
+def _fill(x: np.ndarray, batch: int) -> np.ndarray:
+    """A last, incomplete batch, filled up with copies of its first row."""
+    return np.concatenate([x, np.repeat(x[:1], batch - len(x), axis=0)])

@@ -1,0 +1,146 @@
+"""The models that `bayescal calibrate` fits to a study: what dataset.toml asks for under [model], or what suits it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from bayescal import populations
+from bayescal.errors import InputError
+from bayescal.model.build import Method, Model, build_model
+from bayescal.policies.base import Policy
+from bayescal.policies.exact import ExactPolicy
+from bayescal.populations.base import Population
+from bayescal.populations.homogeneous import Homogeneous
+from bayescal.populations.log_normal import LogNormal
+from bayescal.populations.mixture import Mixture
+from bayescal.priors.base import Prior
+from bayescal.priors.uniform import Uniform
+from bayescal.study.dataset import POPULATIONS
+from bayescal.table.decisions import Decisions
+from bayescal.training.recipe import load_model
+
+# What a study, or who fits it, may ask of the model of people with costs of their own.
+OPTIONS = ("population", "beliefs", "method", "covariates", "groups", "lapse", "learning", "prior_parameters")
+_MANY = 400  # people, or games, from which compressing pays
+
+
+def standard_models(
+    study: Any,
+    *,
+    policy: Policy | None = None,
+    prior: Prior | None = None,
+    options: Mapping[str, Any] | None = None,
+    pooled: bool = False,
+) -> dict[str, Model]:
+    """By name. Where the study has a population of private costs, "people"; else one-shot games have one cost for all
+    ("pooled") and, with several games or groups, one for each ("by game", "by group"), and games over time one model.
+
+    Args:
+        options: in place of the study's own, of those in `OPTIONS`.
+        pooled: one cost for everybody, whatever the study says (for maximum likelihood).
+    """
+    if policy is not None and prior is not None:
+        raise InputError("A policy has a prior of its own: give a policy or a prior, not both.")
+    unknown = sorted(set(options or {}) - set(OPTIONS))
+    if unknown:
+        raise InputError(f"The model has no options {', '.join(unknown)}; it has {', '.join(OPTIONS)}.")
+    study = dataclasses.replace(study, **(options or {}))
+    if policy is None and prior is None and study.policy is not None:
+        policy = load_model(study.policy)
+    population = _population(study, policy)
+    if population is not None and not pooled:
+        return {"people": _people(study, policy, prior, population)}
+    if study.decisions.play is not None:
+        return _over_time(study, policy, prior, pooled=pooled)
+    return _one_shot(study, policy, prior or Uniform())
+
+
+def _population(study: Any, policy: Policy | None) -> Population | None:
+    """Of private costs: a learned policy knows the one that it was trained for."""
+    trained = getattr(policy, "population", None)
+    if study.population is None:
+        known = trained is None or isinstance(trained, Homogeneous) or "participant" not in study.decisions.cells
+        return None if known else trained
+    asked = getattr(populations, POPULATIONS[study.population])
+    if asked is Homogeneous:
+        return None
+    if isinstance(trained, asked):
+        return trained
+    return Mixture((LogNormal(), LogNormal())) if asked is Mixture else asked()
+
+
+def _people(study: Any, policy: Policy | None, prior: Prior | None, population: Population) -> Model:
+    decisions = study.decisions
+    environments = list(decisions.environments.values())
+    if policy is None:
+        alone = all(e.players == 1 for e in environments)
+        policy = ExactPolicy(environments[0], prior or study.prior or Uniform(), None if alone else population)
+    method = study.method
+    shared = study.prior_parameters and bool(policy.prior.parameters)  # ty: ignore[missing-attribute]
+    if method is None and decisions.play is None and study.prior_parameters != "participant":
+        method = suited(decisions)
+    return build_model(
+        policy,
+        population,
+        decisions,
+        method=method,
+        parameters=study.parameters,
+        prior_parameters=study.prior_parameters if shared else False,
+        covariates=study.covariates,
+        groups=study.groups,
+        lapse=study.lapse,
+        learning=study.learning,
+        beliefs=study.beliefs or "consistent",
+        hyperpriors=study.hyperpriors,
+    )
+
+
+def suited(decisions: Decisions) -> Method:
+    """How costs are best integrated out: compressing pays with many people or games, and is of one-shot games."""
+    many = max(len(decisions.levels("participant")), len(decisions.environments)) >= _MANY
+    return "compressed" if many and decisions.play is None else "marginal"
+
+
+def _one_shot(study: Any, policy: Policy | None, prior: Prior) -> dict[str, Model]:
+    """One cost for all, and one for each game or group where there are several."""
+    decisions = study.decisions
+    known = {"log_cost", "log_cost_mean", "log_cost_sd", "lapse"}
+    unknown = sorted(set(study.hyperpriors) - known)
+    if unknown:
+        raise InputError(
+            f"{study.name}: the hyperpriors name {', '.join(unknown)}, which no standard model has; they have log_cost "
+            "(pooled), log_cost_mean and log_cost_sd (by game or group)."
+        )
+    levels: list[Any] = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
+    if policy is None:
+        policy = ExactPolicy(next(iter(decisions.environments.values())), prior)
+    models = {}
+    for by in levels:
+        mine = {"log_cost_mean", "log_cost_sd", "lapse"} if by else {"log_cost", "lapse"}
+        chosen = {k: v for k, v in study.hyperpriors.items() if k in mine}
+        models[f"by {by}" if by else "pooled"] = build_model(
+            policy, Homogeneous(), decisions, by=by, lapse=study.lapse, hyperpriors=chosen
+        )
+    return models
+
+
+def _over_time(study: Any, policy: Policy | None, prior: Prior | None, *, pooled: bool = False) -> dict[str, Model]:
+    """The model that dataset.toml asks for: parameters of the game at a known cost, one cost for all, or one for each
+    participant."""
+    decisions = study.decisions
+    if policy is None:
+        policy = ExactPolicy(next(iter(decisions.environments.values())), prior or study.prior or Uniform())
+    by = None if pooled or study.cost is not None else study.by
+    return {
+        f"by {by}" if by else "pooled": build_model(
+            policy,
+            Homogeneous(),
+            decisions,
+            by=by,
+            cost=study.cost,
+            parameters=study.parameters,
+            prior_parameters=study.prior_parameters and bool(policy.prior.parameters),  # ty: ignore[missing-attribute]
+            lapse=study.lapse,
+            hyperpriors=study.hyperpriors,
+        )
+    }

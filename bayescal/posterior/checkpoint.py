@@ -1,0 +1,119 @@
+"""An interrupted run goes on where it was: what the sampler knows, in one file that is written whole or not at all."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayescal.errors import InputError
+from bayescal.evaluation.sites import Site
+from bayescal.files import whole_file
+from bayescal.versions import versions
+
+Facts = dict[str, str]
+
+_OURS = "bayescal checkpoint 1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far a run has come.
+
+    Attributes:
+        done: iterations, warm-up included.
+        seconds: of sampling so far.
+        state: the leaves of the sampler's state.
+        kept: draws and statistics after warm-up, by name, each (chain, draw, …).
+    """
+
+    done: int
+    seconds: float
+    state: list[np.ndarray]
+    kept: dict[str, np.ndarray]
+
+
+def facts_of(model: Any, sites: Mapping[str, Site]) -> Facts:
+    """What makes a run's draws the draws of this model and these data."""
+    data = hashlib.sha256()
+    for name, site in sites.items():
+        if site.kind == "observed":
+            data.update(f"{name} {site.value.dtype} {site.value.shape}".encode())
+            data.update(np.ascontiguousarray(site.value).tobytes())
+    shapes = {n: str(s.shape) for n, s in sites.items() if s.kind == "latent"}
+    packages = versions()
+    return {
+        "model": getattr(model, "description", ""),
+        **{f"hyperprior of {n}": text for n, text in getattr(model, "hyperprior_text", {}).items()},
+        "data": data.hexdigest()[:12],
+        **{f"shape of {n}": text for n, text in shapes.items()},
+        **{p: str(packages[p]) for p in ("bayescal", "jax", "numpyro") if p in packages},
+    }
+
+
+def write(path: Path, facts: Facts, at: Checkpoint) -> None:
+    arrays = {f"state {i}": x for i, x in enumerate(at.state)} | {f"kept {n}": x for n, x in at.kept.items()}
+    head = {"what": _OURS, "facts": facts, "done": at.done, "seconds": at.seconds}
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, head=np.array(json.dumps(head)), **arrays)  # ty: ignore[invalid-argument-type]
+
+
+def read(path: Path, facts: Facts) -> Checkpoint:
+    """The checkpoint of a run with these facts.
+
+    Raises:
+        InputError: it is of another run (every difference is named), or no checkpoint.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            head = json.loads(str(arrays["head"]))
+            found = {n: arrays[n] for n in arrays.files if n != "head"}
+        known = head["what"] == _OURS
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile):
+        known = False
+    if not known:
+        raise InputError(f"{path}: this is no checkpoint of bayescal; delete it, or give another path.")
+    theirs = head["facts"]
+    different = [
+        f"{n} is {_short(theirs.get(n))} there and {_short(facts.get(n))} here"
+        for n in {**theirs, **facts}
+        if theirs.get(n) != facts.get(n)
+    ]
+    if different:
+        raise other_run(path, "; ".join(different))
+    state = [found[f"state {i}"] for i in range(sum(n.startswith("state ") for n in found))]
+    kept = {n.removeprefix("kept "): x for n, x in found.items() if n.startswith("kept ")}
+    return Checkpoint(head["done"], head["seconds"], state, kept)
+
+
+def other_run(path: Path, how: str) -> InputError:
+    return InputError(
+        f"{path}: this checkpoint is of another run: {how}. Resume with the settings that it was made with, or begin "
+        "anew (resume=False; on the command line, leave out --resume)."
+    )
+
+
+def _short(text: str | None) -> str:
+    return "absent" if text is None else repr(text) if " " in text or not text else text
+
+
+def to_arrays(state: Any) -> list[np.ndarray]:
+    """The leaves of a sampler's state; random keys as their numbers."""
+    return [np.asarray(jax.random.key_data(x) if _is_key(x) else x) for x in jax.tree.leaves(state)]
+
+
+def from_arrays(arrays: list[np.ndarray], like: Any) -> Any:
+    """A state as `like` (its shapes are enough), with these leaves."""
+    leaves, tree = jax.tree.flatten(like)
+    pairs = zip(arrays, leaves, strict=True)
+    return jax.tree.unflatten(tree, [jax.random.wrap_key_data(jnp.asarray(x)) if _is_key(s) else x for x, s in pairs])
+
+
+def _is_key(x: Any) -> bool:
+    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)

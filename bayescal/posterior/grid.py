@@ -1,0 +1,128 @@
+"""The posterior on a grid: exact up to the grid's spacing, for models of one to three numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.infer.util import log_density
+
+from bayescal.errors import InputError
+from bayescal.evaluation.sites import compile_prior
+
+_MOST = 3
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Evaluate the posterior on a grid of every parameter.
+
+    Args:
+        points: in each direction.
+        ranges: by parameter; where one is left out, the grid is laid around the posterior's mass in three passes that
+            begin with the middle 99.9 % of its hyperprior.
+        draws: taken from the grid for the fit's posterior group (evenly spread over its probability).
+        seed: of these draws.
+
+    Example:
+        >>> import bayescal as bc
+        >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+        >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
+        >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
+        >>> fit = bc.infer(model, bc.Grid(points=40, draws=1000))
+        >>> fit.tree["posterior"].sizes["draw"]
+        1000
+    """
+
+    points: int = 60
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    draws: int = 4000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.points < 5 or self.draws < 10:
+            raise InputError(f"Grid: {self.points} points and {self.draws} draws: at least 5 and 10 are needed.")
+
+
+@dataclass(frozen=True)
+class Gridded:
+    """Grid points, the probability of each cell, draws, and the probability at the grid's edge."""
+
+    points: dict[str, np.ndarray]
+    probability: np.ndarray  # one axis for each parameter
+    values: dict[str, np.ndarray]  # draws from it, (1, draws)
+    edge: float
+    seconds_compiling: float
+    seconds: float
+
+    @property
+    def stats(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @property
+    def moments(self) -> dict[str, tuple[float, float]]:
+        """Mean and sd of each parameter, from the grid itself."""
+        out = {}
+        for i, (name, x) in enumerate(self.points.items()):
+            p = self.probability.sum(axis=tuple(k for k in range(self.probability.ndim) if k != i))
+            mean = float(p @ x)
+            out[name] = (mean, float(np.sqrt(p @ (x - mean) ** 2)))
+        return out
+
+
+def compute_grid(model: Callable[[], Any], settings: Grid, shapes: Mapping[str, Any]) -> Gridded:
+    """Call it in float64."""
+    names = list(shapes)
+    many = [n for n, s in shapes.items() if s]
+    if many or not 1 <= len(names) <= _MOST:
+        raise InputError(
+            f"A grid is for one to {_MOST} parameters of one number each; this model has {', '.join(names)}"
+            f"{' (' + ', '.join(many) + ' with many entries)' if many else ''}: use NUTS."
+        )
+    unknown = sorted(set(settings.ranges) - set(names))
+    if unknown:
+        raise InputError(f"Grid: ranges name {', '.join(unknown)}; the model has {', '.join(names)}.")
+    started = perf_counter()
+    joint = lambda x: log_density(model, (), {}, dict(zip(names, x, strict=True)))[0]
+    at = jnp.zeros((_BATCH, len(names)))
+    batched = jax.jit(lambda x: jax.lax.map(joint, x)).lower(at).compile()
+    rng = np.random.default_rng(settings.seed)
+    prior = compile_prior(model, 4000)(rng)
+    ranges = {n: tuple(np.quantile(prior[n], (0.0005, 0.9995))) for n in names} | dict(settings.ranges)
+    compiling, started = perf_counter() - started, perf_counter()
+
+    def evaluate(ranges, points):
+        axes = {n: np.linspace(*ranges[n], points) for n in names}
+        mesh = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1)
+        flat = mesh.reshape(-1, len(names))
+        pad = -len(flat) % _BATCH
+        rows = np.concatenate([flat, np.repeat(flat[:1], pad, axis=0)]).reshape(-1, _BATCH, len(names))
+        log_p = np.concatenate([np.asarray(batched(jnp.asarray(r))) for r in rows])[: len(flat)]
+        log_p = np.where(np.isnan(log_p), -np.inf, log_p).reshape(mesh.shape[:-1])
+        p = np.exp(log_p - log_p.max())
+        return axes, p / p.sum()
+
+    for _ in range(2 if set(ranges) - set(settings.ranges) else 0):
+        coarse, p = evaluate(ranges, max(settings.points // 3, 5))
+        for i, (n, x) in enumerate(coarse.items()):
+            if n in settings.ranges:
+                continue
+            mass = np.cumsum(p.sum(axis=tuple(k for k in range(p.ndim) if k != i)))
+            low, high = (np.searchsorted(mass, q) for q in (1e-7, 1 - 1e-7))
+            ranges[n] = (x[max(low - 1, 0)], x[min(high + 1, len(x) - 1)])
+    axes, p = evaluate(ranges, settings.points)
+    inner = p[tuple(slice(1, -1) for _ in names)].sum()
+    return Gridded(axes, p, _draws(axes, p, settings.draws, rng), float(1 - inner), compiling, perf_counter() - started)
+
+
+def _draws(axes: dict[str, np.ndarray], p: np.ndarray, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Spread evenly over the cells by their probability, and at random inside each cell, in random order."""
+    edges = np.cumsum(p.ravel())
+    cells = np.searchsorted(edges, (np.arange(n) + rng.random()) / n * edges[-1])
+    where = np.unravel_index(rng.permutation(np.minimum(cells, p.size - 1)), p.shape)
+    spread = lambda x: (x[1] - x[0]) * rng.uniform(-0.5, 0.5, n)
+    return {name: (x[i] + spread(x))[None] for (name, x), i in zip(axes.items(), where, strict=True)}

@@ -1,0 +1,58 @@
+"""From draws to the datasets of an ArviZ DataTree, and back: named dimensions included."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+from numpyro import handlers
+
+from bayescal.evaluation.batches import evenly, numbers_of, of_every_draw
+from bayescal.evaluation.sites import Sites, latent_sites, trace_of
+
+_WIDE = 50  # draws in a batch of all people's choice probabilities
+
+
+def personal(tree: xr.DataTree) -> xr.Dataset:
+    """The draws that the log-likelihood is of: of many people only some are kept, in a group apart."""
+    return tree.children["people" if "people" in tree.children else "posterior"].to_dataset()
+
+
+def at_draws(
+    model: Callable[[], Any], tree: xr.DataTree, of: Callable[[Any], Any], most: int, rng: np.random.Generator
+) -> Any:
+    """At (at most so many) draws of a fit, evenly spread: `of` the log-probabilities of all actions, by row of what was
+    observed."""
+    whole: Any = getattr(model, "evaluated", None) or model
+    drawn = personal(tree)
+    kept = evenly(drawn.sizes["chain"] * drawn.sizes["draw"], most)
+
+    def one(values, key):
+        trace = trace_of(handlers.substitute(whole, data=values), key)
+        return of(next(trace[n] for n in ("choices", "choice") if n in trace)["fn"].log_probs)
+
+    with jax.enable_x64(True):
+        latent = {n: drawn[n].to_numpy() for n in latent_sites(whole)}
+        some = {n: x.reshape(1, -1, *x.shape[2:])[:, kept] for n, x in latent.items()}
+        return jax.tree.map(lambda x: x[0], of_every_draw(one, some, numbers_of(whole), rng, _WIDE))
+
+
+def dataset(
+    values: Sites, dims: Mapping[str, tuple[str, ...]], coords: Mapping[str, Any], *, sampled: bool
+) -> xr.Dataset:
+    """Arrays with names: (chain, draw, …) where `sampled`. Only coordinates that are used are kept."""
+    lead = ("chain", "draw") if sampled else ()
+    variables = {}
+    for name, value in values.items():
+        value = np.asarray(value)
+        free = range(value.ndim - len(lead))
+        own = dims.get(name, [f"{name}_dim_{k}" for k in free])[: len(free)]
+        variables[name] = ((*lead, *own), value)
+    used = {d for own, _ in variables.values() for d in own}
+    labels = {d: c for d, c in coords.items() if d in used}
+    for d in lead:
+        if variables:
+            size = next(iter(variables.values()))[1].shape[lead.index(d)]
+            labels[d] = np.arange(size)
+    return xr.Dataset(variables, coords={d: (d, np.asarray(c)) for d, c in labels.items()})

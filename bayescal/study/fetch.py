@@ -1,0 +1,83 @@
+"""Getting the table of a registered set: from its address, or from a file that the user has."""
+
+import gzip
+import tempfile
+from pathlib import Path
+
+from bayescal.errors import InputError
+from bayescal.files import write_atomically
+from bayescal.study.dataset import Dataset, read_dataset
+from bayescal.study.where import find_study, find_table, sum_fault, table_folder
+
+
+def add_table(study: str | Path, file: str | Path | None = None) -> Path:
+    """Put the table of a registered set where `load_study` finds it, and return that place.
+
+    The table is fetched from its address where that is the very file that is read; else it has to be given. Only a
+    file with the registered sha256 is taken, and it appears whole or not at all.
+
+    Args:
+        file: a copy that the user has.
+
+    Raises:
+        InputError: a set that comes with bayescal, a file with another sum, no network, or a table that cannot be
+            fetched.
+
+    Example:
+        add_table("nagel-1995")
+        add_table("public-goods", "downloads/alsobay_pgg_tidy.csv.gz")
+    """
+    dataset = read_dataset(find_study(study))
+    if not dataset.registered:
+        raise InputError(f"{dataset.name} comes with its table: there is nothing to add.")
+    here = find_table(dataset)
+    if here is not None and file is None and not sum_fault(here, dataset):
+        return here
+    place = table_folder() / dataset.external
+    if file is not None:
+        return _put(Path(file), place, dataset)
+    if dataset.derived:
+        raise InputError(_by_hand(dataset, place))
+    with tempfile.TemporaryDirectory() as folder:
+        return _put(_download(dataset, place, Path(folder)), place, dataset)
+
+
+def _put(file: Path, place: Path, dataset: Dataset) -> Path:
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise InputError(f"{file} {what}: give the file {place.name} (source: {dataset.source}).")
+    fault = sum_fault(file, dataset)
+    if fault:
+        raise InputError(fault)
+    content = file.read_bytes()
+    packed = content[:2] == b"\x1f\x8b" and place.suffix != ".gz"
+    write_atomically(place, gzip.decompress(content) if packed else content)
+    return place
+
+
+def _by_hand(dataset: Dataset, place: Path) -> str:
+    return (
+        f"The table of {dataset.name!r} is not the original file but {place.name}, made from "
+        f"{dataset.address} ({dataset.derived}): put that file, of sha256 {dataset.sha256}, at {place} or give it with "
+        f"`bayescal data add {dataset.name} --file FILE`; a table that you make yourself with the same columns can be "
+        "calibrated with --data FILE."
+    )
+
+
+def _download(dataset: Dataset, place: Path, folder: Path) -> Path:
+    import pooch
+
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # it would give the sum that it found as the one to expect
+    try:
+        return Path(pooch.retrieve(dataset.address, known_hash=None, fname=place.name, path=folder))
+    except (OSError, ValueError) as error:
+        # What requests says of a missing network is half a page; of a page that is missing, a line.
+        reason = type(error).__name__ if "Max retries" in str(error) or not str(error) else " ".join(str(error).split())
+        raise InputError(
+            f"{dataset.address} could not be fetched ({reason}): get that file where there is a network, and put it "
+            f"at {place} or give it with `bayescal data add {dataset.name} --file FILE`."
+        ) from None
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,78 @@
+"""Dal Bo & Frechette (2011): prisoner's dilemmas that go on with a known probability, and then begin with another."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayescal.environments.repeated_dilemma import repeated_dilemma
+from bayescal.errors import InputError
+from bayescal.study.readers import Reading
+from bayescal.study.readers._raw import numbers, raw_table, wholes
+
+NEEDED = ("match", "round", "date", "r", "delta", "coop", "group", "id")
+
+
+def read(path: Path, **options: Any) -> Reading:
+    """A session is a group. Rounds are numbered through all of a person's matches, so that a person decides once a
+    round; `match` and `match_round` say where that is. What was seen is the last round of the same match, from the
+    rows of both: player 1 is the one of the lower number.
+    """
+    raw = raw_table(path, NEEDED, skip_to="match\t")
+    match, within, pair, who = (wholes(raw, name, path) for name in ("match", "round", "group", "id"))
+    delta, reward = numbers(raw, "delta", path), wholes(raw, "r", path)
+    defects = 1 - wholes(raw, "coop", path)
+    second, state = _seen(pair, within, who, defects, raw, path)
+    order = np.lexsort([within, match, who])
+    rounds = np.empty(len(raw), dtype=np.int64)
+    rounds[order] = pd.Series(who[order]).groupby(who[order]).cumcount().to_numpy() + 1
+    game = np.array([_name(r, d) for r, d in zip(reward, delta, strict=True)], dtype=object)
+    table = pd.DataFrame(
+        {
+            "participant": who,
+            "group": raw["date"],
+            "game": game,
+            "role": np.where(second, "player 2", "player 1"),
+            "round": rounds,
+            "action": defects,
+            "state": state,
+            "match": match,
+            "match_round": within,
+            "reward": reward,
+            "delta": delta,
+        },
+        index=raw.index,
+    )
+    kinds = sorted(set(zip(reward.tolist(), delta.tolist(), strict=True)))
+    return table, {_name(r, d): repeated_dilemma(**({"reward": r, "discount": d} | options)) for r, d in kinds}
+
+
+def _name(reward: float, delta: float) -> str:
+    return f"R {reward:g}, delta {delta:g}"
+
+
+def _seen(
+    pair: np.ndarray, within: np.ndarray, who: np.ndarray, action: np.ndarray, raw: pd.DataFrame, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """(whether a row is the second player's, the state before it: 0 in a match's first round, then 1 + 2 a1 + a2;
+    NaN where the round before is not recorded)."""
+    order = np.lexsort([who, within, pair])
+    first, other = order[::2], order[1::2]
+    paired = len(order) % 2 == 0 and np.array_equal(
+        np.stack([pair, within])[:, first], np.stack([pair, within])[:, other]
+    )
+    if not paired or (who[first] == who[other]).any():
+        sizes = pd.Series(who).groupby([pair, within]).transform("nunique").to_numpy()
+        at = int(np.flatnonzero(sizes != 2)[0]) if (sizes != 2).any() else 0
+        raise InputError(
+            f"{path.name}, line {raw.index[at]}: a match is played by two, each with one row a round; find the rows of "
+            f"group {pair[at]}, round {within[at]}."
+        )
+    outcome = 1 + 2 * action[first] + action[other]
+    follows = np.append(False, (pair[first][1:] == pair[first][:-1]) & (within[first][1:] == within[first][:-1] + 1))
+    before = np.where(follows, np.append(0, outcome[:-1]), np.where(within[first] == 1, 0, np.nan))
+    second, state = np.zeros(len(order), bool), np.empty(len(order))
+    second[other] = True
+    state[first] = state[other] = before
+    return second, state

@@ -1,0 +1,118 @@
+"""Where studies and their tables are: which folder a name means, and which file holds its decisions."""
+
+import difflib
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path
+
+from bayescal.errors import InputError
+from bayescal.resources import resource_names, resource_path
+from bayescal.study.dataset import FILE, Dataset
+
+DATA_DIR = "BAYESCAL_DATA_DIR"
+
+
+def study_names() -> tuple[str, ...]:
+    """The studies that come with bayescal, or are registered in it.
+
+    Example:
+        >>> import bayescal as bc
+        >>> [name for name in bc.study_names() if name.endswith("simulated")]
+        ['beer-game-simulated', 'cobweb-simulated', 'cournot-simulated']
+    """
+    return resource_names("data", FILE)
+
+
+def find_study(study: str | Path) -> Path:
+    """The dataset.toml that is meant: names come before folders, so that a name always means the same."""
+    if isinstance(study, str) and study in study_names():
+        return resource_path("data", study) / FILE
+    path = Path(study)
+    if path.is_dir():
+        if not (path / FILE).is_file():
+            raise InputError(f"The folder {path} holds no {FILE}: write one that names the columns and the games.")
+        return path / FILE
+    if path.suffix == ".toml" and path.is_file():
+        return path
+    if path.is_file():
+        raise InputError(f"{path} is not a study: put it in a folder with a {FILE}, and give the folder.")
+    names = study_names()
+    close = difflib.get_close_matches(str(study), names, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise InputError(
+        f"There is no study or folder {str(study)!r}{hint}: the studies are "
+        f"{', '.join(names)}; one of your own is a folder with a {FILE} and a table."
+    )
+
+
+def table_folder() -> Path:
+    """Where the tables of registered sets are put: $BAYESCAL_DATA_DIR, or the user's cache."""
+    named = os.environ.get(DATA_DIR)
+    return Path(named) if named else user_cache()
+
+
+def user_cache() -> Path:
+    import pooch
+
+    return Path(pooch.os_cache("bayescal"))
+
+
+def find_table(dataset: Dataset) -> Path | None:
+    """The file that holds the decisions; None where a registered one is not here. It may be compressed."""
+    if not dataset.registered:
+        return dataset.folder / dataset.file
+    named = os.environ.get(DATA_DIR)
+    for folder in ([Path(named)] if named else []) + [user_cache()]:
+        for path in (folder / dataset.external, folder / f"{dataset.external}.gz"):
+            if path.is_file():
+                return path
+    return None
+
+
+def locate_table(dataset: Dataset, faults: list[str]) -> Path | None:
+    """The file that holds the decisions, or an error that says how to get it. That it is not the file that dataset.toml
+    describes is noted among the faults; a table of one's own can be read all the same."""
+    path = find_table(dataset)
+    if path is None:
+        gets = "says how to get" if dataset.derived else "fetches"
+        raise InputError(
+            f"The decisions of {dataset.name!r} do not come with bayescal (source: {dataset.source}): "
+            f"`bayescal data add {dataset.name}` {gets} them; or give the file with --data FILE, put it at "
+            f"{table_folder() / dataset.external}, or set {DATA_DIR} to the folder that holds {dataset.external}."
+        )
+    fault = sum_fault(path, dataset)
+    if fault:
+        faults.append(fault)
+    return None if fault and (dataset.registered or not path.is_file()) else path
+
+
+def sum_fault(path: Path, dataset: Dataset) -> str:
+    """Why a file is not the one that dataset.toml describes; nothing where it is. A .gz may be described by the sum of
+    what it holds."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return (
+            f"Cannot read {path}, the table that {FILE} describes ({error.strerror or error}): put "
+            'the file there, or write its name as file = "..." under [meta].'
+        )
+    found, wanted = hashlib.sha256(content).hexdigest(), dataset.sha256.lower()
+    if not wanted or wanted in (found, _sum_inside(content)):
+        return ""
+    if dataset.registered:
+        fix = f"get the right one (`bayescal data add {dataset.name}`), or give a table of your own with --data."
+    else:
+        fix = "Restore the file or, if the change is meant, write the new sum under [meta]."
+    return f"{path} is not the file that {FILE} describes: its sha256 is {found}, {FILE} says {wanted}. {fix}"
+
+
+def _sum_inside(content: bytes) -> str | None:
+    """The sum of what a compressed file holds."""
+    if content[:2] != b"\x1f\x8b":
+        return None
+    try:
+        return hashlib.sha256(gzip.decompress(content)).hexdigest()
+    except (OSError, EOFError, zlib.error):
+        return None
