@@ -10,6 +10,7 @@ import numpy as np
 from bayescal.cli.show import empty_table, print_json
 from bayescal.environments.named import NAMED_GAMES, get_game, load_game_file
 from bayescal.errors import InputError
+from bayescal.precision import double_precision
 
 if TYPE_CHECKING:
     from bayescal.environments.base import OneShot
@@ -34,9 +35,8 @@ def solve_game(
         )
     costs = None if cost is None else read_costs(cost)
     pairs = None if types is None else read_types(types)
-    import jax
 
-    with jax.enable_x64(x64):
+    with double_precision(x64):
         environment = find_game(game)
         if environment.over_time:
             if prior is not None or start is not None:

@@ -6,7 +6,6 @@ import equinox as eqx
 import numpy as np
 
 from bayescal.cli.show import empty_table, print_json
-from bayescal.environments.extensive import ExtensiveForm
 from bayescal.errors import InputError
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.discrete import Discrete
@@ -32,7 +31,7 @@ def solve_over_time(
     found = {
         role: {
             name: {label: float(p) for label, p in zip(labels, row, strict=False)}
-            for (name, labels), row in zip(_situations(environment, i), solution.strategies[i], strict=False)
+            for (name, labels), row in zip(environment.situations_of(i), solution.strategies[i], strict=False)
         }
         for i, role in enumerate(environment.role_names)
     }
@@ -44,21 +43,12 @@ def solve_over_time(
     return 0 if converged else 1
 
 
-def _situations(environment: Any, player: int) -> list[tuple[str, tuple[str, ...]]]:
-    """(name, labels of its actions) of each."""
-    if isinstance(environment, ExtensiveForm):
-        tree = environment.tree
-        return list(zip(tree.situations[player], tree.actions[player], strict=True))
-    return [(str(s), environment.action_labels[player]) for s in range(environment.states)]
-
-
 def _show(environment: Any, found: dict[str, Any], status: str, concept: str) -> None:
     from rich.console import Console
 
     console = Console()
-    kind = "situation" if isinstance(environment, ExtensiveForm) else "state"
     for i, (role, rows) in enumerate(found.items()):
-        table = empty_table(role, [kind], environment.action_labels[i])
+        table = empty_table(role, [environment.situation_noun], environment.action_labels[i])
         for name, row in list(rows.items())[:SHOWN]:
             table.add_row(name, *(f"{p:.4f}" if np.isfinite(p) else "" for p in row.values()))
         console.print(table)

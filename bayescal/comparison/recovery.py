@@ -27,6 +27,7 @@ from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.sites import latent_sites
 from bayescal.model.build import Model
 from bayescal.posterior.many import Many, highest_of_draws, walk
+from bayescal.precision import double_precision
 
 Progress = Callable[[str, int, int], None]  # (fitted model, sets of decisions done, in all)
 
@@ -97,7 +98,7 @@ def recover_models(
     """
     _check(models)
     rng = np.random.default_rng(seed)
-    with jax.enable_x64(True):
+    with double_precision():
         made = [_simulated(m, (truths or {}).get(n, {}), random_keys(rng, replicates)) for n, m in models.items()]
         data = np.concatenate(made)
         elpd = np.stack([_fit_all(n, m, data, draws, warmup, rng, progress) for n, m in models.items()])

@@ -30,6 +30,7 @@ from bayescal.evaluation.batches import evenly
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.sites import latent_sites, sites_of
 from bayescal.posterior.many import Many, Progress, walk
+from bayescal.precision import double_precision
 
 _PLAIN = 1e15
 _AT_ONCE = 4  # refits between two reports of progress, on each device
@@ -57,7 +58,7 @@ class Refitted:
 
 def weighted_sites(model: Callable[[], Any]) -> dict[str, int]:
     """The observed sites that have a row for each of a model's participants, cells or decisions, and how many rows."""
-    with jax.enable_x64(True):
+    with double_precision():
         found = {n: s for n, s in sites_of(model).items() if s.kind == "observed" and s.dims}
     return {n: s.shape[0] for n, s in found.items()}
 
@@ -81,7 +82,7 @@ def refit(
         weights: of each unit's log-likelihood in each refit: 0 leaves it out, less than 1 half leaves it out.
         progress: called with (refits done, refits in all) now and then.
     """
-    with jax.enable_x64(True):
+    with double_precision():
         terms, places = _terms(model, posterior, unit_of, weights.shape[1])
 
         def one(given):
@@ -127,7 +128,7 @@ def left_out_together(
         The posterior without unit i has weights exp(-log-likelihood of i - log-density), and the full one
         exp(-log-density). Chains that do not agree have not gone from part to part: the parts are too far apart.
     """
-    with jax.enable_x64(True):
+    with double_precision():
         terms, places = _terms(model, posterior, unit_of, len(elpd))
         some = jnp.asarray(places[evenly(len(places), _STARTS)])
         guess = jnp.asarray(elpd[out])

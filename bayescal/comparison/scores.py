@@ -22,6 +22,7 @@ from bayescal.evaluation.compile import Aside, random_keys
 from bayescal.evaluation.sites import sites_of
 from bayescal.model.build import Model
 from bayescal.posterior.fit import Fit
+from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
 DRAWS = 200
@@ -57,7 +58,7 @@ def prepare_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) ->
     """The first half of `predict_new`: begins to compile. Call the result for the second half."""
     whole = model.evaluated or model
     posterior = fit.tree["posterior"].to_dataset()
-    with jax.enable_x64(True):
+    with double_precision():
         sites = sites_of(whole)
         latent = {n: s for n, s in sites.items() if s.kind == "latent" and not _OWN & set(s.dims) and n in posterior}
         name = next(n for n in ("choices", "choice") if n in sites)
@@ -76,7 +77,7 @@ def prepare_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) ->
     kept = np.linspace(0, there - 1, steps * batch).round().astype(int)
 
     def run() -> np.ndarray:
-        with jax.enable_x64(True):
+        with double_precision():
             rng, total = np.random.default_rng(seed), 0.0
             for i in range(steps):
                 here = kept[i * batch : (i + 1) * batch]

@@ -18,6 +18,7 @@ from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.sites import Site, compile_evaluation, compile_prior, sites_of
 from bayescal.posterior.identifiability import MOST, NO_RIDGES, UNMOVED, Identifiability, combination, verdict_of
+from bayescal.precision import double_precision
 
 _AT = 6  # places of the prior where a design is judged
 _WIDEST = 500
@@ -50,7 +51,7 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
     """
     whole = getattr(model, "evaluated", None) or model
     rng = np.random.default_rng(seed)
-    with jax.enable_x64(True):
+    with double_precision():
         sites = sites_of(whole)
         latent = {n: s for n, s in sites.items() if s.kind == "latent"}
         transforms = {n: biject_to(s.support) for n, s in latent.items()}

@@ -28,6 +28,7 @@ from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.sites import Site, latent_sites, log_likelihood, sites_of
 from bayescal.likelihood.one_shot import OneShotLikelihood
 from bayescal.posterior.many import Many, Progress, highest_of_draws, walk
+from bayescal.precision import double_precision
 
 Model = Callable[[], Any]
 
@@ -97,7 +98,7 @@ def replicate(
     if replicates < 20 or kept < 9:
         raise InputError(f"{replicates} replicates and {kept} draws: at least 20 and 9 are needed.")
     started = perf_counter()
-    with jax.enable_x64(True):
+    with double_precision():
         latent = latent_sites(model)
         names = [n for n, s in latent.items() if not s.shape]
         if not names:
@@ -116,7 +117,7 @@ def dearer(model: Model, share: float = 0.1) -> Model:
     """A truth with a planted error: information costs people more, by this share, than the model's log costs say. Given
     as `truth` to `sbc` or `recover` it must be found, or these would find nothing."""
     whole = getattr(model, "evaluated", None) or model
-    with jax.enable_x64(True):
+    with double_precision():
         if "log_cost" not in sites_of(whole):
             raise InputError("The model has no site log_cost, so no cost can be made dearer than it says.")
 

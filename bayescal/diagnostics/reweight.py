@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -35,6 +34,7 @@ from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT, smoothed_weights
+from bayescal.precision import double_precision
 
 DRAWS = 2000
 MOVE = 0.1  # posterior sds that a mean may move by before somebody should care
@@ -166,7 +166,7 @@ def reweight(
         'the exact posterior differs'
     """
     exact = _exact_model(model) if exact is None else exact
-    with jax.enable_x64(True):
+    with double_precision():
         latent = latent_sites(model)
         _check_sites(fit, model, latent, exact)
         posterior = _thinned(fit.tree["posterior"].to_dataset(), draws)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.base import Params, rules
+from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import states_of
 from bayescal.environments.replay import Fault, Replay
 from bayescal.errors import InputError
@@ -135,7 +136,7 @@ def build_tree(root: Node, players: int, name: str) -> Tree:
     )
 
 
-class ExtensiveForm(Environment):
+class ExtensiveForm(FiniteGame):
     """A finite game in extensive form with perfect recall, from its tree of `Move`, `Chance` and `End`.
 
     What a player observes is `{"situation": index, "moving": 0 or 1}`; who does not move chooses in vain.
@@ -171,14 +172,16 @@ class ExtensiveForm(Environment):
         return {"payoffs": self.default_payoffs}
 
     @property
-    def situations(self) -> int:
-        """The most that any player has."""
+    def situation_count(self) -> int:
         return max(map(len, self.tree.situations))
+
+    def situations_of(self, player: int) -> list[tuple[str, tuple[str, ...]]]:
+        return list(zip(self.tree.situations[player], self.tree.actions[player], strict=True))
 
     @property
     def possible(self) -> np.ndarray:
         """(players, situations, actions): what can be chosen."""
-        out = np.zeros((self.players, self.situations, self.mask.shape[1]), bool)
+        out = np.zeros((self.players, self.situation_count, self.mask.shape[1]), bool)
         for i, rows in enumerate(self.tree.actions):
             for s, labels in enumerate(rows):
                 out[i, s, : len(labels)] = True
@@ -223,7 +226,7 @@ class ExtensiveForm(Environment):
         return {"situation": situation.astype(jnp.int32), "moving": moving.astype(jnp.result_type(float))}
 
     def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
-        here = jax.nn.one_hot(observation["situation"], self.situations)
+        here = jax.nn.one_hot(observation["situation"], self.situation_count)
         return jnp.append(here * observation["moving"], observation["moving"])
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.base import Params, rules
+from bayescal.environments.finite import FiniteGame
 from bayescal.environments.replay import Fault, Replay
 from bayescal.errors import InputError
 
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Markov(Environment):
+class Markov(FiniteGame):
     """A game whose state is one of finitely many and is seen by all; every player is a role of its own.
 
     A subclass gives the two tables. The game has no last round: the discount stands for its end, and `horizon` is
     how long a simulation runs. What a player observes is `{"state": index}`.
     """
+
+    situation_key: ClassVar[str] = "state"
+    situation_noun: ClassVar[str] = "state"
 
     states: int = eqx.field(static=True)
     start: tuple[float, ...] = eqx.field(static=True)  # probabilities of the first state
@@ -37,6 +41,13 @@ class Markov(Environment):
     @abstractmethod
     def transition_table(self, params: Params) -> Float[Array, "states *actions states"]:
         """Probability of each next state."""
+
+    @property
+    def situation_count(self) -> int:
+        return self.states
+
+    def situations_of(self, player: int) -> list[tuple[str, tuple[str, ...]]]:
+        return [(str(s), self.action_labels[player]) for s in range(self.states)]
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         """The most that any player's own action can change its payoff in one round."""

@@ -27,6 +27,7 @@ from bayescal.domain import Domain
 from bayescal.errors import InputError
 from bayescal.files import whole_file
 from bayescal.likelihood import chebyshev
+from bayescal.precision import double_precision
 
 Progress = Callable[[int, int], None]  # (evaluations of everybody done, in all)
 
@@ -201,7 +202,7 @@ class Evidence(eqx.Module):
             InputError: the box does not fit the likelihood, or the likelihood is not finite in it.
         """
         _check_box(likelihood, domain)
-        with jax.enable_x64(True):
+        with double_precision():
             work = _Work(likelihood, np.asarray(log_cost, float), domain, memory, progress)
             if like is not None:
                 _check_alike(like, work.log_cost, domain)
@@ -246,7 +247,7 @@ class Evidence(eqx.Module):
         """The error against a likelihood of the same people, at fresh points of the box."""
         if tuple(map(str, likelihood.participants)) != self.participants:
             raise InputError("The likelihood is of other participants than the evidence: give it the same, in order.")
-        with jax.enable_x64(True):
+        with double_precision():
             work = _Work(likelihood, np.asarray(self.log_cost), self.domain, memory, progress)
             points = _points(self.domain, np.random.default_rng(seed))
             tally = _Tally(work.labels, len(points), progress)
@@ -310,7 +311,7 @@ class Evidence(eqx.Module):
         if not path.is_file():
             raise InputError(f"{path}: there is no such file; evidence is saved by `evidence.save(path)`.")
         try:
-            with safe_open(path, framework="np") as opened, jax.enable_x64(True):
+            with safe_open(path, framework="np") as opened, double_precision():
                 facts = json.loads((opened.metadata() or {})["evidence"])
                 if facts.pop("format") != FORMAT:
                     raise InputError(f"{path} was saved by another version of bayescal: build the evidence again.")

@@ -33,6 +33,7 @@ from bayescal.model.people import Beliefs, People, check_beliefs, inside_walls
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
+from bayescal.precision import double_precision
 from bayescal.priors.uniform import Uniform
 from bayescal.table.decisions import Decisions
 
@@ -211,7 +212,7 @@ def _private(
     refuse_outside({n: chosen[n] for n in hyperpriors or {} if n in chosen}, sites)
     chosen = {n: inside(n, d, sites[n]) if n in sites else d for n, d in chosen.items()}
     kind = OneShotLikelihood if decisions.play is None else PlayLikelihood
-    with jax.enable_x64(True):
+    with double_precision():
         likelihood: Likelihood = kind(
             policy,
             population,
@@ -302,7 +303,7 @@ def _common(
     refuse_outside({n: chosen[n] for n in hyperpriors or {} if n in chosen}, box)
     chosen = {n: inside(n, d, box[n]) if n in box else d for n, d in chosen.items()}
     walls = box.get("log_cost")
-    with jax.enable_x64(True):
+    with double_precision():
         games.check_support()
 
     informed = by is not None and np.bincount(decisions.by(by), decisions.counts.sum(axis=1)).min() >= _INFORMED
@@ -357,7 +358,7 @@ def _common(
 
 def _scale(environments: Sequence[Any]) -> float:
     # In the precision of `infer`, and from copies: JAX confuses its two where a NumPy array meets both in one process.
-    with jax.enable_x64(True):
+    with double_precision():
         kinds = {id(e): e for e in environments[:200]}.values()
         return float(np.median([float(e.payoff_scale(jax.tree.map(np.array, e.params))) for e in kinds]))
 

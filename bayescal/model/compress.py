@@ -14,6 +14,7 @@ from bayescal.evaluation.sites import Sites, compile_prior, latent_sites
 from bayescal.likelihood.evidence import Evidence, Unresolved
 from bayescal.likelihood.surface import FEW, Surface
 from bayescal.model.integrated import Integrated, given
+from bayescal.precision import double_precision
 
 _WIDE = 6.5  # sds of the posterior to either side
 _PILOT = 1000  # people from whom it is located
@@ -26,7 +27,7 @@ _MANY, _STARTS = 2000, 200
 
 def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: int = 0) -> Integrated:
     """The integrated model on its evidence; where that is not within its bounds, as it was, with a note."""
-    with jax.enable_x64(True):
+    with double_precision():
         boxed = bool(integrated.people.shared_names)
         found = _located(integrated, seed) if boxed and evidence is None else None
         if evidence is None:
@@ -53,7 +54,7 @@ def compress(integrated: Integrated, evidence: Evidence | None = None, *, seed: 
     )
     if len(integrated.people.participants) < _MANY:
         return done
-    with jax.enable_x64(True):  # so many people leave a posterior that is narrow, and long to find
+    with double_precision():  # so many people leave a posterior that is narrow, and long to find
         # A search on the evidence begins inside its box: on the steep walls around it there is nothing to be found.
         found = found or (_located(integrated, seed) if boxed else None)
         inside = None if found is None else {n: x[None] for n, x in found[1].items()}

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -20,6 +19,7 @@ from bayescal.likelihood.marginal import draw_log_costs, even_nodes, log_margina
 from bayescal.likelihood.surface import Surface
 from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.model.people import People
+from bayescal.precision import double_precision
 
 _STEEP = 1e5
 _STEPS = (8, 4, 2, 1)  # in nodes that are eight times as close as without habits
@@ -97,7 +97,7 @@ class Integrated:
             run = lambda values, key: told(values, at, every)
             return of_every_draw(run, draws, len(crowd) * len(nodes), rng)[0]
 
-        with jax.enable_x64(True):
+        with double_precision():
             prior = compile_prior(some.model, _DRAWS)(rng)
             height = at_each(prior, self.nodes, (1,))[:, 0]
             best = np.argsort(np.where(np.isfinite(height), -height, np.inf), kind="stable")[:_CASES]

@@ -23,8 +23,7 @@ from numpyro import handlers
 from numpyro.distributions import constraints
 
 from bayescal.domain import Interval
-from bayescal.environments.extensive import ExtensiveForm
-from bayescal.environments.markov import Markov
+from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
 from bayescal.evaluation.batches import of_every_draw
 from bayescal.likelihood.base import Likelihood, Shared
@@ -37,6 +36,7 @@ from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.model.integrated import WorkedOut
 from bayescal.policies.base import ABSENT, Policy
 from bayescal.populations.base import Population
+from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
 Values = Mapping[str, Any]  # of the model's sites
@@ -94,7 +94,7 @@ class _Tables:
         self.numbers, self.stacks, self.games, self.width = numbers, stacks, games, width
         self.known = None
         if numbers.constant(names):
-            with jax.enable_x64(True):
+            with double_precision():
                 self.known = np.asarray(jax.jit(lambda: self._work_out({}))())
                 _refuse_unsolved(self.known, numbers.policy)
 
@@ -173,7 +173,7 @@ class Believed(OneShotLikelihood):
 
     def __init__(self, *args: Any, **keywords: Any):
         super().__init__(*args, **keywords)
-        with jax.enable_x64(True):
+        with double_precision():
             known = jax.jit(lambda: OneShotLikelihood._values(self, {}))()
         self._known = tuple(np.asarray(x) for x in known)
 
@@ -190,12 +190,12 @@ class Settled(PlayLikelihood):
         super().__init__(policy, None, decisions, group=np.zeros(people, int), names=())
         self.log_p = np.full((len(self.chosen), self.width), -np.inf)
         self.options = np.zeros((len(self.chosen), 1), int)
-        with jax.enable_x64(True):
+        with double_precision():
             for part in self.parts:
                 asked = lambda seen, part=part: part.policy.log_prob_cells(
                     part.role, seen, 0.0, None, None, part.params
                 )
-                finite = isinstance(part.policy.environment, Markov | ExtensiveForm)
+                finite = isinstance(part.policy.environment, FiniteGame)
                 rows = np.asarray((asked if finite else jax.jit(asked))(part.seen))[part.of]
                 _refuse_unsolved(rows, policy)
                 self.log_p[part.here, : rows.shape[1]] = rows
@@ -324,7 +324,7 @@ def typed_model(
     }
     if decisions.play is None and "participant" not in decisions.cells:
         return _of_nobody(numbers, decisions, hyperpriors, told)
-    with jax.enable_x64(True):
+    with double_precision():
         likelihood: Any = _likelihood(numbers, decisions, hyperpriors, beliefs, others)
         likelihood.check_support()
     typed = Typed(numbers, likelihood, hyperpriors)
@@ -352,7 +352,7 @@ def _likelihood(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors
 
 def _of_nobody(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors, told: dict[str, Any]) -> Model:
     """Of one-shot games in which nobody is named: every decision is somebody else's."""
-    with jax.enable_x64(True):
+    with double_precision():
         games = Games(numbers.policy, None, decisions, np.zeros(0, int))
         games.check_support()
     stacks = [(policy, params, members) for policy, params, members, _ in games.stacks]

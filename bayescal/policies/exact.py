@@ -25,8 +25,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from bayescal.environments.base import Environment, OneShot
-from bayescal.environments.extensive import ExtensiveForm
-from bayescal.environments.markov import Markov
+from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
 from bayescal.policies.sequential import Concept, solve_sequential
@@ -105,7 +104,7 @@ class ExactPolicy(Policy):
     concept: Concept = eqx.field(static=True, default="trajectory")
 
     def __check_init__(self) -> None:
-        if not isinstance(self.environment, OneShot | Markov | ExtensiveForm) and not self._solves_itself:
+        if not isinstance(self.environment, OneShot | FiniteGame) and not self._solves_itself:
             raise InputError(
                 f"ExactPolicy: {self.environment.name} is neither a one-shot game nor a finite Markov game nor one in "
                 "extensive form, so it cannot be solved exactly: use a learned policy (`bayescal models`) or train one."
@@ -120,7 +119,7 @@ class ExactPolicy(Policy):
     @property
     def tabled(self) -> bool:
         """Whether the game has finitely many situations, so that one solution tells of all of them."""
-        return isinstance(self.environment, Markov | ExtensiveForm)
+        return isinstance(self.environment, FiniteGame)
 
     @property
     def _solves_itself(self) -> bool:
@@ -159,12 +158,12 @@ class ExactPolicy(Policy):
         psi = self.prior.defaults if psi is None else psi
         if isinstance(env, OneShot):
             return jnp.stack([padded_log_prior(env, self.prior, r, psi, r) for r in range(env.roles)])
-        if not isinstance(env, Markov | ExtensiveForm):
+        if not isinstance(env, FiniteGame):
             raise InputError(f"The prior of {env.name} depends on what was seen: ask for `log_prior_of`.")
-        name, count = ("state", env.states) if isinstance(env, Markov) else ("situation", env.situations)
-        rows = lambda r: jax.vmap(lambda i: self.log_prior_of(r, psi, {name: i}))(jnp.arange(count))
+        everywhere = jnp.arange(env.situation_count)
+        rows = lambda r: jax.vmap(lambda i: self.log_prior_of(r, psi, {env.situation_key: i}))(everywhere)
         log_q = jnp.stack([rows(r) for r in range(env.roles)])
-        if isinstance(env, ExtensiveForm):
+        if not env.same_actions:  # habits are over the role's whole grid, and a situation may have only some of it
             log_q = jax.nn.log_softmax(jnp.where(env.possible, log_q, ABSENT), axis=-1)
             log_q = jnp.where(env.possible, log_q, ABSENT)
         return log_q
@@ -196,13 +195,14 @@ class ExactPolicy(Policy):
     def log_prob_cells(
         self, role: int, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
     ) -> Float[Array, "cells actions"]:
-        if isinstance(self.environment, Markov | ExtensiveForm) and jnp.ndim(cost) == 0:
+        if isinstance(self.environment, FiniteGame) and jnp.ndim(cost) == 0:
             return self.log_prob_table(cost, phi, psi, params)[self.place(role, seen)]  # one solution serves all
         return super().log_prob_cells(role, seen, cost, phi, psi, params)
 
     def place(self, role: Any, seen: Any) -> tuple[Any, Any]:
         """Where `tables` tells of what was seen in a role."""
-        return role, seen["state" if isinstance(self.environment, Markov) else "situation"]
+        env: Any = self.environment
+        return role, env.situation_of(seen)
 
     def _params(self, params: Any) -> Any:
         return jax.tree.map(jnp.asarray, self.environment.params | dict(params or {}))

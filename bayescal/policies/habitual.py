@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.environments.base import Environment, OneShot
-from bayescal.environments.extensive import ExtensiveForm
+from bayescal.environments.finite import FiniteGame
 from bayescal.policies.base import ABSENT, Policy, padded_log_prior
 from bayescal.policies.exact import ExactPolicy
 from bayescal.priors.base import Prior
@@ -39,8 +39,8 @@ class HabitualPolicy(Policy):
         if isinstance(env, OneShot):
             return self.log_prob_all(cost, phi, psi, params)[observation]
         role, seen = observation
-        if isinstance(env, ExtensiveForm):  # what can be done differs from situation to situation
-            return _hidden(ExactPolicy(env, self.prior).log_prior(psi)[role, seen["situation"]])
+        if isinstance(env, FiniteGame) and not env.same_actions:  # what can be done differs from situation to situation
+            return _hidden(ExactPolicy(env, self.prior).log_prior(psi)[role, env.situation_of(seen)])
         return _hidden(self.log_prior_of(role, psi, seen))
 
     def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:

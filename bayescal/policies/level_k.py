@@ -34,6 +34,7 @@ from bayescal.environments.volunteers_dilemma import VolunteersDilemma
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
 from bayescal.policies.rational import best_reply
+from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 
@@ -171,7 +172,7 @@ class LevelKPolicy(Policy):
 
 def dominant(environment: OneShot) -> bool:
     """Whether the best reply is the same whatever the others do, because their actions move all payoffs alike."""
-    with jax.enable_x64(True):
+    with double_precision():
         params = jax.tree.map(jnp.asarray, environment.params)
         at = np.asarray(environment.mask, float)
         at = jnp.asarray(at / at.sum(axis=1, keepdims=True))

@@ -14,12 +14,12 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from bayescal.environments.base import Environment, OneShot
-from bayescal.environments.extensive import ExtensiveForm
-from bayescal.environments.markov import Markov
+from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import ABSENT, Policy, padded_log_prior
 from bayescal.policies.exact import ExactPolicy
+from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 from bayescal.solvers.path import CONVERGED
@@ -76,7 +76,7 @@ class RationalPolicy(Policy):
 
     def probabilities(self, params: Any = None) -> Float[Array, "roles actions"]:
         """The equilibrium of a one-shot game."""
-        with jax.enable_x64(True):
+        with double_precision():
             return jnp.exp(self.log_prob_all(None, None, None, params))
 
     def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
@@ -87,7 +87,7 @@ class RationalPolicy(Policy):
         if self.learned is not None:
             policy, *at = self._smallest()
             return policy.log_prob(observation, *at, self._params(params))
-        if isinstance(env, Markov | ExtensiveForm):
+        if isinstance(env, FiniteGame):
             exact = ExactPolicy(env, self.prior)
             return self._table(params)[exact.place(role, seen)]
         q = env.exact_values(seen, jnp.zeros(()), self.prior.defaults, self._params(params), self.prior)
@@ -103,7 +103,7 @@ class RationalPolicy(Policy):
         self, role: int, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
     ) -> Float[Array, "cells actions"]:
         env = self.environment
-        if self.learned is None and isinstance(env, Markov | ExtensiveForm):
+        if self.learned is None and isinstance(env, FiniteGame):
             return self._table(params)[ExactPolicy(env, self.prior).place(role, seen)]  # one solution serves all
         return super().log_prob_cells(role, seen, cost, phi, psi, params)
 
@@ -138,7 +138,7 @@ class RationalPolicy(Policy):
 
 def solvable(environment: Environment) -> bool:
     """Whether `ExactPolicy` solves the game."""
-    return isinstance(environment, OneShot | Markov | ExtensiveForm) or hasattr(environment, "exact_values")
+    return isinstance(environment, OneShot | FiniteGame) or hasattr(environment, "exact_values")
 
 
 def flat(policy: Any) -> dict[str, float]:

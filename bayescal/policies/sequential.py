@@ -79,7 +79,7 @@ def solve_sequential(
     scale = jax.lax.stop_gradient(env.payoff_scale(params)).astype(dtype)
     least = jax.lax.stop_gradient(jnp.min(costs))
     possible = np.broadcast_to(
-        (env.possible if isinstance(env, ExtensiveForm) else np.asarray(env.mask)[:, None, :])[:, None],
+        env.possible[:, None],
         (env.players, costs.shape[1], *log_q.shape[1:]),
     )
     cells = np.nonzero(possible)
@@ -211,7 +211,7 @@ def _tree_returns(env: ExtensiveForm, v, s, log_q, precision, weights, params, c
             if len(mine):
                 # Which of the nodes of a situation one is at, by what nature and the others did to get there.
                 others = nature + sum(reach[j] for j in range(players) if j != i)
-                count, where = env.situations, tree.situation[mine]
+                count, where = env.situation_count, tree.situation[mine]
                 most = jnp.full(count, -jnp.inf, v.dtype).at[where].max(others[mine])
                 odds = jnp.exp(others[mine] - most[where])
                 odds = odds / jnp.zeros(count, v.dtype).at[where].add(odds)[where]

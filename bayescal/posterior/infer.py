@@ -19,6 +19,7 @@ from bayescal.posterior.many import highest
 from bayescal.posterior.nuts import NUTS, Draws, compile_nuts, side_by_side
 from bayescal.posterior.svi import SVI, Approximated, compile_svi
 from bayescal.posterior.tree import dataset
+from bayescal.precision import double_precision
 from bayescal.versions import versions
 
 Method = NUTS | SVI | Grid
@@ -60,7 +61,7 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
     method = NUTS() if method is None else method
     # A model with parameters integrated out has a twin that still has them, on which everything but sampling is done.
     whole = getattr(model, "evaluated", None) or model
-    with jax.enable_x64(True):
+    with double_precision():
         latent = _latent(sites_of(model))
         shapes = {n: s.shape for n, s in latent.items()}
         sites = sites_of(whole)
@@ -78,7 +79,7 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
     complete = getattr(model, "complete", None) or (lambda values, rng: (values, {}))
 
     def run(provenance: dict[str, Any] | None = None) -> Fit:
-        with jax.enable_x64(True):
+        with double_precision():
             rng = np.random.default_rng(method.seed)
             prior = prior_draws(rng)
             before, _, _, prior_predicted = evaluate(prior, rng)
@@ -127,7 +128,7 @@ def before_data(model: Callable[[], Any], *, seed: int = 0) -> xr.DataTree:
     constant_data of a fit."""
     whole = getattr(model, "evaluated", None) or model
     rng = np.random.default_rng(seed)
-    with jax.enable_x64(True):
+    with double_precision():
         sites = sites_of(whole)
         shapes = {n: s.shape for n, s in _latent(sites).items()}
         draws = compile_prior(whole, _PRIOR_DRAWS)

@@ -15,6 +15,7 @@ from numpyro.distributions import biject_to
 
 from bayescal.errors import InputError
 from bayescal.evaluation.sites import compile_prior, latent_sites, log_likelihood
+from bayescal.precision import double_precision
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def maximum_likelihood(model: Callable[[], Any], *, start: Mapping[str, float] |
         >>> round(found.values["log_cost"], 2), round(found.standard_errors["log_cost"], 3)
         (-0.41, 0.039)
     """
-    with jax.enable_x64(True):
+    with double_precision():
         started = perf_counter()
         if model not in _COMPILED:
             _COMPILED[model] = _compile(model)

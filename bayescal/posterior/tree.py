@@ -10,6 +10,7 @@ from numpyro import handlers
 
 from bayescal.evaluation.batches import evenly, numbers_of, of_every_draw
 from bayescal.evaluation.sites import Sites, latent_sites, trace_of
+from bayescal.precision import double_precision
 
 _WIDE = 50  # draws in a batch of all people's choice probabilities
 
@@ -32,7 +33,7 @@ def at_draws(
         trace = trace_of(handlers.substitute(whole, data=values), key)
         return of(next(trace[n] for n in ("choices", "choice") if n in trace)["fn"].log_probs)
 
-    with jax.enable_x64(True):
+    with double_precision():
         latent = {n: drawn[n].to_numpy() for n in latent_sites(whole)}
         some = {n: x.reshape(1, -1, *x.shape[2:])[:, kept] for n, x in latent.items()}
         return jax.tree.map(lambda x: x[0], of_every_draw(one, some, numbers_of(whole), rng, _WIDE))

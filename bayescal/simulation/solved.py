@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from bayescal.environments.base import OneShot
-from bayescal.environments.extensive import ExtensiveForm
-from bayescal.environments.markov import Markov
+from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
@@ -21,7 +20,7 @@ _BATCH = 64  # solved side by side
 def has_table(policy: Policy) -> bool:
     """Whether all there is to know of the policy, at given costs, is one table: once solved, choices are looked up."""
     env = policy.environment
-    return isinstance(env, OneShot) or (isinstance(policy, ExactPolicy) and isinstance(env, Markov | ExtensiveForm))
+    return isinstance(env, OneShot) or (isinstance(policy, ExactPolicy) and isinstance(env, FiniteGame))
 
 
 def choice_tables(
@@ -77,10 +76,5 @@ def _tables(policy: Policy, cost: Any, phi: Any, psi: Any, own: Any, params: Any
 
 def situation(policy: Policy, seen: Any) -> Int[Array, "..."]:
     """Which row of the table an observation stands for."""
-    match policy.environment:
-        case OneShot():
-            return jnp.zeros((), jnp.int32)
-        case Markov():
-            return seen["state"]
-        case _:
-            return seen["situation"]
+    env = policy.environment
+    return env.situation_of(seen) if isinstance(env, FiniteGame) else jnp.zeros((), jnp.int32)

@@ -23,6 +23,7 @@ from bayescal.environments.markov import Markov
 from bayescal.policies.amortised import AmortisedPolicy, replace_environment
 from bayescal.policies.base import ABSENT
 from bayescal.policies.exact import ExactPolicy
+from bayescal.precision import double_precision
 from bayescal.solvers.path import CONVERGED
 from bayescal.training.best_reply import best_reply_gain
 from bayescal.training.points import Points, corner_points, sample_points
@@ -63,7 +64,7 @@ def certify(
     variants: list[Any] = _some(policy.variants, 5)
     parts: dict[str, list[dict[str, np.ndarray]]] = {"inside": [], "corners": []}
     # Solutions and their slopes are taken in double precision, whatever the network was trained in.
-    with jax.enable_x64(True):
+    with double_precision():
         for i, environment in enumerate(variants):
             tell("measuring", i, len(variants))
             own = replace_environment(policy, environment)
@@ -228,7 +229,7 @@ def certify_against_exact_play(
             "information": weigh(slope**2),
         }
 
-    with jax.enable_x64(True):
+    with double_precision():
         run = eqx.filter_jit(lambda points, keys: jax.lax.map(lambda x: measure(*x), (points, keys), batch_size=8))
         found = {}
         draws = {"inside": sample_points(policy, jax.random.key(seed), games), "corners": corner_points(policy, 64)}
@@ -275,7 +276,7 @@ def oracle_kl(policy: AmortisedPolicy, *, points: int = 100, seed: int = 1) -> C
     """A function that tells the mean divergence of policies like this one from the exact solution, solved once here."""
     if not isinstance(policy.environment, OneShot):
         raise TypeError("no exact policy for games over time yet")
-    with jax.enable_x64(True):
+    with double_precision():
         batch = sample_points(policy, jax.random.key(seed), points)
         exact, solved = eqx.filter_jit(lambda own, b: jax.vmap(lambda p: _exact(own, p))(b))(policy, batch)
 
@@ -285,7 +286,7 @@ def oracle_kl(policy: AmortisedPolicy, *, points: int = 100, seed: int = 1) -> C
         return jnp.sum(jnp.where(solved, kl, 0.0)) / jnp.sum(solved)
 
     def tell(policy: AmortisedPolicy) -> float:
-        with jax.enable_x64(True):
+        with double_precision():
             return float(mean(policy, batch, exact, solved))
 
     return tell

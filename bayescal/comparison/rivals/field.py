@@ -16,8 +16,7 @@ import numpyro.distributions as dist
 from bayescal import populations
 from bayescal.domain import Interval
 from bayescal.environments.base import OneShot
-from bayescal.environments.extensive import ExtensiveForm
-from bayescal.environments.markov import Markov
+from bayescal.environments.finite import FiniteGame
 from bayescal.environments.normal_form import NormalForm
 from bayescal.environments.public_goods import PublicGoods
 from bayescal.errors import DomainError, InputError
@@ -325,10 +324,9 @@ class _Field:
     def _refuse_slow(self) -> None:
         """Finite games over time of several players are solved for everybody's costs at once."""
         game: Any = self.game
-        if self.alone or not isinstance(game, Markov | ExtensiveForm):
+        if self.alone or not isinstance(game, FiniteGame):
             return
-        situations = game.states if isinstance(game, Markov) else game.situations
-        unknowns = game.players * situations * (game.mask.shape[1] - 1) * _COSTS_AT_ONCE
+        unknowns = game.players * game.situation_count * (game.mask.shape[1] - 1) * _COSTS_AT_ONCE
         if unknowns > _MOST_UNKNOWNS:
             raise _LeftOut(
                 f"with private costs {game.name} is a system of some {unknowns} unknowns, solved at every step of the "
