@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from bayescal.errors import InputError
 from bayescal.study.wide import Wide, read_wide
+from bayescal.table.columns import Columns
 from bayescal.table.decisions import LEVELS
-from bayescal.table.reader import Columns
 
 FILE = "dataset.toml"
 TEXTS = (
