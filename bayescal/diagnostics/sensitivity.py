@@ -92,6 +92,6 @@ def prior_check(table: pd.DataFrame) -> Check:
         unknown = "it cannot be computed: too few draws, or likelihood values that are not finite"
         return Check(name, Outcome.UNDECIDED, unknown, about="model")
     return Check(
-        name, Outcome.PASSED, f"power-scaling the hyperpriors moves no parameter much (at most {table['prior'].max():.3f}, where "
-        f"{SENSITIVE} is little)", about="model",
+        name, Outcome.PASSED, "power-scaling the hyperpriors changes no posterior much (by at most "
+        f"{table['prior'].max():.3f}, where {SENSITIVE} is little)", about="model",
     )  # fmt: skip
