@@ -26,7 +26,7 @@ from scipy.stats import norm
 
 from bayescal.domain import Domain
 from bayescal.errors import InputError
-from bayescal.evaluation.batches import numbers_of, of_every_draw
+from bayescal.evaluation.batches import numbers_of, of_every_draw, systematic
 from bayescal.evaluation.sites import Site, latent_sites
 from bayescal.model.build import from_spec
 from bayescal.model.spec import ModelSpec
@@ -86,9 +86,7 @@ class Reweighted:
         """Draws of the exact posterior: the weighted ones, drawn again by their weights (some therefore twice)."""
         posterior = self.tree["posterior"].to_dataset().stack(at=("chain", "draw")).reset_index("at", drop=True)
         rng = np.random.default_rng(seed)
-        edges = np.cumsum(np.exp(self.tree["sample_stats"]["log_weight"].to_numpy().ravel()))
-        chosen = np.searchsorted(edges, (np.arange(n) + rng.random()) / n * edges[-1])
-        chosen = rng.permutation(np.minimum(chosen, len(edges) - 1))
+        chosen = systematic(np.exp(self.tree["sample_stats"]["log_weight"].to_numpy().ravel()), n, rng)
         taken = posterior.isel(at=chosen).rename(at="draw").assign_coords(draw=np.arange(n)).expand_dims(chain=[0])
         return xr.DataTree.from_dict({"posterior": taken.transpose("chain", "draw", ...)})
 
