@@ -7,7 +7,7 @@ from typing import Any
 
 from bayescal.comparison.compare import Comparison, Progress, compare
 from bayescal.comparison.pointwise import Unit
-from bayescal.comparison.rivals.field import Rivals, rivals
+from bayescal.comparison.rivals import Rivals, rivals
 from bayescal.errors import InputError
 from bayescal.posterior.calibrate import calibrate
 from bayescal.posterior.fit import Fit
@@ -38,7 +38,7 @@ def compare_study(
 
     Args:
         study: of `load_study`.
-        only: names of some of the rivals, see `bayescal.comparison.rivals.field.NAMES`.
+        only: names of some of the rival models, see `bayescal.comparison.rivals.RIVALS`.
         policy: the likelihood of people with costs of their own, where it is not the study's.
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.

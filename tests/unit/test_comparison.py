@@ -25,7 +25,7 @@ from bayescal.comparison.loo import LeftOut, leave_one_out, parts_of, psis
 from bayescal.comparison.pointwise import Pointwise, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
 from bayescal.comparison.refit import refit
-from bayescal.comparison.rivals.field import Rivals
+from bayescal.comparison.rivals import Rivals
 from bayescal.comparison.scores import Chances, calibration, entropy, predict_new, score
 from bayescal.comparison.stacking import stack
 from bayescal.errors import InputError
@@ -526,7 +526,7 @@ def test_the_command_compares_fits_that_were_saved(hunt, tmp_path):
         (["x.nc", "--folds", "3"], "--folds: of a study"),
         (["selten-chmura", "--draws", "3"], "--draws is 3"),
         (["selten-chmura", "--unit", "participant"], "no column 'participant'"),
-        (["selten-chmura", "--only", "magic"], "no explanation 'magic'"),
+        (["selten-chmura", "--only", "magic"], "no rival model 'magic'"),
     ],
 )
 def test_the_command_says_what_is_wrong(asked, said, tmp_path):
