@@ -128,7 +128,7 @@ def compare(
         raise InputError(f"unit={unit!r}: choose {', '.join(UNITS)}.")
     refuse_different(fits)
     models = {n: m for n, m in (models or {}).items() if n in fits}
-    decisions = decisions or next((m.asked["decisions"] for m in models.values() if m.asked), None)
+    decisions = decisions or next((m.spec.decisions for m in models.values()), None)
     constants = constants_of(next(iter(fits.values())))
     unit = unit or default_unit(constants)
     told = {name: pointwise(fit, unit, decisions, models.get(name)) for name, fit in fits.items()}
