@@ -7,14 +7,11 @@ registered by `register`, which is all that it takes.
 import difflib
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Generic, TypeVar
 
 from bayescal.errors import InputError
 
-Kind = TypeVar("Kind")
 
-
-class Registry(Generic[Kind]):
+class Registry[Kind]:
     """Kinds of one noun, in the order of their registration.
 
     Args:

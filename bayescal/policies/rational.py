@@ -5,6 +5,7 @@ prior as all costs fall together. In a game over time it is the optimum (of one 
 where nothing but a learned policy plays the game, it is that policy at the smallest cost of its box.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior
+from bayescal.policies.base import ABSENT, Policy, PolicyFacts, PolicyKind, padded_log_prior
 from bayescal.policies.exact import ExactPolicy
 from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
@@ -57,6 +58,7 @@ class RationalPolicy(Policy):
         [0.091, 0.909]
     """
 
+    policy_kind = PolicyKind.RATIONAL
     environment: Environment
     prior: Prior = Uniform()
     learned: AmortisedPolicy | None = None
@@ -67,6 +69,10 @@ class RationalPolicy(Policy):
                 f"RationalPolicy: nothing solves {self.environment.name} exactly, so what is rational in it is not "
                 "known: give a learned policy (learned=…), which plays at the smallest cost of its box."
             )
+
+    @property
+    def facts(self) -> PolicyFacts:
+        return dataclasses.replace(super().facts, learned=self.learned is not None)
 
     def log_prior(self, psi: Any = None) -> Float[Array, "roles actions"]:
         return jnp.stack([self.log_prior_of(role, psi, role) for role in range(self.environment.roles)])
