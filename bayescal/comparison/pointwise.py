@@ -17,7 +17,7 @@ from scipy.special import gammaln
 
 from bayescal.errors import InputError
 from bayescal.evaluation.batches import evenly
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.tree import at_draws
 from bayescal.table.decisions import Decisions

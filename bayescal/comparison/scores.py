@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 from bayescal.evaluation.batches import Batched, numbers_of
 from bayescal.evaluation.compile import Aside, random_keys
 from bayescal.evaluation.sites import sites_of
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
 from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions

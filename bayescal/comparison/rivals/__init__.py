@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival
 from bayescal.errors import InputError
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.policies.base import Policy
 from bayescal.registry import Registry
 from bayescal.study.load import Study

@@ -13,7 +13,7 @@ from bayescal.comparison.rivals.habits import habit_for, in_words
 from bayescal.domain import Interval
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import DomainError
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.model.hyperpriors import Hyperpriors, default_cost, default_parameter, read_hyperpriors
 from bayescal.model.types import typed_model
 from bayescal.policies.amortised import AmortisedPolicy

@@ -3,7 +3,7 @@
 from bayescal.comparison.mathml import EXP, POISSON, formula, over, sub, text, total
 from bayescal.comparison.rivals.base import Field, Rival
 from bayescal.comparison.rivals.levels import HIGHEST_POISSON, level_policy, poisson_hyperprior
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 
 
 def build(field: Field) -> Model:

@@ -6,7 +6,7 @@ from bayescal.comparison.rivals.base import Field, NotApplicable, Rival, habit_i
 from bayescal.comparison.rivals.flat import with_flat_habit
 from bayescal.comparison.rivals.habits import in_words
 from bayescal.domain import Interval
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.model.hyperpriors import default_game_parameter, inside
 from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.rational import solvable

@@ -9,7 +9,9 @@ from bayescal.comparison.rivals.flat import with_flat_habit
 from bayescal.comparison.rivals.habits import in_words
 from bayescal.environments.finite import FiniteGame
 from bayescal.errors import DomainError
-from bayescal.model.build import Method, Model, build_model
+from bayescal.model.build import build_model
+from bayescal.model.model import Model
+from bayescal.model.spec import Method
 from bayescal.model.standard import suited
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy

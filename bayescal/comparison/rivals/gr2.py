@@ -6,7 +6,7 @@ from typing import Literal
 from bayescal.comparison.mathml import EXP, formula, over, row, sub, total
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival
 from bayescal.comparison.rivals.levels import HIGHEST_POISSON, level_policy, poisson_hyperprior, replies_are_the_same
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 
 _IMAGINED = {"GR2-L": "the level below", "GR2-M": "all lower levels"}
 _REPLY = over(row(EXP, "(u(a,b)/λ)"), row(total("c"), EXP, "(u(c,b)/λ)"))

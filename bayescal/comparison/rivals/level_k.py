@@ -5,7 +5,7 @@ import numpyro.distributions as dist
 from bayescal.comparison.mathml import ARGMAX, LAPSE, formula, sub
 from bayescal.comparison.rivals.base import LAPSES, Field, Rival, lapse_hyperprior
 from bayescal.comparison.rivals.levels import level_policy
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 
 HIGHEST = 3  # people of higher levels are hardly ever found
 

@@ -7,7 +7,7 @@ from bayescal.comparison.mathml import LAPSE
 from bayescal.comparison.rivals.base import LAPSES, Field, NotApplicable, Rival, lapse_hyperprior
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.rational import RationalPolicy
 from bayescal.training.recipe import load_model, model_names

@@ -3,7 +3,7 @@
 from bayescal.comparison.mathml import formula
 from bayescal.comparison.rivals.base import Field, Rival, habit_intervals, lapse_hyperprior
 from bayescal.comparison.rivals.habits import in_words
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.policies.habitual import HabitualPolicy
 from bayescal.priors.uniform import Uniform
 

@@ -2,7 +2,7 @@
 
 from bayescal.comparison.mathml import LAPSE
 from bayescal.comparison.rivals.base import LAPSES, Field, NotApplicable, Rival, lapse_hyperprior
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.policies.rational import RationalPolicy, solvable
 
 
