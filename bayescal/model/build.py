@@ -23,7 +23,6 @@ from bayescal.model.hyperpriors import (
     Hyperpriors,
     default_cost,
     default_game_parameter,
-    default_parameter,
     inside,
     read_hyperpriors,
     refuse_outside,
@@ -36,7 +35,6 @@ from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.precision import double_precision
-from bayescal.priors.uniform import Uniform
 from bayescal.table.decisions import Decisions
 
 _INFORMED = 500  # decisions of a level that usually say more of its cost than the other levels do
@@ -159,6 +157,7 @@ def _private(spec: ModelSpec) -> Model:
         walls=walls,
         box=box,
         prior=_prior_parameters(prior, spec.psi_level is not None),
+        habit=prior,
         parameters=spec.parameters,
         covariates=None if spec.covariates is None else read_covariates(spec.covariates, decisions),
         groups=labels,
@@ -221,7 +220,7 @@ def _private(spec: ModelSpec) -> Model:
     )
     if method == "joint":
         return described
-    integrated = Integrated.of(people, likelihood, chosen, habits=not isinstance(prior, Uniform))
+    integrated = Integrated.of(people, likelihood, chosen, habits=prior is None or not prior.flat)
     if method == "compressed":
         integrated = compress(integrated, spec.evidence)
     return dataclasses.replace(
@@ -248,7 +247,7 @@ def _common(spec: ModelSpec) -> Model:
     scale = _scale(environments)
     defaults: Hyperpriors = {}
     if private:
-        defaults |= {n: default_parameter(n, i, scale) for n, i in population.parameters.items()}
+        defaults |= population.default_hyperpriors(scale)
     elif cost is not None:
         pass
     elif by is None:
@@ -256,8 +255,10 @@ def _common(spec: ModelSpec) -> Model:
     else:
         defaults["log_cost_mean"] = default_cost(scale)
         defaults["log_cost_sd"] = numpyro.distributions.HalfNormal(1.0)
-    psi_names = _prior_parameters(getattr(policy, "prior", None), spec.psi_level is not None)
-    defaults |= {f"psi_{n}": default_parameter(n, i, scale) for n, i in psi_names.items()}
+    prior = getattr(policy, "prior", None)
+    psi_names = _prior_parameters(prior, spec.psi_level is not None)
+    if prior is not None and psi_names:
+        defaults |= {f"psi_{n}": d for n, d in prior.default_hyperpriors(scale).items()}
     defaults |= {n: default_game_parameter(environments[0].params[n]) for n in parameters}
     if spec.lapse:
         defaults["lapse"] = numpyro.distributions.Beta(1.0, 19.0)

@@ -14,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from bayescal.domain import REAL
 from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
@@ -147,13 +148,9 @@ def solvable(environment: Environment) -> bool:
     return isinstance(environment, OneShot | FiniteGame) or hasattr(environment, "exact_values")
 
 
-def flat(policy: Any) -> dict[str, float]:
-    """The parameters at which the prior of a learned policy is uniform, or as nearly so as its box allows: pulls,
-    bonuses and tilts of zero."""
-    out = {}
-    for name, default in policy.prior.defaults.items():
-        habit = name.rstrip("0123456789").removesuffix("_") in ("pull", "bonus", "tilt")
-        box = dict(policy.domain.intervals).get(f"psi.{name}")
-        value = 0.0 if habit else default
-        out[name] = value if box is None else float(np.clip(value, box.low, box.high))
-    return out
+def flat(policy: AmortisedPolicy) -> dict[str, float]:
+    """The parameters at which the prior of a learned policy is uniform, or as nearly so as its box allows."""
+    boxes = dict(policy.domain.intervals)
+    psi = policy.prior.defaults | (policy.prior.flat_parameters or {})
+    box_of = lambda name: boxes.get(f"psi.{name}", REAL)
+    return {n: float(np.clip(x, box_of(n).low, box_of(n).high)) for n, x in psi.items()}

@@ -9,12 +9,12 @@ import numpy as np
 import numpyro.distributions as dist
 from markupsafe import Markup
 
-from bayescal.comparison.rivals.habits import habit_for, in_words
+from bayescal.comparison.rivals.habits import habit_for
 from bayescal.domain import Interval
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import DomainError
+from bayescal.model.hyperpriors import Hyperpriors, default_cost, read_hyperpriors
 from bayescal.model.model import Model
-from bayescal.model.hyperpriors import Hyperpriors, default_cost, default_parameter, read_hyperpriors
 from bayescal.model.types import typed_model
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
@@ -172,14 +172,13 @@ class Field:
         """
         if self.beliefs is not None and sorted(self.beliefs) != sorted(population.parameters):
             raise NotApplicable(
-                f"the study's beliefs about others are given for another population than {in_words(population)}"
+                f"the study's beliefs about others are given for another population than {population.words}"
             )
 
     # --- Hyperpriors: the study's own, or the defaults ---
 
     def habit_hyperpriors(self, habit: Prior) -> Hyperpriors:
-        scale = self.payoff_scale
-        return self._read({f"psi_{n}": default_parameter(n, i, scale) for n, i in habit.parameters.items()})
+        return self._read({f"psi_{n}": d for n, d in habit.default_hyperpriors(self.payoff_scale).items()})
 
     def cost_hyperprior(self) -> Hyperpriors:
         """Of one cost for everybody."""

@@ -4,10 +4,9 @@ import numpy as np
 
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival, habit_intervals, nothing_solves
 from bayescal.comparison.rivals.flat import with_flat_habit
-from bayescal.comparison.rivals.habits import in_words
 from bayescal.domain import Interval
-from bayescal.model.model import Model
 from bayescal.model.hyperpriors import default_game_parameter, inside
+from bayescal.model.model import Model
 from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.rational import solvable
 from bayescal.populations.log_normal import LogNormal
@@ -24,7 +23,7 @@ def build(field: Field, *, inferred_habit: bool = False) -> Model:
         return _learned(field, inferred_habit)
     psi = field.habit_hyperpriors(habit)
     games = {n: default_game_parameter(field.game.params[n]) for n in field.study.parameters}
-    with_habit = f"a {in_words(habit)} habit" + (" (parameters inferred)" if psi else "")
+    with_habit = f"a {habit.words} habit" + (" (parameters inferred)" if psi else "")
     policy = ExactPolicy(field.game, habit)
     if field.study.cost is not None:
         return field.typed(
@@ -59,7 +58,7 @@ def _learned(field: Field, inferred_habit: bool) -> Model:
     costs, others, spread = learned.cost_interval, None, ""
     if learned.population is not None:
         if not isinstance(learned.population, LogNormal):
-            raise NotApplicable(f"the learned policy knows a {in_words(learned.population)} population, not one cost")
+            raise NotApplicable(f"the learned policy knows a {learned.population.words} population, not one cost")
         mean, sd = domain["phi.log_mean"], domain["phi.log_sd"].low
         costs = Interval(max(costs.low, float(np.exp(mean.low))), min(costs.high, float(np.exp(mean.high))))
         others, spread = {"phi.log_sd": sd}, f" (others' log costs are believed to have a standard deviation of {sd:g})"
@@ -68,7 +67,7 @@ def _learned(field: Field, inferred_habit: bool) -> Model:
     box = {"log_cost": Interval(float(np.log(costs.low)), float(np.log(costs.high)))}
     box |= {n: domain[f"psi.{n.removeprefix('psi_')}"] for n in psi}
     hyperpriors = field.cost_hyperprior() | psi
-    habit = f"{in_words(policy.prior)} habit (parameters inferred)" if inferred_habit else "uniform habit"
+    habit = f"{policy.prior.words} habit (parameters inferred)" if inferred_habit else "uniform habit"
     return field.typed(
         policy,
         {n: inside(n, d, box[n]) if n in box else d for n, d in hyperpriors.items()},

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from bayescal.comparison.mathml import LOG_NORMAL
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival, nothing_solves
 from bayescal.comparison.rivals.flat import with_flat_habit
-from bayescal.comparison.rivals.habits import in_words
 from bayescal.environments.finite import FiniteGame
 from bayescal.errors import DomainError
 from bayescal.model.build import build_model
@@ -63,9 +62,9 @@ def build(
         )
 
     model = _applicable(build_by, suited(field.decisions) if field.has_subjects else None, field.learned is None)
-    with_habit = f"{in_words(habit)} habit (parameters inferred)" if infer_habit else "uniform habit"
+    with_habit = f"{habit.words} habit (parameters inferred)" if infer_habit else "uniform habit"
     by = " in each group" if by_group else ""
-    described = f"Everybody has a private cost, drawn from a {in_words(population)} population{by}, and a {with_habit}"
+    described = f"Everybody has a private cost, drawn from a {population.words} population{by}, and a {with_habit}"
     _, separator, method = model.description.partition("; ")
     return dataclasses.replace(model, description=f"{described}{separator}{method}")
 
@@ -128,8 +127,8 @@ def _trained_for(policy: AmortisedPolicy, population: Population) -> Population:
     assert trained is not None
     if type(trained) is not type(population):
         raise NotApplicable(
-            f"the learned policy was trained for a {in_words(trained)} population of others, not for a "
-            f"{in_words(population)} one"
+            f"the learned policy was trained for a {trained.words} population of others, not for a "
+            f"{population.words} one"
         )
     return trained
 

@@ -15,10 +15,13 @@ def with_flat_habit(policy: AmortisedPolicy) -> AmortisedPolicy:
     Raises:
         NotApplicable: the policy's trained domain does not reach there.
     """
-    if not policy.prior.parameters:
+    habit = policy.prior
+    if habit.flat:
         return policy
+    if habit.flat_parameters is None:
+        raise NotApplicable(f"the learned policy does not know a uniform habit ({habit.words} is never uniform)")
     psi = flat(policy)
-    left = [n for n, x in psi.items() if n.rstrip("0123456789").removesuffix("_") in ("pull", "bonus", "tilt") and x]
+    left = [n for n, x in habit.flat_parameters.items() if psi[n] != x]
     if left:
         raise NotApplicable(f"the learned policy does not know a uniform habit (its {', '.join(left)} cannot be 0)")
-    return eqx.tree_at(lambda p: p.prior, policy, Fixed(policy.prior, psi), is_leaf=lambda x: isinstance(x, Prior))
+    return eqx.tree_at(lambda p: p.prior, policy, Fixed(habit, psi), is_leaf=lambda x: isinstance(x, Prior))

@@ -1,13 +1,11 @@
-"""Habits that suit the games of a study, and habits and populations in words."""
+"""Habits that suit the games of a study."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from bayescal.environments.base import Environment
-from bayescal.populations.base import Population
 from bayescal.priors.anchored import Anchored
 from bayescal.priors.base import Prior
 from bayescal.priors.focal import Focal
@@ -35,13 +33,6 @@ def habit_for(games: Sequence[Environment]) -> Prior | None:
 def one_of_each[Game: Environment](games: Sequence[Game]) -> list[Game]:
     """One game of each kind and size: the others differ from it in their parameters only."""
     return list({(type(g), g.role_counts, g.action_values): g for g in games}.values())
-
-
-def in_words(kind: Prior | Population) -> str:
-    """The name of a habit or a population: "log-normal", "anchored × focal"."""
-    if isinstance(kind, Product):
-        return " × ".join(in_words(part) for part in kind.components)
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(kind).__name__).lower()
 
 
 def _some_are_multiples(grid: Float[np.ndarray, " actions"], every: float) -> bool:

@@ -2,7 +2,6 @@
 
 from bayescal.comparison.mathml import formula
 from bayescal.comparison.rivals.base import Field, Rival, habit_intervals, lapse_hyperprior
-from bayescal.comparison.rivals.habits import in_words
 from bayescal.model.model import Model
 from bayescal.policies.habitual import HabitualPolicy
 from bayescal.priors.uniform import Uniform
@@ -15,7 +14,7 @@ def build(field: Field) -> Model:
     return field.typed(
         HabitualPolicy(field.game, habit),
         parameters or lapse_hyperprior(),  # samplers need a parameter; a uniform habit is the same with lapses
-        f"Habit alone: everybody plays the habit ({in_words(habit)}, {inferred}), whatever it pays",
+        f"Habit alone: everybody plays the habit ({habit.words}, {inferred}), whatever it pays",
         natural=habit_intervals(habit),
     )
 
