@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayescal.comparison.rivals import RIVALS
-from bayescal.posterior.convergence import ESS, R_HAT
 from bayescal.posterior.psis import K_HAT
+from bayescal.posterior.status import ESS, R_HAT
 
 
 def explained(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
