@@ -195,13 +195,13 @@ def r_eff(fit: Fit) -> float:
     return float(np.clip(shares.mean(), 0.01, 1.0)) if len(shares) else 1.0
 
 
-def _thinned(values: Float[np.ndarray, "chains draws *shape"]) -> Float[np.ndarray, "kept *shape"]:
+def _thinned(values: Float[np.ndarray, "chains draws *shape"]) -> Float[np.ndarray, "kept ..."]:
     """(draws, …) of at most `DRAWS` draws, without those at which the game could not be solved."""
     flat = values.reshape(-1, *values.shape[2:])
     return _solved(flat[evenly(len(flat), DRAWS)])
 
 
-def _solved(values: Float[np.ndarray, "draws *shape"]) -> Float[np.ndarray, "kept *shape"]:
+def _solved(values: Float[np.ndarray, "draws ..."]) -> Float[np.ndarray, "kept ..."]:
     """The draws at which the game could be solved; all, if there are none."""
     solved = ~np.isnan(values.reshape(len(values), -1)).any(axis=1)
     return values[solved] if solved.any() else values
@@ -215,7 +215,9 @@ def _ways_by_participant(fit: Fit, constants: Constants, participants: Labels) -
     return total.reindex(participants).to_numpy()
 
 
-def _decisions(constants: Constants, unit: str, unit_of_person: Mapping[str, str], labels: tuple[str, ...]) -> Shaped[np.ndarray, " units"]:
+def _decisions(
+    constants: Constants, unit: str, unit_of_person: Mapping[str, str], labels: tuple[str, ...]
+) -> Shaped[np.ndarray, " units"]:
     """How many decisions each unit stands for."""
     dim = "cell" if "total" in constants else "decision"
     of_row = labels_by_row(constants, dim, unit, unit_of_person)

@@ -110,8 +110,12 @@ def chances(model: Model, probabilities: Float[np.ndarray, "rows actions"], fit:
 
 
 def score(predicted: Chances) -> dict[str, float | None]:
-    """share_predicted: share of decisions that are the most probable action; mean_error: mean distance between a decision
-    and the median of its prediction; log_score: nats per decision."""
+    """Scores of predictions.
+
+    Returns:
+        share_predicted: share of decisions that are the most probable action; mean_error: mean distance between a
+        decision and the median of its prediction, None where actions have no order; log_score: nats per decision.
+    """
     p, counts, total = predicted.probabilities, predicted.counts, predicted.counts.sum()
     with np.errstate(divide="ignore"):
         log_p = np.where(counts > 0, np.log(p), 0.0)
@@ -128,8 +132,10 @@ def score(predicted: Chances) -> dict[str, float | None]:
 
 
 def calibration(predicted: Chances) -> pd.DataFrame:
-    """By range of predicted probabilities: their mean, how often they came true with a 90 % interval, and how many there
-    were. Each decision is a prediction of every action."""
+    """By range of predicted probabilities: their mean, how often they came true, and how many there were.
+
+    Each decision is a prediction of every action; the interval of how often they came true is of 90 %.
+    """
     n = np.broadcast_to(predicted.counts.sum(axis=1, keepdims=True), predicted.counts.shape)
     there = (predicted.probabilities > 0) & (n > 0)
     if predicted.values is not None:
