@@ -75,7 +75,8 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     """The density of log cost in a log-normal population, with its 90 % credible band."""
     posterior = fit.tree["posterior"].to_dataset()
     names = next((n for n in (("log_cost_mean", "log_cost_sd"), ("log_mean", "log_sd")) if n[0] in posterior), None)
-    if names is None or names[1] not in posterior or own_costs(fit) is None:
+    costs = own_costs(fit)
+    if names is None or names[1] not in posterior or costs is None:
         return None
     mean, sd = (posterior[n].to_numpy().reshape(-1) for n in names)
     some = evenly(len(mean), 400)
@@ -85,7 +86,7 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     fig, ax = figure(WIDTH, 2.6)
     ax.fill_between(np.exp(at), low, high, color=BLUE, alpha=0.3, lw=0, label="90%")
     ax.plot(np.exp(at), mid, color=BLUE, label="density of log cost")
-    own = own_costs(fit).median(("chain", "draw")).to_numpy()
+    own = costs.median(("chain", "draw")).to_numpy()
     own = own[(own > np.exp(at[0])) & (own < np.exp(at[-1]))]
     ax.plot(own, np.full(len(own), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
     log_cost_axis(ax, float(np.exp(at[0])), float(np.exp(at[-1])))
