@@ -146,6 +146,7 @@ def simulate_and_fit(
     use_cores(cores)
     console = Console(stderr=True)
     with console.status("Starting"):
+        from bayescal.diagnostics.base import Outcome
         from bayescal.diagnostics.recover import recover
         from bayescal.diagnostics.replicates import dearer
         from bayescal.diagnostics.sbc import sbc
@@ -161,7 +162,7 @@ def simulate_and_fit(
             found[title] = run(chosen, source, replicates=replicates, warmup=warmup, seed=seed, progress=tell)
     fine = lambda result: result.calibrated if kind == "sbc" else result.recovered
     notes = [_GIVEN] if loaded.decisions.play is not None else []
-    caught = not fine(found["self-test"]) and not found["self-test"].verdict.startswith("cannot") if self_test else True
+    caught = found["self-test"].outcome is Outcome.FAILED if self_test else True
     if self_test:
         notes.append(
             "Self-test: decisions of people whose information costs a tenth more than the model says "
