@@ -2,7 +2,7 @@
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
@@ -172,7 +172,9 @@ def play_and_predicted(
     rounds, of_round = np.unique(constant["round"].to_numpy(), return_inverse=True)
     people, of_person = np.unique(constant["participant"].to_numpy(), return_inverse=True)
 
-    def mean_by(group: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def mean_by(
+        group: Int[np.ndarray, " decisions"], x: Float[np.ndarray, " decisions"]
+    ) -> Float[np.ndarray, " groups"]:
         return np.bincount(group, x) / np.bincount(group)
 
     fig = Figure(figsize=(WIDTH, 6.6), layout="constrained", facecolor="white")
