@@ -189,8 +189,8 @@ def r_eff(fit: Fit) -> float:
     size = posterior.sizes.get("chain", 1) * posterior.sizes.get("draw", 1)
     if not names or size < 8:
         return 1.0
-    found = azs.ess(posterior[names], method="mean")
-    shares = np.array([float(found[n]) for n in names]) / size
+    ess = azs.ess(posterior[names], method="mean")
+    shares = np.array([float(ess[n]) for n in names]) / size
     shares = shares[np.isfinite(shares)]
     return float(np.clip(shares.mean(), 0.01, 1.0)) if len(shares) else 1.0
 

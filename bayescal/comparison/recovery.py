@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
 from numpyro import handlers
-from numpyro.infer import NUTS as Kernel
 
 from bayescal._types import Key
 from bayescal.comparison.loo import psis
@@ -25,7 +24,8 @@ from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import trace_of
 from bayescal.model.model import Model
-from bayescal.posterior.many import Many, highest_of_draws, walk
+from bayescal.posterior.kernel import Kernel
+from bayescal.posterior.many import Many, highest_of_draws
 from bayescal.precision import double_precision
 
 Progress = Callable[[str, int, int], None]  # (fitted model, sets of decisions done, in all)
@@ -149,9 +149,9 @@ def _fit_all(
         start_key, key = jax.random.split(key)
         prior_draw = lambda k: unfitted.unconstrain({n: s["value"] for n, s in trace_of(model, k).items()})
         start = highest_of_draws(prior_draw, density.log_prob, start_key)
-        kernel = Kernel(potential_fn=density.potential, dense_mass=True)
-        kept, _ = walk(kernel, kernel.init(key, warmup, start, (), {}), warmup, draws)
-        return jax.lax.map(lambda raw: density.parts(raw).likelihood["decisions"], kept)
+        kernel = Kernel(density.potential, warmup, dense=True)
+        sampled, _ = kernel.walk(kernel.init(key, start), draws)
+        return jax.lax.map(lambda raw: density.parts(raw).likelihood["decisions"], sampled)
 
     run = Many(one, len(data), _AT_ONCE)
     sets = run(partial(random_keys, rng), data, None if progress is None else partial(progress, name))
