@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 from numpyro import handlers
 
 from bayescal._types import Key
@@ -120,10 +120,10 @@ def _confusion(names: list[str], elpd: Float[np.ndarray, "models models replicat
     return Confusion(frame(best), frame(ahead), frame(error), frame(found), replicates)
 
 
-def _simulated(model: Model, truth: Mapping[str, float], keys: Key) -> Float[np.ndarray, "replicates rows actions"]:
+def _simulated(model: Model, truth: Mapping[str, float], keys: Key) -> Num[np.ndarray, "replicates rows actions"]:
     whole = handlers.uncondition(model.evaluated or model)
 
-    def one(key: Key) -> Float[Array, "rows actions"]:
+    def one(key: Key) -> Num[Array, "rows actions"]:
         given = handlers.substitute(whole, data={n: jnp.asarray(x, float) for n, x in truth.items()})
         return handlers.trace(handlers.seed(given, key)).get_trace()["choices"]["value"]
 
@@ -133,7 +133,7 @@ def _simulated(model: Model, truth: Mapping[str, float], keys: Key) -> Float[np.
 def _fit_all(
     name: str,
     model: Model,
-    data: Float[np.ndarray, "sets rows actions"],
+    data: Num[np.ndarray, "sets rows actions"],
     draws: int,
     warmup: int,
     rng: np.random.Generator,
@@ -143,7 +143,7 @@ def _fit_all(
     unfitted = Density.of(model)
     model_of = with_data(model)
 
-    def one(given: tuple[Key, Float[Array, "rows actions"]]) -> Float[Array, "draws people"]:
+    def one(given: tuple[Key, Num[Array, "rows actions"]]) -> Float[Array, "draws people"]:
         key, counts = given
         density = replace(unfitted, model=model_of({"choices": counts}))
         start_key, key = jax.random.split(key)

@@ -172,7 +172,7 @@ def test_the_verdict_names_what_is_clear_and_what_is_not():
     assert row["difference_se"] == pytest.approx(np.sqrt(30) * apart.std(ddof=1))
 
 
-@pytest.mark.parametrize(("difference", "se", "expected"), [(-5, 2, True), (-5, 3, False), (-3, 0.1, False)])
+@pytest.mark.parametrize(("difference", "se", "expected"), [(-5.0, 2.0, True), (-5.0, 3.0, False), (-3.0, 0.1, False)])
 def test_a_difference_is_clear_beyond_two_errors_and_four_nats(difference, se, expected):
     assert clear(difference, se) is expected
 
