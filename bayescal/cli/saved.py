@@ -78,12 +78,12 @@ def comparison_of(paths: Sequence[str], fits: Mapping[str, Any]) -> tuple[Any, s
     frame = lambda rows: pd.DataFrame.from_dict(rows, orient="index")
     table = frame(numbers["table"]).rename_axis("model")
     numeric = [c for c in table if c not in ("how", "status", "reason", "excluded")]
-    told = {n: numbers[n] for n in ("unit", "verdict", "left_out")}
+    told = {n: numbers[n] for n in ("unit", "left_out")}
     units = tuple(numbers["units"])
     return Comparison(
         units=units,
         decisions=np.asarray(numbers["decisions"]),
-        table=table.astype(dict.fromkeys(numeric, float)).astype({"k_bad": int}),
+        table=table.astype(dict.fromkeys(numeric, float)).astype({"k_bad": int, "unreliable": int}),
         pointwise=pd.DataFrame(numbers["pointwise"], index=pd.Index(units, name=told["unit"]), dtype=float),
         scores=frame(numbers["scores"]).astype(float),
         calibration=pd.DataFrame(numbers["calibration"]),
