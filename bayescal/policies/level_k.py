@@ -32,7 +32,7 @@ from bayescal.environments.public_goods import PublicGoods
 from bayescal.environments.symmetric import SymmetricMatrix
 from bayescal.environments.volunteers_dilemma import VolunteersDilemma
 from bayescal.errors import InputError
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
+from bayescal.policies.base import ABSENT, Policy, PolicyKind, padded_log_prior, tilt
 from bayescal.policies.rational import best_reply
 from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
@@ -63,6 +63,7 @@ class LevelKPolicy(Policy):
         [0, 32, 21, 14]
     """
 
+    policy_kind = PolicyKind.LEVELS
     environment: Environment
     kind: Kind = eqx.field(static=True, default="cognitive hierarchy")
     prior: Prior = Uniform()
