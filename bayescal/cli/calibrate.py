@@ -68,7 +68,7 @@ def calibrate_study(
         from bayescal.report import write_report
         from bayescal.study import load_study
 
-        given = {"options": read_options(options), "tolerance": tolerance, "snap": snap or None}
+        given: dict[str, Any] = {"options": read_options(options), "tolerance": tolerance, "snap": snap or None}
         wanted: dict[str, tuple[str, Any]] = {  # by flag: the key under [model], and its value
             "population": ("population", population), "covariates": ("covariates", covariates),
             "by-group": ("groups", groups), "beliefs": ("beliefs", beliefs), "habits": ("prior_parameters", habits),
