@@ -57,7 +57,8 @@ def _compare_study(
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.comparison import compare_study
-        from bayescal.comparison.rivals import field
+        from bayescal.comparison.rivals import rivals
+        from bayescal.comparison.rivals.ablation import ablation as ablation_of
         from bayescal.diagnostics import check
         from bayescal.report import write_report
 
@@ -67,7 +68,7 @@ def _compare_study(
     check_writable(folder)
     sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
     with console.status("Building the models"):
-        among = (field.ablation if ablation else field.rivals)(loaded, only=list(only) or None, policy=learned)
+        among = (ablation_of if ablation else rivals)(loaded, only=list(only) or None, policy=learned)
     how: Any = {"among": among, "unit": unit, "folds": folds}
     tell_checkpoints(folder, resume, console)
     try:
@@ -117,8 +118,8 @@ def _show(found: Any, as_json: bool, more: dict[str, Any]) -> None:
     if len(found.scores):
         stdout.print()
         stdout.print(scores_table(found))
-    for reason in found.left_out.values():
-        say(stdout, f"Left out: {reason}.")
+    for name, reason in found.left_out.items():
+        say(stdout, f"Not applicable: {name} ({reason}).")
     if "report" in more:
         say(stdout, f"Report: {more['report']}")
 
@@ -152,9 +153,9 @@ def scores_table(found: Any) -> Any:
 def _to_note(row: Any) -> str:
     notes = []
     if row["excluded"]:
-        notes.append(f"excluded, {row['status'].partition(': ')[0]}")
-    if row["k_bad"] and row["how"] == "psis":
-        notes.append(f"{row['k_bad']} not to be left out by weights")
+        notes.append("excluded, not to be trusted")
+    if row["unreliable"]:
+        notes.append(f"{row['unreliable']} not to be left out by weights")
     elif row["how"] != "psis":
         notes.append(row["how"])
     return "; ".join(notes)

@@ -25,7 +25,7 @@ from bayescal.diagnostics.replicates import with_data
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.sites import latent_sites
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.posterior.many import Many, highest_of_draws, walk
 from bayescal.precision import double_precision
 

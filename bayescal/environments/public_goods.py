@@ -53,6 +53,11 @@ class PublicGoods(OneShot):
         return {"endowment": np.asarray(self.endowment), "mpcr": np.asarray(self.mpcr)}
 
     @property
+    def reduced(self) -> "PublicGoods":
+        """A game of two: what others give, and how many they are, moves the payoffs of all own actions alike."""
+        return PublicGoods(2, mpcr=self.mpcr, endowment=self.endowment, contributions=self.contributions)
+
+    @property
     def payoff_parameters(self) -> tuple[str, ...]:
         return ("mpcr",)  # of two choices, all that differs is mpcr - 1 times the difference
 

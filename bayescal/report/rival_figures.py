@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayescal.comparison.compare import clear
+from bayescal.comparison.verdict import clear
 from bayescal.report.figures import BLUE, GREY, MANY, ORANGE, WIDTH, figure
 from bayescal.report.people import name_of
 

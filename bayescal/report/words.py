@@ -3,65 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
-
-from bayescal.posterior.convergence import ESS, R_HAT
+from bayescal.comparison.rivals import RIVALS
 from bayescal.posterior.psis import K_HAT
-from bayescal.report import formulas
-
-MODELS: dict[str, tuple[str, tuple[Markup, ...]]] = {
-    "prior only": (
-        "People do what they are used to, whatever it pays: every action comes from the prior.",
-        (formulas.formula("π(a|o)=q(a|o)"),),
-    ),
-    "rational": (
-        "Everybody plays the equilibrium, or what is best where nobody else is met, save for lapses: with "
-        "probability ε a decision is any action, all alike.",
-        (formulas.LAPSE,),
-    ),
-    "plain RL": (
-        "What a learning machine arrives at that pays nothing for information: the learned policy at the smallest cost "
-        "that it was trained for, with lapses.",
-        (formulas.LAPSE,),
-    ),
-    "common cost": (
-        "Everybody pays the same price λ for information and falls back on all actions alike. In a game of one round "
-        "this is the logit quantal response equilibrium of precision 1/λ.",
-        (),
-    ),
-    "different costs": (
-        "People differ in what information costs them: log costs are normally distributed, and the prior is uniform.",
-        (formulas.POPULATION,),
-    ),
-    "different costs, inferred prior": (
-        "People differ in what information costs them, and depart from habits whose strength ψ is inferred as well.",
-        (formulas.POPULATION,),
-    ),
-    "level-k": (
-        "A person of level k plays the best reply to level k − 1; level 0 plays any action. Levels are people's own "
-        "and are summed out; there are lapses.",
-        (formulas.REPLY, formulas.LAPSE),
-    ),
-    "cognitive hierarchy": (
-        "A person of level k replies, with noise, to a Poisson mixture of all lower levels. Levels are people's own "
-        "and are summed out.",
-        (formulas.HIERARCHY,),
-    ),
-    "GR2-L": (
-        "A person of level k imagines what a person of level k − 1 does, again and again, and replies softly to each "
-        "imagined action; the replies are averaged.",
-        (formulas.GR2_L,),
-    ),
-    "GR2-M": (
-        "As GR2-L, but those imagined are a Poisson mixture of all lower levels.",
-        (formulas.GR2_M,),
-    ),
-}  # fmt: skip
+from bayescal.posterior.status import ESS, R_HAT
 
 
 def explained(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """A model in words and formula, with what was assumed of its numbers before the data."""
-    words, shown = MODELS.get(name, ("", ()))
+    words, shown = (RIVALS[name].description, RIVALS[name].formulas) if name in RIVALS else ("", ())
     return {
         "name": name,
         "words": words,
