@@ -51,6 +51,15 @@ class Registry[Kind]:
         """The names that a file registered."""
         return tuple(name for name, by in self._sources.items() if source and by == source)
 
+    @contextmanager
+    def scope(self) -> Generator[None]:
+        """Forget at the end of the block what was registered in it: the kinds that one study's game.py registers."""
+        before = dict(self._kinds), dict(self._sources)
+        try:
+            yield
+        finally:
+            self._kinds, self._sources = before
+
     def __getitem__(self, name: str) -> Kind:
         if name in self._kinds:
             return self._kinds[name]

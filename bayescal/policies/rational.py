@@ -145,7 +145,7 @@ class RationalPolicy(Policy):
 
 def solvable(environment: Environment) -> bool:
     """Whether `ExactPolicy` solves the game."""
-    return isinstance(environment, OneShot | FiniteGame) or hasattr(environment, "exact_values")
+    return environment.solvable
 
 
 def flat(policy: AmortisedPolicy) -> dict[str, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bayescal.environments.named import NAMED_GAMES as GAMES
+from bayescal.environments.named import GAMES
 from bayescal.errors import InputError
 from bayescal.plain import listed
 from bayescal.populations import POPULATIONS

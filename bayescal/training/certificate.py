@@ -20,6 +20,7 @@ import numpy as np
 
 from bayescal.environments.base import OneShot
 from bayescal.environments.markov import Markov
+from bayescal.environments.own_solution import SolvesItself
 from bayescal.policies.amortised import AmortisedPolicy, replace_environment
 from bayescal.policies.base import ABSENT
 from bayescal.policies.exact import ExactPolicy
@@ -172,7 +173,7 @@ def certify_in_play(
 def has_exact(policy: AmortisedPolicy) -> bool:
     """Whether a game over time is solved exactly, as decision problems of one person are here."""
     env = policy.environment
-    return env.players == 1 and (isinstance(env, Markov) or hasattr(env, "exact_values"))
+    return env.players == 1 and isinstance(env, Markov | SolvesItself)
 
 
 def certify_against_exact_play(
