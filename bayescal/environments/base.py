@@ -82,7 +82,7 @@ class Environment(eqx.Module):
         return ()
 
     @property
-    def reduced(self) -> Environment:
+    def reduced(self) -> "Environment":
         """The game of fewest players in which everybody chooses as in this one."""
         return self
 

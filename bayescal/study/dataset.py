@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bayescal.errors import InputError
 from bayescal.study.keys import META, META_RULES, MODEL, MODEL_RULES, SECTIONS, unknown_names, wrong_values
@@ -109,7 +109,7 @@ class Dataset:
     derived: str = ""
     reader: str = ""
     population: str | None = None
-    beliefs: str | Mapping[str, float] | None = None
+    beliefs: Literal["consistent", "free"] | Mapping[str, float] | None = None
     method: str | None = None
     covariates: str | None = None
     groups: str | None = None

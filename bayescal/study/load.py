@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -66,7 +66,7 @@ class Study:
     chance_log_likelihood: float = 0.0
     columns: tuple[str, ...] = ()
     population: str | None = None
-    beliefs: str | Mapping[str, float] | None = None
+    beliefs: Literal["consistent", "free"] | Mapping[str, float] | None = None
     method: str | None = None
     covariates: str | None = None
     groups: str | None = None

@@ -79,6 +79,33 @@ def refuse_unknown_kinds(path: Path, model: Mapping[str, Any]) -> None:
         )
 
 
+def own_game(game: str, trust: bool) -> str | None:
+    """The registered name of a game given as FOLDER or FOLDER/NAME, whose game.py registers it; None for others.
+
+    Raises:
+        InputError: the study is not trusted, or which of several games is meant is not said.
+    """
+    path = Path(game)
+    if game in GAMES:
+        return None
+    folder, name = (path, "") if (path / GAME).is_file() else (path.parent, path.name)
+    if not (folder / GAME).is_file():
+        return None
+    if not trust:
+        if not name or not path.exists():
+            raise InputError(f"{game}: {folder / GAME} may define this game, but was not run: {_HOW}")
+        return None
+    names = GAMES.names_from(str(run_game_file(folder)))
+    if not name and len(names) == 1:
+        return names[0]
+    if name in names:
+        return name
+    raise InputError(
+        f"{game}: {folder / GAME} registers {'the games ' + ', '.join(names) if names else 'no game'}: write "
+        f"{folder}/ and the name of one."
+    )
+
+
 def own_policy(dataset: Dataset, trust: bool) -> str | None:
     """The policy that [model] names: one of bayescal's models or, if the study is trusted, a folder with a program."""
     policy = dataset.policy
