@@ -10,7 +10,7 @@ import pytest
 from numpyro import handlers
 
 import bayescal as bc
-from bayescal.comparison.rivals import RIVALS, rivals
+from bayescal.comparison.rivals import rivals
 from bayescal.comparison.rivals.ablation import ablation
 from bayescal.environments.newsvendor import Newsvendor
 from bayescal.environments.repeated_dilemma import repeated_dilemma
@@ -148,13 +148,6 @@ def test_the_rational_order_is_at_the_critical_fractile_and_ties_are_shared():
     np.testing.assert_allclose(defect, [0, 1], atol=1e-6)
     with pytest.raises(InputError, match="nothing solves beer-game"):
         RationalPolicy(bc.get_game("beer-game"))
-
-
-@pytest.mark.parametrize("name", [n for n in RIVALS if n != "plain RL"])
-def test_likelihoods_of_all_that_a_person_may_do_add_up_to_one(name):
-    model = rivals(everything(), only=[name]).models[name]
-    log_m, _ = told(model)
-    np.testing.assert_allclose(np.exp(log_m).sum(), 1, rtol=1e-6 if "costs" in name else 1e-12)
 
 
 def test_a_level_is_kept_over_all_decisions():
