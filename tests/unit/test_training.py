@@ -17,7 +17,8 @@ from bayescal.populations import LogNormal
 from bayescal.training.card import write_card
 from bayescal.training.certificate import certify, oracle_kl
 from bayescal.training.check import check_environment
-from bayescal.training.soft_q import SoftQ, soft_value
+from bayescal.training.rounds import soft_value
+from bayescal.training.soft_q import SoftQ
 from bayescal.training.train import CHECKPOINT, train
 
 BOX = {"cost": (2.0, 200.0), "phi.log_mean": (2.0, 4.0), "phi.log_sd": (0.1, 0.8)}
