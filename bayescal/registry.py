@@ -5,7 +5,8 @@ registered by `register`, which is all that it takes.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Generic, TypeVar
 
@@ -41,6 +42,15 @@ class Registry(Generic[Kind]):
         if name in self._where or name in self._kinds:
             raise InputError(f"There is a {self.noun} called {name!r} already: choose another name.")
         self._kinds[name] = kind
+
+    @contextmanager
+    def scope(self) -> Generator[None]:
+        """Forget at the end of the block what was registered in it: the kinds that one study's game.py registers."""
+        before = dict(self._kinds)
+        try:
+            yield
+        finally:
+            self._kinds = before
 
     def __getitem__(self, name: str) -> Kind:
         if name in self._kinds:

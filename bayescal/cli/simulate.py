@@ -10,7 +10,7 @@ import click
 
 from bayescal.cli.calibrate import read_options
 from bayescal.cli.solve import find_game, read_costs, read_json
-from bayescal.environments.named import NAMED_GAMES, get_game
+from bayescal.environments.named import GAMES, get_game
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 
@@ -74,8 +74,8 @@ def find_policy(
     from bayescal.priors.uniform import Uniform
     from bayescal.training.recipe import find_model, load_model, model_names, read_recipe
 
-    environment, named = None, game in NAMED_GAMES or Path(game).suffix == ".json"
-    if options and game not in NAMED_GAMES:
+    environment, named = None, game in GAMES or Path(game).suffix == ".json"
+    if options and game not in GAMES:
         raise InputError(f"--option was given, but {game} is no game of `bayescal games`: only those have options.")
     if options:
         environment = get_game(game, **options)
@@ -105,7 +105,7 @@ def _is_trained(game: str) -> bool:
 def _unknown(game: str, models: Iterable[str]) -> str:
     import difflib
 
-    names = [*NAMED_GAMES, *models]
+    names = [*GAMES, *models]
     close = difflib.get_close_matches(game, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else "`bayescal games` and `bayescal models` list them."
     return f"There is no game or model called {game!r}: {hint}"

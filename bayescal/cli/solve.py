@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescal.cli.show import empty_table, print_json
-from bayescal.environments.named import NAMED_GAMES, get_game, load_game_file
+from bayescal.environments.named import GAMES, get_game, load_game_file
 from bayescal.errors import InputError
 from bayescal.precision import double_precision
 
@@ -102,7 +102,7 @@ def _solve(
 def find_game(game: str) -> Any:
     """A file where there is one (or the name looks like one), otherwise a name."""
     path = Path(game)
-    if game not in NAMED_GAMES and (path.is_file() or path.suffix == ".json"):
+    if game not in GAMES and (path.is_file() or path.suffix == ".json"):
         return load_game_file(path)
     return get_game(game)
 

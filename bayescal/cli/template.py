@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayescal.environments.named import NAMED_GAMES, get_game
+from bayescal.environments.named import GAMES
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 
@@ -21,9 +21,10 @@ def write_template(game: str, wide: Any, out: str | None) -> None:
     """Print a template, or write its two files into a folder."""
     if out is not None:
         _check_free(Path(out))
-    from bayescal.study.template import BUILT, FILE, TABLE, make_template
+    from bayescal.study.template import FILE, TABLE, make_template
 
-    environment = get_game(game, **BUILT.get(game, {}))
+    named = GAMES[game]
+    environment = named.build(**named.template)
     from bayescal.policies.exact import ExactPolicy
 
     learned = _learned(game, environment)
@@ -37,7 +38,8 @@ def write_template(game: str, wide: Any, out: str | None) -> None:
         game,
         environment,
         _play(policy),
-        title=NAMED_GAMES[game].title,
+        title=named.title,
+        options=named.template,
         policy=_model_name(game) if learned is not None else None,
         private=getattr(learned, "population", None) is not None,
         solvable=solvable,

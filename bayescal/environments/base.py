@@ -1,31 +1,40 @@
 """What a game is: rules only. Who plays, on which grid of actions, for which payoffs."""
 
-from __future__ import annotations
-
+import dataclasses
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from math import prod
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+import pandas as pd
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from bayescal._types import AnyArray
+from bayescal.environments.counts import CountRecord, statistics_of_counts
+from bayescal.environments.joint import check_enumerable, joint_probabilities, payoffs_by_enumeration
 from bayescal.environments.replay import Replay
+from bayescal.environments.statistics import PlayRecord, Statistic, statistics_of_play
+from bayescal.errors import InputError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Params = Any  # a pytree of arrays: the environment parameters that may be inferred or vmapped over
+Params = dict[str, Any]  # arrays by name, which may be inferred or vmapped over
+State = PyTree
+Observation = PyTree
 
 
 class Environment(eqx.Module):
     """The rules of a game, as pure functions of one game; batching is `vmap` at the boundary.
 
-    Players are grouped in **roles**: players of one role have the same actions, the same payoffs and the
-    same policy. Player `i` of an asymmetric two-player game is its own role; the twelve firms of a symmetric
-    Cournot market share one. Grids of different length are padded to the longest, `mask` says what is real.
+    Players are grouped in **roles**: players of one role have the same actions, the same payoffs and the same policy.
+    In an asymmetric two-player game each player has a role; the twelve firms of a symmetric Cournot market share one.
+    Grids of different length are padded to the longest; `mask` marks the actions.
+
+    A game owns everything that is particular to it: payoffs, what players observe, the columns of its data, the
+    statistics of its predictive checks, the words of its template. Registering it in `GAMES` gives it a name.
 
     Example:
         >>> import bayescal as bc
@@ -45,6 +54,10 @@ class Environment(eqx.Module):
     horizon: int = eqx.field(static=True)
     discount: float = eqx.field(static=True)
 
+    def __check_init__(self) -> None:
+        if problems := problems_of(self):
+            raise InputError(f"{self.name}: {'; '.join(problems)}.")
+
     @property
     def players(self) -> int:
         return sum(self.role_counts)
@@ -55,93 +68,119 @@ class Environment(eqx.Module):
 
     @property
     def over_time(self) -> bool:
-        """Whether something is carried from one decision to the next."""
+        """Whether a decision depends on what happened before it."""
         return True
 
     @property
+    def solvable(self) -> bool:
+        """Whether `ExactPolicy` solves the game."""
+        return False
+
+    @property
     def payoff_parameters(self) -> tuple[str, ...]:
-        """Parameters that together scale all payoffs: with all of them free, no cost is identified."""
+        """Parameters that together scale all payoffs: if all of them are inferred, no cost is identified."""
         return ()
 
     @property
-    def mask(self) -> np.ndarray:
-        """(roles, actions) booleans: which cells of the padded grid are actions."""
+    def mask(self) -> Bool[np.ndarray, "roles actions"]:
+        """Which cells of the padded grid are actions."""
         sizes = [len(v) for v in self.action_values]
         return np.arange(max(sizes))[None, :] < np.array(sizes)[:, None]
 
     @property
-    @abstractmethod
     def params(self) -> Params:
-        """The default environment parameters, as a pytree of numpy arrays."""
+        """The default parameters of the game as NumPy arrays: every field of the class that is not static."""
+        numbers = [f.name for f in dataclasses.fields(self) if not f.metadata.get("static", False)]
+        return {name: np.asarray(getattr(self, name), float) for name in numbers}
 
     @abstractmethod
-    def reset(self, key: PRNGKeyArray, params: Params) -> Any: ...
+    def reset(self, key: PRNGKeyArray, params: Params) -> State:
+        """The state before the first decision."""
 
     @abstractmethod
     def step(
-        self, key: PRNGKeyArray, state: Any, joint_action: Int[Array, " players"], params: Params
-    ) -> tuple[Any, Float[Array, " players"], Any]:
+        self, key: PRNGKeyArray, state: State, joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[State, Float[Array, " players"], Bool[Array, ""]]:
         """(next state, payoffs, whether the game is over)."""
 
     @abstractmethod
-    def observe(self, state: Any, player: int) -> Any:
-        """What a player knows before deciding. In a game over time: a dict of arrays, of which priors look at
+    def observe(self, state: State, player: int) -> Observation:
+        """What a player knows before a decision. In a game over time: a dict of arrays. Habits use these entries:
 
-        - "own": one's own last decision, in the grid's units;
-        - "seen": what was last seen happening (demand, price, others' mean), in the grid's units;
-        - "began": 0. before the first decision (own and seen mean nothing then), 1. after it.
+        - "own": the player's last decision, in the grid's units;
+        - "seen": the last public outcome (demand, price, the others' mean), in the grid's units;
+        - "began": 0. before the first decision, when "own" and "seen" have no meaning; 1. after it.
         """
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """What a table of recorded play holds beside participant, group, role, round and action, and its meaning."""
+        """Columns of recorded play beside participant, group, role, round and action, each with its meaning."""
         return {}
 
     def record(
-        self, before: Any, joint_action: Int[Array, " players"], after: Any, params: Params
+        self, before: State, joint_action: Int[AnyArray, " players"], after: State, params: Params
     ) -> dict[str, Float[Array, " players"]]:
-        """Those columns for one round: one number a player."""
+        """Those columns for one round: one number per player."""
         return {}
 
     def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
         """What each person saw before each recorded decision, rebuilt from the decisions (see `Replay`)."""
-        raise NotImplementedError(f"{type(self).__name__} does not rebuild what was seen from a table.")
+        raise NotImplementedError(f"{type(self).__name__} cannot rebuild from a table what people saw.")
 
-    def count_chance(self, table: pd.DataFrame) -> tuple[Environment, float]:
-        """The game with what chance does counted from a table of play, and its log-likelihood."""
-        raise NotImplementedError(f"What chance does in {type(self).__name__} is not counted from a table.")
+    def count_chance(self, table: pd.DataFrame) -> tuple["Environment", float]:
+        """The game with its chance probabilities estimated from a table of play, and their log-likelihood."""
+        raise NotImplementedError(f"{type(self).__name__} cannot estimate chance probabilities from a table.")
+
+    def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
+        """The statistics on which predictive checks compare the model with the data.
+
+        Override it to add what matters in this game: `yield from super().statistics(record)`, then yield more.
+        """
+        yield from statistics_of_play(record)
+
+    @property
+    def template_words(self) -> tuple[str, ...]:
+        """Paragraphs for the head of a template of dataset.toml: how tables of the original experiments map to it."""
+        return ()
 
     @abstractmethod
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
-        """The spread of payoffs, a positive number in money: sets a solver's and a network's units."""
+        """The spread of payoffs, a positive number in money: the unit of solvers and networks."""
 
-    def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
-        """An observation as a network is told of it: numbers of order one."""
+    def see(self, observation: Observation, params: Params) -> Float[Array, " numbers"]:
+        """The observation as input of a network: numbers of order one."""
         leaves = [jnp.ravel(jnp.asarray(x, jnp.result_type(float))) for x in jax.tree.leaves(observation)]
         return jnp.concatenate(leaves) if leaves else jnp.zeros(0)
 
     def stakes(
         self, params: Params, role: int, costs: Float[Array, " roles"] | None
     ) -> Float[Array, " numbers"] | None:
-        """What is at stake for a role, as a network is told of it in numbers of order one, in place of the raw
-        parameters; costs by role are given where everybody knows them. None: the raw parameters will do."""
+        """What is at stake for a role, as input of a network in place of the raw parameters: numbers of order one.
+
+        Args:
+            costs: by role, where everybody knows them; else None.
+
+        Returns:
+            None if the network takes the raw parameters.
+        """
         return None
 
-    def relabel(self, params: Params) -> tuple[Params, Any]:
-        """Parameters of the same game under standard names of its actions, and where each action went (None: they
-        have kept their names). A network then learns only one of all the games that are the same."""
+    def relabel(self, params: Params) -> tuple[Params, Int[Array, "roles actions"] | None]:
+        """Parameters of the same game with its actions in a standard order, and the new index of each action (None if
+        no action moved). A network then learns one of all games that differ only in the order of their actions."""
         return params, None
 
     def stake_scale(self, params: Params, role: int) -> Float[Array, ""]:
-        """The most that a role's choice can change its payoff, about: the unit of what a network predicts for it."""
+        """About the most by which a role's choice changes its payoff: the unit of a network's output for the role."""
         return self.payoff_scale(params)
 
 
 class OneShot(Environment):
     """A game played once (or over and over with nothing carried from round to round).
 
-    A subclass gives `payoffs` of a joint action and `expected_payoffs` against mixed opponents; the latter is
-    what is solved, so that symmetric games of many players go through an aggregate, never a tensor of A**n.
+    A subclass must define `payoffs` of a joint action; all else is derived from it by enumeration. A game of many
+    players overrides `joint_table` and `joint_chances`, or `expected_payoffs`, so that it needs no table of A**n
+    payoffs: see `GameOfTotals` for payoffs that depend on a sum.
 
     Example:
         >>> import bayescal as bc
@@ -154,48 +193,91 @@ class OneShot(Environment):
     """
 
     @abstractmethod
+    def payoffs(self, joint_action: Int[AnyArray, " players"], params: Params) -> Float[Array, " players"]:
+        """What each player gets when these actions (indices into the grid) are played."""
+
+    def joint_size(self, role: int) -> int:
+        """How many payoffs `joint_table` has."""
+        return prod(len(self.action_values[r]) for r in (role, *self._others(role)))
+
+    def joint_table(self, role: int, params: Params) -> Float[Array, "actions others"]:
+        """Payoff of each of a role's actions against everything that the others may do: here each joint action.
+
+        By default `payoffs` is evaluated at every joint action; override it where fewer columns suffice, together
+        with `joint_chances` and `joint_size`.
+        """
+        check_enumerable(self.name, self.joint_size(role))
+        roles = role_of_player(self.role_counts)
+        sizes = [len(self.action_values[r]) for r in roles]
+        return payoffs_by_enumeration(lambda joint: self.payoffs(joint, params), sizes, roles.index(role))
+
+    def joint_chances(self, role: int, strategies: Float[AnyArray, "roles actions"]) -> Float[Array, " others"]:
+        """The probability of each column of `joint_table` when the others play `strategies` independently."""
+        strategies = jnp.asarray(strategies)
+        return joint_probabilities([strategies[r, : len(self.action_values[r])] for r in self._others(role)])
+
     def expected_payoffs(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions"]:
-        """Payoff of each own action, by role, when everybody else plays `strategies`. Padded cells: anything finite."""
+        """Payoff of each own action, by role, when everybody else plays `strategies`. Padded cells are finite."""
+        rows = [self.joint_table(r, params) @ self.joint_chances(r, strategies) for r in range(self.roles)]
+        return jnp.stack([jnp.pad(row, (0, strategies.shape[1] - row.shape[0])) for row in rows])
 
     def payoff_slopes(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions roles actions"]:
-        """d expected_payoffs / d strategies. Override it where a closed form is cheaper than one tangent a cell."""
-        return jax.jacfwd(self.expected_payoffs)(strategies, params)
+        """d expected_payoffs / d strategies. Override it where a closed form is cheaper than one tangent per cell."""
+        return jax.jacfwd(self.expected_payoffs)(jnp.asarray(strategies), params)
 
     def slope_factors(
         self, params: Params
     ) -> tuple[Float[Array, "m roles actions"], Float[Array, "m roles actions"]] | None:
-        """(left, right), where few numbers tell all that matters of what others do: whatever that is, payoff slopes are
-        `sum_m left[m, r, a] right[m, s, b]`, but for what is the same of all own actions a. Else None."""
+        """(left, right) with payoff slopes `sum_m left[m, r, a] right[m, s, b]`, up to a term that all own actions a
+        share: for games in which m numbers summarise what the others do. Else None."""
         return None
 
-    @abstractmethod
-    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
-        """What each player gets when these actions (indices into the grid) are played."""
+    def payoff_scale(self, params: Params) -> Float[Array, ""]:
+        """The spread of all payoffs in the joint tables."""
+        tables = [self.joint_table(role, params) for role in range(self.roles)]
+        spread = jnp.max(jnp.stack([jnp.max(t) - jnp.min(t) for t in tables]))
+        return jnp.where(spread > 0, spread, 1.0)
+
+    def statistics(self, record: CountRecord) -> Iterator[Statistic]:
+        """The statistics on which predictive checks compare the model with the data: functions of counts."""
+        yield from statistics_of_counts(record)
 
     @property
     def over_time(self) -> bool:
         return False
 
-    # One-shot dynamics: the state is the round, the observation is the role.
+    @property
+    def solvable(self) -> bool:
+        return True
+
+    # The state of a one-shot game is the round, and a player observes the own role.
     def reset(self, key: PRNGKeyArray, params: Params) -> Int[Array, ""]:
         return jnp.zeros((), jnp.int32)
 
-    def step(self, key, state, joint_action, params):
+    def step(
+        self, key: PRNGKeyArray, state: State, joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[State, Float[Array, " players"], Bool[Array, ""]]:
         return state + 1, self.payoffs(joint_action, params), state + 1 >= self.horizon
 
-    def observe(self, state: Any, player: int) -> int:
+    def observe(self, state: State, player: int) -> int:
         return role_of_player(self.role_counts)[player]
 
-    def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
-        return jnp.zeros(0)  # the role is told apart from what is observed
+    def see(self, observation: Observation, params: Params) -> Float[Array, " numbers"]:
+        return jnp.zeros(0)  # a network gets the role separately
 
     def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
-        """In a one-shot game a person sees nothing but the role."""
+        """In a one-shot game a person observes nothing but the role."""
         return Replay({}, np.ones(len(table), bool))
+
+    def _others(self, role: int) -> list[int]:
+        """The roles of the other players of a player of this role."""
+        roles = list(role_of_player(self.role_counts))
+        roles.remove(role)
+        return roles
 
 
 def role_of_player(role_counts: Sequence[int]) -> tuple[int, ...]:
@@ -247,3 +329,28 @@ def shape_key(environment: Environment) -> Hashable:
     leaves, structure = jax.tree.flatten(environment.params)
     shapes = tuple(np.shape(x) for x in leaves)
     return type(environment), environment.role_counts, environment.action_values, str(structure), shapes
+
+
+def problems_of(environment: Environment) -> list[str]:
+    """What is wrong with the rules, one clause per fault."""
+    env, out = environment, []
+    by_role = {"role_counts": env.role_counts, "action_values": env.action_values, "action_labels": env.action_labels}
+    if not env.role_names:
+        return ["there are no roles"]
+    if uneven := [name for name, rows in by_role.items() if len(rows) != env.roles or len(rows) != len(env.role_names)]:
+        return [f"there are {len(env.role_names)} role names; give one entry of {', '.join(uneven)} for each role"]
+    for role, count, values, labels in zip(env.role_names, *by_role.values(), strict=True):
+        if count < 1:
+            out.append(f"{role} has {count} players; give at least one")
+        if not values or not np.all(np.isfinite(values)) or len(set(values)) < len(values):
+            out.append(f"the actions of {role} are {list(values[:5])}; give one or more different, finite numbers")
+        if len(labels) != len(values) or len(set(labels)) < len(labels):
+            out.append(f"{role} has {len(values)} actions and the labels {list(labels[:5])}; give each action its own")
+    if env.horizon < 1:
+        out.append(f"the horizon is {env.horizon}; give at least one round")
+    if not 0 <= env.discount <= 1:
+        out.append(f"the discount is {env.discount:g}; give a number from 0 to 1")
+    for name, value in env.params.items():
+        if not isinstance(value, Tracer) and not np.all(np.isfinite(np.asarray(value, float))):
+            out.append(f"{name} is {value}; give finite numbers")
+    return out

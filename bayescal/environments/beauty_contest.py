@@ -8,20 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bayescal.environments.base import OneShot, Params, symmetric_fields
+from bayescal._types import AnyArray
+from bayescal.environments.base import Params, symmetric_fields
+from bayescal.environments.joint import LARGEST_TABLE
+from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
 
-_LARGEST_TABLE = 2_000_000  # joint actions of a winner-takes-all contest that are still enumerated
 
-
-class BeautyContest(OneShot):
+class BeautyContest(GameOfTotals):
     """n players guess; the target is p times the mean of all guesses, one's own included (Nagel 1995).
 
     `payoff="distance"` pays `prize · (1 - (distance to the target / width of the grid)²)`. Its expectation needs
     only the mean m and variance of the others' guesses, for any number of players; the best reply to m is
-    p (n-1) m / (n-p). `payoff="winner"` gives the prize to the closest guess, split on ties, as in most experiments:
-    the target, the distances and the ties then depend on everybody's guess at once, so the joint guesses are
-    enumerated, and contests with more than two million of them are refused.
+    p (n-1) m / (n-p). `payoff="winner"` gives the prize to the closest guess, split on ties, as in most experiments.
+    The target, the distances and the ties then depend on all guesses at once, so that joint guesses are enumerated;
+    a contest with more than two million of them is refused.
 
     Example:
         >>> import bayescal as bc
@@ -49,7 +50,7 @@ class BeautyContest(OneShot):
             raise InputError(f"Beauty contest: {players} players were given; it takes at least two.")
         if payoff not in ("distance", "winner"):
             raise InputError(f'Beauty contest: payoff is {payoff!r}; it is "distance" or "winner".')
-        if payoff == "winner" and len(grid) ** players > _LARGEST_TABLE:
+        if payoff == "winner" and len(grid) ** players > LARGEST_TABLE:
             raise InputError(
                 f"Beauty contest: {players} players with {len(grid)} guesses have {len(grid) ** players:.0e} joint "
                 f'guesses, too many to enumerate; use fewer guesses or payoff="distance".'
@@ -58,29 +59,36 @@ class BeautyContest(OneShot):
         vars(self).update(symmetric_fields("beauty-contest", "player", players, grid, ordered=True))
 
     @property
-    def params(self) -> Params:
-        return {"multiplier": np.asarray(self.multiplier), "prize": np.asarray(self.prize)}
+    def guesses(self) -> Float[np.ndarray, " actions"]:
+        return self.grid
 
     @property
-    def guesses(self) -> np.ndarray:
-        return np.asarray(self.action_values[0])
+    def by_total(self) -> bool:
+        return self.payoff == "distance" and super().by_total
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         return jnp.asarray(params["prize"])
 
-    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
+    def payoffs(self, joint_action: Int[AnyArray, " players"], params: Params) -> Float[Array, " players"]:
+        if self.payoff == "distance":
+            return super().payoffs(joint_action, params)
         guesses = jnp.asarray(self.guesses)[joint_action]
-        return self._pay(guesses, params)
+        miss = jnp.abs(guesses - params["multiplier"] * jnp.mean(guesses))
+        # Distances that differ by roundoff are ties.
+        closest = miss <= jnp.min(miss) + 1e-6 * self._width
+        return params["prize"] * closest / jnp.sum(closest)
+
+    def payoff_at(self, own: Float[AnyArray, "..."], total: Float[AnyArray, "..."], params: Params) -> Array:
+        """Of a contest that pays by distance."""
+        miss = (own - params["multiplier"] * (own + total) / self.players) / self._width
+        return params["prize"] * (1 - miss**2)
 
     def expected_payoffs(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions"]:
-        p, n = strategies[0], self.players
         if self.payoff == "winner":
-            table = self._winner_table(params)
-            for _ in range(n - 1):
-                table = table @ p
-            return table[None]
+            return super().expected_payoffs(strategies, params)
+        p, n = jnp.asarray(strategies)[0], self.players
         x = jnp.asarray(self.guesses)
         mean = jnp.dot(p, x)
         variance = jnp.dot(p, (x - mean) ** 2)
@@ -91,7 +99,7 @@ class BeautyContest(OneShot):
     def slope_factors(
         self, params: Params
     ) -> tuple[Float[Array, "m roles actions"], Float[Array, "m roles actions"]] | None:
-        """The others' mean is all that matters."""
+        """Only the others' mean matters."""
         if self.payoff == "winner":
             return None
         x = jnp.asarray(self.guesses)[None, None]
@@ -101,16 +109,3 @@ class BeautyContest(OneShot):
     @property
     def _width(self) -> float:
         return float(self.guesses[-1] - self.guesses[0])
-
-    def _pay(self, guesses: Float[Array, "players ..."], params: Params) -> Float[Array, "players ..."]:
-        miss = jnp.abs(guesses - params["multiplier"] * jnp.mean(guesses, axis=0))
-        if self.payoff == "distance":
-            return params["prize"] * (1 - (miss / self._width) ** 2)
-        # Distances that differ by roundoff are ties.
-        closest = miss <= jnp.min(miss, axis=0) + 1e-6 * self._width
-        return params["prize"] * closest / jnp.sum(closest, axis=0)
-
-    def _winner_table(self, params: Params) -> Float[Array, "..."]:
-        """Payoff of the first player at every joint guess."""
-        joint = jnp.meshgrid(*[jnp.asarray(self.guesses)] * self.players, indexing="ij")
-        return self._pay(jnp.stack(joint), params)[0]

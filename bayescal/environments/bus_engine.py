@@ -1,22 +1,19 @@
 """Rust's bus engines: keep an engine that costs more with every mile, or replace it."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+import pandas as pd
+from jaxtyping import Array, Float, Int
 
+from bayescal._types import AnyArray
 from bayescal.environments.base import Params, rules
 from bayescal.environments.markov import Markov, states_of
 from bayescal.environments.replay import Fault, Replay, previous_row
+from bayescal.environments.statistics import PlayRecord, Statistic, sums
 from bayescal.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 KEEP, REPLACE = 0, 1
 
@@ -41,7 +38,7 @@ class BusEngine(Markov):
 
     RC: float
     theta11: float
-    usage: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    usage: Float[AnyArray, " bins"] = eqx.field(converter=lambda p: np.asarray(p, float))
 
     # Rust (1987), table IX, group 4: usage as counted in his data.
     def __init__(
@@ -73,10 +70,6 @@ class BusEngine(Markov):
         self.start = (1.0,) + (0.0,) * (bins - 1)
 
     @property
-    def params(self) -> Params:
-        return {"RC": np.asarray(self.RC), "theta11": np.asarray(self.theta11), "usage": self.usage}
-
-    @property
     def payoff_parameters(self) -> tuple[str, ...]:
         return ("RC", "theta11")
 
@@ -95,12 +88,14 @@ class BusEngine(Markov):
         # The cost of running at the last bin or of a new engine, whichever is less far from what people see.
         return jnp.asarray(params["RC"]) + jnp.zeros(())
 
-    def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
+    def see(self, observation: Mapping[str, AnyArray], params: Params) -> Float[Array, " numbers"]:
         """Mileage, and how far it is from the end, where bins are cut off."""
         x = observation["state"] / (self.states - 1)
         return jnp.stack([2 * x - 1, jnp.sqrt(x), jnp.exp(-8 * (1 - x))])
 
-    def stakes(self, params: Params, role: int, costs: Any) -> Float[Array, " numbers"] | None:
+    def stakes(
+        self, params: Params, role: int, costs: Float[AnyArray, " roles"] | None
+    ) -> Float[Array, " numbers"] | None:
         """Doubling RC, theta11 and the cost changes no choice: what is told of them is their ratios."""
         if costs is None:
             return None
@@ -108,13 +103,15 @@ class BusEngine(Markov):
         return jnp.concatenate([jnp.log(ratios), jnp.asarray(params["usage"]) - 0.3])
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> Mapping[str, str]:
         return {
             "state": f"mileage since the last replacement, in bins 0 to {self.states - 1}, before the decision",
             "usage": "bins driven since the month before, -1 in an engine's first month (optional)",
         }
 
-    def record(self, before: Any, joint_action: Any, after: Any, params: Params) -> dict[str, Any]:
+    def record(
+        self, before: Int[Array, ""], joint_action: Int[AnyArray, " players"], after: Int[Array, ""], params: Params
+    ) -> dict[str, Float[Array, " players"]]:
         return {"state": jnp.full(1, before, float)}
 
     def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
@@ -133,7 +130,26 @@ class BusEngine(Markov):
         later = table["round"].to_numpy() > first
         return Replay({"state": state}, np.isfinite(recorded) & ~wrong & later, faults)
 
-    def count_chance(self, table: pd.DataFrame) -> tuple[BusEngine, float]:
+    def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
+        """Replacements, and the mileage at which they were made."""
+        state, bus = record.seen["state"], record.people
+        number = lambda x: x.sum(axis=1)
+        mean = lambda x: (x * state).sum(axis=1) / number(x)
+        variance = lambda x: (x * state**2).sum(axis=1) / number(x) - mean(x) ** 2
+        yield Statistic("replacements", "how many engines were replaced", number)
+        yield Statistic("mileage at replacement", "mean bin of mileage at which engines were replaced", mean)
+        yield Statistic(
+            "spread of mileage at replacement",
+            "standard deviation of the bin of mileage at which engines were replaced",
+            lambda x: np.sqrt(np.maximum(variance(x), 0)),
+        )
+        if bus is not None and bus.max() > 0:
+            yield Statistic(
+                "spread of engines", "standard deviation, over engines, of their share of months with a replacement",
+                lambda x: (sums(bus, x) / np.bincount(bus)).std(axis=1, ddof=1),
+            )  # fmt: skip
+
+    def count_chance(self, table: pd.DataFrame) -> tuple["BusEngine", float]:
         """Usage is counted first, as in Rust's two-step estimates."""
         counts = self.monthly_usage(table)
         shares = counts / counts.sum()
@@ -143,7 +159,7 @@ class BusEngine(Markov):
         )
         return counted, log_likelihood
 
-    def monthly_usage(self, table: pd.DataFrame) -> np.ndarray:
+    def monthly_usage(self, table: pd.DataFrame) -> Int[np.ndarray, " bins"]:
         """How often 0, 1, 2, … bins were driven from one month to the next (at least three kinds).
 
         After a replacement Rust counts a bus that is back in bin 0 as having been driven one bin; so do we, and his

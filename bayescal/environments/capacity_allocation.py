@@ -96,10 +96,6 @@ class CapacityAllocation(Environment):
         )
         vars(self).update(fields)
 
-    @property
-    def params(self) -> Params:
-        return {k: np.asarray(getattr(self, k), float) for k in ("capacity", "price", "cost")}
-
     def reset(self, key: PRNGKeyArray, params: Params) -> AllocationState:
         nothing = jnp.zeros(self.players, jnp.result_type(float))
         return AllocationState(jnp.zeros((), jnp.int32), nothing, nothing, nothing)

@@ -1,6 +1,6 @@
 """The cobweb: producers forecast a price, and their forecasts make it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,8 +11,17 @@ import pandas as pd
 from jaxtyping import Array, Float, Int
 
 from bayescal.environments.base import Environment, Params, rules
-from bayescal.environments.market_rounds import beyond, column, disagreements, earlier, find_rounds, shared, sums
+from bayescal.environments.market_rounds import (
+    beyond,
+    column,
+    disagreements,
+    earlier,
+    find_rounds,
+    shared,
+    sums_by_round,
+)
 from bayescal.environments.replay import Replay, contradictions, previous_row
+from bayescal.environments.statistics import PlayRecord, Statistic, codes, correlation, sums, variance_within
 from bayescal.errors import InputError
 
 # The supply's steepness in the three treatments.
@@ -82,10 +91,6 @@ class Cobweb(Environment):
             raise InputError(f"Cobweb: kappa {kappa:g} must be above zero and the noise {noise:g} not below.")
         self.kappa, self.noise, self.window = float(kappa), float(noise), int(window)
         vars(self).update(rules(name or "cobweb", {"forecaster": players}, [grid], ordered=True, horizon=rounds))
-
-    @property
-    def params(self) -> Params:
-        return {"kappa": np.asarray(self.kappa, float)}
 
     def reset(self, key, params) -> Market:
         dtype = jnp.result_type(float)
@@ -171,7 +176,7 @@ class Cobweb(Environment):
         faults += disagreements("price", recorded, rounds, tolerance)
         faults += disagreements("noise", noise, rounds, tolerance)
         told, shock = shared(rounds, recorded), shared(rounds, noise)
-        supplied = sums(rounds, supply(forecast, self.kappa, np))
+        supplied = sums_by_round(rounds, supply(forecast, self.kappa, np))
         implied = np.where(rounds.members == self.players, self.price(supplied / self.players), np.nan)
         known_shock = ~np.isnan(shock)
         allowed = np.where(known_shock, tolerance, max(SURPRISE * self.noise, tolerance))
@@ -201,6 +206,45 @@ class Cobweb(Environment):
             "round": rounds.played,
         }
         return Replay(observations, known, faults)
+
+    def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
+        """Those of any quantities, and of the price that forecasts make with the noise as it was."""
+        yield from super().statistics(record)
+        if "price" not in record.table:
+            return
+        recorded = record.table["price"].to_numpy(float)
+        markets = [e for e in record.environments if isinstance(e, Cobweb)]
+        kappa, players = (np.array([getattr(e, n) for e in markets])[record.game] for n in ("kappa", "players"))
+        market = codes(np.stack([record.game, record.groups, record.rounds], axis=1))
+        of = np.unique(market, return_index=True)[1]  # a row of each market and round
+        complete = (np.bincount(market)[market[of]] == players[of]) & np.isfinite(recorded[of])
+        if complete.sum() < 3:
+            return
+        mean_supply = lambda v: sums(market, supply(v, kappa, np)) / np.bincount(market)
+        forecasts = record.value(record.table["action_index"].to_numpy()[None])
+        noise = (recorded[of] - self.price(mean_supply(forecasts))[0])[None]
+        price = lambda x: (self.price(mean_supply(record.value(x))) + noise)[:, complete]
+        series = codes(np.stack([record.game, record.groups], axis=1))[of][complete]
+        before, later = record.seen["seen"][of][complete], record.later[of][complete]
+        yield Statistic(
+            "price variance", "variance of the price within markets, the noise being what it was",
+            lambda x: variance_within(series, price(x)),
+        )  # fmt: skip
+        yield Statistic(
+            "price autocorrelation", "correlation of the price with the last one (as recorded)",
+            lambda x: correlation(price(x)[:, later], before[later]),
+        )  # fmt: skip
+
+    @property
+    def template_words(self) -> tuple[str, ...]:
+        return (
+            "Hommes, Sonnemans, Tuinstra & van de Velden (2007): a spreadsheet a market, with one line a period, six "
+            "columns of forecasts and the realised price: `--wide participant` makes a template of that. Put the "
+            "markets of a treatment below each other, with the market's number in the column group.",
+            "action: the forecast of this period's price, made before the price; the grid has steps of 0.1, and "
+            "snap = true rounds forecasts of two decimals. price: the realised price. noise is not recorded in "
+            "experiments: leave its line out.",
+        )
 
     @property
     def _grid(self) -> Float[Array, " actions"]:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from bayescal.environments.base import OneShot, Params, symmetric_fields
+from bayescal._types import AnyArray
+from bayescal.environments.base import Params, symmetric_fields
+from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
 
 
-class Cournot(OneShot):
+class Cournot(GameOfTotals):
     """n firms with constant unit cost c face the price P = max(a - b Q, 0) of their total quantity Q.
 
     A firm's expected profit needs only the distribution of its rivals' total, the (n-1)-fold convolution of the
@@ -57,44 +59,43 @@ class Cournot(OneShot):
         vars(self).update(symmetric_fields(name or f"cournot-{firms}", "firm", firms, grid, ordered=True))
 
     @property
-    def params(self) -> Params:
-        return {k: np.asarray(getattr(self, k), float) for k in ("intercept", "slope", "cost")}
+    def quantities(self) -> Float[np.ndarray, " actions"]:
+        return self.grid
 
     @property
-    def quantities(self) -> np.ndarray:
-        return np.asarray(self.action_values[0])
-
-    def _profit_table(self, params: Params, rivals: int) -> Float[Array, "actions totals"]:
-        """Profit of each quantity against each total of `rivals` firms on the grid."""
-        q = self.quantities
-        totals = rivals * q[0] + (q[1] - q[0]) * np.arange(rivals * (len(q) - 1) + 1)
-        price = jnp.maximum(params["intercept"] - params["slope"] * (q[:, None] + totals[None, :]), 0.0)
-        return (price - params["cost"]) * q[:, None]
+    def template_words(self) -> tuple[str, ...]:
+        return (
+            "Huck, Normann & Oechssler (1999, 2004): participant: the subject, with a label of its own in all "
+            "sessions; group: the market; round: the period; action: the quantity.",
+            "The learned policy `cournot`, in which each firm has a cost of its own, has quantities from 0 to 60 in "
+            "steps of 2: snap = true rounds those in between. For a finer grid or larger quantities, name others under "
+            "[games] and leave out the policy: the game is then solved exactly, which takes longer.",
+        )
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
-        table = self._profit_table(params, 1)
+        table = self.payoffs_by_total(params, 1)
         return jnp.max(table) - jnp.min(table)
 
-    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
-        q = jnp.asarray(self.quantities)[joint_action]
-        price = jnp.maximum(params["intercept"] - params["slope"] * jnp.sum(q), 0.0)
-        return (price - params["cost"]) * q
+    def payoff_at(self, own: Float[AnyArray, "..."], total: Float[AnyArray, "..."], params: Params) -> Array:
+        price = jnp.maximum(params["intercept"] - params["slope"] * (own + total), 0.0)
+        return (price - params["cost"]) * own
 
     def expected_payoffs(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions"]:
+        # Sums of products, not the Fourier transform of `joint_chances`, whose rounding shows in single precision.
         rivals = self.players - 1
-        return (self._profit_table(params, rivals) @ _total(strategies[0], rivals))[None]
+        return (self.payoffs_by_total(params, rivals) @ _total(jnp.asarray(strategies)[0], rivals))[None]
 
     def payoff_slopes(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions roles actions"]:
-        # One of the n-1 rivals moves to b, the others' total is unchanged.
-        p = strategies[0]
+        # One of the n-1 rivals moves to b; the total of the others is unchanged.
+        p = jnp.asarray(strategies)[0]
         rivals, size = self.players - 1, len(p)
         rest = _total(p, rivals - 1) if rivals > 1 else jnp.ones(1, p.dtype)
         shifted = _shifts(rest, size).T
-        return (rivals * self._profit_table(params, rivals) @ shifted)[None, :, None, :]
+        return (rivals * self.payoffs_by_total(params, rivals) @ shifted)[None, :, None, :]
 
 
 def _total(p: Float[Array, " actions"], firms: int) -> Float[Array, " totals"]:
@@ -108,8 +109,8 @@ def _total(p: Float[Array, " actions"], firms: int) -> Float[Array, " totals"]:
 def _shifts(v: Float[Array, " n"], size: int) -> Float[Array, "size n+size-1"]:
     """Row k is v moved k places to the right: p @ _shifts(v) is the convolution of p and v.
 
-    A batch of `jnp.convolve` is a grouped convolution, which XLA's CPU backend does very slowly. Here every row of
-    the tiled vector is one element short, so that each begins one place later.
+    A batch of `jnp.convolve` is a grouped convolution, which is very slow in XLA's CPU backend. Here the tiled vector
+    is cut into rows that are one element short, so that each row begins one place later.
     """
     length = len(v) + size
     padded = jnp.pad(v, (0, length - len(v)))

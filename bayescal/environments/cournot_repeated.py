@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from bayescal.environments.base import Environment, Params, rules
 from bayescal.environments.cournot import Cournot
-from bayescal.environments.market_rounds import beyond, column, earlier, find_rounds, shared, sums
+from bayescal.environments.market_rounds import beyond, column, earlier, find_rounds, shared, sums_by_round
 from bayescal.environments.replay import Replay, contradictions, previous_row
 from bayescal.errors import InputError
 
@@ -69,10 +69,6 @@ class RepeatedCournot(Environment):
         )
 
     @property
-    def params(self) -> Params:
-        return {k: np.asarray(getattr(self, k), float) for k in ("intercept", "slope", "cost")}
-
-    @property
     def market(self) -> Cournot:
         """One round of it, as a game of its own."""
         return Cournot(self.players, self.action_values[0], intercept=self.intercept, slope=self.slope, cost=self.cost)
@@ -118,6 +114,15 @@ class RepeatedCournot(Environment):
             "profit": "the firm's profit in the round (optional, checked)",
         }
 
+    @property
+    def template_words(self) -> tuple[str, ...]:
+        return (
+            "Huck, Normann & Oechssler (2004): a market of the same firms for 25 periods. participant: the subject, "
+            "with a label of its own in all sessions; group: the market; round: the period; action: the quantity.",
+            "This game's grid has whole quantities from 0 to 100 (firms = 3 under [games] makes it a triopoly); theirs "
+            "may have decimals: snap = true. The learned policy `cournot-repeated` is for two firms.",
+        )
+
     def record(self, before, joint_action, after: Outcome, params) -> dict[str, Float[Array, " players"]]:
         return {"price": jnp.broadcast_to(after.price, (self.players,)), "profit": after.profits}
 
@@ -129,7 +134,7 @@ class RepeatedCournot(Environment):
         whole = rounds.members == self.players
         told = shared(rounds, recorded)
         inferred = np.where(told > 0, (self.intercept - told) / self.slope, np.nan)
-        total = np.where(whole, sums(rounds, q), inferred)
+        total = np.where(whole, sums_by_round(rounds, q), inferred)
         price = np.where(whole, np.maximum(self.intercept - self.slope * total, 0.0), told)
         earned = (price[rounds.of_row] - self.cost) * q
         faults = beyond(rounds, table, self.horizon)

@@ -230,7 +230,7 @@ class ExtensiveForm(FiniteGame):
         return jnp.append(here * observation["moving"], observation["moving"])
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> Mapping[str, str]:
         named = "; ".join(
             f"{role}: {', '.join(f'{i} = {s}' for i, s in enumerate(names))}"
             for role, names in zip(self.role_names, self.tree.situations, strict=True)

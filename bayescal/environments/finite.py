@@ -23,6 +23,10 @@ class FiniteGame(Environment):
     situation_noun: ClassVar[str] = "situation"
 
     @property
+    def solvable(self) -> bool:
+        return True
+
+    @property
     @abstractmethod
     def situation_count(self) -> int:
         """The most situations that any player has."""

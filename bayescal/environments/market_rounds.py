@@ -34,7 +34,7 @@ def find_rounds(table: pd.DataFrame) -> Rounds:
     return Rounds(of_row, before, (when - first)[of_row], np.bincount(of_row, minlength=len(frame)))
 
 
-def sums(rounds: Rounds, x: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rounds"]:
+def sums_by_round(rounds: Rounds, x: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rounds"]:
     return np.bincount(rounds.of_row, x, minlength=len(rounds.before))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
@@ -75,7 +75,7 @@ class Markov(FiniteGame):
         return jax.nn.one_hot(observation["state"], self.states)
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> Mapping[str, str]:
         return {"state": f"the state before the decision, 0 to {self.states - 1}"}
 
     def record(self, before: Any, joint_action: Any, after: Any, params: Params) -> dict[str, Any]:

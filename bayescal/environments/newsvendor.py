@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from bayescal._types import Costs
 from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.own_solution import Habit, Seen, SolvesItself
 from bayescal.environments.replay import Fault, Replay, contradictions, first_round, previous_row
 from bayescal.environments.watched import looked_at
 from bayescal.errors import InputError
@@ -27,7 +29,7 @@ class Stand(NamedTuple):
     total: Float[Array, ""]
 
 
-class Newsvendor(Environment):
+class Newsvendor(SolvesItself):
     """One player orders q, then demand D is drawn: profit = price·min(q, D) + salvage·max(q - D, 0) - cost·q.
 
     The rational order is the critical fractile, the smallest q with P(D <= q) >= (price - cost) / (price - salvage)
@@ -93,10 +95,6 @@ class Newsvendor(Environment):
             rules(name or "newsvendor", {"newsvendor": 1}, [grid], ordered=True, horizon=rounds, discount=discount)
         )
 
-    @property
-    def params(self) -> Params:
-        return {k: np.asarray(getattr(self, k), float) for k in ("price", "cost", "salvage")}
-
     def reset(self, key: PRNGKeyArray, params: Params) -> Stand:
         zero = jnp.zeros((), jnp.result_type(float))
         return Stand(jnp.zeros((), jnp.int32), zero, zero, zero)
@@ -140,6 +138,14 @@ class Newsvendor(Environment):
     def columns(self) -> Mapping[str, str]:
         return {"demand": "demand of the round, after the order", "profit": "profit of the round (optional, checked)"}
 
+    @property
+    def template_words(self) -> tuple[str, ...]:
+        return (
+            "Schweitzer & Cachon (2000), Bolton & Katok (2008): participant: the subject; round: the period; action: "
+            "the order; demand: what was then asked for. Price, cost and demand of your treatment are options under "
+            "[games]: price = 12, cost = 9, salvage = 0.",
+        )
+
     def record(self, before: Stand, joint_action, after: Stand, params: Params) -> dict[str, Float[Array, " players"]]:
         return {"demand": after.seen[None], "profit": _profit(after.own, after.seen, params)[None]}
 
@@ -176,14 +182,14 @@ class Newsvendor(Environment):
         return Replay(observations, known, faults)
 
     def exact_values(
-        self, observation: Mapping[str, Any], cost: Any, psi: Mapping[str, Any], params: Params, prior: Any
+        self, observation: Seen, cost: Costs, psi: Mapping[str, Any], params: Params, prior: Habit
     ) -> Float[Array, " actions"]:
         """Q of every order in this round, in money (see `exact_table`)."""
         table = self.exact_table(cost, psi, params, prior)[jnp.clip(observation["round"], 0, self.horizon - 1)]
         return _hats(observation["usual"], self._usual(table.shape[0])) @ table
 
     def exact_table(
-        self, cost: Any, psi: Mapping[str, Any], params: Params, prior: Any
+        self, cost: Costs, psi: Mapping[str, Any], params: Params, prior: Habit
     ) -> Float[Array, "rounds usual actions"]:
         """Q of every order in every round, by what is usual (one entry if the prior does not look at that).
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from bayescal._types import AnyArray
 from bayescal.environments.base import OneShot, Params
 from bayescal.errors import InputError
 
@@ -66,19 +67,25 @@ class NormalForm(OneShot):
         spread = jnp.max(params["payoffs"]) - jnp.min(params["payoffs"])
         return jnp.where(spread > 0, spread, 1.0)
 
-    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
+    def joint_table(self, role: int, params: Params) -> Float[Array, "actions others"]:
+        own = jnp.moveaxis(jnp.asarray(params["payoffs"])[role], role, 0)
+        return own.reshape(own.shape[0], -1)
+
+    def payoffs(self, joint_action: Int[AnyArray, " players"], params: Params) -> Float[Array, " players"]:
         return jnp.asarray(params["payoffs"])[(slice(None), *joint_action)]
 
     def expected_payoffs(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions"]:
+        strategies = jnp.asarray(strategies)
         width = strategies.shape[1]
         rows = [self._against(i, (i,), strategies, params) for i in range(self.players)]
         return jnp.stack([jnp.pad(u, (0, width - u.shape[0])) for u in rows])
 
     def payoff_slopes(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions roles actions"]:
+        strategies = jnp.asarray(strategies)
         roles, width = strategies.shape
 
         def block(i, k):

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from bayescal.environments.base import OneShot, Params, symmetric_fields
+from bayescal._types import AnyArray
+from bayescal.environments.base import Params, symmetric_fields
+from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
 
 
-class PublicGoods(OneShot):
+class PublicGoods(GameOfTotals):
     """Each of n players keeps what is not contributed, and gets `mpcr` of every unit that anybody contributes:
 
         payoff = endowment - contribution + mpcr · (sum of all contributions).
@@ -49,28 +51,22 @@ class PublicGoods(OneShot):
         vars(self).update(symmetric_fields("public-goods", "player", players, grid, ordered=True))
 
     @property
-    def params(self) -> Params:
-        return {"endowment": np.asarray(self.endowment), "mpcr": np.asarray(self.mpcr)}
-
-    @property
     def payoff_parameters(self) -> tuple[str, ...]:
-        return ("mpcr",)  # of two choices, all that differs is mpcr - 1 times the difference
+        return ("mpcr",)  # the payoffs of two choices differ by mpcr - 1 times the difference of contributions
 
     @property
-    def contributions(self) -> np.ndarray:
-        return np.asarray(self.action_values[0])
+    def contributions(self) -> Float[np.ndarray, " actions"]:
+        return self.grid
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         width = float(self.contributions[-1] - self.contributions[0])
         return width * jnp.maximum(jnp.abs(1 - params["mpcr"]), 1e-3)
 
-    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
-        given = jnp.asarray(self.contributions)[joint_action]
-        return params["endowment"] - given + params["mpcr"] * jnp.sum(given)
+    def payoff_at(self, own: Float[AnyArray, "..."], total: Float[AnyArray, "..."], params: Params) -> Array:
+        return params["endowment"] - own + params["mpcr"] * (own + total)
 
     def expected_payoffs(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions"]:
         given = jnp.asarray(self.contributions)
-        others = (self.players - 1) * jnp.dot(strategies[0], given)
-        return (params["endowment"] - given + params["mpcr"] * (given + others))[None]
+        return self.payoff_at(given, (self.players - 1) * jnp.dot(strategies[0], given), params)[None]

@@ -1,25 +1,23 @@
 """Supply chains: everybody orders from the next one up, waits, and pays for stocks and for backlogs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bayescal.environments.base import Environment, Params, rules
+from bayescal.environments.chain_books import Start, replay_chains
 from bayescal.environments.demand import Distribution, distribution, draw, mean, uniform
-from bayescal.environments.replay import Fault, Replay, contradictions
+from bayescal.environments.replay import Replay
+from bayescal.environments.statistics import PlayRecord, Statistic, codes, variance_within
 from bayescal.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DEMAND = uniform(range(9))  # U{0..8}: Croson & Donohue (2006)
 STEP = (4.0,) * 4 + (8.0,)  # four a week, eight from the fifth week on: Sterman (1989)
-MOST_CELLS = 100_000_000  # of groups x weeks x echelons in a table of play
 
 
 class ChainState(NamedTuple):
@@ -142,10 +140,6 @@ class SupplyChain(Environment):
         vars(self).update(fields)
 
     @property
-    def params(self) -> Params:
-        return {k: np.asarray(getattr(self, k), float) for k in ("holding", "backlog")}
-
-    @property
     def usual(self) -> float:
         """A week's mean demand (of a path: over the weeks of a game)."""
         values, weights = self.demand
@@ -256,80 +250,42 @@ class SupplyChain(Environment):
             "supply_line": before.supply_line,
         }
 
-    def replay(self, table: "pd.DataFrame", *, tolerance: float = 0.01) -> Replay:
-        """The week-by-week book-keeping of every chain, from its orders and from what was recorded.
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        """The weekly accounts of every chain, from its orders and from what was recorded (see `chain_books`)."""
+        start = Start(self.inventory, self.flow, self.order_delay, self.shipping_delay)
+        return replay_chains(table, self.roles, start, tolerance)
 
-        A number follows from the orders of everybody in the group where those are in the table, else it is what was
-        recorded (a person who played with computers), else it is not known. A recorded number is a fault where it
-        follows neither from the rebuilt nor from the recorded numbers before it, so that one slip is one fault.
-        """
-        group, week, role = _places(table, self.roles)
-        shape = (int(group.max()) + 1, int(week.max()) + 1, self.roles) if len(table) else (0, 0, self.roles)
-        spread = lambda column: _spread(table[column].to_numpy(float), (group, week, role), shape)
-        orders, demand, recorded = spread("value"), spread("demand"), {n: spread(n) for n in STOCKS_AND_FLOWS}
-        recorded["inventory"] = recorded["inventory"] - np.nan_to_num(spread("backlog"))
-        customers = np.where(np.arange(self.roles) == 0, demand, np.nan)
-        book = self._book(orders, customers[..., :1], recorded)
-        at = lambda x: x[group, week, role]
-        faults: list[Fault] = []
-        for column in STOCKS_AND_FLOWS:
-            faults += contradictions(column, at(recorded[column]), at(book[column]), tolerance)
-        faults += contradictions("demand", at(customers), at(book["incoming"]), tolerance)
-        began = (week > 0).astype(float)
-        observations = {
-            "own": np.where(began > 0, at(_later(orders, 1, 0.0)), 0.0),
-            "seen": at(book["incoming"]),
-            "began": began,
-            "inventory": at(book["inventory"]),
-            "supply_line": at(book["supply_line"]),
-            "round": week.astype(float),
-        }
-        known = np.all([np.isfinite(x) for x in observations.values()], axis=0)
-        return Replay({n: np.nan_to_num(x) for n, x in observations.items()}, known, sorted(faults))
-
-    def _book(
-        self,
-        orders: Float[np.ndarray, "groups weeks echelons"],
-        demand: Float[np.ndarray, "groups weeks 1"],
-        recorded: dict[str, Float[np.ndarray, "groups weeks echelons"]],
-    ) -> dict[str, Float[np.ndarray, "groups weeks echelons"]]:
-        """What the rules say of every number; NaN where they and the table are silent."""
-        received = _later(orders, self.order_delay, self.flow)
-        due, told = np.concatenate([demand, received[..., :-1]], axis=-1), recorded["incoming"]
-        incoming = np.where(np.isnan(due), told, due)
-        filled = np.full_like(orders, np.nan)  # what each echelon sends down
-        book = {n: np.full_like(orders, np.nan) for n in STOCKS_AND_FLOWS} | {"incoming": incoming}
-        each = lambda x: np.full((len(orders), self.roles), x)
-        stock, line, placed = each(self.inventory), each((self.order_delay + self.shipping_delay) * self.flow), each(0)
-        last = {"inventory": stock, "supply_line": line}
-        for t in range(orders.shape[1]):
-            sent = each(self.flow)
-            if t >= self.shipping_delay:
-                begun = t - self.shipping_delay
-                sent = np.concatenate([filled[:, begun, 1:], received[:, begun, -1:]], axis=-1)
-            came = np.where(np.isnan(sent), recorded["arriving"][:, t], sent)
-            # Where nobody wrote down what came in, the stock tells.
-            came = np.where(np.isnan(came), recorded["inventory"][:, t] - stock + incoming[:, t], came)
-            flows = ([came, recorded["arriving"][:, t]], [incoming[:, t], told[:, t]])
-            ways = [(s, a, r) for s, a, r in product([stock, last["inventory"]], *flows)]
-            explained = _nearest([s + a - r for s, a, r in ways], recorded["inventory"][:, t])
-            pick = lambda i, ways=ways, chosen=explained: np.choose(chosen, [w[i] for w in ways])
-            before, arrived, asked = pick(0), pick(1), pick(2)
-            stock = before + arrived - asked
-            filled[:, t] = asked + np.maximum(-before, 0.0) - np.maximum(-stock, 0.0)
-            lines = [x + placed - a for x, a in product([line, last["supply_line"]], flows[0])]
-            line = np.choose(_nearest(lines, recorded["supply_line"][:, t]), lines)
-            # What the rules do not tell is as it was recorded.
-            stock, line = (
-                np.where(np.isnan(x), recorded[n][:, t], x) for n, x in (("inventory", stock), ("supply_line", line))
+    def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
+        """Those of any quantities, and the bullwhip ratio of each echelon."""
+        yield from super().statistics(record)
+        seen = record.seen["seen"]
+        for role in dict.fromkeys(record.roles):
+            here = record.roles == role
+            chain = codes(record.groups[here])
+            received = variance_within(chain, seen[None, here])
+            yield Statistic(
+                f"bullwhip ratio, {role}",
+                f"variance of the {role}'s orders over the weeks of a chain, as a multiple of that of the orders "
+                "received (as recorded)",
+                lambda x, here=here, chain=chain, received=received: (
+                    variance_within(chain, record.value(x)[:, here]) / received
+                ),
             )
-            book["arriving"][:, t], book["inventory"][:, t], book["supply_line"][:, t] = came, stock, line
-            last = {n: recorded[n][:, t] for n in last}
-            placed = orders[:, t]
-        return book
 
-
-STOCKS_AND_FLOWS = ("incoming", "arriving", "inventory", "supply_line")
+    @property
+    def template_words(self) -> tuple[str, ...]:
+        """Of the beer game: a chain of four echelons."""
+        if self.roles != 4:
+            return ()
+        return (
+            "Logs of the beer game have a line for each week of a team, with the orders of the four positions and "
+            "often stocks and backlogs: `--wide participant` makes a template of that. group: the team; round: the "
+            "week; role: retailer, wholesaler, distributor, factory; action: the order placed.",
+            "demand is the customers' order of the week. inventory and backlog are those after this week's orders were "
+            "filled and before the own order is placed; one column of net inventory does (below zero: owed).",
+            'Customers who order 4, then 8 from the fifth week on (Sterman 1989): demand = "step" under [games], which '
+            "the learned policy `beer-game` (demand U{0..8}) is not for.",
+        )
 
 
 def beer_game(
@@ -417,44 +373,3 @@ def _check(
         problems.append("a game of one week whose end is not announced has discount 0: give announced=True")
     if problems:
         raise InputError(f"SupplyChain: {'; '.join(problems)}.")
-
-
-def _places(table: "pd.DataFrame", roles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(group, week from the group's first, echelon) of every row, as whole numbers; one row each."""
-    group = table["group"].astype(str).factorize()[0] if len(table) else np.zeros(0, int)
-    week = (table["round"] - table.groupby("group", observed=True)["round"].transform("min")).to_numpy(np.int64)
-    role = table["role_index"].to_numpy(np.int64)
-    if len(table) and (group.max() + 1) * (int(week.max()) + 1) * roles > MOST_CELLS:
-        raise InputError(
-            f"Rounds run over {int(week.max()) + 1:,} weeks in a table of {len(table):,} rows: correct its rounds."
-        )
-    doubles = table.assign(group_index=group)[["group_index", "round", "role_index"]].duplicated().to_numpy()
-    if doubles.any():
-        row = int(np.flatnonzero(doubles)[0])
-        raise InputError(
-            f"{int(doubles.sum())} rows are of an echelon that has decided in this round already (the first: row "
-            f"{row}, group {table['group'].iloc[row]}): an echelon is one person; give every chain a group of its own."
-        )
-    return group, week, role
-
-
-def _spread(column: np.ndarray, places: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> np.ndarray:
-    out = np.full(shape, np.nan)
-    out[places] = column
-    return out
-
-
-def _later(x: Float[np.ndarray, "groups weeks echelons"], weeks: int, before: float) -> np.ndarray:
-    """x some weeks later, and `before` until then."""
-    head = np.full_like(x[:, :weeks], before)
-    return np.concatenate([head, x[:, : x.shape[1] - weeks]], axis=1) if weeks < x.shape[1] else head
-
-
-def _nearest(candidates: list[np.ndarray], target: np.ndarray) -> np.ndarray:
-    """Which candidate is nearest to the target; the first known one where there is no target."""
-    stack = np.stack(candidates)
-    distance = np.where(np.isnan(target), np.isnan(stack) * 1.0, np.abs(stack - target))
-    distance = np.where(np.isnan(distance), np.inf, distance)
-    # Later candidates must be better by more than rounding.
-    best = np.argmin(distance, axis=0)
-    return np.where(distance[0] <= np.take_along_axis(distance, best[None], 0)[0] + 1e-6, 0, best)

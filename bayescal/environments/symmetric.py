@@ -1,22 +1,23 @@
 """Symmetric two-player games: one role, one matrix."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
 
+from bayescal._types import AnyArray
 from bayescal.environments.base import OneShot, Params, symmetric_fields
 
 
 class SymmetricMatrix(OneShot):
     """Two players of one role: `matrix[own action][other's action]`. `params = {"payoffs": matrix}`."""
 
-    default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    default_payoffs: Float[AnyArray, "actions actions"] = eqx.field(converter=lambda p: np.asarray(p, float))
 
-    def __init__(self, matrix: Any, *, name: str, action_values: Iterable[float]):
+    def __init__(self, matrix: ArrayLike, *, name: str, action_values: Iterable[float]):
         self.default_payoffs = np.asarray(matrix, float)
         vars(self).update(symmetric_fields(name, "player", 2, action_values, ordered=True))
 
@@ -28,17 +29,22 @@ class SymmetricMatrix(OneShot):
         spread = jnp.max(params["payoffs"]) - jnp.min(params["payoffs"])
         return jnp.where(spread > 0, spread, 1.0)
 
-    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
+    def joint_table(self, role: int, params: Params) -> Float[Array, "actions others"]:
+        return jnp.asarray(params["payoffs"])
+
+    def payoffs(self, joint_action: Int[AnyArray, " players"], params: Params) -> Float[Array, " players"]:
         i, j = joint_action[0], joint_action[1]
         matrix = jnp.asarray(params["payoffs"])
         return jnp.stack([matrix[i, j], matrix[j, i]])
 
     def expected_payoffs(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions"]:
-        return (params["payoffs"] @ strategies[0])[None]
+        return (jnp.asarray(params["payoffs"]) @ jnp.asarray(strategies)[0])[None]
 
-    def payoff_slopes(self, strategies: Array, params: Params) -> Float[Array, "roles actions roles actions"]:
+    def payoff_slopes(
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
+    ) -> Float[Array, "roles actions roles actions"]:
         return jnp.asarray(params["payoffs"])[None, :, None, :]
 
 

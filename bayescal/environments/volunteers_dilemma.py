@@ -1,14 +1,15 @@
 """The volunteer's dilemma: one volunteer is enough, and volunteering costs."""
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from bayescal.environments.base import OneShot, Params, symmetric_fields
+from bayescal._types import AnyArray
+from bayescal.environments.base import Params, symmetric_fields
+from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
 
 
-class VolunteersDilemma(OneShot):
+class VolunteersDilemma(GameOfTotals):
     """Each of n players gets V if anybody volunteers and L if nobody does; volunteering costs c.
 
     Diekmann (1985); experiments with V = 1, c = L = 0.2 by Goeree, Holt & Smith (2017). Action 0 volunteers.
@@ -32,21 +33,17 @@ class VolunteersDilemma(OneShot):
         fields = symmetric_fields("volunteers-dilemma", "player", players, (0, 1), ordered=False, labels=labels)
         vars(self).update(fields)
 
-    @property
-    def params(self) -> Params:
-        return {k: np.asarray(getattr(self, k), float) for k in ("benefit", "cost", "loss")}
-
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         return jnp.abs(params["benefit"] - params["loss"]) + jnp.abs(params["cost"])
 
-    def payoffs(self, joint_action: Int[Array, " players"], params: Params) -> Float[Array, " players"]:
-        volunteers = joint_action == 0
-        outcome = jnp.where(jnp.any(volunteers), params["benefit"], params["loss"])
-        return outcome - params["cost"] * volunteers
+    def payoff_at(self, own: Float[AnyArray, "..."], total: Float[AnyArray, "..."], params: Params) -> Array:
+        """The value of waiting is 1, so that the total is the number of others who wait."""
+        nobody = (own == 1) & (total == self.players - 1)
+        return jnp.where(nobody, params["loss"], params["benefit"]) - params["cost"] * (own == 0)
 
     def expected_payoffs(
-        self, strategies: Float[Array, "roles actions"], params: Params
+        self, strategies: Float[AnyArray, "roles actions"], params: Params
     ) -> Float[Array, "roles actions"]:
-        nobody = strategies[0, 1] ** (self.players - 1)
+        nobody = jnp.asarray(strategies)[0, 1] ** (self.players - 1)
         wait = params["benefit"] + (params["loss"] - params["benefit"]) * nobody
         return jnp.stack([params["benefit"] - params["cost"], wait])[None]

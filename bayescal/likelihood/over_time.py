@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from bayescal.environments.own_solution import SolvesItself
 from bayescal.evaluation.batches import AT_ONCE
 from bayescal.likelihood.base import Likelihood, Shared, rounds_as_time, unpack
 from bayescal.likelihood.choices import finite, lapsed
@@ -111,10 +112,11 @@ class PlayLikelihood(Played, Likelihood):
 
     def _values_everywhere(self, part: _Part, shared: Shared) -> Float[Array, " actions"] | None:
         """What actions are worth, where that depends on nothing that is seen or inferred."""
-        values = getattr(part.policy.environment, "values_everywhere", None)
+        environment = part.policy.environment
         moves = "drift" in shared or any(n.startswith("params.") for n in shared)
         solved = isinstance(part.policy, ExactPolicy)
-        return values(part.params) if values is not None and solved and not moves else None
+        own = isinstance(environment, SolvesItself) and solved and not moves
+        return environment.values_everywhere(part.params) if own else None
 
     def _tilted(
         self, part: _Part, q: Float[Array, " actions"], log_cost: Float[Array, " nodes"], shared: Shared

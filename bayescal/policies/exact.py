@@ -26,6 +26,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
+from bayescal.environments.own_solution import SolvesItself
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
 from bayescal.policies.sequential import Concept, solve_sequential
@@ -104,7 +105,7 @@ class ExactPolicy(Policy):
     concept: Concept = eqx.field(static=True, default="trajectory")
 
     def __check_init__(self) -> None:
-        if not isinstance(self.environment, OneShot | FiniteGame) and not self._solves_itself:
+        if not self.environment.solvable:
             raise InputError(
                 f"ExactPolicy: {self.environment.name} is neither a one-shot game nor a finite Markov game nor one in "
                 "extensive form, so it cannot be solved exactly: use a learned policy (`bayescal models`) or train one."
@@ -123,7 +124,7 @@ class ExactPolicy(Policy):
 
     @property
     def _solves_itself(self) -> bool:
-        return hasattr(self.environment, "exact_values")
+        return isinstance(self.environment, SolvesItself)
 
     def solve(
         self, cost: Any = None, phi: Any = None, psi: Any = None, params: Any = None, *, start: Any = None

@@ -1,17 +1,17 @@
-"""Limited reasoning: a player of level k replies to players of lower levels, and one of level 0 plays the prior.
+"""Limited reasoning: a player of level k replies to players of lower levels; level 0 plays the habit.
 
-The kinds differ in whom a player of level k meets, and in how the reply is made:
+The kinds differ in whom a player of level k expects to meet, and in how the player replies:
 
-- "level-k" (Stahl & Wilson 1995; Nagel 1995): the best reply to level k-1, ties shared as in the prior;
+- "level-k" (Stahl & Wilson 1995; Nagel 1995): the best reply to level k-1, ties shared as in the habit;
 - "quantal level-k": q exp(U / cost) / Z, with U the expected payoff against level k-1;
 - "cognitive hierarchy" (Camerer, Ho & Chong 2004), quantal: the same against opponents whose levels are drawn from the
   Poisson distribution over 0 … k-1, each independently;
-- "GR2-L" (Wen, Yang, Luo & Wang 2019): the others' joint action b is imagined first, drawn from level k-1, and the
-  reply is to that action: pi_k(a) = sum_b rho_{k-1}(b) · q(a) exp(u(a, b) / cost) / Z(b). Reply and expectation change
-  places, which matters: who imagines one action at a time replies more decidedly;
+- "GR2-L" (Wen, Yang, Luo & Wang 2019): the player draws the others' joint action b from level k-1 and replies to that
+  action: pi_k(a) = sum_b rho_{k-1}(b) · q(a) exp(u(a, b) / cost) / Z(b). Averaging replies to single actions gives
+  other probabilities than replying to the average, and more extreme ones;
 - "GR2-M": the same, with b drawn from the Poisson mixture of all lower levels.
 
-Levels of people are Poisson too, or, of the first two kinds, softmax(0, weight_1, weight_2, …).
+People's levels are Poisson too or, in the first two kinds, softmax(0, weight_1, weight_2, …).
 """
 
 from typing import Any, Literal, get_args
@@ -25,12 +25,6 @@ from jaxtyping import Array, Float
 
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.environments.base import Environment, OneShot
-from bayescal.environments.beauty_contest import BeautyContest
-from bayescal.environments.cournot import Cournot
-from bayescal.environments.normal_form import NormalForm
-from bayescal.environments.public_goods import PublicGoods
-from bayescal.environments.symmetric import SymmetricMatrix
-from bayescal.environments.volunteers_dilemma import VolunteersDilemma
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
 from bayescal.policies.rational import best_reply
@@ -40,7 +34,7 @@ from bayescal.priors.uniform import Uniform
 
 Kind = Literal["level-k", "quantal level-k", "cognitive hierarchy", "GR2-L", "GR2-M"]
 
-LARGEST = 1_000_000  # replies of one role to all that the others may do, that are still worked out
+LARGEST = 1_000_000  # payoffs in the joint table of one role
 _MIXED = ("cognitive hierarchy", "GR2-M")  # meet all lower levels
 
 
@@ -48,9 +42,9 @@ class LevelKPolicy(Policy):
     """Players of levels 0 to `levels`.
 
     Args:
-        environment: a one-shot game of at least two players; of the GR2 kinds, with a payoff table of manageable size,
-            or a game of the others' total.
-        prior: what level 0 plays, and what replies depart from.
+        environment: a one-shot game of at least two players; for the GR2 kinds its joint table must have at most a
+            million payoffs.
+        prior: the habit: what level 0 plays, and what replies depart from.
         levels: the highest.
 
     phi, the distribution of people's levels, is {"tau": …}, or {"weight_1": …, …} of the level-k kinds.
@@ -79,11 +73,11 @@ class LevelKPolicy(Policy):
         if self.levels < 1:
             raise InputError(f"LevelKPolicy: the highest level is {self.levels}; it is at least 1.")
         if self.imagines:
-            _refuse_large(env)
+            _check_size(env)
 
     @property
     def imagines(self) -> bool:
-        """Whether replies are to one joint action of the others, not to their mixture."""
+        """Whether players reply to single joint actions of the others, not to their mixture."""
         return self.kind.startswith("GR2")
 
     @property
@@ -109,7 +103,7 @@ class LevelKPolicy(Policy):
         return self.log_prob_all(cost, phi, psi, params)[observation]
 
     def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
-        """Of somebody whose level is not known."""
+        """Of a person whose level is not known."""
         by_level = jnp.maximum(self.log_prob_by_level(cost, phi, psi, params), ABSENT)
         log_p = jax.nn.logsumexp(by_level + self.log_shares(phi)[:, None, None], axis=0)
         return jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p)
@@ -149,7 +143,7 @@ class LevelKPolicy(Policy):
         if not self.imagines:
             return lambda others: jax.vmap(lambda q, u: tilt(q, u, cost))(log_q, env.expected_payoffs(others, params))
         params = jax.lax.optimization_barrier(params)  # or XLA takes seconds to fold a table of known payoffs
-        tables = [_against(env, role, params) for role in range(env.roles)]
+        tables = [env.joint_table(role, params) for role in range(env.roles)]
         rows = []
         for role, table in enumerate(tables):
             log_k = jax.vmap(lambda u, role=role: tilt(log_q[role, : len(u)], u, cost), in_axes=1, out_axes=1)(table)
@@ -162,7 +156,7 @@ class LevelKPolicy(Policy):
             for role, (most, log_k) in enumerate(rows):
                 absent = most == -jnp.inf
                 scaled = jnp.exp(jnp.where(absent[:, None], 0.0, log_k - jnp.where(absent, 0.0, most)[:, None]))
-                mean = jnp.maximum(scaled @ _chances(env, role, others), tiny)
+                mean = jnp.maximum(scaled @ env.joint_chances(role, others), tiny)
                 log_p = jnp.where(absent, -jnp.inf, jnp.log(mean) + jnp.where(absent, 0.0, most))
                 out = out.at[role, : log_p.shape[0]].set(log_p)
             return out
@@ -181,80 +175,11 @@ def dominant(environment: OneShot) -> bool:
         return bool(np.abs(moved).max() <= 1e-9 * max(np.abs(slopes).max(), 1e-300))
 
 
-def of_totals(environment: Environment) -> bool:
-    """Whether payoffs depend on the others through the total of their (evenly spaced) actions alone."""
-    if isinstance(environment, BeautyContest) and environment.payoff != "distance":
-        return False
-    if not isinstance(environment, Cournot | VolunteersDilemma | PublicGoods | BeautyContest):
-        return False
-    steps = np.diff(environment.action_values[0])
-    return bool(np.allclose(steps, steps[0]))
-
-
-def _refuse_large(environment: OneShot) -> None:
-    env = environment
-    sizes = [len(values) for values, n in zip(env.action_values, env.role_counts, strict=True) for _ in range(n)]
-    if of_totals(env):
-        entries = sizes[0] * ((env.players - 1) * (sizes[0] - 1) + 1)
-    elif isinstance(env, NormalForm | SymmetricMatrix):
-        entries = int(np.prod(sizes))
-    else:
-        raise InputError(
-            f"GR2 imagines the others' actions one by one, and {env.name} has no table of them: it is neither a matrix "
-            "nor a game of their total."
-        )
+def _check_size(environment: OneShot) -> None:
+    """Refuse a game whose joint table is too large."""
+    entries = max(environment.joint_size(role) for role in range(environment.roles))
     if entries > LARGEST:
         raise InputError(
-            f"GR2 imagines the others' actions one by one: replies to all of them are {entries:,} numbers in "
-            f"{env.name} with {env.players} players, more than {LARGEST:,}."
+            f"GR2 replies to each joint action of the others: {environment.name} with {environment.players} players "
+            f"has {entries:,} payoffs of own against others' actions, more than {LARGEST:,}."
         )
-
-
-def _against(environment: Any, role: int, params: Any) -> Float[Array, "actions others"]:
-    """Payoffs of each own action against each of the others' joint actions (or totals)."""
-    env = environment
-    if isinstance(env, NormalForm):
-        own = jnp.moveaxis(jnp.asarray(params["payoffs"])[role], role, 0)
-        return own.reshape(own.shape[0], -1)
-    if isinstance(env, SymmetricMatrix):
-        return jnp.asarray(params["payoffs"])
-    return _against_totals(env, params)
-
-
-def _against_totals(environment: Any, params: Any) -> Float[Array, "actions totals"]:
-    env, others = environment, environment.players - 1
-    grid = np.asarray(env.action_values[0])
-    own, total = grid[:, None], others * grid[0] + (grid[1] - grid[0]) * np.arange(others * (len(grid) - 1) + 1)[None]
-    if isinstance(env, Cournot):
-        return (jnp.maximum(params["intercept"] - params["slope"] * (own + total), 0.0) - params["cost"]) * own
-    if isinstance(env, VolunteersDilemma):  # a total of those who wait
-        nobody = (own == 1) & (total == others)
-        return jnp.where(nobody, params["loss"], params["benefit"]) - params["cost"] * (own == 0)
-    if isinstance(env, PublicGoods):
-        return params["endowment"] - own + params["mpcr"] * (own + total)
-    miss = (own - params["multiplier"] * (own + total) / env.players) / (grid[-1] - grid[0])
-    return params["prize"] * (1 - miss**2)
-
-
-def _chances(environment: Any, role: int, strategies: Float[Array, "roles actions"]) -> Float[Array, " others"]:
-    """The probability of each of those, the others being independent."""
-    env = environment
-    if isinstance(env, SymmetricMatrix):
-        return strategies[0]
-    if of_totals(env):
-        return _sum_of_draws(strategies[0], env.players - 1)
-    joint = jnp.ones(1, strategies.dtype)
-    for other in range(env.roles):
-        if other != role:
-            joint = jnp.outer(joint, strategies[other, : len(env.action_values[other])]).reshape(-1)
-    return joint
-
-
-def _sum_of_draws(p: Float[Array, " actions"], draws: int) -> Float[Array, " totals"]:
-    """The distribution of the sum of so many independent draws, right to the last digit of 1: a power of the Fourier
-    transform, which compiles in no time however many there are."""
-    size = draws * (p.shape[0] - 1) + 1
-    length = 1 << (size - 1).bit_length()
-    power = jax.lax.integer_pow(jnp.fft.rfft(p, length), draws)
-    total = jnp.maximum(jnp.fft.irfft(power, length)[:size], 0.0)
-    return total / jnp.sum(total)

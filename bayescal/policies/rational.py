@@ -138,7 +138,7 @@ class RationalPolicy(Policy):
 
 def solvable(environment: Environment) -> bool:
     """Whether `ExactPolicy` solves the game."""
-    return isinstance(environment, OneShot | FiniteGame) or hasattr(environment, "exact_values")
+    return environment.solvable
 
 
 def flat(policy: Any) -> dict[str, float]:

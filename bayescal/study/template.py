@@ -15,49 +15,6 @@ from bayescal.table.decisions import Decisions
 Layout = Literal["round", "participant"]
 TABLE = "decisions.csv"
 
-# How the tables of well-known experiments are written here, by the beginning of the game's name.
-ORIGINALS = {
-    "cournot-repeated": (
-        "Huck, Normann & Oechssler (2004): a market of the same firms for 25 periods. participant: the subject, with "
-        "a label of its own in all sessions; group: the market; round: the period; action: the quantity.",
-        "This game's grid has whole quantities from 0 to 100 (firms = 3 under [games] makes it a triopoly); theirs may "
-        "have decimals: snap = true. The learned policy `cournot-repeated` is for two firms.",
-    ),
-    "cournot": (
-        "Huck, Normann & Oechssler (1999, 2004): participant: the subject, with a label of its own in all sessions; "
-        "group: the market; round: the period; action: the quantity.",
-        "The learned policy `cournot`, in which each firm has a cost of its own, has quantities from 0 to 60 in steps "
-        "of 2: snap = true rounds those in between. For a finer grid or larger quantities, name others under [games] "
-        "and leave out the policy: the game is then solved exactly, which takes longer.",
-    ),
-    "cobweb": (
-        "Hommes, Sonnemans, Tuinstra & van de Velden (2007): a spreadsheet a market, with one line a period, six "
-        "columns of forecasts and the realised price: `--wide participant` makes a template of that. Put the markets "
-        "of a treatment below each other, with the market's number in the column group.",
-        "action: the forecast of this period's price, made before the price; the grid has steps of 0.1, and "
-        "snap = true rounds forecasts of two decimals. price: the realised price. noise is not recorded in "
-        "experiments: leave its line out.",
-    ),
-    "beer-game": (
-        "Logs of the beer game have a line for each week of a team, with the orders of the four positions and often "
-        "stocks and backlogs: `--wide participant` makes a template of that. group: the team; round: the week; "
-        "role: retailer, wholesaler, distributor, factory; action: the order placed.",
-        "demand is the customers' order of the week. inventory and backlog are those after this week's orders were "
-        "filled and before the own order is placed; one column of net inventory does (below zero: owed).",
-        'Customers who order 4, then 8 from the fifth week on (Sterman 1989): demand = "step" under [games], which the '
-        "learned policy `beer-game` (demand U{0..8}) is not for.",
-    ),
-    "newsvendor": (
-        "Schweitzer & Cachon (2000), Bolton & Katok (2008): participant: the subject; round: the period; action: the "
-        "order; demand: what was then asked for. Price, cost and demand of your treatment are options under [games]: "
-        "price = 12, cost = 9, salvage = 0.",
-    ),
-}  # fmt: skip
-
-
-# How those games are built for which a learned policy has a grid of its own.
-BUILT = {name: {"quantities": list(range(0, 61, 2))} for name in ("cournot-2", "cournot-3")}
-
 
 class Template(NamedTuple):
     """The texts of a dataset.toml and of the table beside it."""
@@ -72,14 +29,16 @@ def make_template(
     played: pd.DataFrame,
     *,
     title: str,
+    options: Mapping[str, Any] | None = None,
     policy: str | None = None,
     private: bool = False,
     solvable: bool = True,
     wide: Layout | None = None,
 ) -> Template:
-    """A study of the named game as its user may begin with it.
+    """A study of the named game to begin with.
 
     Args:
+        options: with which dataset.toml builds the game.
         played: a table of simulated play, such as `bayescal.simulate` makes.
         policy: the learned policy that answers for the game; `private` if costs are private in it.
         solvable: whether the game can be solved exactly, where there is no such policy.
@@ -98,25 +57,24 @@ def make_template(
     elif wide == "participant":
         table, section = _by_participant(table, recorded, environment)
     parts = [
-        _head(name, title, wide),
+        _head(name, title, environment, wide),
         _meta(title),
         _columns(environment, keys, recorded, wide),
         section,
-        _games(name, BUILT.get(name, {})),
+        _games(name, options or {}),
         _model(environment, policy, private, solvable),
     ]
     return Template("\n".join(p for p in parts if p), table.to_csv(index=False, lineterminator="\n"))
 
 
-def _head(name: str, title: str, wide: Layout | None) -> str:
+def _head(name: str, title: str, environment: Environment, wide: Layout | None) -> str:
     command = f"bayescal data template {name}" + (f" --wide {wide}" if wide else "")
     lines = [
         f"A study of your own: {title}.",
         f"Made by `{command}`. The decisions in {TABLE} are simulated: put your table in their place, correct what "
         "follows, and run `bayescal data validate FOLDER`, then `bayescal calibrate FOLDER`: FOLDER holds this file.",
     ]
-    originals = next((text for start, text in ORIGINALS.items() if name.startswith(start)), ())
-    return "".join(_comment(line) for line in (*lines, *originals))
+    return "".join(_comment(line) for line in (*lines, *environment.template_words))
 
 
 def _meta(title: str) -> str:
@@ -287,4 +245,4 @@ def _wide(said: str, *lines: str) -> str:
     return _comment(said + " Empty cells are decisions that were not made.") + "\n".join(("[wide]", *lines)) + "\n"
 
 
-__all__ = ["BUILT", "FILE", "TABLE", "Layout", "Template", "make_template"]
+__all__ = ["FILE", "TABLE", "Layout", "Template", "make_template"]

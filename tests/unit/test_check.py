@@ -19,7 +19,7 @@ from bayescal.cli import main
 from bayescal.diagnostics import Checks, check, loo_pit, predictive, sensitivity
 from bayescal.diagnostics.computed import _certificate
 from bayescal.diagnostics.pit import is_uniform, left_out
-from bayescal.diagnostics.predictive import _played, _row, predicts
+from bayescal.diagnostics.predictive import compared, play_statistics, predicts
 from bayescal.diagnostics.replicates import Replicates
 from bayescal.posterior.fit import Fit
 
@@ -299,7 +299,7 @@ def statistics(name, **options):
     decisions = bc.load_study(name, **options).decisions
     used = decisions.table.iloc[decisions.play.row]
     done = np.stack([used["action_index"].to_numpy()] * 3)
-    return {s.name: _row(s, done)[0] for s in _played(decisions)}, used.assign(
+    return {s.name: compared(s, done)[0] for s in play_statistics(decisions)}, used.assign(
         value=lambda t: t["action"].astype(str).astype(float)
     )
 
@@ -335,7 +335,7 @@ def test_statistics_of_dilemmas_and_engines():
     columns = ["participant", "role", "round", "action", "state"]
     decisions = bc.Decisions.from_table(pd.DataFrame(rows, columns=columns), {"g": game})
     done = np.stack([decisions.table["action_index"].to_numpy()[decisions.play.row]] * 3)
-    found = {s.name: _row(s, done)[0] for s in _played(decisions)}
+    found = {s.name: compared(s, done)[0] for s in play_statistics(decisions)}
     names = ("in first rounds", "after both cooperated", "after the other defected", "after defecting alone",
              "after both defected")  # fmt: skip
     for state, share in after.items():
@@ -350,7 +350,7 @@ def test_statistics_of_dilemmas_and_engines():
     table_ = pd.DataFrame(rows, columns=["participant", "round", "action", "state"]).replace({"action": labels})
     decisions = bc.Decisions.from_table(table_, {"bus": engine})
     done = np.stack([decisions.table["action_index"].to_numpy()[decisions.play.row]] * 3)
-    found = {s.name: _row(s, done)[0] for s in _played(decisions)}
+    found = {s.name: compared(s, done)[0] for s in play_statistics(decisions)}
     assert found["replacements"] == 2 and found["mileage at replacement"] == 9.0
     assert found["spread of mileage at replacement"] == pytest.approx(2.0)
 

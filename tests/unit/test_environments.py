@@ -12,7 +12,8 @@ import pytest
 from bayescal.environments.base import role_of_player
 from bayescal.environments.beauty_contest import BeautyContest
 from bayescal.environments.cournot import Cournot
-from bayescal.environments.named import NAMED_GAMES, game_names, get_game
+from bayescal.environments.named import GAMES as NAMED
+from bayescal.environments.named import game_names, get_game
 from bayescal.environments.normal_form import NormalForm
 from bayescal.environments.symmetric import request_game, travelers_dilemma
 from bayescal.environments.volunteers_dilemma import VolunteersDilemma
@@ -133,7 +134,7 @@ def test_selten_chmura_payoffs():
 def test_named_games_are_what_they_say(name):
     game = get_game(name)
     assert game.name == name
-    assert game.players == NAMED_GAMES[name].players
+    assert game.players == NAMED[name].players
     assert float(game.payoff_scale(game.params)) > 0
     assert [len(v) for v in game.action_values] == [len(v) for v in game.action_labels]
 

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from bayescal.cli import main
 from bayescal.cli.template import _by_chance
-from bayescal.environments.named import NAMED_GAMES, get_game
+from bayescal.environments.named import GAMES, get_game
 from bayescal.simulation import simulate
 from bayescal.study import load_study
-from bayescal.study.template import ORIGINALS, make_template
+from bayescal.study.template import make_template
 from bayescal.table.decisions import Decisions
 from bayescal.training import load_model
 
@@ -49,7 +49,7 @@ def played():
 @pytest.mark.parametrize(("name", "wide"), LAYOUTS)
 def test_the_template_is_the_study_that_was_simulated(tmp_path, played, name, wide):
     environment, table = played(name)
-    made = make_template(name, environment, table, title=NAMED_GAMES[name].title, wide=wide)
+    made = make_template(name, environment, table, title=GAMES[name].title, wide=wide)
     (tmp_path / "dataset.toml").write_text(made.toml)
     (tmp_path / "decisions.csv").write_text(made.csv)
     read = load_study(tmp_path).decisions
@@ -78,14 +78,14 @@ def test_a_wide_table_has_the_columns_that_it_is_named_for(played):
 @pytest.mark.parametrize(("name", "wide"), LAYOUTS)
 def test_every_column_is_told_of_in_words(played, name, wide):
     environment, table = played(name)
-    made = make_template(name, environment, table, title=NAMED_GAMES[name].title, wide=wide)
+    made = make_template(name, environment, table, title=GAMES[name].title, wide=wide)
     content = tomllib.loads(made.toml)
     assert list(content["games"]) == [name]
     for key in content["columns"]:
         assert f"# {key}: " in made.toml
     assert all(len(line) <= 120 for line in made.toml.splitlines())
     assert ("wide" in content) == (wide is not None)
-    assert any(text[:40] in made.toml for texts in ORIGINALS.values() for text in texts)
+    assert environment.template_words and all(text[:40] in made.toml for text in environment.template_words)
 
 
 def run(*words: str) -> tuple[int, str]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from bayescal.environments.markov import Markov
+from bayescal.environments.own_solution import SolvesItself
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.exact import ExactPolicy
 from bayescal.precision import double_precision
@@ -32,7 +33,7 @@ _MOST_CORNERS = 64
 def has_exact(policy: AmortisedPolicy) -> bool:
     """Whether a game over time is solved exactly here, as decision problems of one person are."""
     env = policy.environment
-    return env.players == 1 and (isinstance(env, Markov) or hasattr(env, "exact_values"))
+    return env.players == 1 and isinstance(env, Markov | SolvesItself)
 
 
 def certify_against_exact_play(
