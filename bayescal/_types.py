@@ -5,17 +5,16 @@ Dimensions: `actions` of the (padded) grid, `roles`, `players`, `situations`, `n
 """
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-AnyArray: TypeAlias = jax.Array | np.ndarray
-Scalar: TypeAlias = float | int | Float[Array, ""] | Float[np.ndarray, ""] | np.floating
-Costs: TypeAlias = Scalar | Float[AnyArray, "..."]  # one cost, or one for each of something
-Actions: TypeAlias = Float[Array, " actions"]
-RoleActions: TypeAlias = Float[Array, "roles actions"]
-Index: TypeAlias = int | Int[Array, ""] | Int[np.ndarray, ""] | np.integer
-Parameters: TypeAlias = Mapping[str, Scalar | AnyArray]  # psi, phi or parameters of a game, by name
-Key: TypeAlias = PRNGKeyArray
+AnyArray = jax.Array | np.ndarray
+Scalar = float | int | Float[Array, ""] | Float[np.ndarray, ""] | np.floating
+Costs = Scalar | Float[AnyArray, "..."]  # one cost, or one for each of something
+Actions = Float[Array, " actions"]
+RoleActions = Float[Array, "roles actions"]
+Index = int | Int[Array, ""] | Int[np.ndarray, ""] | np.integer
+Parameters = Mapping[str, Scalar | AnyArray]  # psi, phi or parameters of a game, by name
+Key = PRNGKeyArray

@@ -8,14 +8,11 @@ import difflib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Generic, TypeVar
 
 from bayescal.errors import InputError
 
-Kind = TypeVar("Kind")
 
-
-class Registry(Generic[Kind]):
+class Registry[Kind]:
     """Kinds of one noun, in the order of their registration.
 
     Args:

@@ -22,7 +22,6 @@ from bayescal.model.hyperpriors import (
     Hyperpriors,
     default_cost,
     default_game_parameter,
-    default_parameter,
     describe,
     inside,
     read_hyperpriors,
@@ -34,7 +33,6 @@ from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.precision import double_precision
-from bayescal.priors.uniform import Uniform
 from bayescal.table.decisions import Decisions
 
 Level = Literal["game", "group", "participant"]
@@ -195,6 +193,7 @@ def _private(
         walls=walls,
         box=box,
         prior=_prior_parameters(prior, bool(psi_level)),
+        habit=prior,
         parameters=tuple(parameters),
         covariates=None if covariates is None else read_covariates(covariates, decisions),
         groups=labels,
@@ -255,7 +254,7 @@ def _private(
     )
     if method == "joint":
         return described
-    integrated = Integrated.of(people, likelihood, chosen, habits=not isinstance(prior, Uniform))
+    integrated = Integrated.of(people, likelihood, chosen, habits=prior is None or not prior.flat)
     if method == "compressed":
         integrated = integrated.compressed(evidence)
     return dataclasses.replace(
@@ -285,7 +284,7 @@ def _common(
     scale = _scale(environments)
     defaults: Hyperpriors = {}
     if private:
-        defaults |= {n: default_parameter(n, i, scale) for n, i in population.parameters.items()}
+        defaults |= population.default_hyperpriors(scale)
     elif cost is not None:
         pass
     elif by is None:
@@ -293,8 +292,10 @@ def _common(
     else:
         defaults["log_cost_mean"] = default_cost(scale)
         defaults["log_cost_sd"] = numpyro.distributions.HalfNormal(1.0)
-    psi_names = _prior_parameters(getattr(policy, "prior", None), bool(prior_parameters))
-    defaults |= {f"psi_{n}": default_parameter(n, i, scale) for n, i in psi_names.items()}
+    prior = getattr(policy, "prior", None)
+    psi_names = _prior_parameters(prior, bool(prior_parameters))
+    if prior is not None and psi_names:
+        defaults |= {f"psi_{n}": d for n, d in prior.default_hyperpriors(scale).items()}
     defaults |= {n: default_game_parameter(environments[0].params[n]) for n in parameters}
     if lapse:
         defaults["lapse"] = numpyro.distributions.Beta(1.0, 19.0)

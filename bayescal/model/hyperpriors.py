@@ -8,8 +8,11 @@ import numpyro.distributions as dist
 
 from bayescal.domain import Interval
 from bayescal.errors import InputError
+from bayescal.populations.base import default_log_cost
 
 Hyperpriors = dict[str, dist.Distribution]
+
+default_cost = default_log_cost  # of the site log_cost, where everybody has one cost
 
 _OUTSIDE = 0.2  # of a hyperprior's mass, that may be cut off
 
@@ -17,29 +20,6 @@ NOT_IDENTIFIED = (
     "cost and payoff scale cannot be inferred together: doubling every payoff and every cost changes no "
     "prediction, so the data say nothing about the pair. Keep payoffs in the experiment's money and infer the cost."
 )
-
-
-def default_cost(scale: float) -> dist.Distribution:
-    """log cost ~ Normal(log(spread of payoffs / 10), 1.5²): from nearly rational to nearly random play."""
-    return dist.Normal(np.log(scale / 10), 1.5)
-
-
-def default_parameter(name: str, interval: Interval, scale: float) -> dist.Distribution:
-    """For one parameter of a population or prior, by what its name and interval say it is."""
-    stem = name.rstrip("0123456789").removesuffix("_")
-    if stem == "log_mean":
-        return default_cost(scale)
-    if stem == "log_sd":
-        return dist.HalfNormal(1.0)
-    if stem in ("mean", "sd", "cost"):
-        if interval.low >= 0:
-            return dist.LogNormal(np.log(scale / 10), 1.5)
-        return dist.Normal(scale / 10, scale / 4)
-    if np.isfinite(interval.low) and np.isfinite(interval.high):
-        return dist.Uniform(interval.low, interval.high)
-    if interval.low == 0:
-        return dist.HalfNormal(3.0)
-    return dist.Normal(0.0, 1.5)
 
 
 def default_game_parameter(value: Any) -> dist.Distribution:

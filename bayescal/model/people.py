@@ -24,10 +24,11 @@ from bayescal.domain import Interval
 from bayescal.errors import InputError
 from bayescal.likelihood.marginal import log_weights
 from bayescal.model.covariates import Covariates
-from bayescal.model.hyperpriors import Hyperpriors, default_parameter
+from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.populations.base import Phi, Population
 from bayescal.populations.log_normal import LogNormal
 from bayescal.populations.mixture import Mixture
+from bayescal.priors.base import Prior
 
 Beliefs = Literal["consistent", "free"] | Mapping[str, float]
 PsiLevel = Literal["shared", "group", "participant"]
@@ -85,6 +86,7 @@ class People:
     walls: Interval
     box: Mapping[str, Interval]
     prior: Mapping[str, Interval]  # psi that is inferred
+    habit: Prior | None = None
     parameters: tuple[str, ...] = ()
     covariates: Covariates | None = None
     groups: tuple[str, ...] = ()
@@ -116,14 +118,14 @@ class People:
 
     def defaults(self, scale: float, game: Hyperpriors) -> Hyperpriors:
         """What is believed of every number before the data."""
-        phi = {n: default_parameter(n, i, scale) for n, i in self.population.parameters.items()}
+        phi = self.population.default_hyperpriors(scale)
         if _ordered(self.population):
             for k in range(1, len(_classes(self.population))):
                 del phi[f"log_mean_{k}"]
                 phi[f"log_mean_gap_{k}"] = dist.HalfNormal(2.0)
         out = dict(phi)
         if self.meets and self.beliefs == "free":
-            out |= {f"belief_{n}": default_parameter(n, i, scale) for n, i in self.population.parameters.items()}
+            out |= {f"belief_{n}": d for n, d in self.population.default_hyperpriors(scale).items()}
         if self.groups:
             out["group_sd"] = dist.HalfNormal(0.5)
         if self.covariates is not None:
@@ -132,8 +134,9 @@ class People:
             out["lapse"] = dist.Beta(1.0, 19.0)
         if self.learning:
             out["drift"] = dist.Normal(0.0, 0.5)
-        for n, i in self.prior.items():
-            out[f"psi_{n}"] = default_parameter(n, i, scale)
+        psi = {} if self.habit is None else self.habit.default_hyperpriors(scale)
+        for n in self.prior:
+            out[f"psi_{n}"] = psi[n]
             if self.psi_level != "shared":
                 out[f"psi_{n}_sd"] = dist.HalfNormal(0.5)
         return out | game

@@ -4,18 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bayescal import populations
 from bayescal.errors import InputError
 from bayescal.model.build import Method, Model, build_model
 from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
+from bayescal.populations import POPULATIONS
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
-from bayescal.populations.log_normal import LogNormal
-from bayescal.populations.mixture import Mixture
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
-from bayescal.study.dataset import POPULATIONS
 from bayescal.table.decisions import Decisions
 from bayescal.training.recipe import load_model
 
@@ -61,12 +58,12 @@ def _population(study: Any, policy: Policy | None) -> Population | None:
     if study.population is None:
         known = trained is None or isinstance(trained, Homogeneous) or "participant" not in study.decisions.cells
         return None if known else trained
-    asked = getattr(populations, POPULATIONS[study.population])
+    asked = POPULATIONS[study.population]
     if asked is Homogeneous:
         return None
     if isinstance(trained, asked):
         return trained
-    return Mixture((LogNormal(), LogNormal())) if asked is Mixture else asked()
+    return asked.example()
 
 
 def _people(study: Any, policy: Policy | None, prior: Prior | None, population: Population) -> Model:

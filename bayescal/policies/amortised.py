@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from bayescal.domain import Domain, Interval
 from bayescal.environments.base import Environment, OneShot, shape_key
 from bayescal.errors import DomainError, InputError
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
+from bayescal.policies.base import ABSENT, Policy, PolicyKind, padded_log_prior, tilt
 from bayescal.policies.network import Network
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -59,6 +59,7 @@ class AmortisedPolicy(Policy):
         (2, 2)
     """
 
+    policy_kind = PolicyKind.LEARNED
     network: Network
     environment: Environment
     variants: tuple[Environment, ...]

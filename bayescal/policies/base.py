@@ -1,7 +1,10 @@
 """A policy answers: with which probability does a person choose each action?"""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -9,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal.environments.base import Environment
+from bayescal.errors import InputError
 from bayescal.priors.base import Prior
 
 ABSENT = -1e30  # log-probability of an action that cannot be played, finite so that gradients stay so
@@ -36,6 +40,60 @@ def tilt(log_q: Float[Array, " actions"], q: Float[Array, " actions"], cost: Any
     return jnp.where(absent, -jnp.inf, jax.nn.log_softmax(jnp.where(absent, ABSENT, tilted)))
 
 
+class PolicyKind(StrEnum):
+    """How a policy finds its probabilities."""
+
+    SOLVED = "solved"  # the equilibrium of the game, computed
+    LEARNED = "learned"  # a trained network
+    RATIONAL = "rational"  # the limit of a vanishing cost
+    LEVELS = "levels"  # levels of reasoning
+    HABIT = "habit"  # the limit of an infinite cost
+    OTHER = "other"  # a policy that a user has written
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """Which policy a model or a fit was built on.
+
+    Attributes:
+        kind: how the policy finds its probabilities.
+        name: of its public class.
+        habit: the class name of its prior; "" if it has none.
+        learned: whether its probabilities come from a network.
+
+    Example:
+        >>> import bayescal as bc
+        >>> bc.ExactPolicy(bc.get_game("stag-hunt")).facts.as_dict()
+        {'kind': 'solved', 'name': 'ExactPolicy', 'habit': 'Uniform', 'learned': False}
+    """
+
+    kind: PolicyKind
+    name: str
+    habit: str
+    learned: bool
+
+    def as_dict(self) -> dict[str, str | bool]:
+        """For JSON."""
+        return asdict(self) | {"kind": self.kind.value}
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, object]) -> "PolicyFacts":
+        """What `as_dict` returned.
+
+        Raises:
+            InputError: an entry is missing, or is of another type.
+        """
+        match facts:
+            case {"kind": str(kind), "name": str(name), "habit": str(habit), "learned": bool(learned)} if kind in set(
+                PolicyKind
+            ):
+                return cls(PolicyKind(kind), name, habit, learned)
+        raise InputError(
+            f"The facts of a policy are kind (one of {', '.join(PolicyKind)}), name, habit and learned; found "
+            f"{dict(facts)}."
+        )
+
+
 class Policy(eqx.Module):
     """(observation, cost, phi, psi, params) -> log-probabilities over the grid.
 
@@ -43,6 +101,19 @@ class Policy(eqx.Module):
     """
 
     environment: eqx.AbstractVar[Environment]
+    policy_kind: ClassVar[PolicyKind] = PolicyKind.OTHER
+
+    @property
+    def facts(self) -> PolicyFacts:
+        """Which policy this is."""
+        prior = getattr(self, "prior", None)
+        public = next(c.__name__ for c in type(self).__mro__ if not c.__name__.startswith("_"))
+        return PolicyFacts(
+            self.policy_kind,
+            public,
+            "" if prior is None else type(prior).__name__,
+            self.policy_kind is PolicyKind.LEARNED,
+        )
 
     @abstractmethod
     def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:

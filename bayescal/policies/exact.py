@@ -28,7 +28,7 @@ from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
 from bayescal.errors import InputError
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
+from bayescal.policies.base import ABSENT, Policy, PolicyKind, padded_log_prior, tilt
 from bayescal.policies.sequential import Concept, solve_sequential
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -99,6 +99,7 @@ class ExactPolicy(Policy):
         ('converged', ['0.06', '0.60'])
     """
 
+    policy_kind = PolicyKind.SOLVED
     environment: Environment
     prior: Prior = Uniform()
     population: Population | None = None

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior
+from bayescal.policies.base import ABSENT, Policy, PolicyKind, padded_log_prior
 from bayescal.policies.exact import ExactPolicy
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
@@ -24,6 +24,7 @@ class HabitualPolicy(Policy):
         [-0.6930000185966492, -0.6930000185966492]
     """
 
+    policy_kind = PolicyKind.HABIT
     environment: Environment
     prior: Prior = Uniform()
 

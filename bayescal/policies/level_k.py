@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior, tilt
+from bayescal.policies.base import ABSENT, Policy, PolicyKind, padded_log_prior, tilt
 from bayescal.policies.rational import best_reply
 from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
@@ -57,6 +57,7 @@ class LevelKPolicy(Policy):
         [0, 32, 21, 14]
     """
 
+    policy_kind = PolicyKind.LEVELS
     environment: Environment
     kind: Kind = eqx.field(static=True, default="cognitive hierarchy")
     prior: Prior = Uniform()

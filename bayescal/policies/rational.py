@@ -5,6 +5,7 @@ prior as all costs fall together. In a game over time it is the optimum (of one 
 where nothing but a learned policy plays the game, it is that policy at the smallest cost of its box.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -13,11 +14,12 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from bayescal.domain import REAL
 from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.policies.base import ABSENT, Policy, padded_log_prior
+from bayescal.policies.base import ABSENT, Policy, PolicyFacts, PolicyKind, padded_log_prior
 from bayescal.policies.exact import ExactPolicy
 from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
@@ -57,6 +59,7 @@ class RationalPolicy(Policy):
         [0.091, 0.909]
     """
 
+    policy_kind = PolicyKind.RATIONAL
     environment: Environment
     prior: Prior = Uniform()
     learned: AmortisedPolicy | None = None
@@ -67,6 +70,10 @@ class RationalPolicy(Policy):
                 f"RationalPolicy: nothing solves {self.environment.name} exactly, so what is rational in it is not "
                 "known: give a learned policy (learned=…), which plays at the smallest cost of its box."
             )
+
+    @property
+    def facts(self) -> PolicyFacts:
+        return dataclasses.replace(super().facts, learned=self.learned is not None)
 
     def log_prior(self, psi: Any = None) -> Float[Array, "roles actions"]:
         return jnp.stack([self.log_prior_of(role, psi, role) for role in range(self.environment.roles)])
@@ -141,13 +148,9 @@ def solvable(environment: Environment) -> bool:
     return environment.solvable
 
 
-def flat(policy: Any) -> dict[str, float]:
-    """The parameters at which the prior of a learned policy is uniform, or as nearly so as its box allows: pulls,
-    bonuses and tilts of zero."""
-    out = {}
-    for name, default in policy.prior.defaults.items():
-        habit = name.rstrip("0123456789").removesuffix("_") in ("pull", "bonus", "tilt")
-        box = dict(policy.domain.intervals).get(f"psi.{name}")
-        value = 0.0 if habit else default
-        out[name] = value if box is None else float(np.clip(value, box.low, box.high))
-    return out
+def flat(policy: AmortisedPolicy) -> dict[str, float]:
+    """The parameters at which the prior of a learned policy is uniform, or as nearly so as its box allows."""
+    boxes = dict(policy.domain.intervals)
+    psi = policy.prior.defaults | (policy.prior.flat_parameters or {})
+    box_of = lambda name: boxes.get(f"psi.{name}", REAL)
+    return {n: float(np.clip(x, box_of(n).low, box_of(n).high)) for n, x in psi.items()}

@@ -1,11 +1,23 @@
-"""Distributions of costs over people."""
+"""Populations: distributions of costs over people.
 
-from bayescal.populations.base import Population
-from bayescal.populations.discrete import Discrete
-from bayescal.populations.gamma import Gamma
-from bayescal.populations.homogeneous import Homogeneous
-from bayescal.populations.log_normal import LogNormal
-from bayescal.populations.mixture import Mixture
-from bayescal.populations.truncated_normal import TruncatedNormal
+`POPULATIONS` holds the kinds that a study asks for by name. A kind of your own joins them with one line:
 
-__all__ = ["Discrete", "Gamma", "Homogeneous", "LogNormal", "Mixture", "Population", "TruncatedNormal"]
+    POPULATIONS.register("exponential", Exponential)
+"""
+
+import lazy_loader
+
+from bayescal.registry import Registry
+
+POPULATIONS = Registry(
+    "population",
+    {
+        "homogeneous": "bayescal.populations.homogeneous:Homogeneous",
+        "log-normal": "bayescal.populations.log_normal:LogNormal",
+        "truncated-normal": "bayescal.populations.truncated_normal:TruncatedNormal",
+        "gamma": "bayescal.populations.gamma:Gamma",
+        "two-classes": "bayescal.populations.mixture:Mixture",
+    },
+)
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,14 +1,27 @@
 """How costs are spread over people: lambda ~ F_phi."""
 
 from abc import abstractmethod
+from typing import Self
 
 import equinox as eqx
+import numpy as np
+import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.domain import POSITIVE, Interval
 from bayescal.errors import InputError
 
 Phi = dict[str, Float[Array, ""]]
+
+
+def default_log_cost(payoff_scale: float) -> dist.Normal:
+    """log cost ~ Normal(log(spread of payoffs / 10), 1.5²): from nearly rational to nearly random play."""
+    return dist.Normal(np.log(payoff_scale / 10), 1.5)
+
+
+def default_cost(payoff_scale: float) -> dist.LogNormal:
+    """The same of the cost itself."""
+    return dist.LogNormal(np.log(payoff_scale / 10), 1.5)
 
 
 class Population(eqx.Module):
@@ -25,6 +38,24 @@ class Population(eqx.Module):
     @abstractmethod
     def parameters(self) -> dict[str, Interval]:
         """Names of the parameters phi and the interval each lives in."""
+
+    @abstractmethod
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        """The hyperprior of each parameter, used when none is given.
+
+        Args:
+            payoff_scale: the spread of payoffs. Costs are in money, so what is believed of them scales with it.
+        """
+
+    @property
+    def words(self) -> str:
+        """The kind in a few words, for descriptions of a model."""
+        return type(self).__name__
+
+    @classmethod
+    def example(cls) -> Self:
+        """An instance without options: what a study means by the name, and what the laws are tested on."""
+        return cls()
 
     @property
     def support(self) -> Interval:

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.domain import Interval
@@ -45,6 +46,13 @@ class Discrete(Population):
     @property
     def parameters(self) -> dict[str, Interval]:
         return {}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {}
+
+    @classmethod
+    def example(cls) -> "Discrete":
+        return cls(costs=[0.5, 2.0], probabilities=[0.3, 0.7])
 
     def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
         """Log-probability of the value `cost`."""

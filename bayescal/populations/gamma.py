@@ -3,11 +3,12 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.domain import POSITIVE, Interval
-from bayescal.populations.base import Phi, Population
+from bayescal.populations.base import Phi, Population, default_cost
 
 
 class Gamma(Population):
@@ -25,6 +26,13 @@ class Gamma(Population):
     @property
     def parameters(self) -> dict[str, Interval]:
         return {"mean": POSITIVE, "sd": POSITIVE}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"mean": default_cost(payoff_scale), "sd": default_cost(payoff_scale)}
+
+    @property
+    def words(self) -> str:
+        return "gamma"
 
     def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
         shape, scale = _shape_scale(phi)

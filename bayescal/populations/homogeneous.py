@@ -1,10 +1,11 @@
 """Everybody has the same cost."""
 
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.domain import POSITIVE, Interval
-from bayescal.populations.base import Phi, Population
+from bayescal.populations.base import Phi, Population, default_cost
 
 
 class Homogeneous(Population):
@@ -20,6 +21,9 @@ class Homogeneous(Population):
     @property
     def parameters(self) -> dict[str, Interval]:
         return {"cost": POSITIVE}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"cost": default_cost(payoff_scale)}
 
     def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
         return jnp.where(cost == phi["cost"], jnp.inf, -jnp.inf)

@@ -6,10 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.domain import POSITIVE, REAL, Interval
-from bayescal.populations.base import Phi, Population
+from bayescal.populations.base import Phi, Population, default_log_cost
 
 
 class LogNormal(Population):
@@ -27,6 +28,13 @@ class LogNormal(Population):
     @property
     def parameters(self) -> dict[str, Interval]:
         return {"log_mean": REAL, "log_sd": POSITIVE}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"log_mean": default_log_cost(payoff_scale), "log_sd": dist.HalfNormal(1.0)}
+
+    @property
+    def words(self) -> str:
+        return "log-normal"
 
     def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
         t = jnp.log(cost)

@@ -4,11 +4,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.domain import REAL, Interval
 from bayescal.errors import InputError
 from bayescal.populations.base import Phi, Population
+from bayescal.populations.log_normal import LogNormal
 
 
 class Mixture(Population):
@@ -32,6 +34,24 @@ class Mixture(Population):
         weights = {f"weight_{k}": REAL for k in range(1, len(self.components))}
         own = {f"{n}_{k}": i for k, c in enumerate(self.components) for n, i in c.parameters.items()}
         return weights | own
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        out: dict[str, dist.Distribution] = {
+            f"weight_{k}": dist.Normal(0.0, 1.5) for k in range(1, len(self.components))
+        }
+        for k, component in enumerate(self.components):
+            out |= {f"{n}_{k}": d for n, d in component.default_hyperpriors(payoff_scale).items()}
+        return out
+
+    @property
+    def words(self) -> str:
+        count = len(self.components)
+        return f"{ {2: 'two', 3: 'three', 4: 'four'}.get(count, count) }-class"
+
+    @classmethod
+    def example(cls) -> "Mixture":
+        """Two classes, each log-normal."""
+        return cls((LogNormal(), LogNormal()))
 
     def _log_weights(self, phi: Phi) -> Float[Array, " components"]:
         free = [jnp.asarray(phi[f"weight_{k}"], jnp.result_type(float)) for k in range(1, len(self.components))]

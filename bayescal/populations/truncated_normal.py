@@ -4,12 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.errors import InputError
-from bayescal.populations.base import Phi, Population
+from bayescal.populations.base import Phi, Population, default_cost
 
 
 class TruncatedNormal(Population):
@@ -35,6 +36,13 @@ class TruncatedNormal(Population):
     @property
     def parameters(self) -> dict[str, Interval]:
         return {"mean": REAL, "sd": POSITIVE}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"mean": dist.Normal(payoff_scale / 10, payoff_scale / 4), "sd": default_cost(payoff_scale)}
+
+    @property
+    def words(self) -> str:
+        return "truncated normal"
 
     @property
     def support(self) -> Interval:

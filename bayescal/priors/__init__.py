@@ -1,31 +1,28 @@
-"""Behaviours that people fall back on."""
+"""Habits: behaviours that people fall back on.
 
-from bayescal.priors.anchored import Anchored
-from bayescal.priors.base import Prior
-from bayescal.priors.centre import Centre
-from bayescal.priors.empirical import Empirical, load_prior_file
-from bayescal.priors.focal import Focal
-from bayescal.priors.log_linear import LogLinear
-from bayescal.priors.mixture import Mixture
-from bayescal.priors.near import Adaptive, Naive, Previous, Usual
-from bayescal.priors.product import Product
-from bayescal.priors.repeat import Repeat
-from bayescal.priors.uniform import Uniform
+`HABITS` holds the kinds that a study asks for by name. A kind of your own joins them with one line:
 
-__all__ = [
-    "Adaptive",
-    "Anchored",
-    "Centre",
-    "Empirical",
-    "Focal",
-    "LogLinear",
-    "Mixture",
-    "Naive",
-    "Previous",
-    "Prior",
-    "Product",
-    "Repeat",
-    "Uniform",
-    "Usual",
-    "load_prior_file",
-]
+    HABITS.register("Imitation", Imitation)
+"""
+
+import lazy_loader
+
+from bayescal.registry import Registry
+
+HABITS = Registry(
+    "habit",
+    {
+        "Adaptive": "bayescal.priors.near:Adaptive",
+        "Anchored": "bayescal.priors.anchored:Anchored",
+        "Centre": "bayescal.priors.centre:Centre",
+        "Focal": "bayescal.priors.focal:Focal",
+        "LogLinear": "bayescal.priors.log_linear:LogLinear",
+        "Naive": "bayescal.priors.near:Naive",
+        "Previous": "bayescal.priors.near:Previous",
+        "Repeat": "bayescal.priors.repeat:Repeat",
+        "Uniform": "bayescal.priors.uniform:Uniform",
+        "Usual": "bayescal.priors.near:Usual",
+    },
+)
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayescal.domain import POSITIVE, Interval
@@ -33,6 +34,13 @@ class Anchored(Tilt):
     @property
     def defaults(self) -> dict[str, float]:
         return {"anchor": 0.5, "pull": 1.0}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"anchor": dist.Uniform(0.0, 1.0), "pull": dist.HalfNormal(3.0)}
+
+    @property
+    def flat_parameters(self) -> dict[str, float]:
+        return {"pull": 0.0}
 
     def log_weight(
         self,

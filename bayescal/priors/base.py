@@ -2,11 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
+from numpyro.distributions import Distribution
 
 from bayescal.domain import Interval
 
@@ -30,6 +31,37 @@ class Prior(eqx.Module):
     @abstractmethod
     def defaults(self) -> dict[str, float]:
         """A value for each parameter, used when none is given."""
+
+    @abstractmethod
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+        """The hyperprior of each parameter, used when none is given.
+
+        Args:
+            payoff_scale: the spread of payoffs. A parameter in units of money must be scaled with it.
+        """
+
+    @property
+    def flat_parameters(self) -> dict[str, float] | None:
+        """The values of psi at which q is uniform whatever was seen; parameters left out may have any value.
+
+        None: q is never uniform, or not known to be.
+        """
+        return None
+
+    @property
+    def flat(self) -> bool:
+        """Whether q is uniform at every psi."""
+        return self.flat_parameters == {}
+
+    @property
+    def words(self) -> str:
+        """The habit in a few words, for descriptions of a model."""
+        return type(self).__name__
+
+    @classmethod
+    def example(cls) -> Self:
+        """An instance without options: what a study means by the name alone, and what the laws are tested on."""
+        return cls()
 
     @abstractmethod
     def log_prob(

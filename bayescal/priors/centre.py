@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayescal.domain import POSITIVE, Interval
@@ -35,6 +36,13 @@ class Centre(Tilt):
     @property
     def defaults(self) -> dict[str, float]:
         return {"pull": 1.0}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"pull": dist.HalfNormal(3.0)}
+
+    @property
+    def flat_parameters(self) -> dict[str, float]:
+        return {"pull": 0.0}
 
     def log_weight(
         self,

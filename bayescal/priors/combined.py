@@ -1,13 +1,13 @@
 """What priors that are made of priors share: whose parameters are whose."""
 
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
-from bayescal.domain import Interval
+from bayescal.domain import REAL, Interval
 from bayescal.errors import InputError
 from bayescal.priors.base import Prior
 
@@ -25,19 +25,28 @@ class Combined(Prior):
             raise InputError(f"A {kind} needs at least two components; found {len(self.components)}.")
 
     @property
-    @abstractmethod
-    def weights(self) -> dict[str, tuple[Interval, float]]:
-        """Parameters of the combination itself: their intervals and defaults."""
+    def weights(self) -> tuple[str, ...]:
+        """Parameters of the combination itself: log odds of the components, relative to the first."""
+        return ()
 
     @property
     def parameters(self) -> dict[str, Interval]:
-        own = {n: interval for n, (interval, _) in self.weights.items()}
-        return own | {f"{n}_{k}": i for k, c in enumerate(self.components) for n, i in c.parameters.items()}
+        return dict.fromkeys(self.weights, REAL) | self._named([c.parameters for c in self.components])
 
     @property
     def defaults(self) -> dict[str, float]:
-        own = {n: default for n, (_, default) in self.weights.items()}
-        return own | {f"{n}_{k}": x for k, c in enumerate(self.components) for n, x in c.defaults.items()}
+        return dict.fromkeys(self.weights, 0.0) | self._named([c.defaults for c in self.components])
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        weights = {name: dist.Normal(0.0, 1.5) for name in self.weights}
+        return weights | self._named([c.default_hyperpriors(payoff_scale) for c in self.components])
+
+    @property
+    def flat_parameters(self) -> dict[str, float] | None:
+        """Where every component is uniform."""
+        flat = [component.flat_parameters for component in self.components]
+        known = [values for values in flat if values is not None]
+        return self._named(known) if len(known) == len(flat) else None
 
     def rows(
         self, observation: Any, psi: Mapping[str, Any], role: int, action_values: Float[Array, " actions"]
@@ -52,3 +61,8 @@ class Combined(Prior):
     def own(self, k: int, psi: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of the k-th component, by its own names."""
         return {name: psi[f"{name}_{k}"] for name in self.components[k].parameters}
+
+    @staticmethod
+    def _named[Value](by_component: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
+        """Values of all components under the names that parameters have here."""
+        return {f"{name}_{k}": x for k, values in enumerate(by_component) for name, x in values.items()}

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpyro.distributions import Distribution
 
 from bayescal.domain import Interval
 from bayescal.environments.base import Environment, role_of_player
@@ -46,6 +47,17 @@ class Empirical(Prior):
     @property
     def defaults(self) -> dict[str, float]:
         return {}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+        return {}
+
+    @property
+    def flat_parameters(self) -> dict[str, float] | None:
+        return {} if all(len(set(row)) == 1 for row in self.probabilities) else None
+
+    @classmethod
+    def example(cls) -> "Empirical":
+        return cls([[0.5, 0.3, 0.2]])
 
     def log_prob(
         self,

@@ -5,8 +5,10 @@ from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Float
+from numpyro.distributions import Distribution
 
 from bayescal.domain import Interval
+from bayescal.priors.anchored import Anchored
 from bayescal.priors.base import Prior
 
 
@@ -29,6 +31,22 @@ class Fixed(Prior):
     @property
     def defaults(self) -> dict[str, float]:
         return dict(self.psi)
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+        return {}
+
+    @property
+    def flat_parameters(self) -> dict[str, float] | None:
+        wanted, psi = self.prior.flat_parameters, dict(self.psi)
+        return None if wanted is None or any(psi[name] != x for name, x in wanted.items()) else {}
+
+    @property
+    def words(self) -> str:
+        return "uniform" if self.flat else self.prior.words
+
+    @classmethod
+    def example(cls) -> "Fixed":
+        return cls(Anchored(), {"anchor": 0.4, "pull": 2.0})
 
     def log_prob(
         self,

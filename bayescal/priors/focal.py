@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayescal.domain import REAL, Interval
@@ -31,6 +32,13 @@ class Focal(Tilt):
 
     @property
     def defaults(self) -> dict[str, float]:
+        return {"bonus": 0.0}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"bonus": dist.Normal(0.0, 1.5)}
+
+    @property
+    def flat_parameters(self) -> dict[str, float]:
         return {"bonus": 0.0}
 
     def log_weight(

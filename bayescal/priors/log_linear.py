@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayescal.domain import REAL, Interval
@@ -41,6 +42,13 @@ class LogLinear(Prior):
 
     @property
     def defaults(self) -> dict[str, float]:
+        return {"tilt": 0.0}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"tilt": dist.Normal(0.0, 1.5)}
+
+    @property
+    def flat_parameters(self) -> dict[str, float]:
         return {"tilt": 0.0}
 
     def log_prob(

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bayescal.domain import REAL, Interval
 from bayescal.priors.combined import Combined
+from bayescal.priors.focal import Focal
+from bayescal.priors.near import Previous
 
 
 class Mixture(Combined):
@@ -27,8 +28,12 @@ class Mixture(Combined):
     """
 
     @property
-    def weights(self) -> dict[str, tuple[Interval, float]]:
-        return {f"weight_{k}": (REAL, 0.0) for k in range(1, len(self.components))}
+    def weights(self) -> tuple[str, ...]:
+        return tuple(f"weight_{k}" for k in range(1, len(self.components)))
+
+    @classmethod
+    def example(cls) -> "Mixture":
+        return cls((Previous(), Focal(5.0)))
 
     def log_prob(
         self,

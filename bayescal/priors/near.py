@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayescal.domain import POSITIVE, Interval
@@ -48,6 +49,13 @@ class Near(Tilt):
     @property
     def defaults(self) -> dict[str, float]:
         return {"pull": 1.0}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"pull": dist.HalfNormal(3.0)}
+
+    @property
+    def flat_parameters(self) -> dict[str, float]:
+        return {"pull": 0.0}
 
     @abstractmethod
     def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
@@ -121,6 +129,9 @@ class Adaptive(Near):
     @property
     def defaults(self) -> dict[str, float]:
         return {"gain": 0.5, "pull": 1.0}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {"gain": dist.Uniform(0.0, 1.0), "pull": dist.HalfNormal(3.0)}
 
     def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
         own = look(observation, "own", self)

@@ -6,9 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bayescal.domain import Interval
 from bayescal.priors.base import Tilt
 from bayescal.priors.combined import FLOOR, Combined
+from bayescal.priors.focal import Focal
+from bayescal.priors.near import Adaptive
+from bayescal.priors.repeat import Repeat
 
 
 class Product(Combined, Tilt):
@@ -29,8 +31,12 @@ class Product(Combined, Tilt):
     """
 
     @property
-    def weights(self) -> dict[str, tuple[Interval, float]]:
-        return {}
+    def words(self) -> str:
+        return " × ".join(component.words for component in self.components)
+
+    @classmethod
+    def example(cls) -> "Product":
+        return cls((Repeat(), Adaptive(), Focal(5.0)))
 
     def log_weight(
         self,

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from numpyro.distributions import Distribution
 
 from bayescal.domain import Interval
 from bayescal.priors.base import Prior
@@ -29,6 +30,17 @@ class Uniform(Prior):
     @property
     def defaults(self) -> dict[str, float]:
         return {}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+        return {}
+
+    @property
+    def flat_parameters(self) -> dict[str, float]:
+        return {}
+
+    @property
+    def words(self) -> str:
+        return "uniform"
 
     def log_prob(
         self,

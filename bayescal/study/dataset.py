@@ -2,12 +2,14 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bayescal.errors import InputError
+from bayescal.populations import POPULATIONS
+from bayescal.registry import Registry
 from bayescal.study.wide import Wide, read_wide
 from bayescal.table.decisions import LEVELS
 from bayescal.table.reader import Columns
@@ -26,13 +28,6 @@ MODEL = (
 FLAGS = ("snap", "chance", "lapse", "learning")
 METHODS = ("joint", "marginal", "compressed")
 BELIEFS = ("consistent", "free")  # or a table of the values that they are fixed at
-POPULATIONS = {  # by the name under [model]: the class of bayescal.populations
-    "homogeneous": "Homogeneous",
-    "log-normal": "LogNormal",
-    "truncated-normal": "TruncatedNormal",
-    "gamma": "Gamma",
-    "two-classes": "Mixture",  # of two log-normal populations
-}
 SECTIONS = ("meta", "columns", "games", "model", "wide")
 
 
@@ -224,9 +219,9 @@ def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _one_of(choices: Iterable[Any]) -> tuple[Any, str]:
-    choices = tuple(choices)
-    return (lambda value: value in choices), f"write one of {', '.join(map(repr, choices))}"
+def _one_of(choices: Collection[Any] | Registry[Any]) -> tuple[Any, Any]:
+    # A function, since a user may register a choice later.
+    return (lambda value: value in choices), lambda: f"write one of {', '.join(map(repr, choices))}"
 
 
 _META_RULES = dict.fromkeys(TEXTS, (_text, "write a text in quotes")) | dict.fromkeys(
@@ -257,7 +252,7 @@ def _wrong(path: Path, name: str, section: Mapping[str, Any], rules: Mapping[str
     found = []
     for key, (right, fix) in rules.items():
         if key in section and not right(section[key]):
-            found.append((key, f"{path}: {key} under [{name}] is {section[key]!r}: {fix}."))
+            found.append((key, f"{path}: {key} under [{name}] is {section[key]!r}: {fix() if callable(fix) else fix}."))
     return found
 
 

@@ -1,32 +1,37 @@
-"""The `prior` of a dataset.toml: habits by name, of which the product is the prior."""
+"""The `prior` of a dataset.toml: habits by name, whose product is the prior."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from bayescal import priors
 from bayescal.errors import InputError
+from bayescal.priors import HABITS
 from bayescal.priors.base import Prior
+from bayescal.priors.product import Product
+
+# A name, or {"kind": name} with the habit's options beside it.
+Habit = str | Mapping[str, object]
 
 
-def build_prior(habits: Sequence[Any]) -> Prior | None:
-    """None where there are none."""
-    parts, faults = [], []
+def build_prior(habits: Sequence[Habit]) -> Prior | None:
+    """The product of these habits; None if there are none.
+
+    Raises:
+        InputError: a name that is not registered, or options that the habit does not have.
+    """
+    parts: list[Prior] = []
+    faults: list[str] = []
     for habit in habits:
-        options = {} if isinstance(habit, str) else {k: v for k, v in habit.items() if k != "kind"}
-        kind = habit if isinstance(habit, str) else habit["kind"]
-        made = getattr(priors, kind, None)
-        if not (isinstance(made, type) and issubclass(made, Prior)):
-            faults.append(f"there is no habit {kind!r}; there are {', '.join(_kinds())}")
+        given = {"kind": habit} if isinstance(habit, str) else habit
+        name, options = str(given["kind"]), {k: v for k, v in given.items() if k != "kind"}
+        if name not in HABITS:
+            faults.append(f"there is no habit {name!r}; there are {', '.join(HABITS)}")
             continue
         try:
-            parts.append(made(**options))
+            kind = HABITS[name]
+            parts.append(kind(**options) if options else kind.example())
         except TypeError:
-            faults.append(f"{kind} does not take {', '.join(options) or 'no options'}")
+            faults.append(f"{name} does not take {', '.join(options) or 'no options'}")
     if faults:
         raise InputError(f"prior under [model]: {'; '.join(faults)}.")
-    return None if not parts else parts[0] if len(parts) == 1 else priors.Product(tuple(parts))
-
-
-def _kinds() -> list[str]:
-    single = (n for n in priors.__all__ if n not in ("Mixture", "Product", "Empirical"))
-    return [n for n in single if isinstance(getattr(priors, n), type)]
+    if len(parts) > 1:
+        return Product(tuple(parts))
+    return parts[0] if parts else None

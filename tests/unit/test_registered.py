@@ -12,9 +12,10 @@ import pytest
 
 import bayescal as bc
 from bayescal.errors import InputError
+from bayescal.populations import POPULATIONS
 from bayescal.resources import resource_path
 from bayescal.study import add_table, load_study
-from bayescal.study.dataset import FILE, POPULATIONS, read_dataset
+from bayescal.study.dataset import FILE, read_dataset
 from bayescal.study.readers import read_with, reader_names
 from bayescal.study.where import DATA_DIR, find_table, study_names
 
@@ -60,8 +61,8 @@ def test_a_registered_set_holds_what_it_is_registered_for(name):
 def test_every_reader_is_used_and_populations_have_a_class():
     used = {dataset(name).reader for name in NAMES} - {""}
     assert used == set(reader_names())
-    for name in POPULATIONS.values():
-        assert isinstance(getattr(bc.populations, name), type)
+    for name in POPULATIONS:
+        assert isinstance(POPULATIONS[name], type)
 
 
 # Each of them.

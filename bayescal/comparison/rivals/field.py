@@ -25,7 +25,6 @@ from bayescal.model.hyperpriors import (
     Hyperpriors,
     default_cost,
     default_game_parameter,
-    default_parameter,
     inside,
     read_hyperpriors,
 )
@@ -425,7 +424,7 @@ class _Field:
         )
 
     def _psi(self, prior: Prior) -> Hyperpriors:
-        defaults = {f"psi_{n}": default_parameter(n, i, self.scale) for n, i in prior.parameters.items()}
+        defaults = {f"psi_{n}": d for n, d in prior.default_hyperpriors(self.scale).items()}
         own = {n: x for n, x in self.study.hyperpriors.items() if n in defaults}
         return read_hyperpriors(own, defaults)
 
@@ -492,18 +491,9 @@ def _one_of_each(games: Sequence[Any]) -> list[Any]:
     return list({(type(g), g.role_counts, g.action_values): g for g in games}.values())
 
 
-def _named(x: Any) -> str:
+def _named(x: Prior | Population) -> str:
     """A prior or a population in words."""
-    if isinstance(x, Product):
-        return " × ".join(_named(part) for part in x.components)
-    words = {
-        "LogNormal": "log-normal",
-        "TruncatedNormal": "truncated normal",
-        "Gamma": "gamma",
-        "Mixture": "two-class",
-        "Uniform": "uniform",
-    }
-    return words.get(type(x).__name__, type(x).__name__)
+    return x.words
 
 
 def _natural(prior: Prior) -> dict[str, Interval]:
@@ -511,10 +501,12 @@ def _natural(prior: Prior) -> dict[str, Interval]:
 
 
 def _with_flat_prior(policy: AmortisedPolicy) -> AmortisedPolicy:
-    if not policy.prior.parameters:
+    if policy.prior.flat:
         return policy
+    if policy.prior.flat_parameters is None:
+        raise _LeftOut(f"the learned policy does not know a uniform prior ({policy.prior.words} is never uniform)")
     psi = flat(policy)
-    left = [n for n, x in psi.items() if n.rstrip("0123456789").removesuffix("_") in ("pull", "bonus", "tilt") and x]
+    left = [n for n, x in policy.prior.flat_parameters.items() if psi[n] != x]
     if left:
         raise _LeftOut(f"the learned policy does not know a uniform prior (its {', '.join(left)} cannot be 0)")
     return eqx.tree_at(lambda p: p.prior, policy, Fixed(policy.prior, psi), is_leaf=lambda x: isinstance(x, Prior))
