@@ -41,7 +41,7 @@ class Agents(eqx.Module):
         person: whose cost it is, by index into `people`, if people were resampled.
         params: of the game that they take themselves to be in, apart from those that were inferred.
         inferred: parameters of the game that were inferred, by agent.
-        converged, status: of the fit: whether it can be trusted, and the sentence that says why.
+        status: of the fit: whether it can be trusted.
 
     Example:
         >>> import bayescal as bc
@@ -67,7 +67,6 @@ class Agents(eqx.Module):
     population: Int[Array, " n"] | None
     person: Int[Array, " n"] | None
     people: tuple[str, ...] = eqx.field(static=True)
-    converged: bool = eqx.field(static=True)
     status: str = eqx.field(static=True)
 
     @classmethod
@@ -145,8 +144,7 @@ class Agents(eqx.Module):
             population=None if populations is None else jnp.asarray(crowd),
             person=None if person is None else jnp.asarray(person),
             people=people,
-            converged=fit.converged,
-            status=str(fit.status),
+            status=fit.status,
         )
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from numpy.typing import ArrayLike
 
 from bayescal._types import AnyArray, Parameters
-from bayescal.environments.base import Environment, OneShot, role_of_player
+from bayescal.environments.base import Environment, OneShot, Params, role_of_player
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.simulation.costs import NOBODY_INSIDE, box_of_costs, draw_cost
@@ -152,7 +152,7 @@ def _play(
     choices: Float[Array, "groups players situations actions"] | None,
     phi: Parameters | None,
     psi: Parameters,
-    params: Parameters,
+    params: Params,
     key: PRNGKeyArray,
     rounds: int,
 ) -> Played:
