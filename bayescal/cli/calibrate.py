@@ -203,7 +203,7 @@ def show_estimates(estimates: dict[str, Any], study: Any, as_json: bool) -> None
             "log_likelihood_decisions": found.log_likelihood,
             "log_likelihood_chance": study.chance_log_likelihood,
             "standard_errors": dict(found.standard_errors),
-            "status": found.status,
+            "status": str(found.status),
             "seconds": round(found.seconds, 4),
             "seconds_compiling": round(found.seconds_compiling, 2),
         }
@@ -338,7 +338,7 @@ def as_dict(fits: dict[str, Any], report: Path, checks: dict[str, Any]) -> dict[
         "report": str(report),
         "fits": {
             name: {
-                "status": fit.status,
+                "status": str(fit.status),
                 "converged": fit.converged,
                 "unidentified": fit.identifiability().sentences,
                 "checks": checks[name].status,

@@ -152,7 +152,7 @@ def scores_table(found: Any) -> Any:
 def _to_note(row: Any) -> str:
     notes = []
     if row["excluded"]:
-        notes.append(f"excluded, {row['status'].partition(': ')[0]}")
+        notes.append("excluded, not to be trusted")
     if row["k_bad"] and row["how"] == "psis":
         notes.append(f"{row['k_bad']} not to be left out by weights")
     elif row["how"] != "psis":

@@ -23,7 +23,7 @@ def models_to_weight(study: Any, policy: Any, method: str) -> dict[str, Any]:
 
     models = standard_models(study, policy=policy)
     for model in models.values():
-        exact_twin(model.asked["policy"])
+        exact_twin(model.spec.policy)
     return models
 
 

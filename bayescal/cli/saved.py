@@ -71,13 +71,13 @@ def comparison_of(paths: Sequence[str], fits: Mapping[str, Any]) -> tuple[Any, s
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, ""
     # A status holds what the sampler did: that of another run is another sentence.
-    if len(folders) > 1 or of != {name: fit.status for name, fit in fits.items()}:
+    if len(folders) > 1 or of != {name: str(fit.status) for name, fit in fits.items()}:
         return None, ""
     from bayescal.comparison import Comparison
 
     frame = lambda rows: pd.DataFrame.from_dict(rows, orient="index")
     table = frame(numbers["table"]).rename_axis("model")
-    numeric = [c for c in table if c not in ("how", "status", "excluded")]
+    numeric = [c for c in table if c not in ("how", "status", "reason", "excluded")]
     told = {n: numbers[n] for n in ("unit", "verdict", "left_out")}
     units = tuple(numbers["units"])
     return Comparison(

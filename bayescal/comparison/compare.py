@@ -18,6 +18,7 @@ from bayescal.model.build import Model
 from bayescal.plain import listed, plain
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT
+from bayescal.posterior.status import Status
 from bayescal.table.decisions import Decisions
 
 Progress = Callable[[str, int, int], None]  # (model, done, in all)
@@ -37,7 +38,7 @@ class Comparison:
         table: by model, best first: elpd (expected log predictive density, in nats) and its standard error se,
             per_decision, difference to the best and difference_se, weight (stacking), k_hat (the largest) and k_bad
             (how many units are above 0.7 at first), how ("psis", "mixture for 8", "10-fold"), status of the fit,
-            and excluded (its fit is not to be trusted: shown, not in the verdict).
+            reason (what is wrong with it), and excluded (its fit is not to be trusted: shown, not in the verdict).
         pointwise: elpd of each unit (rows) in each model (columns).
         scores: by model, of a new person: share_predicted, mean_error (units of the action), log_score and floor (nats
             a decision).
@@ -128,7 +129,7 @@ def compare(
         raise InputError(f"unit={unit!r}: choose {', '.join(UNITS)}.")
     refuse_different(fits)
     models = {n: m for n, m in (models or {}).items() if n in fits}
-    decisions = decisions or next((m.asked["decisions"] for m in models.values() if m.asked), None)
+    decisions = decisions or next((m.spec.decisions for m in models.values()), None)
     constants = constants_of(next(iter(fits.values())))
     unit = unit or default_unit(constants)
     told = {name: pointwise(fit, unit, decisions, models.get(name)) for name, fit in fits.items()}
@@ -164,7 +165,7 @@ def judge(
     unit: str,
     told: Mapping[str, Pointwise],
     left: Mapping[str, LeftOut],
-    statuses: Mapping[str, str],
+    statuses: Mapping[str, Status],
     *,
     scores: pd.DataFrame | None = None,
     calibration: pd.DataFrame | None = None,
@@ -180,7 +181,7 @@ def judge(
     units, decisions, copies = first.units, first.decisions, first.copies
     matrix = {n: pd.Series(x.elpd, index=list(told[n].units)).reindex(list(units)).to_numpy() for n, x in left.items()}
     points = pd.DataFrame(matrix, index=pd.Index(units, name=unit))
-    trusted = [n for n in points if statuses[n].startswith("converged")]
+    trusted = [n for n in points if statuses[n].converged]
     order = sorted(points, key=lambda n: (n not in trusted, -points[n].sum()))
     weights = (
         dict(zip(trusted, stack(points[trusted].to_numpy() / copies[:, None], copies), strict=True)) if trusted else {}
@@ -199,7 +200,8 @@ def judge(
                 "k_hat": float(np.max(left[name].k_hat)),
                 "k_bad": len(left[name].bad),
                 "how": left[name].how,
-                "status": statuses[name],
+                "status": str(statuses[name]),
+                "reason": statuses[name].reason,
                 "excluded": name not in trusted,
             }
         )
@@ -234,7 +236,7 @@ def verdict(table: pd.DataFrame, unit: str, units: int) -> str:
         told.append(_ranked(trusted, unit, units))
     if unsure := _unsure(trusted):
         told.append(f"Leaving out by weights is not to be trusted in {listed(unsure, None)}.")
-    if excluded := [f"{n} ({_why(s)})" for n, s in table[table["excluded"].astype(bool)]["status"].items()]:
+    if excluded := [f"{n} ({why})" for n, why in table[table["excluded"].astype(bool)]["reason"].items()]:
         told.append(f"Not in the verdict: {listed(excluded, None)}.")
     return " ".join(told)
 
@@ -266,11 +268,6 @@ def _unsure(trusted: pd.DataFrame) -> list[str]:
     """Models with units above k-hat 0.7 that were not fitted again."""
     rows = trusted[(trusted["k_bad"] > 0) & (trusted["how"] == "psis")]
     return [f"{n} ({int(k)} above k-hat {K_HAT})" for n, k in rows["k_bad"].items()]
-
-
-def _why(status: str) -> str:
-    """The reason in a status, without its numbers."""
-    return status.partition(" (")[0].partition(". ")[0]
 
 
 def _se(x: pd.Series, copies: np.ndarray) -> float:

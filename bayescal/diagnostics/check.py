@@ -125,7 +125,7 @@ def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> C
         >>> found.computed, found["identifiability"].passed
         (True, True)
     """
-    decisions = study.decisions if study is not None else (getattr(model, "asked", None) or {}).get("decisions")
+    decisions = study.decisions if study is not None else getattr(getattr(model, "spec", None), "decisions", None)
     _refuse_others(fit, decisions)
     certificate = _certificate(fit, study)
     after = before = None

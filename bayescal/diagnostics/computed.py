@@ -9,9 +9,9 @@ import pandas as pd
 
 from bayescal.diagnostics.base import Check
 from bayescal.plain import listed
-from bayescal.posterior.convergence import ESS, R_HAT
-from bayescal.posterior.fit import CROWDED, Fit
+from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT
+from bayescal.posterior.status import AT_BOUNDS, ESS, R_HAT
 
 E_BFMI = 0.3
 ROUGH = 0.05  # the median total variation from the exact policy, above which a network is no likelihood
@@ -107,12 +107,12 @@ def _svi(fit: Fit) -> list[Check]:
             "effective sample size (weights)", ess >= ESS, f"{ess:,.0f}, where {ESS} are wanted",
             "" if ess >= ESS else "Take more draws.",
         ),
-        Check("status", fit.converged, fit.status, "" if fit.converged else "Do what the status says."),
+        Check("status", fit.converged, str(fit.status), "" if fit.converged else "Do what the status says."),
     ]  # fmt: skip
 
 
 def _grid(fit: Fit) -> list[Check]:
-    return [Check("edge of the grid", fit.converged, fit.status, "" if fit.converged else "Give it wider ranges.")]
+    return [Check("edge of the grid", fit.converged, str(fit.status), "" if fit.converged else "Give it wider ranges.")]
 
 
 def _solved(fit: Fit) -> Check:
@@ -131,7 +131,7 @@ def _walls(fit: Fit) -> Check:
     if not walls:
         return Check(name, None, "the likelihood answers for all values: there are no walls")
     worst = max(walls, key=walls.get)
-    crowded = [f"{n} ({share:.0%})" for n, share in walls.items() if share > CROWDED]
+    crowded = [f"{n} ({share:.0%})" for n, share in walls.items() if share > AT_BOUNDS]
     if not crowded:
         return Check(name, True, f"at most {walls[worst]:.1%} of the posterior lies against them ({worst})")
     return Check(

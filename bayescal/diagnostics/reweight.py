@@ -12,6 +12,7 @@ One solution a draw is all it costs: a gradient of an equilibrium, which exact s
 never needed.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,8 @@ from bayescal.domain import Domain
 from bayescal.errors import InputError
 from bayescal.evaluation.batches import numbers_of, of_every_draw
 from bayescal.evaluation.sites import Site, latent_sites
-from bayescal.model.build import build_model
+from bayescal.model.build import from_spec
+from bayescal.model.spec import ModelSpec
 from bayescal.plain import plain
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
@@ -194,16 +196,16 @@ def reweight(
 
 
 def _exact_model(model: Any) -> Callable[[], None]:
-    asked = getattr(model, "asked", None)
-    if not asked:
+    spec = getattr(model, "spec", None)
+    if spec is None:
         raise InputError(
             "This model does not say how it was built, so its exact twin cannot be: build it with `build_model`, or "
             "give the same model built on an ExactPolicy as `exact`."
         )
-    wanted: dict[str, Any] = {**asked, "policy": exact_twin(asked["policy"])}
-    if wanted.get("method") == "compressed":  # the exact likelihood itself, not a polynomial near it
-        wanted |= {"method": "marginal", "evidence": None}
-    return build_model(**wanted)
+    exact = dataclasses.replace(spec, policy=exact_twin(spec.policy))
+    if isinstance(exact, ModelSpec) and exact.method == "compressed":  # the exact likelihood, not a polynomial near it
+        exact = dataclasses.replace(exact, method="marginal", evidence=None)
+    return from_spec(exact)
 
 
 def _check_sites(fit: Fit, model: Any, latent: Mapping[str, Site], exact: Callable[[], None]) -> None:

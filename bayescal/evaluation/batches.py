@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 
 from bayescal.evaluation.compile import random_keys
 
@@ -74,9 +75,20 @@ def of_every_draw(
     return in_batches(lambda *some: jax.tree.map(np.asarray, run(*some)), values, batched.size, rng)
 
 
-def evenly(total: int, most: int) -> np.ndarray:
-    """Places of at most so many of them, evenly spread."""
+def evenly(total: int, most: int) -> Int[np.ndarray, " some"]:
+    """At most `most` evenly spaced indices of `total`."""
     return np.linspace(0, total - 1, min(total, most)).round().astype(int)
+
+
+def systematic(weights: Float[np.ndarray, " n"], draws: int, rng: np.random.Generator) -> Int[np.ndarray, " draws"]:
+    """Systematic resampling: indices, each as often as its weight says give or take one, in random order.
+
+    Args:
+        weights: need not sum to one.
+    """
+    edges = np.cumsum(weights)
+    at = (np.arange(draws) + rng.random()) / draws * edges[-1]
+    return rng.permutation(np.minimum(np.searchsorted(edges, at), len(weights) - 1))
 
 
 def _fill(x: np.ndarray, batch: int) -> np.ndarray:

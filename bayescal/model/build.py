@@ -16,86 +16,28 @@ from bayescal.likelihood.known_costs import Games
 from bayescal.likelihood.one_shot import OneShotLikelihood
 from bayescal.likelihood.over_time import PlayLikelihood
 from bayescal.likelihood.plays import Plays
+from bayescal.model import types
+from bayescal.model.compress import compress
 from bayescal.model.covariates import read_covariates, read_groups
 from bayescal.model.hyperpriors import (
-    NOT_IDENTIFIED,
     Hyperpriors,
     default_cost,
     default_game_parameter,
-    describe,
     inside,
     read_hyperpriors,
     refuse_outside,
 )
 from bayescal.model.integrated import Integrated
-from bayescal.model.people import Beliefs, People, check_beliefs, inside_walls
+from bayescal.model.model import Model
+from bayescal.model.people import Beliefs, People, inside_walls
+from bayescal.model.spec import Level, Method, ModelSpec, TypedSpec
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
-Level = Literal["game", "group", "participant"]
-Method = Literal["joint", "marginal", "compressed"]
-
 _INFORMED = 500  # decisions of a level that usually say more of its cost than the other levels do
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Model:
-    """A NumPyro model: call it (without arguments) inside any NumPyro handler, sampler or larger model. Of people with
-    costs of their own it returns {"phi": …} and, where costs are sampled, "log_cost" in the order of
-    `coords["participant"]`, for the larger model to use.
-
-    Attributes:
-        sample: the model itself.
-        coords: labels of its plates and of the grid, by dimension name.
-        dims: dimensions of the observed site's events.
-        constant_data: what an analysis needs beside the draws, as (dims, values).
-        hyperpriors: the priors of its parameters.
-        box: where a learned policy's domain ends, by site; empty for policies that answer for everything.
-        description: the model in one sentence.
-        numbers: that are worked out for one draw, of which it depends how many draws are gone through at once.
-        natural: where parameters end by themselves.
-        integrated: the model in which costs are integrated out; None where they are not.
-        evaluated: the same model with nothing integrated out, for predictions; itself where None.
-        asked: the arguments of `build_model`.
-    """
-
-    sample: Callable[[], Any]
-    coords: Mapping[str, Any]
-    dims: Mapping[str, tuple[str, ...]]
-    constant_data: Mapping[str, tuple[tuple[str, ...], Any]]
-    hyperpriors: Hyperpriors
-    box: Mapping[str, Interval]
-    description: str
-    numbers: float = 1.0
-    natural: Mapping[str, Interval] = dataclasses.field(default_factory=dict)
-    integrated: Integrated | None = None
-    evaluated: "Model | None" = None
-    asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __call__(self) -> Any:
-        return self.sample()
-
-    @property
-    def complete(self) -> Callable[..., Any] | None:
-        """Adds to draws what was integrated out (None where nothing was)."""
-        return None if self.integrated is None else self.integrated.complete
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know of how it was built."""
-        return () if self.integrated is None else self.integrated.notes
-
-    @property
-    def start(self) -> Mapping[str, Any] | None:
-        """Draws from about where the posterior is, by site, where it has been located already."""
-        return None if self.integrated is None else self.integrated.start
-
-    @property
-    def hyperprior_text(self) -> dict[str, str]:
-        return {name: describe(d) for name, d in self.hyperpriors.items()}
 
 
 def build_model(
@@ -163,52 +105,74 @@ def build_model(
         >>> model.hyperprior_text["log_cost"]
         'Normal(0.587787, 1.5)'
     """
-    asked = dict(locals())
-    private = not isinstance(population, Homogeneous)
-    personal = private and (decisions.play is not None or "participant" in decisions.cells)
-    _refuse(decisions, private, personal, asked)
-    build: Callable[..., Model] = _private if personal else _common
-    return dataclasses.replace(build(**asked), asked=asked)
+    return from_spec(
+        ModelSpec(
+            policy,
+            population,
+            decisions,
+            method=method,
+            by=by,
+            cost=cost,
+            parameters=tuple(parameters),
+            prior_parameters=prior_parameters,
+            covariates=covariates,
+            groups=groups,
+            lapse=lapse,
+            learning=learning,
+            beliefs=beliefs,
+            hyperpriors=hyperpriors or {},
+            payoff_scale=payoff_scale,
+            centred=centred,
+            evidence=evidence,
+        )
+    )
 
 
-def _private(
-    policy: Policy, population: Population, decisions: Decisions, *, method: Method | None, parameters: Sequence[str],
-    prior_parameters: Any, covariates: str | None, groups: str | None, lapse: bool, learning: bool, beliefs: Beliefs,
-    hyperpriors: Mapping[str, Any] | None, centred: bool | None, evidence: Any, **_: Any,
-) -> Model:  # fmt: skip
+def from_spec(spec: ModelSpec | TypedSpec) -> Model:
+    """The model that a spec describes.
+
+    Raises:
+        InputError: see `build_model`.
+    """
+    if isinstance(spec, TypedSpec):
+        return types.from_spec(spec)
+    spec.check()
+    return _private(spec) if spec.personal else _common(spec)
+
+
+def _private(spec: ModelSpec) -> Model:
     """Everybody has a cost of one's own."""
+    policy, population, decisions = spec.policy, spec.population, spec.decisions
     environments = list(decisions.environments.values())
-    check_beliefs(beliefs, population)
     scale = _scale(environments)
     domain: Any = getattr(policy, "domain", None)
     box: dict[str, Interval] = {} if domain is None else dict(domain.intervals)
     cost_box = box.get("cost")
     walls = _walls(cost_box, population, scale)
     prior = getattr(policy, "prior", None)
-    psi_level = "shared" if prior_parameters is True else prior_parameters
-    labels, group = ((), None) if groups is None else read_groups(groups, decisions)
+    labels, group = ((), None) if spec.groups is None else read_groups(spec.groups, decisions)
     people = People(
         population=population,
         participants=decisions.levels("participant"),
         walls=walls,
         box=box,
-        prior=_prior_parameters(prior, bool(psi_level)),
+        prior=_prior_parameters(prior, spec.psi_level is not None),
         habit=prior,
-        parameters=tuple(parameters),
-        covariates=None if covariates is None else read_covariates(covariates, decisions),
+        parameters=spec.parameters,
+        covariates=None if spec.covariates is None else read_covariates(spec.covariates, decisions),
         groups=labels,
         group=group,
-        group_name=groups or "",
-        beliefs=beliefs,
-        psi_level=psi_level or "shared",
-        lapse=lapse,
-        learning=learning,
+        group_name=spec.groups or "",
+        beliefs=spec.beliefs,
+        psi_level=spec.psi_level or "shared",
+        lapse=spec.lapse,
+        learning=spec.learning,
         meets=any(e.players > 1 for e in environments),
     )
-    game = {n: default_game_parameter(environments[0].params[n]) for n in parameters}
-    chosen = read_hyperpriors(hyperpriors, people.defaults(scale, game))
+    game = {n: default_game_parameter(environments[0].params[n]) for n in spec.parameters}
+    chosen = read_hyperpriors(spec.hyperpriors, people.defaults(scale, game))
     sites = _site_box(box, people)
-    refuse_outside({n: chosen[n] for n in hyperpriors or {} if n in chosen}, sites)
+    refuse_outside({n: chosen[n] for n in spec.hyperpriors if n in chosen}, sites)
     chosen = {n: inside(n, d, sites[n]) if n in sites else d for n, d in chosen.items()}
     kind = OneShotLikelihood if decisions.play is None else PlayLikelihood
     with double_precision():
@@ -219,12 +183,13 @@ def _private(
             group=people.belief_group,
             names=people.shared_names,
             given=people.given,
-            drifting=learning,
+            drifting=spec.learning,
         )
         likelihood.check_support()
+    method = spec.method
     if method is None:
         method = "joint" if decisions.play is not None or people.psi_level == "participant" else "marginal"
-    centre = likelihood.decisions.min() >= _INFORMED if centred is None else centred
+    centre = likelihood.decisions.min() >= _INFORMED if spec.centred is None else spec.centred
 
     def joint(centre: bool) -> Callable[[], Any]:
         def model() -> dict[str, Any]:
@@ -236,12 +201,13 @@ def _private(
         return model
 
     coords: dict[str, Any] = {"participant": np.asarray(people.participants, dtype=str)} | likelihood.coords
-    if groups is not None:
-        coords[groups] = np.asarray(labels, dtype=str)
+    if spec.groups is not None:
+        coords[spec.groups] = np.asarray(labels, dtype=str)
     if people.covariates is not None:
         coords["covariate"] = np.asarray(people.covariates.names, dtype=str)
     natural: dict[str, Interval] = {f"psi_{n}": i for n, i in people.prior.items()} | dict(population.parameters)
     described = Model(
+        spec=spec,
         sample=joint(centre),
         coords=coords,
         dims={"choices": ("action",)},
@@ -256,7 +222,7 @@ def _private(
         return described
     integrated = Integrated.of(people, likelihood, chosen, habits=prior is None or not prior.flat)
     if method == "compressed":
-        integrated = integrated.compressed(evidence)
+        integrated = compress(integrated, spec.evidence)
     return dataclasses.replace(
         described,
         sample=integrated.model,
@@ -266,13 +232,10 @@ def _private(
     )
 
 
-def _common(
-    policy: Policy, population: Population, decisions: Decisions, *, by: Level | None, cost: float | None,
-    parameters: Sequence[str], prior_parameters: Any, lapse: bool, hyperpriors: Mapping[str, Any] | None,
-    centred: bool | None, **_: Any,
-) -> Model:  # fmt: skip
+def _common(spec: ModelSpec) -> Model:
     """Costs that everybody knows, or people of whom nothing is known but the population."""
-    private = not isinstance(population, Homogeneous)
+    policy, population, decisions = spec.policy, spec.population, spec.decisions
+    by, cost, parameters, private = spec.by, spec.cost, spec.parameters, spec.private
     environments = list(decisions.environments.values())
     levels = () if by is None else decisions.levels(by)
     belief = population if private else None
@@ -293,22 +256,22 @@ def _common(
         defaults["log_cost_mean"] = default_cost(scale)
         defaults["log_cost_sd"] = numpyro.distributions.HalfNormal(1.0)
     prior = getattr(policy, "prior", None)
-    psi_names = _prior_parameters(prior, bool(prior_parameters))
+    psi_names = _prior_parameters(prior, spec.psi_level is not None)
     if prior is not None and psi_names:
         defaults |= {f"psi_{n}": d for n, d in prior.default_hyperpriors(scale).items()}
     defaults |= {n: default_game_parameter(environments[0].params[n]) for n in parameters}
-    if lapse:
+    if spec.lapse:
         defaults["lapse"] = numpyro.distributions.Beta(1.0, 19.0)
-    chosen = read_hyperpriors(hyperpriors, defaults)
+    chosen = read_hyperpriors(spec.hyperpriors, defaults)
     box = _box(policy)
-    refuse_outside({n: chosen[n] for n in hyperpriors or {} if n in chosen}, box)
+    refuse_outside({n: chosen[n] for n in spec.hyperpriors if n in chosen}, box)
     chosen = {n: inside(n, d, box[n]) if n in box else d for n, d in chosen.items()}
     walls = box.get("log_cost")
     with double_precision():
         games.check_support()
 
     informed = by is not None and np.bincount(decisions.by(by), decisions.counts.sum(axis=1)).min() >= _INFORMED
-    centre = informed if centred is None else centred
+    centre = informed if spec.centred is None else spec.centred
 
     def level_costs(mean: Any, sd: Any) -> Any:
         with numpyro.plate(str(by), len(levels)):
@@ -340,18 +303,19 @@ def _common(
     def model() -> None:
         own, phi = costs()
         psi = {n: numpyro.sample(f"psi_{n}", chosen[f"psi_{n}"]) for n in psi_names} or None
-        slips = numpyro.sample("lapse", chosen["lapse"]) if lapse else None
+        slips = numpyro.sample("lapse", chosen["lapse"]) if spec.lapse else None
         games.sample(own, phi, psi, {n: numpyro.sample(n, chosen[n]) for n in parameters}, slips)
 
     coords = games.coords | ({} if by is None else {by: np.asarray(levels, dtype=str)})
     return Model(
+        spec=spec,
         sample=model,
         coords=coords,
         dims={"choices": ("action",)},
         constant_data=games.constant,
         hyperpriors=chosen,
         box={n: i for n, i in box.items() if n in chosen or (n == "log_cost" and cost is None)},
-        description=_describe(policy, population, by, cost, parameters, bool(psi_names), lapse),
+        description=_describe(policy, population, by, cost, parameters, bool(psi_names), spec.lapse),
         numbers=games.size,
         natural={f"psi_{n}": i for n, i in psi_names.items()} | (dict(population.parameters) if private else {}),
     )
@@ -381,61 +345,6 @@ def _prior_parameters(prior: Any, asked: bool) -> dict[str, Interval]:
             "Focal or a Mixture."
         )
     return names
-
-
-def _refuse(decisions: Decisions, private: bool, personal: bool, asked: Mapping[str, Any]) -> None:
-    """What cannot be asked for together, or at all."""
-    by, cost, parameters, method = asked["by"], asked["cost"], asked["parameters"], asked["method"]
-    if asked["payoff_scale"]:
-        raise InputError(NOT_IDENTIFIED)
-    if method not in (None, "joint", "marginal", "compressed"):
-        raise InputError(f'method={method!r}: choose "joint", "marginal" or "compressed".')
-    if asked["prior_parameters"] not in (False, True, "shared", "group", "participant"):
-        raise InputError(
-            f'prior_parameters={asked["prior_parameters"]!r}: choose True (or "shared"), "group" or "participant".'
-        )
-    if private and by is not None and (decisions.play is None or by != "participant"):
-        raise InputError(
-            f"by={by!r} gives each {by} one cost that everybody knows; a private population has a cost for every "
-            "person. Leave out one of the two."
-        )
-    if cost is not None and (private or by is not None or not cost > 0):
-        raise InputError(f"cost={cost}: a known cost is a positive number and one for all; leave out `by` and phi.")
-    wanted = [n for n in ("covariates", "groups", "learning") if asked[n]]
-    wanted += ["beliefs"] if asked["beliefs"] != "consistent" else []
-    wanted += [f"method={method!r}"] if method in ("marginal", "compressed") else []
-    wanted += [f"prior_parameters={p!r}" for p in [asked["prior_parameters"]] if p in ("group", "participant")]
-    if wanted and not personal:
-        why = (
-            "Homogeneous() gives everybody one known cost: give a population such as LogNormal()"
-            if not private
-            else f"{decisions.source} does not say who decided: it needs a column 'participant'"
-        )
-        raise InputError(f"{', '.join(wanted)}: of people with costs of their own, but {why}.")
-    if asked["prior_parameters"] == "group" and asked["groups"] is None:
-        raise InputError('prior_parameters="group" needs to know the groups: give groups="…" too.')
-    if asked["prior_parameters"] == "participant" and method in ("marginal", "compressed"):
-        raise InputError(
-            f'prior_parameters="participant" with method={method!r}: only costs are integrated out, not '
-            'personal priors; use method="joint".'
-        )
-    if asked["evidence"] is not None and method != "compressed":
-        raise InputError('evidence is for method="compressed".')
-    for environment in decisions.environments.values():
-        unknown = [n for n in parameters if n not in environment.params]
-        if unknown:
-            raise InputError(
-                f"{environment.name} has no parameters {', '.join(unknown)}; it has {', '.join(environment.params)}."
-            )
-        scaling = environment.payoff_parameters
-        if cost is None and scaling and set(scaling) <= set(parameters):
-            raise InputError(
-                f"{', '.join(scaling)} together are the scale of all payoffs of {environment.name}, and "
-                f"{NOT_IDENTIFIED[0].lower()}{NOT_IDENTIFIED[1:]} Give a known cost (cost=1.0), or leave one of "
-                "them out."
-            )
-    if parameters and decisions.play is None and not personal:
-        raise InputError("Parameters of one-shot games cannot be inferred beside known costs: leave out `parameters`.")
 
 
 def _box(policy: Policy) -> dict[str, Interval]:

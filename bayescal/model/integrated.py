@@ -107,13 +107,6 @@ class Integrated:
         usual = np.quantile(np.where(np.isfinite(wrong), wrong, 0.0), 0.9, axis=0)
         return dataclasses.replace(self, nodes=nodes[:: _STEPS[int(np.argmax(usual <= _WRONG))]])
 
-    def compressed(self, evidence: Any = None) -> "Integrated":
-        """The same on an `Evidence`, computed now where it is not given; as it is, with a note, where that is not
-        good enough."""
-        from bayescal.model.compress import compress
-
-        return compress(self, evidence)
-
     def _inside(self, shared: Shared) -> tuple[dict[str, Any], Any]:
         """(shared numbers inside the evidence's box, a slope that leads there: a chain may begin outside)."""
         inside, beyond = {}, 0.0

@@ -31,9 +31,10 @@ from bayescal.likelihood.choices import finite, lapsed, observe_counts
 from bayescal.likelihood.known_costs import Games
 from bayescal.likelihood.one_shot import OneShotLikelihood
 from bayescal.likelihood.over_time import PlayLikelihood
-from bayescal.model.build import Model
 from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.model.integrated import WorkedOut
+from bayescal.model.model import Model
+from bayescal.model.spec import TypedSpec
 from bayescal.policies.base import ABSENT, Policy
 from bayescal.populations.base import Population
 from bayescal.precision import double_precision
@@ -314,23 +315,41 @@ def typed_model(
             others' population beside `log_mean`, which is the log cost.
         box, natural: see `Model`.
     """
-    numbers = Numbers(policy, cost)
-    told: dict[str, Any] = {
-        "hyperpriors": hyperpriors,
-        "description": description,
-        "box": dict(box or {}),
-        "natural": dict(natural or {}),
+    return from_spec(
+        TypedSpec(
+            policy,
+            decisions,
+            hyperpriors,
+            description,
+            cost=cost,
+            beliefs=beliefs,
+            others=others or {},
+            box=box or {},
+            natural=natural or {},
+        )
+    )
+
+
+def from_spec(spec: TypedSpec) -> Model:
+    """The model that a spec describes."""
+    numbers = Numbers(spec.policy, spec.cost)
+    facts: dict[str, Any] = {
+        "spec": spec,
+        "hyperpriors": spec.hyperpriors,
+        "description": spec.description,
+        "box": dict(spec.box),
+        "natural": dict(spec.natural),
         "dims": {"choices": ("action",)},
     }
-    if decisions.play is None and "participant" not in decisions.cells:
-        return _of_nobody(numbers, decisions, hyperpriors, told)
+    if spec.decisions.play is None and "participant" not in spec.decisions.cells:
+        return _of_nobody(numbers, spec.decisions, spec.hyperpriors, facts)
     with double_precision():
-        likelihood: Any = _likelihood(numbers, decisions, hyperpriors, beliefs, others)
+        likelihood: Any = _likelihood(numbers, spec.decisions, spec.hyperpriors, spec.beliefs, spec.others)
         likelihood.check_support()
-    typed = Typed(numbers, likelihood, hyperpriors)
+    typed = Typed(numbers, likelihood, spec.hyperpriors)
     coords: dict[str, Any] = {"participant": np.asarray(likelihood.participants, dtype=str)} | likelihood.coords
     whole = Model(
-        sample=typed.evaluated, coords=coords, constant_data=likelihood.constant, numbers=likelihood.size, **told
+        sample=typed.evaluated, coords=coords, constant_data=likelihood.constant, numbers=likelihood.size, **facts
     )
     return dataclasses.replace(whole, sample=typed.model, integrated=typed, evaluated=whole)
 
@@ -350,7 +369,7 @@ def _likelihood(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors
     return OneType(numbers, PlayLikelihood(numbers.policy, population, decisions, group=group, names=()), others)
 
 
-def _of_nobody(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors, told: dict[str, Any]) -> Model:
+def _of_nobody(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors, facts: dict[str, Any]) -> Model:
     """Of one-shot games in which nobody is named: every decision is somebody else's."""
     with double_precision():
         games = Games(numbers.policy, None, decisions, np.zeros(0, int))
@@ -366,7 +385,7 @@ def _of_nobody(numbers: Numbers, decisions: Decisions, hyperpriors: Hyperpriors,
         log_p = lapsed(jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p), values.get("lapse"), sizes)
         observe_counts(jnp.where(decisions.mask, log_p, -jnp.inf), decisions.counts)
 
-    return Model(sample=model, coords=games.coords, constant_data=games.constant, numbers=games.size, **told)
+    return Model(sample=model, coords=games.coords, constant_data=games.constant, numbers=games.size, **facts)
 
 
 def _refuse_unsolved(log_p: np.ndarray, policy: Policy) -> None:

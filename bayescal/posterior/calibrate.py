@@ -50,8 +50,8 @@ def calibrate(
         >>> import bayescal as bc
         >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
         >>> fits = bc.calibrate(study, method="grid")
-        >>> {name: fit.status[:9] for name, fit in fits.items()}
-        {'pooled': 'converged'}
+        >>> {name: fit.converged for name, fit in fits.items()}
+        {'pooled': True}
     """
     if models is None:
         models = standard_models(study, policy=policy, prior=prior, options=options)
@@ -93,8 +93,8 @@ def estimate(study: Any, *, policy: Policy | None = None, prior: Prior | None = 
         >>> import bayescal as bc
         >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
         >>> found = bc.estimate(study)["pooled"]
-        >>> found.status, round(found.values["log_cost"], 2)
-        ('converged', -0.41)
+        >>> found.converged, round(found.values["log_cost"], 2)
+        (True, -0.41)
     """
     models = standard_models(study, policy=policy, prior=prior, pooled=True)
     return {n: maximum_likelihood(m) for n, m in models.items() if not n.startswith("by ")}

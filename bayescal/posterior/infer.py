@@ -13,10 +13,12 @@ from bayescal.evaluation.batches import evenly
 from bayescal.evaluation.compile import Aside
 from bayescal.evaluation.sites import Site, Sites, compile_evaluation, compile_prior, log_likelihood, sites_of
 from bayescal.posterior.checkpoint import facts_of
-from bayescal.posterior.fit import Fit, status_of, status_of_grid, status_of_svi, wall_mass
+from bayescal.posterior.fit import Fit
 from bayescal.posterior.grid import Grid, Gridded, compute_grid
 from bayescal.posterior.many import highest
 from bayescal.posterior.nuts import NUTS, Draws, compile_nuts, side_by_side
+from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
+from bayescal.posterior.summary import share_at_bounds
 from bayescal.posterior.svi import SVI, Approximated, compile_svi
 from bayescal.posterior.tree import dataset
 from bayescal.precision import double_precision
@@ -42,8 +44,8 @@ def infer(model: Callable[[], Any], method: Method | None = None, *, provenance:
         >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
         >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
         >>> fit = bc.infer(model, bc.Grid())
-        >>> fit.status[:9], round(float(fit.tree["posterior"]["cost"].mean()), 2)
-        ('converged', 0.67)
+        >>> fit.converged, round(float(fit.tree["posterior"]["cost"].mean()), 2)
+        (True, 0.67)
     """
     return prepare(model, method)(provenance)
 
@@ -197,13 +199,13 @@ def _fit(
         **({"notes": list(notes)} if (notes := getattr(model, "notes", ())) else {}),
         "versions": versions(),
     }
-    ends = (getattr(model, "box", {}), getattr(model, "natural", {}))
-    walls: dict[str, float] = {}
+    domain = (getattr(model, "box", {}), getattr(model, "natural", {}))
+    at_bounds: dict[str, float] = {}
     for group in ("people", "posterior"):
-        walls |= wall_mass(tree[group], *ends) if group in tree.children else {}
-    if walls:
-        facts["posterior_share_at_the_walls"] = walls
-    status = _status(method, draws, tree, walls)
+        at_bounds |= share_at_bounds(tree[group].to_dataset(), *domain) if group in tree.children else {}
+    if at_bounds:
+        facts["posterior_share_at_the_walls"] = at_bounds
+    status = _status(draws, tree, at_bounds)
     checkpoint = getattr(method, "checkpoint", None)
     return Fit(tree, status, facts | provenance, None if checkpoint is None else Path(checkpoint))
 
@@ -226,14 +228,13 @@ def _tree(model: Any, sites: dict[str, Site], sampled: dict[str, Sites]) -> xr.D
     return xr.DataTree.from_dict(groups)
 
 
-def _status(method: Method, draws: _Drawn, tree: xr.DataTree, walls: dict[str, float]) -> str:
+def _status(draws: _Drawn, tree: xr.DataTree, at_bounds: dict[str, float]) -> Status:
     if isinstance(draws, Gridded):
-        return status_of_grid(draws.edge, walls)
+        return status_of_grid(draws.edge, at_bounds)
     if isinstance(draws, Approximated):
-        assert isinstance(method, SVI)
         rise = (draws.rise, draws.rise_error)
-        return status_of_svi(method.guide, draws.k_hat, draws.ess, rise, draws.skipped_share, walls)
-    return status_of(tree, walls)
+        return status_of_guide(draws.k_hat, draws.ess, *rise, draws.skipped_share, at_bounds)
+    return status_of_draws(tree, at_bounds)
 
 
 def _settings(method: Method, draws: _Drawn) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpyro.distributions import biject_to
 
 from bayescal.errors import InputError
 from bayescal.evaluation.sites import compile_prior, latent_sites, log_likelihood
+from bayescal.posterior.status import Status, status_of_estimate
 from bayescal.precision import double_precision
 
 
@@ -27,7 +28,7 @@ class Estimate:
         standard_errors: from the curvature of the log-likelihood there.
         correlation: of the estimates, in the order of `values`.
         log_likelihood: of the decisions.
-        status: one sentence: converged, or what is wrong and what to do about it.
+        status: whether it converged, or what is wrong; as text, one sentence.
         seconds: of the search; compilation, the first time that a model is asked, is apart.
     """
 
@@ -35,13 +36,13 @@ class Estimate:
     standard_errors: Mapping[str, float]
     correlation: np.ndarray
     log_likelihood: float
-    status: str
+    status: Status
     seconds: float
     seconds_compiling: float
 
     @property
     def converged(self) -> bool:
-        return self.status.startswith("converged")
+        return self.status.converged
 
 
 _COMPILED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -95,25 +96,10 @@ def maximum_likelihood(model: Callable[[], Any], *, start: Mapping[str, float] |
         standard_errors=dict(zip(names, map(float, se), strict=True)),
         correlation=cov / np.outer(se, se),
         log_likelihood=-float(value),
-        status=_status(value, slope, curved),
+        status=status_of_estimate(bool(np.isfinite(value)), bool(curved), float(np.max(np.abs(slope)))),
         seconds=seconds,
         seconds_compiling=compiling,
     )
-
-
-def _status(value: Any, slope: Any, curved: Any) -> str:
-    if not np.isfinite(value):
-        return "not to be trusted: the likelihood could not be computed where the search ended. Give another start."
-    if not curved:
-        return (
-            "not to be trusted: the likelihood is flat in some direction, so the data do not identify all parameters. "
-            "Infer fewer of them, or use their prior: NUTS."
-        )
-    if np.max(np.abs(slope)) > 1e-3:
-        return (
-            f"not to be trusted: the search stopped where the slope is {np.max(np.abs(slope)):.2g}. Give another start."
-        )
-    return "converged"
 
 
 def _compile(model: Callable[[], Any]) -> Any:

@@ -17,8 +17,8 @@ from numpyro.infer.util import potential_energy
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import Aside, random_keys
 from bayescal.posterior import checkpoint as files
-from bayescal.posterior.convergence import enough
 from bayescal.posterior.metric import agree, window_ends
+from bayescal.posterior.status import enough
 
 Progress = Callable[[int, int], None]  # (iterations done, iterations in all)
 

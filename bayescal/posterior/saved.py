@@ -1,14 +1,17 @@
 """Fits on disk: netCDF (one file) or Zarr (a folder, read in parts), whole or not at all."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from bayescal.errors import InputError
 from bayescal.files import whole_file, whole_folder
+from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
 
 
 def write(tree: xr.DataTree, facts: Mapping[str, Any], path: Path) -> None:
@@ -62,10 +65,30 @@ def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
     return xr.DataTree.from_dict({n: tree[n].to_dataset() for n in order}), facts
 
 
-def _from_json(text: Any) -> Any:
+def status_in(facts: Mapping[str, Any], tree: xr.DataTree) -> Status:
+    """The status that a fit was saved with. Until version 0.1 it was a sentence: those are computed again from the
+    draws and the provenance."""
+    saved, provenance = facts["status"], facts["provenance"]
+    if not isinstance(saved, str):
+        return Status.from_dict(saved)
+    at_bounds = provenance.get("posterior_share_at_the_walls")
+    method = provenance.get("method", "NUTS")
+    if method == "Grid":  # nothing but the sentence holds the mass at the edge
+        edge = _EDGE.search(saved)
+        return status_of_grid(float(edge[1]) / (100 if edge[2] else 1) if edge else np.nan, at_bounds)
+    if method == "SVI":  # how far the bound rose was not kept
+        measured = [provenance[n] for n in ("pareto_k_hat", "weights_ess")]
+        return status_of_guide(*measured, np.nan, np.nan, provenance["steps_skipped"], at_bounds)
+    return status_of_draws(tree, at_bounds)
+
+
+_EDGE = re.compile(r"([\d.e+-]+)(%?) of the posterior lies at the edge of the grid")
+
+
+def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:  # a status as it was written before
+    except ValueError:  # the sentence of an earlier version
         return str(text)
 
 

@@ -53,8 +53,8 @@ class SVI:
         ...     x = numpyro.sample("x", dist.Normal(0.0, 1.0))
         ...     numpyro.sample("y", dist.Normal(x, 1.0), obs=2.0)
         >>> fit = bc.infer(model, bc.SVI(guide="mean-field", steps=500, draws=1000))
-        >>> fit.status[:9], abs(float(fit.tree["posterior"]["x"].mean()) - 1.0) < 0.2
-        ('converged', True)
+        >>> fit.converged, abs(float(fit.tree["posterior"]["x"].mean()) - 1.0) < 0.2
+        (True, True)
     """
 
     guide: Literal["mean-field", "full-rank", "flow"] = "full-rank"

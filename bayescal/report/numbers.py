@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from bayescal.plain import plain
-from bayescal.posterior.fit import Fit, summarise
+from bayescal.posterior.fit import Fit
+from bayescal.posterior.summary import summarise
 from bayescal.report.people import everyone, own_dimension
 from bayescal.study.load import Study
 
@@ -29,7 +30,7 @@ def of_fit(fit: Fit) -> dict[str, Any]:
     own = own_dimension(fit)
     shared = [str(n) for n, x in fit.tree["posterior"].data_vars.items() if x.dims[-1] != own and n != "precision"]
     return {
-        "status": fit.status,
+        "status": str(fit.status),
         "converged": fit.converged,
         "provenance": fit.provenance,
         "mean_log_likelihood": log_score(fit),

@@ -71,20 +71,14 @@ def _scores(scores: pd.DataFrame) -> dict[str, Any] | None:
 
 def _notes(row: Any, unit: str) -> list[str]:
     notes = []
-    if row["excluded"] or not str(row["status"]).startswith("converged"):
-        notes.append(_sentence(str(row["status"])))
+    if row["excluded"]:
+        notes.append(f"Not to be trusted: {row['reason']}.")
     if row["k_bad"] > 0 and str(row["how"]) == "psis":
         n = int(row["k_bad"])
         notes.append(
             f"k-hat is above {K_HAT} in {n:,} {name_of(unit, n)}: what is predicted of them is not to be trusted."
         )
     return notes
-
-
-def _sentence(status: str) -> str:
-    """The reason in a status, without what is said in brackets."""
-    text = status.partition(" (")[0].partition(". ")[0].rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def people(fit: Mapping[str, Any], name: str) -> dict[str, Any] | None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bayescal.posterior.convergence import ESS, R_HAT
 from bayescal.posterior.psis import K_HAT
+from bayescal.posterior.status import ESS, R_HAT
 from bayescal.report import formulas
 
 MODELS: dict[str, tuple[str, tuple[Markup, ...]]] = {

@@ -15,6 +15,7 @@ from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.posterior.fit import Fit
+from bayescal.posterior.status import Status
 from bayescal.simulation.costs import NOBODY_INSIDE, box_of_costs, draw_cost
 from bayescal.simulation.given import check_box, is_count, population_of, read_params, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
@@ -67,7 +68,7 @@ class Agents(eqx.Module):
     population: Int[Array, " n"] | None
     person: Int[Array, " n"] | None
     people: tuple[str, ...] = eqx.field(static=True)
-    status: str = eqx.field(static=True)
+    status: Status = eqx.field(static=True)
 
     @classmethod
     def from_fit(

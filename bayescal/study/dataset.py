@@ -11,8 +11,8 @@ from bayescal.errors import InputError
 from bayescal.populations import POPULATIONS
 from bayescal.registry import Registry
 from bayescal.study.wide import Wide, read_wide
+from bayescal.table.columns import Columns
 from bayescal.table.decisions import LEVELS
-from bayescal.table.reader import Columns
 
 FILE = "dataset.toml"
 TEXTS = (

@@ -16,8 +16,10 @@ from bayescal.study.habits import build_prior
 from bayescal.study.readers import read_with
 from bayescal.study.where import find_study, locate_table
 from bayescal.study.wide import unfold
+from bayescal.table.columns import COLUMNS, Columns
 from bayescal.table.decisions import Decisions
-from bayescal.table.reader import COLUMNS, Columns, read_table, select_rows
+from bayescal.table.files import read_table
+from bayescal.table.query import select_rows
 
 
 @dataclass(frozen=True, eq=False)

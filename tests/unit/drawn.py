@@ -4,13 +4,13 @@ import numpy as np
 import xarray as xr
 
 from bayescal.posterior.fit import Fit
+from bayescal.posterior.status import Status
 
+CONVERGED = Status(numbers={"r_hat": 1.0})
 CHAINS, DRAWS, ACTIONS = 2, 50, 3
 
 
-def drawn_fit(
-    people: int, *, spread: float = 1.0, status: str = "converged: R-hat at most 1.000", seed: int = 0
-) -> Fit:
+def drawn_fit(people: int, *, spread: float = 1.0, status: Status = CONVERGED, seed: int = 0) -> Fit:
     """A one-shot game of three actions, each person's cost drawn around 10, ten decisions each."""
     rng = np.random.default_rng(seed)
     lead, labels = (CHAINS, DRAWS), np.array([f"P{k:05d}" for k in range(people)])

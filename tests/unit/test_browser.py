@@ -19,6 +19,7 @@ from pages import Page, unbalanced
 
 from bayescal.comparison import compare
 from bayescal.diagnostics import check
+from bayescal.posterior.status import Problem, Status
 from bayescal.report import write_report
 from bayescal.report.figures import cost_forest, population_of_costs
 from bayescal.report.numbers import of_fit
@@ -40,7 +41,7 @@ def page(tmp_path_factory):
     fits = {
         "different costs": drawn_fit(PEOPLE, spread=1.5),
         "common cost": drawn_fit(PEOPLE, seed=2),
-        "level-k": drawn_fit(PEOPLE, spread=2.0, status="not to be trusted: R-hat is 1.4 (and so on)", seed=3),
+        "level-k": drawn_fit(PEOPLE, spread=2.0, status=Status((Problem.R_HAT,), {"r_hat": 1.4}), seed=3),
     }
     checks = {name: check(fit) for name, fit in fits.items()}
     remark = "“Quoted”, <b>bold</b> & “</script>” are texts."

@@ -22,6 +22,7 @@ from bayescal.diagnostics.pit import is_uniform, left_out
 from bayescal.diagnostics.predictive import compared, play_statistics, predicts
 from bayescal.diagnostics.replicates import Replicates
 from bayescal.posterior.fit import Fit
+from bayescal.posterior.status import Problem, Status
 
 CHAINS, DRAWS = 4, 500
 SEEN = np.random.default_rng(0).normal(1.0, 1.0, 10)
@@ -41,7 +42,7 @@ def normal_fit(prior=(0.0, 3.0), seen=SEEN, noise=1.0, draws=DRAWS, **provenance
         "log_likelihood": group(x=norm.logpdf(seen, x[..., None], noise)),
         "sample_stats": group(diverging=np.zeros((CHAINS, draws), bool), energy=rng.normal(size=(CHAINS, draws))),
     }
-    return Fit(xr.DataTree.from_dict(tree), "converged", {"method": "NUTS", **provenance})
+    return Fit(xr.DataTree.from_dict(tree), Status(), {"method": "NUTS", **provenance})
 
 
 def changed(fit, group, **values):
@@ -147,11 +148,11 @@ def test_what_the_prior_decides():
 
 def test_other_methods_have_other_checks():
     svi = normal_fit(**{"method": "SVI", "pareto_k_hat": 0.9, "weights_ess": 30.0})
-    found = check(Fit(svi.tree, "not to be trusted: k-hat", svi.provenance))
+    found = check(Fit(svi.tree, Status((Problem.FAR_GUIDE,)), svi.provenance))
     assert [found[n].passed for n in ("guide", "effective sample size (weights)", "status")] == [False] * 3
     grid = normal_fit(method="Grid")
     assert check(grid)["edge of the grid"].passed
-    assert check(Fit(grid.tree, "not to be trusted: edge", grid.provenance))["edge of the grid"].passed is False
+    assert check(Fit(grid.tree, Status((Problem.BEYOND_GRID,)), grid.provenance))["edge of the grid"].passed is False
 
 
 # Predictions of one-shot games
@@ -173,7 +174,7 @@ def counted(probabilities, decisions, draws=400):
             }
         ),
     }
-    return Fit(xr.DataTree.from_dict(tree), "converged", {})
+    return Fit(xr.DataTree.from_dict(tree), Status(), {})
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +253,7 @@ def chosen(likely, decisions, draws=400):
         "posterior_predictive": xr.Dataset({"choice": (("chain", "draw", "decision"), drawn)}),
         "log_likelihood": xr.Dataset({"choice": (("chain", "draw", "decision"), log_p)}),
     }
-    return Fit(xr.DataTree.from_dict(tree), "converged", {})
+    return Fit(xr.DataTree.from_dict(tree), Status(), {})
 
 
 @pytest.fixture(scope="module")

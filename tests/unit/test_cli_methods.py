@@ -12,6 +12,7 @@ from rich.console import Console
 from bayescal.cli import main
 from bayescal.cli.calibrate import fit_progress, posterior_table, tell_checkpoints
 from bayescal.posterior.fit import Fit
+from bayescal.posterior.status import Status
 
 TABLE = "game,role,action,n\nT1,row,Up,30\nT1,row,Down,90\nT1,column,Left,80\nT1,column,Right,40\n"
 TOML = """
@@ -102,7 +103,7 @@ def test_svi_and_what_the_data_say(study, tmp_path):
     done = run(study, tmp_path, "--method", "svi", "--guide", "mean-field", "--steps", "800", "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)["fits"]["pooled"]
-    assert "PSIS k-hat of the mean-field guide" in told["status"] and told["unidentified"] == []
+    assert "PSIS k-hat of the guide" in told["status"] and told["unidentified"] == []
     page = (tmp_path / "report.html").read_text()
     assert "What the data say" in page and "told by the data" in page and "--method svi --guide mean-field" in page
     assert "the mean-field guide, 800 steps" in " ".join(page.split())
@@ -132,5 +133,5 @@ def test_what_has_many_entries_is_one_row():
             "cost": (("chain", "draw", "participant"), rng.normal(size=(2, 50, 60))),
         }
     )
-    table = posterior_table("people", Fit(xr.DataTree.from_dict({"posterior": group}), "converged", {}))
+    table = posterior_table("people", Fit(xr.DataTree.from_dict({"posterior": group}), Status(), {}))
     assert [str(x).replace("\\", "") for x in table.columns[0].cells] == ["log_mean", "cost[60 of them]"]

@@ -35,6 +35,7 @@ from bayescal.posterior.fit import Fit
 from bayescal.posterior.grid import Grid
 from bayescal.posterior.infer import infer
 from bayescal.posterior.psis import smoothed_weights
+from bayescal.posterior.status import Problem, Status
 from bayescal.study.load import Study
 
 PEOPLE = ("a", "b", "c", "d", "e", "f")
@@ -141,7 +142,7 @@ def test_units_of_hundreds_of_nats_do_not_break_stacking():
 
 
 def judge_of(left, first, statuses=None):
-    return judge("participant", dict.fromkeys(left, first), left, statuses or dict.fromkeys(left, "converged: yes"))
+    return judge("participant", dict.fromkeys(left, first), left, statuses or dict.fromkeys(left, Status()))
 
 
 def rivals_of(*ahead, units=30):
@@ -174,11 +175,11 @@ def test_a_difference_is_clear_beyond_two_errors_and_four_nats(difference, se, e
 
 def test_a_fit_that_failed_is_shown_and_marked_and_not_in_the_verdict():
     left, first = rivals_of(0.0, 50.0, 100.0)
-    failed = "not to be trusted yet: 7 transitions diverged (R-hat at most 1.2). Try to raise target_accept."
-    found = judge_of(left, first, {"m0": failed, "m1": "converged: yes", "m2": "converged: yes"})
+    failed = Status((Problem.DIVERGENCES,), {"r_hat": 1.2, "divergences": 7})
+    found = judge_of(left, first, {"m0": failed, "m1": Status(), "m2": Status()})
     assert list(found.table.index) == ["m1", "m2", "m0"]
     assert found.best == "m1" and found.verdict.startswith("m1 beats m2 by 50")
-    assert "Not in the verdict: m0 (not to be trusted yet: 7 transitions diverged)" in found.verdict
+    assert "Not in the verdict: m0 (transitions diverged)" in found.verdict
     assert found.table.loc["m0", "excluded"] and np.isnan(found.table.loc["m0", "weight"])
     nobody = judge_of(left, first, dict.fromkeys(left, failed))
     assert nobody.best is None and nobody.verdict.startswith("No explanation can be named")
@@ -362,13 +363,13 @@ def test_nobody_is_left_out_again_of_a_fit_that_is_excluded(hunt, monkeypatch):
     seen = {}
 
     def watched(told, fit, model, *rest, **options):
-        seen[fit.status[:3]] = model
+        seen[fit.converged] = model
         return LeftOut(told.values.mean(axis=0), np.zeros(len(told.units)))
 
     monkeypatch.setattr(import_module("bayescal.comparison.compare"), "leave_one_out", watched)
-    failed = dataclasses.replace(fit, status="not to be trusted yet")
+    failed = dataclasses.replace(fit, status=Status((Problem.R_HAT,)))
     found = bc.compare({"good": fit, "bad": failed}, {"good": model, "bad": model}, decisions)
-    assert seen == {"con": model, "not": None}
+    assert seen == {True: model, False: None}
     assert found.table["excluded"].to_dict() == {"good": False, "bad": True}
 
 

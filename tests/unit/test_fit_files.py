@@ -1,5 +1,7 @@
 """Fits on disk: netCDF and Zarr, whole or not at all, and nothing of somebody else's overwritten."""
 
+import json
+
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -7,9 +9,11 @@ import pytest
 import xarray as xr
 
 from bayescal.errors import InputError
+from bayescal.posterior import saved
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.infer import infer
 from bayescal.posterior.nuts import NUTS
+from bayescal.posterior.status import Problem, Status
 
 
 class Model:
@@ -39,7 +43,7 @@ def test_saved_replaced_and_read_back(fit, tmp_path, name):
     path = tmp_path / "new" / name
     assert fit.save(path) == path
     equal(Fit.load(path), fit)
-    other = Fit(fit.tree, "converged: another", {"seed": 3})
+    other = Fit(fit.tree, Status(numbers={"r_hat": 1.0}), {"seed": 3})
     other.save(str(path))
     equal(Fit.load(path), other)
     assert [p.name for p in path.parent.iterdir()] == [name]
@@ -52,7 +56,7 @@ def test_failing_leaves_what_was_there(fit, tmp_path, name):
     broken = fit.tree.copy()
     broken["posterior"]["bad"] = xr.DataArray(np.array([object()], dtype=object), dims="z")
     with pytest.raises(Exception, match=r".+"):
-        Fit(broken, "converged: no", {}).save(path)
+        Fit(broken, Status(), {}).save(path)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     equal(Fit.load(path), fit)
 
@@ -79,3 +83,37 @@ def test_what_is_not_ours(fit, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         fit.save(tmp_path / "file" / "fit.zarr")
+
+
+def as_before(path, fit, sentence, provenance):
+    """A file as it was written when a status was a sentence."""
+    saved.write(fit.tree, {"status": sentence, "provenance": provenance}, path)
+    return Fit.load(path)
+
+
+@pytest.mark.parametrize("sentence", ["converged: R-hat at most 1.000", "not to be trusted yet: R-hat is 3"])
+def test_the_status_of_an_earlier_file_is_computed_from_its_draws(fit, tmp_path, sentence):
+    again = as_before(tmp_path / "fit.nc", fit, sentence, fit.provenance)
+    assert again.status == fit.status and again.status.problems
+    crowded = {"posterior_share_at_the_walls": {"mean": 0.4}}
+    there = as_before(tmp_path / "there.nc", fit, sentence, fit.provenance | crowded).status
+    assert there.problems == (Problem.AT_BOUNDS, *fit.status.problems) and there.at_bounds == {"mean": 0.4}
+
+
+def test_the_status_of_an_earlier_grid_or_guide_is_computed_from_what_was_kept(fit, tmp_path):
+    path = tmp_path / "fit.nc"
+    for edge, problems in (("0.004", (Problem.BEYOND_GRID,)), ("1e-09", ()), ("12.0%", (Problem.BEYOND_GRID,))):
+        sentence = f"converged: {edge} of the posterior lies at the edge of the grid"
+        status = as_before(path, fit, sentence, {"method": "Grid"}).status
+        assert status.problems == problems
+        assert status.numbers["edge"] == pytest.approx(0.12 if edge == "12.0%" else float(edge))
+    known = {"method": "SVI", "weights_ess": 900.0, "steps_skipped": 0.0}
+    assert as_before(path, fit, "not to be trusted", known | {"pareto_k_hat": 0.4}).converged
+    far = as_before(path, fit, "converged", known | {"pareto_k_hat": 0.9}).status
+    assert far.problems == (Problem.FAR_GUIDE,)
+
+
+def test_a_status_is_data(fit):
+    assert Status.from_dict(json.loads(json.dumps(fit.status.as_dict()))) == fit.status
+    assert len({fit.status, Status.from_dict(fit.status.as_dict())}) == 1
+    assert Status().converged and str(Status()) == "converged" and Status().reason == ""

@@ -18,9 +18,10 @@ from bayescal.likelihood.choices import Choices
 from bayescal.model.build import build_model
 from bayescal.policies.exact import ExactPolicy, equilibrium
 from bayescal.populations import Homogeneous, LogNormal
-from bayescal.posterior.fit import Fit, status_of
+from bayescal.posterior.fit import Fit
 from bayescal.posterior.infer import infer
 from bayescal.posterior.nuts import NUTS, compile_nuts
+from bayescal.posterior.status import Problem, status_of_draws
 from bayescal.priors import Empirical, LogLinear
 from bayescal.table.decisions import Decisions
 
@@ -182,12 +183,15 @@ def test_the_status_names_what_is_wrong(fit):
         values = tree[group].to_dataset()
         values[name] = change(values[name])
         tree[group] = xr.DataTree(values)
-        return status_of(tree)
+        return status_of_draws(tree)
 
     apart = broken("posterior", "log_cost_mean", lambda x: x + 10 * x["chain"])
-    assert apart.startswith("not to be trusted") and "R-hat is" in apart
-    assert "200 transitions diverged" in broken("sample_stats", "diverging", lambda x: x | True)
-    assert "could not be solved" in broken("log_likelihood", "choices", lambda x: x.where(x["draw"] > 3))
+    assert Problem.R_HAT in apart.problems and apart.numbers["r_hat"] > 2 and not apart.converged
+    assert str(apart).startswith("not to be trusted: chains disagree")
+    diverged = broken("sample_stats", "diverging", lambda x: x | True)
+    assert diverged.problems[0] is Problem.DIVERGENCES and "200 divergences" in str(diverged)
+    unsolved = broken("log_likelihood", "choices", lambda x: x.where(x["draw"] > 3))
+    assert Problem.UNSOLVED in unsolved.problems and unsolved.numbers["unsolved"] == 2 * 4 * 5
 
 
 def test_private_population_and_prior_parameters_have_their_sites(decisions):

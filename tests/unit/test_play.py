@@ -14,8 +14,9 @@ import bayescal as bc
 from bayescal.domain import Interval
 from bayescal.environments.markov import MarkovGame
 from bayescal.likelihood.plays import Chosen
-from bayescal.posterior.fit import wall_mass
 from bayescal.posterior.grid import Grid
+from bayescal.posterior.status import Problem
+from bayescal.posterior.summary import share_at_bounds
 
 POOLED = bc.populations.Homogeneous()
 # One person in a state that stays: the first action pays 1 a round, whatever was done before.
@@ -81,7 +82,7 @@ def test_the_grid_is_the_posterior():
 def test_a_grid_that_is_too_small_says_so():
     decisions = bc.Decisions.from_table(table(), {"coin": COIN})
     fit = bc.infer(model(decisions), Grid(points=21, ranges={"log_cost": (0.2, 0.3)}, draws=100))
-    assert "at the edge of the grid" in fit.status
+    assert fit.status.problems == (Problem.BEYOND_GRID,)
     assert not fit.converged
 
 
@@ -153,7 +154,8 @@ def test_the_hash_knows_what_was_seen():
 
 # Which rows, and of which file.
 def test_rows_are_selected_by_a_question(tmp_path):
-    from bayescal.table.reader import read_csv, select_rows
+    from bayescal.table.files import read_csv
+    from bayescal.table.query import select_rows
 
     path = tmp_path / "play.csv"
     table().assign(group="A").to_csv(path, index=False)
@@ -173,8 +175,8 @@ def test_a_parameters_own_end_is_no_wall():
     draws = {"psi_pull": np.zeros((1, 10)) + 0.01, "log_mean": np.zeros((1, 10)) + 0.01}
     posterior = xr.Dataset({n: (("chain", "draw"), x) for n, x in draws.items()})
     box = {"psi_pull": Interval(0.0, 10.0), "log_mean": Interval(0.0, 10.0)}
-    assert wall_mass(posterior, box) == {"psi_pull": 1.0, "log_mean": 1.0}
-    assert wall_mass(posterior, box, {"psi_pull": Interval(0.0)}) == {"psi_pull": 0.0, "log_mean": 1.0}
+    assert share_at_bounds(posterior, box) == {"psi_pull": 1.0, "log_mean": 1.0}
+    assert share_at_bounds(posterior, box, {"psi_pull": Interval(0.0)}) == {"psi_pull": 0.0, "log_mean": 1.0}
 
 
 def test_a_study_over_time_by_command(tmp_path):

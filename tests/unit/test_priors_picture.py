@@ -12,6 +12,7 @@ from bayescal.model.build import build_model
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations import Homogeneous
 from bayescal.posterior.fit import Fit
+from bayescal.posterior.status import Status
 from bayescal.report import prior_picture
 from bayescal.table.decisions import Decisions
 
@@ -68,7 +69,7 @@ def fit(kind):
         "posterior": phi, "prior": phi, "log_prior": phi, "prior_predictive": predicted, "observed_data": observed,
         "constant_data": constant,
     }  # fmt: skip
-    return Fit(xr.DataTree.from_dict({n: xr.Dataset(x) for n, x in groups.items()}), "converged", {})
+    return Fit(xr.DataTree.from_dict({n: xr.Dataset(x) for n, x in groups.items()}), Status(), {})
 
 
 @pytest.mark.parametrize(("kind", "named"), [("counted", ["b", "a"]), ("over time", ["all decisions"])])

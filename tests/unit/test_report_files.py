@@ -10,6 +10,7 @@ from bayescal.cli import main
 from bayescal.cli.saved import COMPARISON, comparison_of, load_fits, save_fits, study_of
 from bayescal.comparison import compare
 from bayescal.posterior.calibrate import calibrate
+from bayescal.posterior.status import Status
 from bayescal.study import load_study
 
 OPTIONS = {"where": "game in ['selten-chmura-01', 'selten-chmura-02']"}
@@ -47,7 +48,7 @@ def test_a_comparison_beside_the_same_fits_is_used(folder, fits):
     found, path = comparison_of(paths, fits)
     assert found.as_dict() == made.as_dict() and path == str(folder / COMPARISON)
     assert found.best == made.best and list(found.table.index) == list(made.table.index)
-    again = fits | {"pooled": dataclasses.replace(fits["pooled"], status="converged: another run")}
+    again = fits | {"pooled": dataclasses.replace(fits["pooled"], status=Status(numbers={"r_hat": 1.005}))}
     assert comparison_of(paths, again) == (None, "")
     assert comparison_of(paths[:1], {"pooled": fits["pooled"]}) == (None, "")
 

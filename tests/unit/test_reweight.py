@@ -20,6 +20,7 @@ from bayescal.diagnostics.reweight import EVEN, _error, _moments, _smooth, exact
 from bayescal.policies.amortised import with_network
 from bayescal.policies.exact import equilibrium
 from bayescal.populations import Homogeneous
+from bayescal.posterior.status import Status
 
 GAMES = ["selten-chmura-01", "selten-chmura-07", "selten-chmura-11"]
 
@@ -121,7 +122,7 @@ def drawn(shift=0.0, spread=1.0, draws=1000, chains=2, seed=0):
     coords = {"chain": np.arange(chains), "draw": np.arange(draws), "person": ["ann", "ben", "cid"]}
     dims = ("chain", "draw", "person")
     posterior = xr.Dataset({"x": (dims, x), "double": (dims, 2 * x)}, coords)
-    return bc.Fit(xr.DataTree.from_dict({"posterior": posterior}), "converged", {})
+    return bc.Fit(xr.DataTree.from_dict({"posterior": posterior}), Status(), {})
 
 
 def test_moves_and_their_errors_where_they_are_known():

@@ -22,6 +22,7 @@ from bayescal.environments.newsvendor import Newsvendor
 from bayescal.environments.replay import Replay, contradictions
 from bayescal.environments.supply_chain import SupplyChain
 from bayescal.policies.base import Policy
+from bayescal.posterior.status import Status
 from bayescal.simulation import Agents, simulate, solved
 from bayescal.simulation.given import is_count
 
@@ -374,7 +375,7 @@ def fit_of(dims=None, coords=None, **sites):
     named = {n: (("chain", "draw", *(dims or {}).get(n, ())), x) for n, x in sites.items()}
     latent = {n: (("chain", "draw"), np.zeros(DRAWS)) for n in sites if n != "cost"}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(named, coords=coords), "log_prior": xr.Dataset(latent)})
-    return bc.Fit(tree, "converged: by construction", {})
+    return bc.Fit(tree, Status(), {})
 
 
 MEAN, SD = RNG.normal(4.0, 0.4, DRAWS), RNG.lognormal(-0.7, 0.3, DRAWS)
@@ -445,7 +446,7 @@ def test_the_observed_people_come_in_turn_with_their_own_posterior_costs():
     assert people["person"].tolist()[:4] == ["a", "b", "c", "a"]
     np.testing.assert_allclose(people["cost"], cost.reshape(-1, 3)[people["draw"], np.arange(600) % 3], rtol=1e-6)
     assert people.groupby("person")["draw"].nunique().min() > 100
-    assert agents.status == "converged: by construction"
+    assert agents.status == Status()
 
 
 def test_a_population_is_of_one_draw_and_its_people_differ():

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from bayescal.errors import InputError
-from bayescal.table.reader import decoded, read_table
+from bayescal.table.files import read_table, read_text
 
 
 def raw_table(path: Path, columns: Sequence[str], skip_to: str | None = None) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def label(*parts: np.ndarray | pd.Series) -> np.ndarray:
 
 
 def _tabbed(path: Path, skip_to: str) -> pd.DataFrame:
-    lines = decoded(path).splitlines()
+    lines = read_text(path).splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith(skip_to)), None)
     if start is None:
         raise InputError(f"{path.name} has no line that begins with {skip_to!r} and names the columns.")
