@@ -96,7 +96,7 @@ def test_bad_recipes(tmp_path):
     (nothing / "experiment.py").write_text("x = 1\n")
     assert "defines no recipe()" in run("train", nothing).stderr
     (nothing / "experiment.py").write_text("def recipe():\n    return 3\n")
-    assert "recipe() gives a int" in run("train", nothing).stderr
+    assert "recipe() returns a int" in run("train", nothing).stderr
     assert "holds no trained policy" in run("certify", folder(tmp_path / "b")).stderr
 
 
