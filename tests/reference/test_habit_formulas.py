@@ -25,6 +25,7 @@ def log_softmax(x):
 
 SHARES = np.array([[0.1, 0.2, 0.3, 0.4, 0.0], [0.25, 0.25, 0.0, 0.25, 0.25]])
 FIRST, SECOND = np.exp(log_softmax(near(6.0, 2.0))), np.exp(log_softmax(0.7 * np.array([1, 0, 1, 0, 0])))
+FEATURE = (1, -1, 2, 0, 5)
 STANDARD = (np.arange(5) - 2) / np.sqrt(2.0)  # the index, with mean 0 and variance 1
 
 # name: (prior, psi, the weights of actions in nats after SEEN, and before the first decision)
@@ -32,7 +33,7 @@ CASES = {
     "uniform": (P.Uniform(), {}, np.zeros(5), np.zeros(5)),
     "empirical": (P.Empirical(SHARES), {}, *[np.log(SHARES[1] + 1e-300)] * 2),
     "log-linear": (P.LogLinear(), {"tilt": 0.8}, *[0.8 * STANDARD] * 2),
-    "log-linear of features": (P.LogLinear([[0] * 5, [1, -1, 2, 0, 5]]), {"tilt": 0.4}, *[0.4 * np.array([1, -1, 2, 0, 5])] * 2),
+    "log-linear of features": (P.LogLinear([[0] * 5, FEATURE]), {"tilt": 0.4}, *[0.4 * np.array(FEATURE)] * 2),
     "anchored": (P.Anchored(), {"anchor": 0.2, "pull": 3.0}, *[near(3.0 + 0.2 * WIDTH, 3.0)] * 2),
     "centre": (P.Centre(), {"pull": 2.5}, *[near(8.0, 2.5)] * 2),
     "centre elsewhere": (P.Centre(at=9.5), {"pull": 2.5}, *[near(9.5, 2.5)] * 2),
