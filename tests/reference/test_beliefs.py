@@ -119,7 +119,7 @@ def test_groups_meet_their_own_people_and_learn_with_them(decisions):
     found = by_model(decisions, cases, groups="place", covariates="~ age", learning=True)
     moved = 0.8 * (AGE - AGE.mean()) / AGE.std()
     effect = 0.6 * np.array([0.9, -1.2])
-    by_group = [moved[np.flatnonzero(GROUP == g)] for g in range(2)]
+    by_group = [moved[place == GROUP] for place in range(2)]
     mean = LAMBDA["log_mean"] + effect + [np.mean(x) for x in by_group]
     sd = np.sqrt(LAMBDA["log_sd"] ** 2 + np.array([np.mean((x - x.mean()) ** 2) for x in by_group]))
     for one, drift in zip(found, (0.0, -0.8), strict=True):
