@@ -4,9 +4,10 @@ A law is a function of a game that raises AssertionError. Expectations come from
 loops in NumPy. Below the laws each of them is shown a game with a planted error, which it must catch.
 """
 
+import dataclasses
 import inspect
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache, partial
 from importlib import import_module
 
@@ -38,6 +39,16 @@ def example(name: str) -> Environment:
     return GAMES[name].example()
 
 
+def compiled(f: Callable, game: Environment, *also: Hashable) -> Callable:
+    """f(params, …), compiled once for all games that differ only in parameters and names."""
+    fields = [f for f in dataclasses.fields(game) if f.metadata.get("static") and f.name not in ("name", "role_names")]
+    key = (f.__name__, type(game), *(getattr(game, field.name) for field in fields), *also)
+    return _programs.setdefault(key, jax.jit(f))
+
+
+_programs: dict[Hashable, Callable] = {}
+
+
 # --- One-shot games --------------------------------------------------------------------------------------------------
 
 
@@ -58,7 +69,7 @@ class Facts:
         self.p, self.other = mixtures(game), mixtures(game, 1)
         known = np.random.default_rng(2)
         self.known = [int(known.integers(len(values))) for values in game.action_values]
-        out = jax.jit(self.compute)(jax.tree.map(jnp.asarray, game.params), self.p, self.joint)
+        out = compiled(self.compute, game)(jax.tree.map(jnp.asarray, game.params), self.p, self.joint)
         for name, x in out.items():
             setattr(self, name, jax.tree.map(np.asarray, x))
 
@@ -190,9 +201,12 @@ def rules_are_whole(game):
         assert not game.ordered or sorted(values) == list(values)
     assert all(isinstance(x, np.ndarray) and np.isfinite(x).all() for x in game.params.values())
     assert set(game.payoff_parameters) <= set(game.params)
-    units = lambda q: jnp.stack([game.payoff_scale(q), *(game.stake_scale(q, r) for r in range(game.roles))])
-    units = np.asarray(jax.jit(units)(jax.tree.map(jnp.asarray, game.params)))
-    assert np.isfinite(units).all() and units.min() > 0
+
+    def units(params):
+        return jnp.stack([game.payoff_scale(params), *(game.stake_scale(params, r) for r in range(game.roles))])
+
+    scales = np.asarray(compiled(units, game)(jax.tree.map(jnp.asarray, game.params)))
+    assert np.isfinite(scales).all() and scales.min() > 0
 
 
 def payoff_parameters_scale_payoffs(game):
@@ -203,8 +217,7 @@ def payoff_parameters_scale_payoffs(game):
         return
     p = mixtures(game, 9) if isinstance(game, OneShot) else None
 
-    @jax.jit
-    def measure(params, costs):
+    def measures(params, costs):
         if isinstance(game, OneShot):
             u = game.expected_payoffs(p, params)
             differences = jnp.where(game.mask, u - u[:, :1], 0.0)
@@ -213,7 +226,7 @@ def payoff_parameters_scale_payoffs(game):
         stakes = [game.stakes(params, role, costs) for role in range(game.roles)]
         return differences.ravel(), game.payoff_scale(params), stakes
 
-    params = jax.tree.map(jnp.asarray, game.params)
+    measure, params = compiled(measures, game), jax.tree.map(jnp.asarray, game.params)
     costs = jnp.linspace(0.2, 0.4, game.roles)
     before, scale, stakes = jax.tree.map(np.asarray, measure(params, costs))
     scaled = params | {n: 3.0 * params[n] for n in names}
@@ -235,25 +248,30 @@ class Play:
     def __init__(self, game: Environment, groups: int = GROUPS):
         self.game, self.params = game, jax.tree.map(jnp.asarray, game.params)
         self.rounds = min(game.horizon, MOST_ROUNDS)
-        keys = jax.random.split(jax.random.key(1), groups)
-        self.states = [jax.jit(jax.vmap(lambda k: game.reset(k, self.params)))(keys)]
+        self.keys = jax.random.split(jax.random.key(1), groups)
+        self.states = [compiled(self.start, game)(self.params, self.keys)]
         self.rows = []
-        one = jax.jit(jax.vmap(self.round))
-        self.alone = jax.jit(self.round)
+        one = compiled(self.rounds_of_all, game)
         for t in range(1, self.rounds + 1):
-            out = one(self.states[-1], jax.vmap(lambda k, t=t: jax.random.fold_in(k, t))(keys))
+            out = one(self.params, self.states[-1], self.keys, t)
             self.states.append(out[0])
             self.rows.append(jax.tree.map(np.asarray, out[1:]))
 
-    def round(self, state, key):
+    def start(self, params, keys):
+        return jax.vmap(lambda key: self.game.reset(key, params))(keys)
+
+    def rounds_of_all(self, params, states, keys, t):
+        return jax.vmap(lambda state, key: self.round(params, state, key, t))(states, keys)
+
+    def round(self, params, state, key, t):
         """(next state, joint action, payoffs, over, what was seen, what is recorded, what a network sees of it)."""
-        game, (act, go) = self.game, jax.random.split(key)
+        game, (act, go) = self.game, jax.random.split(jax.random.fold_in(key, t))
         counts = jnp.array([len(game.action_values[r]) for r in role_of_player(game.role_counts)])
         joint = jax.random.randint(act, (game.players,), 0, counts, jnp.int32)
         seen = jax.tree.map(lambda *x: jnp.stack(x), *(game.observe(state, i) for i in range(game.players)))
-        after, payoffs, over = game.step(go, state, joint, self.params)
-        first = game.see(jax.tree.map(lambda x: x[0], seen), self.params)
-        return after, joint, payoffs, over, seen, game.record(state, joint, after, self.params), first
+        after, payoffs, over = game.step(go, state, joint, params)
+        first = game.see(jax.tree.map(lambda x: x[0], seen), params)
+        return after, joint, payoffs, over, seen, game.record(state, joint, after, params), first
 
     def table(self) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         """(a table such as `replay` takes, what was seen in each of its rows)."""
@@ -309,9 +327,8 @@ def play_is_finite(game, played):
 
 
 def batched_play_is_a_loop(game, played):
-    keys = jax.vmap(lambda k: jax.random.fold_in(k, 1))(jax.random.split(jax.random.key(1), GROUPS))
     state = jax.tree.map(lambda x: x[1], played.states[0])
-    alone = played.alone(state, keys[1])
+    alone = compiled(played.round, game)(played.params, state, played.keys[1], 1)
     together = jax.tree.map(lambda x: x[1], (played.states[1], *played.rows[0]))
     for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
@@ -326,14 +343,14 @@ def players_of_a_role_are_alike_over_time(game, played):
     rng, key = np.random.default_rng(3), jax.random.key(4)
     joint = np.array([[rng.integers(len(game.action_values[r])) for r in roles] for _ in range(2)], np.int32)
 
-    @jax.jit
-    def outcome(joint):
-        state = game.reset(key, played.params)
+    def outcomes(params, joint):
+        state = game.reset(key, params)
         for actions in joint:
-            state, payoffs, _ = game.step(key, state, actions, played.params)
+            state, payoffs, _ = game.step(key, state, actions, params)
         return payoffs, [game.observe(state, i) for i in range(game.players)]
 
-    (payoffs, seen), (traded, seen_then) = outcome(joint), outcome(joint[:, order])
+    run = compiled(outcomes, game)
+    (payoffs, seen), (traded, seen_then) = run(played.params, joint), run(played.params, joint[:, order])
     np.testing.assert_allclose(traded, np.asarray(payoffs)[order], rtol=1e-12)
     for i, other in enumerate(order):
         for a, b in zip(jax.tree.leaves(seen_then[i]), jax.tree.leaves(seen[other]), strict=True):
@@ -349,7 +366,7 @@ def situations_are_finite(game, played):
         at = np.asarray(game.situation_of(seen))
         assert at.min() >= 0 and at.max() < game.situation_count
     if isinstance(game, Markov):
-        chances = np.asarray(jax.jit(game.transition_table)(played.params))
+        chances = np.asarray(jax.jit(lambda params: game.transition_table(params))(played.params))
         assert chances.min() >= 0
         np.testing.assert_allclose(chances.sum(axis=-1), 1.0, rtol=1e-12)
 
