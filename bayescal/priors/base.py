@@ -11,6 +11,8 @@ from numpyro.distributions import Distribution
 
 from bayescal.domain import Interval
 
+ABSENT = -1e30  # log-probability of an action that cannot be played, finite so that gradients stay so
+
 
 class Prior(eqx.Module):
     """A prior behaviour over the grid of one role, with parameters psi (a dict of scalars; {} when it has none).

@@ -9,9 +9,7 @@ from jaxtyping import Array, Float
 
 from bayescal.domain import REAL, Interval
 from bayescal.errors import InputError
-from bayescal.priors.base import Prior
-
-FLOOR = -1e30  # for actions that a component rules out: finite, so that gradients are free of NaN
+from bayescal.priors.base import ABSENT, Prior
 
 
 class Combined(Prior):
@@ -56,7 +54,7 @@ class Combined(Prior):
             component.log_prob(observation, self.own(k, psi), role=role, action_values=action_values)
             for k, component in enumerate(self.components)
         ]
-        return jnp.maximum(jnp.stack(rows), FLOOR)
+        return jnp.maximum(jnp.stack(rows), ABSENT)
 
     def own(self, k: int, psi: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of the k-th component, by its own names."""

@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bayescal.priors.base import Tilt
-from bayescal.priors.combined import FLOOR, Combined
+from bayescal.priors.base import ABSENT, Tilt
+from bayescal.priors.combined import Combined
 from bayescal.priors.focal import Focal
 from bayescal.priors.near import Adaptive
 from bayescal.priors.repeat import Repeat
@@ -50,7 +50,7 @@ class Product(Combined, Tilt):
             c.log_weight(observation, self.own(k, psi), role=role, action_values=action_values)
             for k, c in enumerate(self.components)
         ]
-        return jnp.maximum(sum(each[1:], each[0]), FLOOR)
+        return jnp.maximum(sum(each[1:], each[0]), ABSENT)
 
     def terms(
         self, psi: Mapping[str, Any], *, role: int, action_values: Float[Array, " actions"]
