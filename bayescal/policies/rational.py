@@ -97,8 +97,8 @@ class RationalPolicy(PriorPolicy):
             return self.log_prob_all(cost, phi, psi, params)[observation]
         role, seen = observation
         if self.learned is not None:
-            policy, *at = self._smallest()
-            return policy.log_prob(observation, *at, self.all_params(params))
+            policy, smallest, others, flat_psi = self._smallest()
+            return policy.log_prob(observation, smallest, others, flat_psi, self.all_params(params))
         if isinstance(env, FiniteGame):
             return self._table(params)[role, env.situation_of(seen)]
         return self._best(role, seen, params)
@@ -107,8 +107,8 @@ class RationalPolicy(PriorPolicy):
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> RoleActions:
         if self.learned is not None:
-            policy, *at = self._smallest()
-            return policy.log_prob_all(*at, self.all_params(params))
+            policy, smallest, others, flat_psi = self._smallest()
+            return policy.log_prob_all(smallest, others, flat_psi, self.all_params(params))
         return self._table(params)
 
     def log_prob_cells(

@@ -273,7 +273,7 @@ def look_role(policy: AmortisedPolicy, role: int, world: Any, game: Points) -> t
     members = [i for i, r in enumerate(role_of_player(env.role_counts)) if r == role]
 
     def one(observation, cost):
-        x = policy._inputs(role, observation, cost, game.phi, game.psi, game.params)
+        x = policy.inputs(role, observation, cost, game.phi, game.psi, game.params)
         return x, policy.log_prior_of(role, game.psi, observation)
 
     if isinstance(env, OneShot):  # all see the same, and private costs are not seen

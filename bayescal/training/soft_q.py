@@ -160,7 +160,7 @@ class SoftQ(Trainer):
         for i, role in enumerate(self._roles):
             seen = env.observe(game.state, i)
             known = self._known(game, i)
-            inputs = playing._inputs(role, seen, known, point.phi, point.psi, point.params)
+            inputs = playing.inputs(role, seen, known, point.phi, point.psi, point.params)
             log_q = playing.log_prior_of(role, point.psi, seen)
             q = playing.values_at(role, inputs, known, point.params)
             logits = log_q + jnp.stack([q / game.costs[i], jnp.where(game.explores[i], 0.0, q / game.costs[i])])
