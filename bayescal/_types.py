@@ -20,3 +20,4 @@ Parameters = Mapping[str, Scalar | AnyArray]  # psi, phi or parameters of a game
 Key = PRNGKeyArray
 Seen = PyTree  # what a player saw before a decision: whatever the game's `observe` returns
 Observation = PyTree  # a policy's: the index of the role in a one-shot game, else (role, what was seen)
+Grid = Float[AnyArray, " actions"]  # the values of the actions of one role, without padding
