@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 AnyArray = jax.Array | np.ndarray
 Scalar = float | int | Float[Array, ""] | Float[np.ndarray, ""] | np.floating
@@ -18,3 +18,6 @@ RoleActions = Float[Array, "roles actions"]
 Index = int | Int[Array, ""] | Int[np.ndarray, ""] | np.integer
 Parameters = Mapping[str, Scalar | AnyArray]  # psi, phi or parameters of a game, by name
 Key = PRNGKeyArray
+Seen = PyTree  # what a player saw before a decision: whatever the game's `observe` returns
+Observation = PyTree  # a policy's: the index of the role in a one-shot game, else (role, what was seen)
+Grid = Float[AnyArray, " actions"]  # the values of the actions of one role, without padding

@@ -21,7 +21,7 @@ from bayescal.environments.replay import Replay
 from bayescal.environments.statistics import PlayRecord, Statistic, statistics_of_play
 from bayescal.errors import InputError
 
-Params = dict[str, Any]  # arrays by name, which may be inferred or vmapped over
+Params = Mapping[str, Any]  # arrays by name, which may be inferred or vmapped over
 State = PyTree
 Observation = PyTree
 
