@@ -13,7 +13,7 @@ from numpyro import handlers
 import bayescal as bc
 from bayescal.domain import Interval
 from bayescal.environments.markov import MarkovGame
-from bayescal.likelihood.plays import Chosen
+from bayescal.likelihood.choices import Chosen
 from bayescal.posterior.fit import wall_mass
 from bayescal.posterior.grid import Grid
 
