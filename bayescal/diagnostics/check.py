@@ -14,6 +14,7 @@ from bayescal.diagnostics.sensitivity import prior_check, sensitivity
 from bayescal.errors import InputError
 from bayescal.plain import listed, plain
 from bayescal.posterior.fit import Fit
+from bayescal.posterior.summary import SHARE_AT_BOUNDS
 from bayescal.table.decisions import Decisions
 
 _MARKS = {outcome: outcome.value for outcome in Outcome} | {Outcome.NOT_APPLICABLE: "–"}
@@ -82,7 +83,9 @@ class Checks:
         return next(c for c in self.items if c.name == name)
 
     def __str__(self) -> str:
-        lines = [f"{_MARKS[c.outcome]:<8}{c.name}: {c.found}{f' → {c.advice}' if c.advice else ''}" for c in self.items]
+        lines = [
+            f"{_MARKS[c.outcome]:<10}{c.name}: {c.found}{f' → {c.advice}' if c.advice else ''}" for c in self.items
+        ]
         return "\n".join([*lines, self.status])
 
     __repr__ = __str__
@@ -150,7 +153,7 @@ def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> C
         prior_predictive=none if before is None else before,
         pit=pit,
         sensitivity=scaled,
-        walls=fit.provenance.get("posterior_share_at_the_walls", {}),
+        walls=fit.provenance.get(SHARE_AT_BOUNDS, {}),
         certificate=certificate,
     )
 

@@ -20,7 +20,7 @@ from bayescal.posterior.grid import Grid, Gridded, compute_grid
 from bayescal.posterior.many import highest
 from bayescal.posterior.nuts import NUTS, Draws, compile_nuts
 from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
-from bayescal.posterior.summary import share_at_bounds
+from bayescal.posterior.summary import SHARE_AT_BOUNDS, share_at_bounds
 from bayescal.posterior.svi import SVI, Approximated, compile_svi
 from bayescal.posterior.tree import dataset, thinned
 from bayescal.precision import double_precision
@@ -188,6 +188,7 @@ def _fit(
         **_settings(method, draws),
         "model": getattr(model, "description", ""),
         "hyperpriors": getattr(model, "hyperprior_text", {}),
+        **({} if (policy := getattr(model, "policy", None)) is None else {"policy": policy.as_dict()}),
         **({"notes": list(notes)} if (notes := getattr(model, "notes", ())) else {}),
         "versions": versions(),
     }
@@ -196,7 +197,7 @@ def _fit(
     for group in ("people", "posterior"):
         at_bounds |= share_at_bounds(tree[group].to_dataset(), *domain) if group in tree.children else {}
     if at_bounds:
-        facts["posterior_share_at_the_walls"] = at_bounds
+        facts[SHARE_AT_BOUNDS] = at_bounds
     status = _status(draws, tree, at_bounds)
     checkpoint = getattr(method, "checkpoint", None)
     return Fit(tree, status, facts | provenance, None if checkpoint is None else Path(checkpoint))

@@ -12,6 +12,7 @@ import xarray as xr
 from bayescal.errors import InputError
 from bayescal.files import whole_file, whole_folder
 from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
+from bayescal.posterior.summary import SHARE_AT_BOUNDS
 
 
 def write(tree: xr.DataTree, facts: Mapping[str, Any], path: Path) -> None:
@@ -71,7 +72,7 @@ def status_in(facts: Mapping[str, Any], tree: xr.DataTree) -> Status:
     saved, provenance = facts["status"], facts["provenance"]
     if not isinstance(saved, str):
         return Status.from_dict(saved)
-    at_bounds = provenance.get("posterior_share_at_the_walls")
+    at_bounds = provenance.get(SHARE_AT_BOUNDS)
     method = provenance.get("method", "NUTS")
     if method == "Grid":  # nothing but the sentence holds the mass at the edge
         edge = _EDGE.search(saved)
