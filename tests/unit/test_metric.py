@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 import pytest
 from numpyro.infer.hmc_util import welford_covariance
 
+from bayescal.evaluation.density import Density
 from bayescal.posterior.metric import agree, window_ends
 from bayescal.posterior.nuts import NUTS, compile_nuts
 
@@ -70,9 +71,8 @@ def test_chains_take_fewer_steps(monkeypatch):
 
     def drawn():
         with jax.enable_x64(True):
-            supports = dict.fromkeys(names, dist.constraints.real)
             settings = NUTS(draws=200, warmup=200, chains=4, target_accept=0.8)
-            run = compile_nuts(model, settings, supports, dict.fromkeys(names, ()))
+            run = compile_nuts(Density.of(model), settings)
             return run(np.random.default_rng(0), dict.fromkeys(names, np.zeros(())))
 
     together = drawn()
