@@ -4,7 +4,6 @@ Parameters are drawn from their hyperpriors, decisions are simulated at them, an
 compiled program, of which the data are an argument, runs all replicates.
 """
 
-import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,7 +23,7 @@ from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import Site, Sites, latent_sites, log_likelihood, sites_of
-from bayescal.likelihood.one_shot import OneShotLikelihood
+from bayescal.likelihood.one_shot import OneShotPrivate
 from bayescal.posterior.kernel import Kernel
 from bayescal.posterior.many import Many, Progress, highest_of_draws
 from bayescal.precision import double_precision
@@ -164,14 +163,13 @@ def with_data(model: Model) -> Callable[[Sites], Model]:
         seen = lambda data: lambda site: data.get(site["name"]) if observed(site) else None
         return lambda data: handlers.substitute(model, substitute_fn=seen(data))
     compressed = getattr(integrated, "evidence", None) is not None
-    if compressed or not isinstance(integrated.likelihood, OneShotLikelihood):
+    if compressed or not isinstance(integrated.likelihood, OneShotPrivate):
         what = "An Evidence holds its own data only" if compressed else "In games over time data cannot be replaced"
-        other = "marginal" if isinstance(integrated.likelihood, OneShotLikelihood) else "joint"
+        other = "marginal" if isinstance(integrated.likelihood, OneShotPrivate) else "joint"
         raise InputError(f'{what}: build the model with method="{other}".')
 
     def observing(data: Sites) -> Model:
-        likelihood: Any = copy.copy(integrated.likelihood)
-        likelihood.counts = data["choices"].astype(float)
+        likelihood = integrated.likelihood.with_counts(data["choices"].astype(float))
         return dataclasses.replace(integrated, likelihood=likelihood).model
 
     return observing

@@ -13,7 +13,7 @@ from numpyro import handlers
 import bayescal as bc
 from bayescal.domain import Interval
 from bayescal.environments.markov import MarkovGame
-from bayescal.likelihood.plays import Chosen
+from bayescal.likelihood.choices import Chosen
 from bayescal.posterior.grid import Grid
 from bayescal.posterior.status import Problem
 from bayescal.posterior.summary import share_at_bounds
