@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
-from numpyro.infer import NUTS
-from numpyro.infer.hmc import HMCState
 
 from bayescal._types import AnyArray, Key
 from bayescal.posterior.chains import over_chains
@@ -56,17 +54,6 @@ class Many:
             if progress is not None:
                 progress(min(done + self.size, self.total), self.total)
         return jax.tree.map(lambda *x: np.concatenate(x)[: self.total], *parts)
-
-
-def walk(kernel: NUTS, state: HMCState, warmup: int, draws: int) -> tuple[PyTree, PyTree]:
-    """(draws, whether each diverged) of a NumPyro kernel that has been initialised, from a state on."""
-
-    def step(state: HMCState, _: None) -> tuple[HMCState, PyTree]:
-        state = kernel.sample(state, (), {})
-        return state, (state.z, state.diverging)
-
-    _, visited = jax.lax.scan(step, state, None, length=warmup + draws)
-    return jax.tree.map(lambda x: x[warmup:], visited)
 
 
 def highest_of_draws(draw: Callable[[Key], PyTree], height: Callable[[PyTree], Float[Array, ""]], key: Key) -> PyTree:
