@@ -4,7 +4,8 @@ Dimensions: `actions` of the (padded) grid, `roles`, `players`, `situations`, `n
 `people`, `rows` of data, `draws` of a posterior.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,3 +19,5 @@ RoleActions = Float[Array, "roles actions"]
 Index = int | Int[Array, ""] | Int[np.ndarray, ""] | np.integer
 Parameters = Mapping[str, Scalar | AnyArray]  # psi, phi or parameters of a game, by name
 Key = PRNGKeyArray
+NumPyroModel = Callable[[], object]  # a model without arguments, called inside NumPyro's handlers
+Facts = Mapping[str, Any]  # what a JSON file holds, by name

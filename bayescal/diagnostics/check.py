@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayescal._types import Facts, NumPyroModel
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.computed import computation, is_learned
 from bayescal.diagnostics.pit import loo_pit, pit_check
@@ -15,6 +16,7 @@ from bayescal.errors import InputError
 from bayescal.plain import listed, plain
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
+from bayescal.study.load import Study
 from bayescal.table.decisions import Decisions
 
 _MARKS = {outcome: outcome.value for outcome in Outcome} | {Outcome.NOT_APPLICABLE: "–"}
@@ -45,10 +47,10 @@ class Checks:
     items: tuple[Check, ...]
     predictive: pd.DataFrame
     prior_predictive: pd.DataFrame
-    pit: Mapping[str, Any] | None
+    pit: Facts | None
     sensitivity: pd.DataFrame
     walls: Mapping[str, float]
-    certificate: Mapping[str, Any] | None
+    certificate: Facts | None
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -108,7 +110,7 @@ class Checks:
         )
 
 
-def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> Checks:
+def check(fit: Fit, model: NumPyroModel | None = None, study: Study | None = None, *, seed: int = 0) -> Checks:
     """Check a fit: did the sampler converge, do the data inform the parameters, does the model describe the decisions?
 
     Args:
@@ -171,7 +173,7 @@ def _identified(fit: Fit) -> Check:
     return Check(name, Outcome.PASSED, narrowed, about="model")
 
 
-def _certificate(fit: Fit, study: Any) -> Mapping[str, Any] | None:
+def _certificate(fit: Fit, study: Study | None) -> Facts | None:
     if found := fit.provenance.get("certificate"):
         return found
     policy = getattr(study, "policy", None)

@@ -1,13 +1,11 @@
 """Whether the draws are those of the posterior: the sampler, the trained domain, and the policy's certificate."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayescal._types import Facts
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.plain import listed
 from bayescal.policies.base import PolicyFacts
@@ -28,7 +26,7 @@ def is_learned(fit: Fit) -> bool:
     return bool(fit.provenance.get(SHARE_AT_BOUNDS))
 
 
-def computation(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int | None) -> list[Check]:
+def computation(fit: Fit, certificate: Facts | None, decisions: int | None) -> list[Check]:
     """The checks of the computation.
 
     Args:
@@ -162,7 +160,7 @@ def _at_bounds(fit: Fit) -> Check:
     return Check(name, Outcome.PASSED, f"at most {shares[most]:.1%} of the posterior lies there ({most})")
 
 
-def certificate_check(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int | None) -> Check:
+def certificate_check(fit: Fit, certificate: Facts | None, decisions: int | None) -> Check:
     """From the network's error budget, where it was compared with the exact policy; otherwise from what a best reply
     gains against it."""
     name = "certificate of the policy"

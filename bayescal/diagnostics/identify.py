@@ -1,7 +1,6 @@
 """Before the data: how much will a design say about each parameter?"""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float
 from numpyro import handlers
 from scipy.linalg import eigh
 
-from bayescal._types import Key
+from bayescal._types import Key, NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
@@ -25,7 +24,7 @@ _BATCH = 50  # simulations in one call of the compiled program
 _WEIGHT = 0.2  # relative to the largest, below which a parameter is left out of a combination
 
 
-def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
+def identify(model: NumPyroModel, *, seed: int = 0) -> Identifiability:
     """Before the data: how much will a design like this one say about each parameter of a NumPyro model?
 
     At draws from the prior of the top-level parameters, the parameters below them (the costs of games or people) and
@@ -149,7 +148,7 @@ def _below(density: Density, top: set[str]) -> Callable[[Float[Array, " size"], 
     return log_density
 
 
-def _drawn_below(model: Callable[[], Any], names: tuple[str, ...]) -> Callable[[Sites, Key], dict[str, Array]]:
+def _drawn_below(model: NumPyroModel, names: tuple[str, ...]) -> Callable[[Sites, Key], dict[str, Array]]:
     """(values of the top level, key) -> a draw of every latent site given them."""
 
     def draw(top: Sites, key: Key) -> dict[str, Array]:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from numpyro import handlers
 from numpyro.primitives import Messenger
 
-from bayescal._types import Key
+from bayescal._types import Key, NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
@@ -28,7 +28,7 @@ from bayescal.posterior.kernel import Kernel
 from bayescal.posterior.many import Many, Progress, highest_of_draws
 from bayescal.precision import double_precision
 
-Model = Callable[[], Any]
+Model = NumPyroModel
 
 KEPT = 99  # draws among which a parameter is ranked: 100 ranks
 WARMUP = 300
@@ -119,7 +119,7 @@ def dearer(model: Model, share: float = 0.1) -> Model:
         if "log_cost" not in sites_of(whole):
             raise InputError("The model has no site log_cost, so no cost can be raised.")
 
-    def planted():
+    def planted() -> object:
         with _Dearer(float(np.log1p(share))):
             return whole()
 
@@ -129,7 +129,7 @@ def dearer(model: Model, share: float = 0.1) -> Model:
 class _Dearer(Messenger):
     """Inside the model log costs are higher; handlers outside see them as they were drawn."""
 
-    def __init__(self, by: float):
+    def __init__(self, by: float) -> None:
         super().__init__()
         self.by = by
 

@@ -1,12 +1,13 @@
 """From draws to a fit: the groups of its DataTree, its status and its provenance."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from bayescal._types import Facts, NumPyroModel
 from bayescal.evaluation.sites import Site, Sites
 from bayescal.posterior.chains import side_by_side
 from bayescal.posterior.fit import Fit
@@ -25,11 +26,11 @@ _SCALARS = ("sample_stats", "log_prior")  # groups with one number a draw
 
 
 def fit_of(
-    model: Callable[[], Any],
+    model: NumPyroModel,
     method: Method,
     draws: Drawn,
     tree: xr.DataTree,
-    provenance: Mapping[str, Any],
+    provenance: Facts,
 ) -> Fit:
     """The fit of a model, with what the model says about itself.
 
@@ -58,7 +59,7 @@ def fit_of(
     return Fit(tree, status, facts | dict(provenance), None if checkpoint is None else Path(checkpoint))
 
 
-def tree_of(model: Callable[[], Any], sites: Mapping[str, Site], sampled: Mapping[str, Sites]) -> xr.DataTree:
+def tree_of(model: NumPyroModel, sites: Mapping[str, Site], sampled: Mapping[str, Sites]) -> xr.DataTree:
     """All groups of a fit, with named dimensions.
 
     Args:
@@ -81,12 +82,12 @@ def tree_of(model: Callable[[], Any], sites: Mapping[str, Site], sampled: Mappin
     return xr.DataTree.from_dict(groups)
 
 
-def coords_of(model: Callable[[], Any]) -> dict[str, Any]:
+def coords_of(model: NumPyroModel) -> dict[str, Any]:
     """Labels by dimension, of a model and of its twin with nothing integrated out."""
     return {**getattr(getattr(model, "evaluated", None), "coords", {}), **getattr(model, "coords", {})}
 
 
-def by_dimension(values: Sites, coords: Mapping[str, Any]) -> Sites:
+def by_dimension(values: Sites, coords: Mapping[str, object]) -> Sites:
     """A variable cannot have the name of one of its dimensions: "participant" becomes "by_participant"."""
     return {f"by_{n}" if n in coords else n: x for n, x in values.items()}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from bayescal._types import Facts
 from bayescal.model.build import Model
 from bayescal.model.standard import standard_models
 from bayescal.policies.base import Policy
@@ -29,7 +30,7 @@ def calibrate(
     seed: int = 0,
     prior: Prior | None = None,
     policy: Policy | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Facts | None = None,
     models: Mapping[str, Model] | None = None,
     method: Method | Literal["nuts", "grid"] = "nuts",
     checkpoints: Path | None = None,

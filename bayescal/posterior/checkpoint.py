@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import jax
@@ -14,6 +13,7 @@ import numpy as np
 from jaxtyping import Array
 from numpyro.infer.hmc import HMCState
 
+from bayescal._types import NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.sites import Site
 from bayescal.files import whole_file
@@ -41,7 +41,7 @@ class Checkpoint:
     kept: dict[str, np.ndarray]
 
 
-def facts_of(model: Callable[[], Any], sites: Mapping[str, Site]) -> Facts:
+def facts_of(model: NumPyroModel, sites: Mapping[str, Site]) -> Facts:
     """Facts that identify a model and its data."""
     data = hashlib.sha256()
     for name, site in sites.items():

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 
+from bayescal._types import Facts, NumPyroModel
 from bayescal.evaluation.batches import evenly
 from bayescal.evaluation.compile import Aside
 from bayescal.evaluation.density import Density
@@ -27,7 +27,7 @@ _STARTS = 100  # prior draws, the best of which is where chains of a few scalars
 _MOST_NUMBERS = 4e7  # numbers of a quantity with an entry for every person or decision that are kept
 
 
-def infer(model: Callable[[], Any], method: Method | None = None, *, provenance: dict[str, Any] | None = None) -> Fit:
+def infer(model: NumPyroModel, method: Method | None = None, *, provenance: Facts | None = None) -> Fit:
     """Draw from the posterior of a NumPyro model (one of `build_model`, or any other without arguments): by `NUTS`,
     from an approximation by `SVI`, or, if it has at most three parameters, from a `Grid`.
 
@@ -49,7 +49,7 @@ def infer(model: Callable[[], Any], method: Method | None = None, *, provenance:
     return prepare(model, method)(provenance)
 
 
-def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[[dict[str, Any] | None], Fit]:
+def prepare(model: NumPyroModel, method: Method | None = None) -> Callable[[Facts | None], Fit]:
     """The first half of `infer`: trace the model and start to compile. Call the result for the second half.
 
     Several models that are prepared before the first is run are compiled in parallel.
@@ -78,7 +78,7 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
 
     complete = getattr(model, "complete", None) or (lambda values, rng: (values, {}))
 
-    def run(provenance: dict[str, Any] | None = None) -> Fit:
+    def run(provenance: Facts | None = None) -> Fit:
         with double_precision():
             rng = np.random.default_rng(method.seed)
             prior = prior_draws(rng)
@@ -106,7 +106,7 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
     return run
 
 
-def before_data(model: Callable[[], Any], *, seed: int = 0) -> xr.DataTree:
+def before_data(model: NumPyroModel, *, seed: int = 0) -> xr.DataTree:
     """What the hyperpriors of a model imply, as the groups prior, log_prior, prior_predictive, observed_data and
     constant_data of a fit."""
     whole = getattr(model, "evaluated", None) or model

@@ -1,6 +1,6 @@
 """Maximum likelihood, for comparison with published estimates."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
@@ -13,6 +13,7 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float
 
+from bayescal._types import NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import compile_prior, log_likelihood
@@ -50,7 +51,7 @@ class Estimate:
         return self.status.converged
 
 
-def maximum_likelihood(model: Callable[[], Any], *, start: Mapping[str, float] | None = None) -> Estimate:
+def maximum_likelihood(model: NumPyroModel, *, start: Mapping[str, float] | None = None) -> Estimate:
     """Maximise the likelihood of a model without levels (every latent site is a scalar).
 
     Args:

@@ -2,20 +2,20 @@
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from bayescal._types import Facts
 from bayescal.errors import InputError
 from bayescal.files import whole_file, whole_folder
 from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
 
 
-def write(tree: xr.DataTree, facts: Mapping[str, Any], path: Path) -> None:
+def write(tree: xr.DataTree, facts: Facts, path: Path) -> None:
     """Write Zarr if the name ends in .zarr, otherwise netCDF.
 
     Args:
@@ -71,7 +71,7 @@ def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
     return xr.DataTree.from_dict({n: tree[n].to_dataset() for n in order}), facts
 
 
-def status_in(facts: Mapping[str, Any], tree: xr.DataTree) -> Status:
+def status_in(facts: Facts, tree: xr.DataTree) -> Status:
     """The status that a fit was saved with. Until version 0.1 it was a sentence: those are computed again from the
     draws and the provenance."""
     saved, provenance = facts["status"], facts["provenance"]

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
+from bayescal._types import Facts
 from bayescal.plain import listed
 from bayescal.posterior.psis import K_HAT
 from bayescal.posterior.summary import summarise
@@ -134,7 +135,7 @@ class Status:
         return {"problems": problems, "numbers": dict(self.numbers), "at_bounds": dict(self.at_bounds)}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> "Status":
+    def from_dict(cls, saved: Facts) -> "Status":
         """The inverse of `as_dict`."""
         return cls(tuple(Problem[name] for name in saved["problems"]), saved["numbers"], saved["at_bounds"])
 

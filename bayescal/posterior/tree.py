@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Array, PyTree
 from numpyro import handlers
 
-from bayescal._types import Key
+from bayescal._types import Key, NumPyroModel
 from bayescal.evaluation.batches import evenly, numbers_of, of_every_draw
 from bayescal.evaluation.sites import Sites, latent_sites, trace_of
 from bayescal.precision import double_precision
@@ -33,7 +33,7 @@ def thinned(values: Sites, most: int) -> Sites:
 
 
 def at_draws(
-    model: Callable[[], Any], tree: xr.DataTree, of: Callable[[Array], PyTree], most: int, rng: np.random.Generator
+    model: NumPyroModel, tree: xr.DataTree, of: Callable[[Array], PyTree], most: int, rng: np.random.Generator
 ) -> PyTree:
     """A function of the log-probabilities of all actions (rows of the observed site, actions), at evenly spaced draws.
 
@@ -56,7 +56,7 @@ def at_draws(
 
 
 def dataset(
-    values: Sites, dims: Mapping[str, tuple[str, ...]], coords: Mapping[str, Any], *, sampled: bool
+    values: Sites, dims: Mapping[str, tuple[str, ...]], coords: Mapping[str, object], *, sampled: bool
 ) -> xr.Dataset:
     """Arrays with named dimensions and the coordinates that they use.
 

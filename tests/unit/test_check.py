@@ -1,5 +1,6 @@
 """Every check is shown a fit that is right, and one that it must catch."""
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -431,9 +432,9 @@ def test_a_model_and_its_study():
     )
     json.dumps(told, allow_nan=False)
     # Without the model the probabilities of actions are not known.
-    study = type("Study", (), {"decisions": decisions, "policy": None})()
+    study = bc.Study("made", "made", decisions, {"m": MARKET})
     assert not check(fit, study=study)["LOO-PIT"].applies
-    study.decisions = bc.Decisions.from_table(table(seed=1), {"m": MARKET})
+    study = dataclasses.replace(study, decisions=bc.Decisions.from_table(table(seed=1), {"m": MARKET}))
     with pytest.raises(bc.InputError, match="other decisions than those that were fitted"):
         check(fit, study=study)
 
