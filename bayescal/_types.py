@@ -4,7 +4,8 @@ Dimensions: `actions` of the (padded) grid, `roles`, `players`, `situations`, `n
 `people`, `rows` of data, `draws` of a posterior.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,3 +22,5 @@ Key = PRNGKeyArray
 Seen = PyTree  # what a player saw before a decision: whatever the game's `observe` returns
 Observation = PyTree  # a policy's: the index of the role in a one-shot game, else (role, what was seen)
 Grid = Float[AnyArray, " actions"]  # the values of the actions of one role, without padding
+NumPyroModel = Callable[[], object]  # a model without arguments, called inside NumPyro's handlers
+Facts = Mapping[str, Any]  # what a JSON file holds, by name

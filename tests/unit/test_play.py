@@ -88,7 +88,7 @@ def test_a_grid_that_is_too_small_says_so():
 
 def test_a_grid_and_an_estimate_are_for_few_numbers():
     decisions = bc.Decisions.from_table(table(), {"coin": COIN})
-    with pytest.raises(bc.InputError, match="A grid is for one to 3 parameters"):
+    with pytest.raises(bc.InputError, match="A grid is for one to 3 scalar parameters"):
         bc.infer(model(decisions, by="participant"), Grid())
     with pytest.raises(bc.InputError, match="models without levels"):
         bc.maximum_likelihood(model(decisions, by="participant"))
