@@ -25,7 +25,7 @@ from bayescal.policies.base import Policy
 from bayescal.precision import double_precision
 from bayescal.study.load import Study
 
-GAME = bc.VolunteersDilemma(3)
+GAME = bc.VolunteersDilemma(4)  # of three players, being rational and being on any level is a coin flip
 TIMES = 3  # decisions of each person
 WAYS = np.array([1, 3, 3, 1])  # orders in which somebody can volunteer 0 to 3 times
 SEEDS = 3  # draws from the hyperpriors
@@ -183,9 +183,13 @@ def test_a_rival_describes_itself(name):
 
 @pytest.mark.parametrize("game", ["over time", "dominated", "matrix"])
 def test_a_rival_that_does_not_apply_says_why(game):
-    games = {"over time": Newsvendor(discount=0.0, rounds=2), "dominated": bc.PublicGoods(4), "matrix": matrix()}
+    games = {
+        "over time": Newsvendor(discount=0.0, rounds=2, orders=range(0, 101, 10)),
+        "dominated": bc.PublicGoods(4, contributions=(0, 5, 20)),
+        "matrix": matrix(),
+    }
     rows = {
-        "over time": {"participant": "a", "round": 1, "action": 5, "demand": 50},
+        "over time": {"participant": "a", "round": 1, "action": 50, "demand": 50},
         "dominated": {"participant": "a", "action": 5},
         "matrix": {"participant": "a", "role": "player 1", "action": "0"},
     }
@@ -250,7 +254,7 @@ def test_a_rival_of_ones_own_obeys_the_laws_and_is_compared(registered):
 
 
 def volunteers():
-    """People who volunteer nine times in ten, where 0.55 is rational: lapses cannot explain more than that."""
+    """People who volunteer nine times in ten, where 0.37 is rational: lapses cannot explain more than that."""
     rows = [
         {"participant": f"p{i}", "action": "wait" if (i + t) % 10 == 0 else "volunteer"}
         for i in range(30)
@@ -295,7 +299,7 @@ def test_probabilities_that_do_not_add_up_are_caught():
 
 
 def test_play_of_another_model_is_caught():
-    sound = evaluated("level-k")
+    sound = evaluated("rational")
     with pytest.raises(AssertionError):
         simulated_play_has_the_likelihood(dataclasses.replace(sound, played=sound.played[..., ::-1]))
 
