@@ -87,8 +87,11 @@ class Cobweb(Environment):
             raise InputError(
                 f"Cobweb: {players} players, {rounds} rounds, a window of {window} were given; each must be at least 1."
             )
-        if kappa <= 0 or noise < 0:
-            raise InputError(f"Cobweb: kappa {kappa:g} must be above zero and the noise {noise:g} not below.")
+        if not (kappa > 0 and noise >= 0 and np.isfinite(kappa + noise)):
+            raise InputError(
+                f"Cobweb: kappa is {kappa:g} and the standard deviation of noise {noise:g}; give a positive number and "
+                "one of zero or more."
+            )
         self.kappa, self.noise, self.window = float(kappa), float(noise), int(window)
         vars(self).update(rules(name or "cobweb", {"forecaster": players}, [grid], ordered=True, horizon=rounds))
 

@@ -41,6 +41,8 @@ class PublicGoods(GameOfTotals):
     ):
         if players < 2:
             raise InputError(f"Public goods: {players} players were given; it takes at least two.")
+        if not (np.isfinite(endowment) and endowment > 0):
+            raise InputError(f"Public goods: the endowment is {endowment:g}; give a positive number.")
         grid = np.arange(np.floor(endowment) + 1) if contributions is None else np.asarray(list(contributions), float)
         if not len(grid) > 1 or grid.min() < 0 or grid.max() > endowment:
             raise InputError(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from bayescal._types import AnyArray
 from bayescal.environments.base import OneShot, Params, symmetric_fields
+from bayescal.errors import InputError
 
 
 class SymmetricMatrix(OneShot):
@@ -49,7 +50,7 @@ class SymmetricMatrix(OneShot):
 
 
 def travelers_dilemma(
-    low: float = 180, high: float = 300, step: float = 10, reward: float = 5, unit: float = 100
+    low: float = 180.0, high: float = 300.0, step: float = 10.0, reward: float = 5.0, unit: float = 100.0
 ) -> SymmetricMatrix:
     """The traveller's dilemma (Basu 1994; Goeree & Holt 2001): both get the lower claim, and `reward` passes from
     the higher claimant to the lower.
@@ -63,13 +64,18 @@ def travelers_dilemma(
         >>> print(game.payoffs(np.array([0, 1]), game.params))  # claims of 1.80 and 1.90 dollars
         [1.85 1.75]
     """
+    if not (low < high and step > 0 and high - low >= step and unit > 0 and np.isfinite(high - low)):
+        raise InputError(
+            f"Traveller's dilemma: claims from {low:g} to {high:g} in steps of {step:g}, in units of {unit:g}, were "
+            "given; give two claims or more, and positive steps and units."
+        )
     claims = np.arange(low, high + step / 2, step)
     own, other = claims[:, None], claims[None, :]
     matrix = (np.minimum(own, other) + reward * np.sign(other - own)) / unit
     return SymmetricMatrix(matrix, name="travelers-dilemma", action_values=claims)
 
 
-def request_game(bonus: float = 20) -> SymmetricMatrix:
+def request_game(bonus: float = 20.0) -> SymmetricMatrix:
     """The 11-20 money request game (Arad & Rubinstein 2012): get what you ask for, and a bonus of 20 for asking
     exactly one less than the other.
 

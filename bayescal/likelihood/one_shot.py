@@ -17,8 +17,8 @@ from bayescal.likelihood.plays import play_in
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy, tilt
 from bayescal.populations.base import Population
+from bayescal.table.codes import unique_rows
 from bayescal.table.decisions import Decisions
-from bayescal.table.reader import unique_rows
 
 _FEW = 64  # situations that are looped over; more are gathered
 

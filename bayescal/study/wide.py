@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayescal.errors import InputError
-from bayescal.table.reader import COLUMNS, Columns
+from bayescal.table.columns import COLUMNS, Columns
 
 KEYS = ("columns", "into", "values", "within")
 VALUE = "value"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,28 +15,17 @@ import pandas as pd
 from jaxtyping import Bool, Int
 
 from bayescal.errors import InputError
+from bayescal.table.cells import count_cells
+from bayescal.table.columns import COLUMNS, INDICES, Columns
+from bayescal.table.files import read_csv
+from bayescal.table.game import Game
 from bayescal.table.parquet import read_parquet
 from bayescal.table.people import check_treatments, read_people
-from bayescal.table.reader import COLUMNS, Columns, Game, TableReader, read_csv, spellings, unique_rows
+from bayescal.table.play import Play, replay_games, rows_by_game
+from bayescal.table.reader import open_table
+from bayescal.table.rows import canonical_rows, report_contradictions
 
 LEVELS = ("game", "group", "participant")
-
-
-@dataclass(frozen=True, eq=False)
-class Play:
-    """The decisions of games over time, one by one, with what each person saw before.
-
-    Attributes:
-        row: the row of `Decisions.table` of each decision that is used.
-        observations: by game: what was seen, by name as in `Environment.observe`; arrays over that game's decisions.
-        masked: rows of the table that are not used, because what was seen before them is not known.
-        left_out: participants of whom no row is used; they are in `table`, but not in `levels`, `cells` and `people`.
-    """
-
-    row: Int[np.ndarray, " decisions"]
-    observations: Mapping[str, Mapping[str, np.ndarray]]
-    masked: int
-    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,19 +95,20 @@ class Decisions:
         Raises:
             InputError: one sentence for each kind of fault in the table, all of them at once.
         """
-        reader = TableReader(table, environments, columns or {}, source, snap, covariates)
-        people = read_people(reader)
-        check_treatments(reader)
-        rows = reader.rows()
-        decisions = replace(cls._from_rows(rows, dict(environments), reader.snapped, source), people=people)
-        over_time = [getattr(game, "over_time", False) for game in decisions.environments.values()]
+        opened = open_table(table, environments, columns or {}, source, covariates)
+        people = read_people(opened)
+        check_treatments(opened)
+        rows = canonical_rows(opened, snap)
+        played, games, cells, counts = count_cells(rows.frame, environments)
+        decisions = cls(played, games, cells, counts, rows.snapped, source, people=people)
+        over_time = [game.over_time for game in games.values()]
         if not any(over_time):
             return decisions
         if not all(over_time):
             raise InputError(f"{source} mixes games over time with one-shot games: read them as two tables.")
-        play, faults = _replayed(decisions, tolerance)
-        reader.contradicted(faults)
-        return _without_masked_levels(replace(decisions, play=play))
+        play, contradictions = replay_games(played, games, tolerance, source)
+        report_contradictions(opened, rows, contradictions)
+        return replace(decisions, play=play)._without_masked_levels()
 
     @classmethod
     def from_csv(
@@ -154,47 +144,44 @@ class Decisions:
             table, environments, columns=columns, source=name, snap=snap, tolerance=tolerance, covariates=covariates
         )
 
-    @classmethod
-    def _from_rows(cls, rows: pd.DataFrame, environments: dict[str, Game], snapped: int, source: str) -> Decisions:
-        played = np.unique(rows["game_index"])
-        rows["game_index"] = np.searchsorted(played, rows["game_index"])
-        names = [list(environments)[g] for g in played]
-        rows["game"] = rows["game"].cat.set_categories(names)
-        games = {name: environments[name] for name in names}
-        roles, actions = spellings(list(games.values()))
-        rows["role"] = rows["role"].cat.set_categories(roles)
-        rows["action"] = rows["action"].cat.set_categories(actions)
+    def _without_masked_levels(self) -> Decisions:
+        """Groups and participants without a row that is used are no levels: nothing would be inferred about them.
 
+        They are the last of the table's categories, so that the codes of all others count `levels`.
+        """
+        play = self.play
+        assert play is not None
+        if not len(play.row):
+            raise InputError(
+                f"{self.source}: what was seen before a decision is not known for any of its {len(self.table):,} "
+                "rows: add the rounds before them, or the columns that the game needs."
+            )
+        table, cells, left_out = self.table.copy(deep=False), self.cells, {}
         for level in ("group", "participant"):
-            if level in rows:  # a label with only empty counts is nobody
-                rows[level] = rows[level].cat.remove_unused_categories()
-        keys = ["game", *(level for level in ("group", "participant") if level in rows)]
-        codes = [rows[key].cat.codes.to_numpy() for key in keys] + [rows["role_index"].to_numpy()]
-        cell, of_row = unique_rows(codes)
-        cells = pd.DataFrame({key: rows[key].iloc[cell].array for key in [*keys, "role"]})
-        for key in keys:
-            cells[f"{key}_index"] = cells[key].cat.codes.to_numpy(dtype=np.int64)
-        cells["role_index"] = rows["role_index"].to_numpy()[cell]
-
-        width = max(len(grid) for game in games.values() for grid in game.action_values)
-        counts = np.zeros(len(cell) * width, dtype=np.int64)
-        np.add.at(counts, of_row * width + rows["action_index"].to_numpy(), rows["n"].to_numpy())
-        indices = ["game_index", "role_index", "action_index"]
-        order = [c for c in COLUMNS if c in rows] + indices
-        order += [c for c in rows if c not in order and not str(c).endswith("_index")]  # what games over time record
-        return cls(
-            table=rows[order],
-            environments=games,
-            cells=cells,
-            counts=counts.reshape(len(cell), width),
-            snapped=snapped,
-            source=source,
+            if level not in table:
+                continue
+            labels = table[level].cat.categories
+            used = np.isin(np.arange(len(labels)), table[level].cat.codes.to_numpy()[play.row])
+            left_out[level] = tuple(labels[~used])
+            if left_out[level]:
+                table[level] = table[level].cat.reorder_categories([*labels[used], *labels[~used]])
+                cells = cells[cells[level].isin(labels[used])]
+                cells = cells.assign(**{level: cells[level].cat.set_categories(labels[used])})
+                cells[f"{level}_index"] = cells[level].cat.codes.to_numpy(dtype=np.int64)
+        return replace(
+            self,
+            table=table,
+            cells=cells.reset_index(drop=True),
+            counts=self.counts[cells.index],
+            play=replace(play, left_out=left_out.get("participant", ())),
+            people=None if self.people is None else self.people.drop(index=list(left_out["participant"])),
         )
 
     def count_chance(self) -> tuple[Decisions, float]:
         """The same decisions in games whose chance moves were counted from them (a first stage of estimation), and
         the log-likelihood of what chance did."""
-        counted = {name: game.count_chance(rows) for name, game, _, rows in _by_game(self)}
+        by_game = rows_by_game(self.table, self.environments)
+        counted = {name: game.count_chance(rows) for name, game, _, rows in by_game}
         games = {name: game for name, (game, _) in counted.items()}
         return replace(self, environments=games), sum(log_lik for _, log_lik in counted.values())
 
@@ -266,79 +253,11 @@ class Decisions:
         order = np.lexsort(keys)
         for key in keys:
             digest.update(np.ascontiguousarray(key[order], dtype="<i8").tobytes())
-        for name in sorted(set(self.table) - set(COLUMNS) - {"game_index", "role_index", "action_index"}):
+        for name in sorted(set(self.table) - set(COLUMNS) - set(INDICES)):
             digest.update(json.dumps([name]).encode())
             digest.update(np.ascontiguousarray(self.table[name].to_numpy()[order], dtype="<f8").tobytes())
         if self.people is not None:
             people = self.people.sort_index()
-            told = {name: people[name].tolist() for name in sorted(people)}
-            digest.update(json.dumps([people.index.tolist(), told]).encode())
+            covariates = {name: people[name].tolist() for name in sorted(people)}
+            digest.update(json.dumps([people.index.tolist(), covariates]).encode())
         return digest.hexdigest()
-
-
-def _by_game(decisions: Decisions) -> Iterator[tuple[str, Any, np.ndarray, pd.DataFrame]]:
-    """(name, game, rows of the table, those rows as `Environment.replay` takes them) of each game over time."""
-    table = decisions.table.copy(deep=False)
-    if "group" not in table:
-        table["group"] = "1"
-    if "participant" not in table:  # then everybody of a group has a role of their own
-        table["participant"] = table["role"].astype(str)
-    for g, (name, game) in enumerate(decisions.environments.items()):
-        here = np.flatnonzero(table["game_index"].to_numpy() == g)
-        mine = table.iloc[here].reset_index(drop=True)
-        grids = np.asarray([[*v, *[np.nan] * (decisions.counts.shape[1] - len(v))] for v in game.action_values])
-        mine["value"] = grids[mine["role_index"].to_numpy(), mine["action_index"].to_numpy()]
-        for column in game.columns:
-            if column not in mine:
-                mine[column] = np.nan
-        yield name, game, here, mine
-
-
-def _without_masked_levels(decisions: Decisions) -> Decisions:
-    """Groups and participants of whom no row is used are no levels: nothing would be inferred of them.
-
-    They are last among the table's categories, so that the codes of all others count `levels`.
-    """
-    play = decisions.play
-    assert play is not None
-    if not len(play.row):
-        raise InputError(
-            f"{decisions.source}: what was seen before a decision is not known for any of its {len(decisions.table):,} "
-            "rows: add the rounds before them, or the columns that the game needs."
-        )
-    table, cells, left_out = decisions.table.copy(deep=False), decisions.cells, {}
-    for level in ("group", "participant"):
-        if level not in table:
-            continue
-        labels = table[level].cat.categories
-        used = np.isin(np.arange(len(labels)), table[level].cat.codes.to_numpy()[play.row])
-        left_out[level] = tuple(labels[~used])
-        if left_out[level]:
-            table[level] = table[level].cat.reorder_categories([*labels[used], *labels[~used]])
-            cells = cells[cells[level].isin(labels[used])]
-            cells = cells.assign(**{level: cells[level].cat.set_categories(labels[used])})
-            cells[f"{level}_index"] = cells[level].cat.codes.to_numpy(dtype=np.int64)
-    counts, people = decisions.counts[cells.index], decisions.people
-    return replace(
-        decisions,
-        table=table,
-        cells=cells.reset_index(drop=True),
-        counts=counts,
-        play=replace(play, left_out=left_out.get("participant", ())),
-        people=None if people is None else people.drop(index=list(left_out["participant"])),
-    )
-
-
-def _replayed(decisions: Decisions, tolerance: float) -> tuple[Play, list[Any]]:
-    """Every game's decisions in turn, with what was seen before each; faults by row of the table."""
-    if (decisions.table["n"] != 1).any():
-        raise InputError(f"{decisions.source}: in games over time every row is one decision (n = 1).")
-    rows, observations, faults, masked = [], {}, [], 0
-    for name, game, here, mine in _by_game(decisions):
-        found = game.replay(mine, tolerance=tolerance)
-        known = np.asarray(found.known, bool)
-        rows.append(here[known])
-        masked += int((~known).sum())
-        observations[name] = {k: np.asarray(v)[known] for k, v in found.observations.items()}
-        faults += [f._replace(row=int(here[f.row])) for f in found.faults]
-    return Play(np.concatenate(rows), observations, masked), faults

@@ -1,89 +1,96 @@
-"""Covariates of people, read from a table of decisions: one value a participant, whatever the number of rows."""
-
-from __future__ import annotations
+"""Covariates of participants, read from a table of decisions: one value a person, whatever the number of rows."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from bayescal.table.reader import SHOWN, TREATMENT, Column, TableReader, first_rows, natural_order, unique_rows
+from bayescal.table.codes import first_rows, natural_order, ranks, unique_rows
+from bayescal.table.columns import TREATMENT, Column
+from bayescal.table.faults import SHOWN
+from bayescal.table.reader import OpenTable
 
-# What tables write in a column of numbers where there is none.
+# How tables write "not known" in a column of numbers.
 UNKNOWN = ("na", "n/a", "nan", "null", "none", "inf", "-inf", "+inf", "infinity", "-infinity", ".", "-", "?")
 
 
-def read_people(reader: TableReader) -> pd.DataFrame | None:
+def read_people(table: OpenTable) -> pd.DataFrame | None:
     """A row for each participant, by label, and a column for each covariate: numbers as float, others categorical.
 
-    Faults are noted with the reader. None where nobody is told apart, or nothing is asked for.
+    Faults are noted in the table. None if there are no subject identifiers, or no covariates are asked for.
     """
-    who = reader.columns.get("participant")
-    if who is None or not reader.covariates:
+    who = table.columns.get("participant")
+    if who is None or not table.covariates:
         return None
     people = {}
     order = natural_order(who.texts)
     first = first_rows(who.codes, len(who.texts))[order]
-    for name in reader.covariates:
-        column = reader.columns[name]
-        people[name] = _values(reader, column, who)[first]
-        _one_value_each(
-            reader, who, column,
-            "one value for each participant is supported (a covariate is of the person): give all rows of a person "
-            "the same, or leave the covariate out",
-        )  # fmt: skip
+    for name in table.covariates:
+        column = table.columns[name]
+        people[name] = _values(table, column, who)[first]
+        _check_one_value_each(
+            table,
+            who,
+            column,
+            "one value for each participant is supported (a covariate describes a person): give all rows of a person "
+            "the same value, or leave the covariate out",
+        )
     index = pd.Index([who.texts[i] for i in order], name="participant", dtype=object)
     return pd.DataFrame({name: pd.Series(values, index=index) for name, values in people.items()}, index=index)
 
 
-def check_treatments(reader: TableReader) -> None:
-    """A group's label means one group: not one of each treatment."""
-    group, treatment = reader.columns.get("group"), reader.columns.get(TREATMENT)
+def check_treatments(table: OpenTable) -> None:
+    """A group's label means one group, so it has one treatment."""
+    group, treatment = table.columns.get("group"), table.columns.get(TREATMENT)
     if group is not None and treatment is not None:
-        _one_value_each(
-            reader, group, treatment,
-            "a group has one treatment: give groups of different treatments labels of their own (say, treatment and "
-            "number in one)",
-        )  # fmt: skip
+        _check_one_value_each(
+            table,
+            group,
+            treatment,
+            "a group has one treatment: give groups of different treatments labels of their own (say, treatment "
+            "and number in one)",
+        )
 
 
-def _values(reader: TableReader, column: Column, who: Column) -> pd.Categorical | Float[np.ndarray, " rows"]:
-    """The column row by row; a cell that holds nothing, or no finite number among numbers, is a fault."""
-    told = lambda i: f"nothing (participant {_label(who, i)})"
+def _values(table: OpenTable, column: Column, who: Column) -> pd.Categorical | Float[np.ndarray, " rows"]:
+    """The column row by row; an empty cell is a fault, and so is one without a finite number among numbers."""
     fix = "write what is known of the person, or leave such people or the covariate out."
-    empty = column.codes < 0
-    reader.fault(repr(column.name), empty, "no covariate", told, fix)
+    table.faults.note(
+        repr(column.name), column.empty, "no covariate", lambda i: f"nothing (participant {_label(who, i)})", fix
+    )
     unknown = np.array([text.lower() in UNKNOWN for text in column.texts], bool) & np.isnan(column.numbers)
     if column.numeric or (np.isfinite(column.numbers) | unknown).all():
-        bad = np.append(np.isnan(column.numbers), False)[column.codes] & ~empty
-        told = lambda i: f"{column.text(i)!r} (participant {_label(who, i)})"
-        reader.fault(repr(column.name), bad, "a covariate that is no finite number", told, fix)
+        table.faults.note(
+            repr(column.name),
+            np.isnan(column.number()) & ~column.empty,
+            "a covariate that is no finite number",
+            lambda i: f"{column.text(i)!r} (participant {_label(who, i)})",
+            fix,
+        )
         return column.number()
-    order = column.order if column.order is not None else natural_order(column.texts)
-    rank = np.full(len(order) + 1, -1)
-    rank[order] = np.arange(len(order))
-    return pd.Categorical.from_codes(rank[column.codes], categories=[column.texts[i] for i in order])
+    order = natural_order(column.texts) if column.order is None else column.order
+    return pd.Categorical.from_codes(ranks(order)[column.codes], categories=[column.texts[i] for i in order])
 
 
-def _one_value_each(reader: TableReader, key: Column, column: Column, fix: str) -> None:
-    """A fault that lists everybody with more than one value, each value once, with the row where it first stands."""
-    rows = np.flatnonzero((key.codes >= 0) & (column.codes >= 0))
+def _check_one_value_each(table: OpenTable, key: Column, column: Column, fix: str) -> None:
+    """Note every label of `key` with more than one value: each value once, with the row where it first stands."""
+    rows = np.flatnonzero(~key.empty & ~column.empty)
     pairs = rows[unique_rows([key.codes[rows], column.codes[rows]])[0]]  # sorted by key
     several = np.flatnonzero(np.bincount(key.codes[pairs], minlength=1) > 1) if len(pairs) else []
     if not len(several):
         return
-    told = []
+    labels = []
     for code in several[:SHOWN]:
-        mine = np.sort(pairs[key.codes[pairs] == code])
-        values = [f"{column.text(i)!r} ({reader.place(i)})" for i in mine[:SHOWN]]
-        more = f" and {len(mine) - SHOWN} more" if len(mine) > SHOWN else ""
-        told.append(f"{key.texts[code]!r} has {', '.join(values)}{more}")
+        of_label = np.sort(pairs[key.codes[pairs] == code])
+        values = [f"{column.text(i)!r} ({table.faults.place(int(i))})" for i in of_label[:SHOWN]]
+        more = f" and {len(of_label) - SHOWN} more" if len(of_label) > SHOWN else ""
+        labels.append(f"{key.texts[code]!r} has {', '.join(values)}{more}")
     more = f"; and {len(several) - SHOWN:,} more" if len(several) > SHOWN else ""
     count = f"{len(several):,} labels" if len(several) > 1 else "one label"
-    reader.faults.append(
-        f"{reader.source}, column {column.name!r}: {count} of column {key.name!r} with more than one value: "
-        f"{'; '.join(told)}{more}; {fix}."
+    table.faults.add(
+        f"{table.faults.source}, column {column.name!r}: {count} of column {key.name!r} with more than one value: "
+        f"{'; '.join(labels)}{more}; {fix}."
     )
 
 
 def _label(who: Column, row: int) -> str:
-    return repr(who.text(row)) if who.codes[row] >= 0 else "without a label"
+    return "without a label" if who.empty[row] else repr(who.text(row))

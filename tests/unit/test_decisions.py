@@ -568,9 +568,9 @@ def test_fifty_thousand_rows_are_checked_quickly():
     frame = large(50_000)
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         d = Decisions.from_table(frame, {"market": MARKET})
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert d.total == 50_000
     assert min(seconds) < 0.2  # 0.03 s when idle; generous, because tests share the machine
 

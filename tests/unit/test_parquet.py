@@ -15,7 +15,7 @@ from toys import GAMES, REQUEST, people_table, table
 
 from bayescal.errors import InputError
 from bayescal.table.decisions import Decisions
-from bayescal.table.reader import read_table
+from bayescal.table.files import read_table
 
 ACTIONS = {"action": [11, 20, 15]}
 

@@ -154,7 +154,8 @@ def test_the_hash_knows_what_was_seen():
 
 # Which rows, and of which file.
 def test_rows_are_selected_by_a_question(tmp_path):
-    from bayescal.table.reader import read_csv, select_rows
+    from bayescal.table.files import read_csv
+    from bayescal.table.query import select_rows
 
     path = tmp_path / "play.csv"
     table().assign(group="A").to_csv(path, index=False)

@@ -16,8 +16,9 @@ from bayescal.cli.calibrate import tell_masked
 from bayescal.errors import InputError
 from bayescal.study import load_study
 from bayescal.study.wide import Wide, read_wide, unfold
-from bayescal.table.decisions import Decisions, Play
-from bayescal.table.reader import read_csv, read_table
+from bayescal.table.decisions import Decisions
+from bayescal.table.files import read_csv, read_table
+from bayescal.table.play import Play
 
 NAGEL = Path(__file__).parents[2].parent / "shared" / "data" / "beauty-contest" / "Nagel95.csv"
 GUESSES = Toy(("guesser",), (tuple(map(float, range(101))),), (tuple(map(str, range(101))),), ordered=True)

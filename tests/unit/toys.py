@@ -1,9 +1,12 @@
 """As much of a game as reading a table needs, and tables of its decisions."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+
+from bayescal.environments.replay import Replay
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,11 @@ class Toy:
     action_values: tuple[tuple[float, ...], ...]
     action_labels: tuple[tuple[str, ...], ...]
     ordered: bool = False
+    over_time: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+        return Replay({}, np.ones(len(table), bool))
 
 
 PENNIES = Toy(("row", "column"), ((0.0, 1.0), (0.0, 1.0)), (("U", "D"), ("L", "R")))

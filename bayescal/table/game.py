@@ -1,0 +1,61 @@
+"""What a table needs to know of a game. It is written out as protocols, so that reading data does not load JAX."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+
+
+class Contradiction(Protocol):
+    """A recorded number that the rules of the game contradict: the row by position, the column, both numbers."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def column(self) -> str: ...
+    @property
+    def found(self) -> float: ...
+    @property
+    def expected(self) -> float: ...
+
+
+class Replayed(Protocol):
+    """What people saw before each decision, whether that is known, and where the table contradicts the game."""
+
+    @property
+    def observations(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def known(self) -> np.ndarray: ...
+    @property
+    def faults(self) -> Sequence[Any]: ...  # of Contradiction, as named tuples
+
+
+@runtime_checkable
+class Game(Protocol):
+    """The part of `Environment` that reading a table uses."""
+
+    @property
+    def role_names(self) -> tuple[str, ...]: ...
+    @property
+    def action_values(self) -> tuple[tuple[float, ...], ...]: ...
+    @property
+    def action_labels(self) -> tuple[tuple[str, ...], ...]: ...
+    @property
+    def ordered(self) -> bool: ...
+    @property
+    def over_time(self) -> bool: ...
+    @property
+    def columns(self) -> Mapping[str, str]: ...
+    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replayed: ...
+
+
+def longest_grid(game: Game) -> int:
+    return max(len(grid) for grid in game.action_values)
+
+
+def spellings(games: Sequence[Game]) -> tuple[list[str], list[str]]:
+    """All names of roles and all labels of actions of some games, each once, in their order."""
+    roles = (name for game in games for name in game.role_names)
+    actions = (label for game in games for labels in game.action_labels for label in labels)
+    return list(dict.fromkeys(roles)), list(dict.fromkeys(actions))
