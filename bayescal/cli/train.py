@@ -1,13 +1,18 @@
-"""`bayescal train`, `certify`, `models`: the zoo of learned policies."""
+"""`bayescal train`, `certify` and `models`: learned policies."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from bayescal.cli.progress import check_writable
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from bayescal.training.train import Report
 
 
 def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as_json: bool) -> None:
@@ -22,7 +27,7 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
     folder = Path(out) if out else source
     check_writable(folder)
     if out is not None and folder.resolve() != source.resolve():
-        _keep_recipe(source, folder)
+        _copy_recipe(source, folder)
     console.print(
         f"[bold]{recipe.title}[/bold]\n{recipe.trainer.steps:,} steps; writing to {folder}",
         highlight=False,
@@ -35,7 +40,7 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
             )
     except KeyboardInterrupt:
         again = f"bayescal train {model}" + (f" --out {out}" if out else "")
-        say(console, f"Interrupted; what was learned is safe in {folder}. Go on with: {again}")
+        say(console, f"Interrupted; the training so far is saved in {folder}. Continue with: {again}")
         raise
     _show(certificate, folder, as_json)
 
@@ -77,9 +82,7 @@ def list_zoo(as_json: bool) -> None:
         table.add_row(f"[bold]{model['name']}[/bold]", box or "not trained yet", *_figures(model["certificate"]))
     console = Console()
     console.print(table)
-    say(
-        console, "\n* decisions up to which the network's error moves no parameter by a tenth of its sd (median point)."
-    )
+    say(console, "\n* so many decisions move no parameter by a tenth of its sd through the network's error (median).")
 
 
 def _figures(certificate: dict[str, Any] | None) -> list[str]:
@@ -106,8 +109,8 @@ def _show(certificate: dict[str, Any], folder: Path, as_json: bool) -> None:
     say(console, f"Card: {folder / 'card.md'}")
 
 
-def _keep_recipe(source: Path, folder: Path) -> None:
-    """A model elsewhere is whole too: it has its experiment beside its weights."""
+def _copy_recipe(source: Path, folder: Path) -> None:
+    """Copy the experiment beside the weights, so that the folder is complete."""
     from bayescal.files import write_atomically
     from bayescal.training.recipe import EXPERIMENT
 
@@ -115,7 +118,7 @@ def _keep_recipe(source: Path, folder: Path) -> None:
 
 
 class _Bars:
-    """Steps, loss, gap, divergence from the exact policy, and the time left."""
+    """A progress bar with steps, loss, divergence from the exact policy, and the time left."""
 
     def __init__(self, console: Console):
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -126,7 +129,7 @@ class _Bars:
             TimeElapsedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
         self.bars = Progress(*columns, console=console)
-        self.tasks: dict[str, Any] = {}
+        self.tasks: dict[str, TaskID] = {}
         self.kl = ""
 
     def __enter__(self) -> "_Bars":
@@ -137,7 +140,7 @@ class _Bars:
     def __exit__(self, *raised: Any) -> None:
         self.bars.__exit__(*raised)
 
-    def training(self, report: Any, kl: float | None) -> None:
+    def training(self, report: "Report", kl: float | None) -> None:
         self.kl = self.kl if kl is None else f" KL to exact {kl:.1e}"
         figures = " ".join(f"{n} {x:.1e}" for n, x in report.info.items()) + self.kl
         self.bars.update(
