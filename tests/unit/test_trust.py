@@ -274,16 +274,23 @@ READERS.register("my-lab", Reader(read, ("participant", "action"), ("action",), 
     assert read.decisions.total == 4 and read.environments["lab"].name == "contest"
 
 
-def test_a_contest_of_ones_own_from_simulation_to_calibration(tmp_path):
-    folder = study_at(tmp_path / "mine")
-    simulated = run(
-        "simulate", str(folder), "--trust", "--cost", "0.8", "--groups", "20", "--rounds", "10",
-        "--out", str(folder / "decisions.csv"),
-    )  # fmt: skip
-    assert simulated.exit_code == 0 and "400 decisions of 40 people" in simulated.stderr
-    table = pd.read_csv(folder / "decisions.csv").drop(columns="group")  # with groups there is a model by group too
-    table.to_csv(folder / "decisions.csv", index=False)
+def simulated(folder: Path) -> Path:
+    """The study with a table of simulated play. It has no groups: with them there is a model by group too."""
+    out = str(folder / "decisions.csv")
+    done = run("simulate", str(folder), "--trust", "--cost", "0.8", "--groups", "20", "--rounds", "10", "--out", out)
+    assert done.exit_code == 0 and "400 decisions of 40 people" in done.stderr
+    pd.read_csv(out).drop(columns="group").to_csv(out, index=False)
+    return folder
+
+
+def test_a_contest_of_ones_own_is_simulated_and_validated(tmp_path):
+    folder = simulated(study_at(tmp_path / "mine"))
     assert "is fine: 400 decisions in 1 game by 40" in run("data", "validate", str(folder), "--trust").stdout
+
+
+@pytest.mark.slow
+def test_a_contest_of_ones_own_is_calibrated(tmp_path):
+    folder = simulated(study_at(tmp_path / "mine"))
     args = ("calibrate", str(folder), "--trust", "--method", "grid", "--json", "--out", str(tmp_path / "out"))
     fitted = json.loads(run(*args).stdout)["fits"]["pooled"]
     cost = fitted["summary"]["cost"]

@@ -12,11 +12,12 @@ from bayescal.study.readers.raw import label, raw_table
 
 ROUNDS = ("round 1", "round 2", "round 3", "round 4")
 COLUMNS = ("session", "id", *ROUNDS)
+LABELS = ("session", "id")
 
 
 def read(path: Path, **options: Any) -> Reading:
     """The file has a column for each round. A session is a group, and its size says which game it plays."""
-    wide = raw_table(path, COLUMNS)
+    wide = raw_table(path, COLUMNS, filled=LABELS)
     size = wide.groupby("session")["id"].transform("size")
     row = np.repeat(np.arange(len(wide)), len(ROUNDS))
     table = pd.DataFrame(
@@ -45,4 +46,4 @@ session,id,round 1,round 2,round 3,round 4
 2,2,33,22,14.0,9
 """
 
-READER = Reader(read, COLUMNS, decisions=ROUNDS, labels=("session", "id"), example=EXAMPLE)
+READER = Reader(read, COLUMNS, decisions=ROUNDS, labels=LABELS, example=EXAMPLE)

@@ -14,6 +14,7 @@ from bayescal.study.readers.raw import numbers, raw_table, wholes
 
 Rows = Int[np.ndarray, " rows"]
 COLUMNS = ("match", "round", "date", "r", "delta", "coop", "group", "id")
+LABELS = ("date",)
 
 
 def read(path: Path, **options: Any) -> Reading:
@@ -21,7 +22,7 @@ def read(path: Path, **options: Any) -> Reading:
     round; `match` and `match_round` say which match and which of its rounds that is. A player has seen the last round
     of the same match, from the rows of both players. Player 1 is the one with the lower number.
     """
-    raw = raw_table(path, COLUMNS, skip_to="match\t")
+    raw = raw_table(path, COLUMNS, filled=LABELS, tabs=True)
     match, within, pair, who = (wholes(raw, name, path) for name in ("match", "round", "group", "id"))
     delta, reward = numbers(raw, "delta", path), wholes(raw, "r", path)
     defects = 1 - wholes(raw, "coop", path)
@@ -96,4 +97,4 @@ match\tround\tdate\tr\tdelta\tcoop\tgroup\tid
 1\t1\t9.2\t32\t.5\t1\t61\t12
 """
 
-READER = Reader(read, COLUMNS, decisions=("coop",), labels=("date",), example=EXAMPLE)
+READER = Reader(read, COLUMNS, decisions=("coop",), labels=LABELS, example=EXAMPLE)
