@@ -24,12 +24,14 @@ def use_cores(n: int) -> bool:
 
 
 def _has_started() -> bool:
-    """Whether JAX has started: from then on it refuses to set its number of CPU devices, even to what it is."""
+    """Whether JAX has started: from then on it refuses another number of CPU devices. The setting stays as it is."""
     jax = sys.modules.get("jax")
     if jax is None:
         return False
+    before = jax.config.jax_num_cpu_devices
     try:
-        jax.config.update("jax_num_cpu_devices", jax.config.jax_num_cpu_devices)
+        jax.config.update("jax_num_cpu_devices", 1 if before != 1 else 2)
     except RuntimeError:
         return True
+    jax.config.update("jax_num_cpu_devices", before)
     return False

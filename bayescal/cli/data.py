@@ -7,6 +7,7 @@ import click
 
 from bayescal.cli.options import as_json, trust
 from bayescal.cli.show import print_json, print_table
+from bayescal.plain import Options
 
 if TYPE_CHECKING:
     from bayescal.study import Study
@@ -193,7 +194,7 @@ def _by_game(study: "Study") -> Iterable[dict[str, Any]]:
         yield line
 
 
-def _done(row: dict[str, Any]) -> str:
+def _done(row: Options) -> str:
     if "mean" in row and len(row["shares"]) > FEW:
         return f"mean {row['mean']:.2f}, median {row['median']:g}"
     most = sorted(row["shares"].items(), key=lambda item: -item[1])

@@ -1,13 +1,15 @@
 """`bayescal train`, `certify` and `models`: learned policies."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from bayescal.cli.progress import check_writable
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
+from bayescal.plain import Options
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -85,7 +87,7 @@ def list_zoo(as_json: bool) -> None:
     say(console, "\n* so many decisions move no parameter by a tenth of its sd through the network's error (median).")
 
 
-def _figures(certificate: dict[str, Any] | None) -> list[str]:
+def _figures(certificate: Options | None) -> list[str]:
     if not certificate or certificate["oracle"] is None:
         return [""] * 5
     kl, corners = certificate["kl"], certificate["corner_kl"]
@@ -93,9 +95,9 @@ def _figures(certificate: dict[str, Any] | None) -> list[str]:
     return [*(f"{kl[x]:.1g}" for x in ("median", "mean", "q95")), f"{corners['max']:.1g}", f"{fewest:,.0f}"]
 
 
-def _show(certificate: dict[str, Any], folder: Path, as_json: bool) -> None:
+def _show(certificate: Options, folder: Path, as_json: bool) -> None:
     if as_json:
-        print_json(certificate | {"folder": str(folder)})
+        print_json({**certificate, "folder": str(folder)})
         return
     table = empty_table("", ["measured"], ["mean", "median", "95%", "max"])
     for name, figures in certificate.items():
@@ -137,8 +139,8 @@ class _Bars:
         self.tasks["training"] = self.bars.add_task("compiling", total=None, figures="")
         return self
 
-    def __exit__(self, *raised: Any) -> None:
-        self.bars.__exit__(*raised)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bars.__exit__(kind, error, at)
 
     def training(self, report: "Report", kl: float | None) -> None:
         self.kl = self.kl if kl is None else f" KL to exact {kl:.1e}"

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescal.errors import InputError
+from bayescal.plain import Options
 from bayescal.table.columns import COLUMNS, Columns
 
 KEYS = ("columns", "into", "values", "within")
@@ -52,7 +54,7 @@ class Wide:
         return None
 
 
-def read_wide(path: Any, section: Mapping[str, Any], faults: list[str]) -> Wide | None:
+def read_wide(path: str | Path, section: Options, faults: list[str]) -> Wide | None:
     """The section, checked; None where there is none, or where something is wrong with it."""
     if not section:
         return None

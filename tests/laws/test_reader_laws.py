@@ -211,22 +211,22 @@ GOOD = READERS["beauty-contest-mturk"]
 def broken(change) -> Reader:
     """A reader whose table is changed after it was read."""
 
-    def altered(path, **options):
-        table, games = GOOD.read(path, **options)
+    def altered(path, options):
+        table, games = GOOD.read(path, options)
         return Reading(change(table), games)
 
     return dataclasses.replace(GOOD, read=altered)
 
 
-def forgiving(path, **options) -> Reading:
+def forgiving(path, options) -> Reading:
     """A reader that leaves out what it cannot read."""
     lines = path.read_text().splitlines()
     full = [line for line in lines if all(cell.strip() not in ("", "?!") for cell in line.split(","))]
     path.write_text("\n".join(line for line in full if line.count(",") == lines[0].count(",")) + "\n")
-    return GOOD.read(path, **options)
+    return GOOD.read(path, options)
 
 
-def silent(path, **options) -> Reading:
+def silent(path, options) -> Reading:
     raise InputError("This file cannot be read.")
 
 

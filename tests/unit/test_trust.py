@@ -256,7 +256,7 @@ class Round(Focal):
     pass
 
 
-def read(path, **options):
+def read(path, options):
     return Reading(raw_table(path, ("participant", "action")), {"lab": Contest(**options)})
 
 

@@ -1,7 +1,6 @@
 """Zhu, Peterson, Enke & Griffiths (2024): 2,416 games with 2x2 actions, whose payoffs are in the table itself."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from bayescal.environments.normal_form import NormalForm
 from bayescal.errors import InputError
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import numbers, raw_table, refuse_cells
 
@@ -28,7 +28,7 @@ COLUMNS = ("participant", "trial", "game_id", "choice", *PAYOFFS)
 LABELS = ("participant", "game_id")
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """People chose a row in twenty games each, against an unnamed column player.
 
     A game was displayed in four ways, with rows and columns in either order. They are one game here: the display whose

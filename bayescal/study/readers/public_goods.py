@@ -1,12 +1,12 @@
 """Alsobay, Rand, Watts & Almaatouq (2025): public goods games of 2 to 20 people, the contribution stage alone."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescal.environments.public_goods import PublicGoods
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import numbers, raw_table, wholes
 
@@ -14,7 +14,7 @@ COLUMNS = ("game", "participant", "group_size", "mpcr", "endowment", "round", "c
 LABELS = ("game", "participant")
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """A group is one of the file's games; groups with the same size, return and choices play one game here.
 
     In half of the experiment's games people could give only all or nothing. The file does not say in which; games of

@@ -1,7 +1,6 @@
 """Dal Bo & Frechette (2011): repeated prisoner's dilemmas with a known continuation probability, rematched."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from bayescal.environments.repeated_dilemma import repeated_dilemma
 from bayescal.errors import InputError
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import numbers, raw_table, wholes
 
@@ -17,7 +17,7 @@ COLUMNS = ("match", "round", "date", "r", "delta", "coop", "group", "id")
 LABELS = ("date",)
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """A session is a group. Rounds are numbered through all matches of a person, so that a person decides once a
     round; `match` and `match_round` say which match and which of its rounds that is. A player has seen the last round
     of the same match, from the rows of both players. Player 1 is the one with the lower number.
@@ -48,7 +48,7 @@ def read(path: Path, **options: Any) -> Reading:
         index=raw.index,
     )
     kinds = sorted(set(zip(reward.tolist(), delta.tolist(), strict=True)))
-    games = {_name(r, d): repeated_dilemma(**({"reward": r, "discount": d} | options)) for r, d in kinds}
+    games = {_name(r, d): repeated_dilemma(**({"reward": r, "discount": d, **options})) for r, d in kinds}
     return Reading(table, games)
 
 
