@@ -150,7 +150,7 @@ WRONG = {
     "unknown key": ({"columns": "round *", "into": "round", "value": "q"}, "unknown key 'value'"),
     "into of a number": ({"columns": "round *", "into": 1}, "into under [wide] is 1"),
     "within without people": ({"columns": "r *", "into": "round", "within": "group"}, "leave it out"),
-    "unlike": ({"columns": ["{group}.{participant}", "s{participant}"]}, "tell the same"),
+    "unlike": ({"columns": ["{group}.{participant}", "s{participant}"]}, "say the same things"),
 }
 
 
