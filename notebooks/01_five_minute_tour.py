@@ -14,11 +14,11 @@
 # # A tour in five minutes: people respond to a prize that Nash says they should ignore
 #
 # Row chooses Top or Bottom, Column Left or Right; Row wants to match, Column does not. Goeree and Holt (2001) changed one
-# number of this game: what Row gets at Top and Left, 80 cents, or 320, or 44. In the Nash equilibrium that changes only
-# what *Column* does, because Column's mixture has to keep Row indifferent; Row goes on playing Top half the time.
+# number of this game: Row's payoff at Top and Left, which is 80, 320 or 44 cents. In the Nash equilibrium this changes only
+# what *Column* does, because Column's mixture has to keep Row indifferent; Row plays Top half the time in all three games.
 #
-# Their subjects saw it otherwise. bayescal explains people like them by one quantity, what it costs them to think, and
-# this page measures it.
+# Their subjects responded to the prize. bayescal explains such behaviour by one quantity, the cost of information, and this
+# page estimates it.
 
 # %%
 import os
@@ -57,10 +57,10 @@ table.head(4)
 # %% [markdown]
 # ## 2. A game and a cost
 #
-# With cost $\lambda$ (cents per nat of information) a person chooses $\pi(a) \propto q(a)\, e^{U(a)/\lambda}$: a habit
-# $q$, here all actions alike, tilted towards what pays. Everybody's play is such a reply to everybody else's: that is the
-# equilibrium. At a vanishing cost it is Nash, at an infinite one it is the habit. A policy solves a game for any cost and
-# any payoffs, and like everything in JAX it may be vectorised.
+# With cost of information $\lambda$ (cents per nat) a person chooses $\pi(a) \propto q(a)\, e^{U(a)/\lambda}$: a habit
+# $q$, here all actions alike, tilted towards actions that pay. In equilibrium everybody's play is such a reply to everybody
+# else's. At a vanishing cost this is Nash, at an infinite cost it is the habit. A policy solves a game for any cost and any
+# payoffs, and can be vectorised like everything in JAX.
 
 
 # %%
@@ -96,8 +96,8 @@ plt.show()
 # %% [markdown]
 # ## 3. The posterior
 #
-# `build_model` makes an ordinary NumPyro model of table and policy, `infer` draws from its posterior. `fit.status` is one
-# sentence that says whether the draws can be trusted, and `fit.tree` an ArviZ `DataTree` with everything in it.
+# `build_model` makes an ordinary NumPyro model of table and policy; `infer` draws from its posterior. `fit.status` says
+# whether the draws can be trusted, and `fit.tree` is an ArviZ `DataTree` with all groups.
 
 # %%
 decisions = bc.Decisions.from_table(table, games)
@@ -108,7 +108,7 @@ print(fit.status)
 fit.summary(["cost"])[["mean", "sd", "eti90_lb", "eti90_ub"]].round(1)
 
 # %% [markdown]
-# ## 4. What it explains, and what it does not
+# ## 4. What the model explains, and what it does not
 #
 # Each draw of the posterior predicts the shares of all three games, and of every other prize that might have been tried.
 
@@ -134,12 +134,12 @@ figure.suptitle(
 plt.show()
 
 # %% [markdown]
-# Nash has Column right and Row wrong. The one number has both move the right way; that Row moves even further is left to
-# be explained: by costs that differ, by habits, by beliefs. Which of these it is, is what the other pages are about.
+# Nash has Column right and Row wrong. With a single cost both move in the right direction. That Row moves even further is
+# left to explain: by costs that differ, by habits, or by beliefs. The other pages ask which of these it is.
 #
-# ## 5. Keep it
+# ## 5. Save the fit
 #
-# A fit is saved whole: draws, predictions, settings, versions. From the command line, `bayescal calibrate my-experiment/`
+# A fit is saved complete: draws, predictions, settings, versions. From the command line, `bayescal calibrate my-experiment/`
 # does all of this for a folder with a CSV file and writes a report.
 
 # %%
@@ -158,8 +158,9 @@ assert again.status == fit.status
 # | real people, their costs and their habits | 03 newsvendors |
 # | people for your own simulation | 04 beer game |
 # | the same people in other markets | 05 cobweb |
-# | which explanation wins? | 06 Cournot |
+# | which model predicts best? | 06 Cournot |
 # | a game of your own | 07 |
 # | can a learned policy be trusted? | 08 |
 # | hundreds or thousands of people | 09 volunteer's dilemma |
 # | a larger model around it | 10 |
+# | which model, which inference, which command | 11 |

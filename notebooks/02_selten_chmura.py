@@ -11,11 +11,11 @@
 # ---
 
 # %% [markdown]
-# # Selten and Chmura's twelve games: does thinking cost the same in all of them?
+# # Selten and Chmura's twelve games: is the cost of information the same in all of them?
 #
 # Two players, two actions each, and no equilibrium in pure strategies. Selten and Chmura (2008) had 864 people play twelve
-# such games for 200 rounds each. If people err because information is costly, a cost can be read off every game. Is it
-# always the same one?
+# such games for 200 rounds each. If people err because information is costly, each game gives an estimate of that cost. Is
+# it always the same?
 
 # %%
 import os
@@ -33,11 +33,11 @@ bc.use_cores(2)
 DRAWS = int(os.environ.get("BAYESCAL_NOTEBOOK_DRAWS", "2000"))
 
 # %% [markdown]
-# ## What people did, and what each cost would have them do
+# ## What people did, and what each cost predicts
 #
 # The study ships with the package: 86,400 choices, the last hundred rounds of each session. As the cost of information
-# rises from nothing, the equilibrium walks from Nash to one half each. If the theory is right the point of what people did
-# lies near that curve, and where along it says how costly thinking was.
+# rises from zero, the equilibrium moves from Nash to one half each. If the theory is right, the observed shares lie near
+# that curve, and their place along it shows how costly information was.
 
 # %%
 study = bc.load_study("selten-chmura")
@@ -75,8 +75,8 @@ plt.show()
 # %% [markdown]
 # ## One cost, or one for each game
 #
-# `calibrate` fits what suits the study: one cost for all games, and one for each, where the twelve share a population
-# ($\log\lambda_g \sim N(\mu, \sigma^2)$).
+# `calibrate` fits the models that suit the study: one cost for all games, and one for each game, where the twelve costs
+# share a population ($\log\lambda_g \sim N(\mu, \sigma^2)$).
 
 # %%
 fits = bc.calibrate(study, draws=DRAWS, warmup=min(DRAWS, 500), chains=2, seed=1)
@@ -103,9 +103,9 @@ figure.savefig("selten_chmura.png", dpi=100)
 plt.show()
 
 # %% [markdown]
-# ## How well do they predict?
+# ## How well do the models predict?
 #
-# The distance between what is predicted and what people did, on average over the two roles, by game.
+# The distance between predicted and observed shares, averaged over the two roles, by game.
 
 # %%
 figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
@@ -127,9 +127,9 @@ axis.legend(title="mean error")
 plt.show()
 
 # %% [markdown]
-# That the intervals do not overlap says that costs differ, beyond doubt: the table is large. That predictions hardly
-# improve says that it matters little which of the two is used. `fit.tree` is an ArviZ `DataTree` with every group, so
-# whatever you know of ArviZ works on it; page 06 compares explanations on decisions that they have not seen.
+# The intervals do not overlap, so costs differ between games beyond doubt: the table is large. But predictions hardly
+# improve, so it matters little which of the two models is used. `fit.tree` is an ArviZ `DataTree` with all groups, so all
+# of ArviZ works on it. Page 06 compares models out of sample.
 
 # %%
 list(fits["by game"].tree.children)

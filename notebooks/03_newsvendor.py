@@ -11,14 +11,14 @@
 # ---
 
 # %% [markdown]
-# # Newsvendors: do people order too little out of habit, or because thinking is dear?
+# # Newsvendors: do people order too little out of habit, or because information is costly?
 #
 # Every morning you order papers at 3 each; then demand is drawn (1 to 100, equally likely), and each paper sold brings 12.
-# The best order is 75. People order less, and follow the demand of the day before (Schweitzer and Cachon 2000). Here are 31
-# real people who ordered for 30 days (Villa, Castañeda and Urrea). What did it cost them, and what would cure it?
+# The best order is 75. People order less, and follow the demand of the day before (Schweitzer and Cachon 2000). The data are
+# 31 people who ordered for 30 days (Villa, Castañeda and Urrea). What did their errors cost them, and what would help?
 #
-# The data are public but do not ship with bayescal: `bayescal data add newsvendor-expedited` fetches them, or says what to
-# put where.
+# The data are public but do not ship with bayescal: `bayescal data add newsvendor-expedited` fetches them, or says which
+# file to put where.
 
 # %%
 import os
@@ -65,9 +65,10 @@ plt.show()
 # %% [markdown]
 # ## Costs and habits
 #
-# The study's own model: everybody has a cost of information, and all share six habits. Without thought one would repeat
-# the last order, move towards the last demand, stay with what one usually orders, order something in the middle, or a round
-# number. A habit is given up where enough money is at stake, that is, more than the cost times the nats that it takes.
+# The study's own model: each person has a cost of information, and all share six habits. The habits are to repeat the last
+# order, to move towards the last demand, to stay with the usual order, to order something in the middle, and to order round
+# numbers (tens, fives). A person departs from a habit when enough money is at stake: more than the cost times the nats that
+# the departure takes.
 
 # %%
 # Costs are integrated out and drawn afterwards, which is quicker than sampling everybody's.
@@ -108,10 +109,10 @@ figure.savefig("newsvendor.png", dpi=90)
 plt.show()
 
 # %% [markdown]
-# ## Is it them?
+# ## Does the model reproduce the experiment?
 #
-# A check before anything is concluded: made-up people with these costs and habits repeat the experiment with new demand.
-# If the model is right the real experiment looks like one of theirs.
+# A posterior predictive check before any conclusion: simulated people with these costs and habits repeat the experiment with
+# new demand. If the model is right, the real experiment looks like one of theirs.
 
 # %%
 policy = bc.ExactPolicy(game, study.prior)
@@ -154,9 +155,9 @@ figure.suptitle(
 plt.show()
 
 # %% [markdown]
-# ## The cure
+# ## What would help?
 #
-# Now take the habits away and leave the costs, or make thinking cheaper (a decision aid, say) and leave the habits.
+# Remove the habits and keep the costs, or make information cheaper (a decision aid, for example) and keep the habits.
 
 # %%
 cures = {
@@ -181,5 +182,5 @@ axis.set_title("Cheaper thinking would raise orders; taking habits away alone wo
 plt.show()
 
 # %% [markdown]
-# What this rests on: habits are one for all here, and the people foresee no further than the day (`--policy newsvendor`
-# has them foresee that today's order is tomorrow's habit).
+# Assumptions: habits are the same for all people here, and people do not look beyond the day. With `--policy newsvendor`
+# they foresee that today's order is part of tomorrow's habit.

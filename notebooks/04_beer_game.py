@@ -13,12 +13,12 @@
 # %% [markdown]
 # # The beer game: from decisions to a population of agents for your own simulation
 #
-# You have a model of a supply chain and want to fill it with people: not with optimisers, and not with made-up rules. Here
-# decisions in the beer game are turned into agents, and the agents put into a simulation that no experiment has run. The
-# question is a manager's: **if one of the four people is to be replaced by a robot, which one?**
+# You have a model of a supply chain and want to fill it with realistic people instead of optimisers or hand-written rules.
+# Here decisions in the beer game are turned into agents, and the agents are used in a simulation that no experiment has run.
+# The question is a manager's: **if one of the four people is to be replaced by a robot, which one?**
 #
-# The decisions are bayescal's simulated set (forty made-up people in ten chains, so that we know what is to be found).
-# Replace them by a table of your own, and the chain below by your own model.
+# The decisions are bayescal's simulated set: forty simulated people in ten chains, so the truth is known. Replace them by a
+# table of your own, and the chain below by your own model.
 
 # %%
 import os
@@ -60,10 +60,10 @@ axis.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# ## What it says of people
+# ## What the data say about people
 #
-# No exact solution of this game is known. The zoo has a learned policy for any cost of information and any distribution of
-# the others' costs; the model has everybody's own cost, and how costs are spread over people.
+# There is no exact solution of this game here. A learned policy ships for any cost of information and any distribution of
+# the others' costs. The model has a cost for each person and the distribution of costs in the population.
 
 # %%
 policy = bc.load_model("beer-game")
@@ -91,9 +91,9 @@ plt.show()
 # %% [markdown]
 # ## Agents
 #
-# New people, drawn from what was inferred. There are two kinds of not knowing. People *differ*: that averages out over
-# many chains. The experiment was *small*: that does not. So ask for several **populations**: all agents of one come from
-# the same draw of the posterior, that is, from one way in which people may be.
+# Agents are new people, drawn from the posterior. There are two sources of uncertainty. People *differ*; that averages out
+# over many chains. The experiment was *small*; that does not average out. So ask for several **populations**: all agents of
+# one population come from the same draw of the posterior.
 
 # %%
 POPULATIONS, CHAINS, WEEKS = (20, 25, 48) if DRAWS > 200 else (2, 2, 5)
@@ -103,8 +103,8 @@ agents.table().head(3)
 # %% [markdown]
 # ## Your own simulation
 #
-# The chain, in plain NumPy, one row a chain and one column a place. Agents enter in one line, with what each of them has
-# seen. A robot does what textbooks say: it orders what lifts its stock, counting what is on its way, to 16.
+# The chain in plain NumPy, one row a chain and one column a place. Agents enter in one line, with what each of them has
+# observed. The robot follows the textbook: it orders up to a stock of 16, counting what is on its way.
 
 
 # %%
@@ -145,8 +145,8 @@ found = {name: run(robots) for name, robots in crews.items()}
 # %% [markdown]
 # ## The answer
 #
-# All chains meet the same demand, with and without robots. Bands hold 90% of the populations: what a small experiment
-# leaves open about people.
+# All chains meet the same demand, with and without robots. Bands hold 90% of the populations: they show the uncertainty that
+# a small experiment leaves about people.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
@@ -173,9 +173,9 @@ figure.savefig("bullwhip.png", dpi=90)
 plt.show()
 
 # %% [markdown]
-# In a model in JAX, `agents.act(key, seen, role)` goes into your own `jit`, `vmap` and `scan` as it is: the agents are a
-# frozen set of arrays, and everything random follows from the key.
+# In a model in JAX, `agents.act(key, seen, role)` works inside `jit`, `vmap` and `scan`: agents are frozen arrays, and
+# everything random follows from the key.
 #
-# What the agents do not know: that one of the others is a robot. They believe that they are among people like those of the
-# experiment. How far a learned policy can be trusted where nothing exact is known is measured by what somebody could still
-# gain by a better reply to it: [its card](../models/beer-game/card.md) says how much.
+# The agents do not know that one of the others is a robot: they believe to be among people like those of the experiment.
+# Without an exact solution, a learned policy is judged by how much a better reply to it would gain:
+# [its card](../models/beer-game/card.md) gives that figure.

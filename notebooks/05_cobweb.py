@@ -11,14 +11,14 @@
 # ---
 
 # %% [markdown]
-# # Cobweb: are volatile markets made by other people, or by other markets?
+# # Cobweb: do people or markets make prices volatile?
 #
-# Six producers forecast a price; what each will supply follows from the forecast, and so does the price. Hommes,
-# Sonnemans, Tuinstra and van de Velden (2007) ran this market in three treatments that differ in one number, how steeply
-# supply follows forecasts. One price is rational in each of them, and nearly the same. Prices were calm in the stable
-# treatment and swung in the strongly unstable one. Were people worse forecasters there?
+# Six producers forecast a price. Their supply follows from the forecasts, and so does the price. Hommes, Sonnemans, Tuinstra
+# and van de Velden (2007) ran this market in three treatments that differ in one number: how steeply supply responds to
+# forecasts. Each has one rational price, nearly the same in all three. Prices were calm in the stable treatment and swung in
+# the strongly unstable one. Were people worse forecasters there?
 #
-# Here people are met in the stable market only. How would **they** do in the others?
+# Here people are observed in the stable market only. How would **they** do in the others?
 
 # %%
 import os
@@ -42,13 +42,13 @@ for name, game in treatments.items():
     print(f"{name}: rational price {game.rational_price():.2f}, slope of the naive map {game.naive_slope():.1f}")
 
 # %% [markdown]
-# A slope beyond -1 means that if all expect the last price to come again, the next one overshoots, and the one after that
-# overshoots more.
+# With a slope beyond -1, prices overshoot if everybody expects the last price to come again, and the next price overshoots
+# even more.
 #
 # ## The people, from the stable market
 #
-# The decisions are bayescal's simulated set: markets of six, everybody with an own cost of information. No exact solution
-# is known; the zoo has a learned policy for any cost, any distribution of the others' costs, and any steepness.
+# The decisions are bayescal's simulated set: markets of six people, each with a cost of information. There is no exact
+# solution here; a learned policy ships for any cost, any distribution of the others' costs, and any steepness.
 
 # %%
 policy = bc.load_model("cobweb")
@@ -63,8 +63,8 @@ fit.summary(["log_mean", "log_sd"])[["mean", "sd", "eti90_lb", "eti90_ub"]].roun
 # %% [markdown]
 # ## The same people in all three markets
 #
-# Below are markets of people with these costs, and, for comparison, of people who think nothing through and expect the
-# last price to come again.
+# Below are markets of people with these costs and, for comparison, of people who always expect the last price to come
+# again.
 
 
 # %%
@@ -96,8 +96,8 @@ plt.show()
 # %% [markdown]
 # ## How much would prices vary?
 #
-# Rational people leave only the noise, a variance of 0.25. Each draw of the posterior says how people may be, and ten
-# markets of such people say how prices vary. What the draws disagree on is what eighteen people leave open.
+# Rational people leave only the noise, a variance of 0.25. For each draw of the posterior ten markets are simulated. The
+# spread over draws is the uncertainty that eighteen people leave.
 
 # %%
 GROUPS = 2 if SMALL else 10
@@ -139,10 +139,10 @@ axis.set_title("It is the market: steeper supply makes the same errors cost more
 plt.show()
 
 # %% [markdown]
-# ## What would calm them?
+# ## What would calm the markets?
 #
-# Cheaper information: a forecasting service, say, that halves what thinking costs. The band is where the stable market
-# puts the typical cost.
+# Cheaper information: for example, a forecasting service that halves the cost. The band shows where the stable market puts
+# the typical cost.
 
 # %%
 costs = np.geomspace(40, 2000, 2 if SMALL else 7)
@@ -163,6 +163,6 @@ axis.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The agents do not know more about the others than how their costs are spread; they do not learn over the rounds who they
-# are with. With data of all three treatments the assumption that people are the same in each can be tested: give
+# The agents know no more about the others than the distribution of costs; they do not learn over the rounds who they are
+# with. With data from all three treatments, the assumption that people are the same in each can be tested: pass
 # `groups="treatment"` to `build_model`, and compare.

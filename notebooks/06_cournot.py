@@ -11,14 +11,14 @@
 # ---
 
 # %% [markdown]
-# # Cournot: which of six explanations predicts people best?
+# # Cournot: which of six models predicts people best?
 #
-# Three firms choose quantities; the price falls with their total. In Nash's equilibrium each sells 24.75. Suppose that
-# people sell something else, and not all the same: do they err at random, is thinking costly, the same for all or not, or
-# do they think a limited number of steps ahead? Any of these can be fitted to any table; the question is which predicts
-# **people whom it has not seen**.
+# Three firms choose quantities; the price falls with their total. In the Nash equilibrium each sells 24.75. Suppose that
+# people sell something else, and not all the same. They may err at random, information may be costly (equally or not for
+# all), or people may think a limited number of steps ahead. Each of these can be fitted to any table; the question is which
+# predicts best **out of sample**.
 #
-# The decisions are bayescal's simulated set, so that we know what should win: everybody has a cost of one's own.
+# The decisions are bayescal's simulated set, so we know which model should win: each person has a cost.
 
 # %%
 import os
@@ -50,20 +50,19 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# ## Six explanations
+# ## Six models
 #
 # | name | people … |
 # |---|---|
-# | prior only | follow a habit, and think nothing through |
-# | rational | play Nash, but for slips |
-# | common cost | pay the same cost of information (quantal response equilibrium) |
-# | different costs | pay a cost of their own, which others do not know |
-# | level-k | reply to people who think one step less, but for slips |
+# | prior only | follow a habit, whatever it pays |
+# | rational | play Nash, with lapses |
+# | common cost | have the same cost of information (quantal response equilibrium) |
+# | different costs | have private costs of information |
+# | level-k | reply to people who think one step less, with lapses |
 # | cognitive hierarchy | reply, with errors, to a mixture of people who think fewer steps |
 #
-# All are models of the same decisions on the same grid. `compare_study` fits them and asks each what it says of a person
-# when that person's decisions are left out (in nats of log predictive density: one nat more is a probability 2.7 times as
-# high).
+# All are models of the same decisions on the same grid. `compare_study` fits them and computes for each the log predictive
+# density of a person's decisions when these are left out (one nat more is a probability 2.7 times as high).
 
 # %%
 names = ["prior only", "rational", "common cost", "different costs", "level-k", "cognitive hierarchy"]
@@ -74,9 +73,9 @@ print(comparison.verdict)
 comparison.table[["elpd", "difference", "difference_se", "weight", "k_hat", "excluded"]].round(2)
 
 # %% [markdown]
-# `k_hat` says whether leaving people out could be told from the draws that there are (below 0.7 it could); `excluded` that
-# a fit did not pass its own checks and has no say in the verdict. `weight` is the share of each explanation in the mixture
-# of all that predicts best.
+# `k_hat` says whether leave-one-out scores can be computed from the posterior draws (below 0.7 they can). `excluded` marks
+# a fit that did not pass its own checks and is left out of the verdict. `weight` is the share of each model in the mixture
+# that predicts best.
 
 # %%
 table = comparison.table.iloc[::-1]
@@ -107,13 +106,14 @@ plt.show()
 # ## In plain units
 #
 # How often is a new person's decision the most likely one, how far off is the mean prediction, and how many nats does a
-# decision cost? No explanation can come below the `floor`: what people do differently in the same situation.
+# decision cost? No model can come below the `floor`, which is the variation in what people do in the same situation.
 
 # %%
 comparison.scores.round(3)
 
 # %% [markdown]
-# Are probabilities what they say? Of all that was predicted with a chance of 5%, one in twenty should have happened.
+# Are the probabilities calibrated? Of all decisions that were predicted with a chance of 5%, one in twenty should have
+# happened.
 
 # %%
 figure, axis = plt.subplots(figsize=(5, 4), layout="constrained")
@@ -131,5 +131,5 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# `bayescal compare cournot-simulated` does the same for all ten explanations and writes the report; explanations that a
-# study does not admit are left out with the reason.
+# `bayescal compare cournot-simulated` does the same for all ten models and writes the report. Models that do not apply to a
+# study are left out, with the reason.

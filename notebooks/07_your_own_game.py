@@ -11,14 +11,14 @@
 # ---
 
 # %% [markdown]
-# # Your own game: what does a game take that is not in the package?
+# # Your own game: what does a game need that is not in the package?
 #
-# A rent-seeking contest (Tullock 1980): two people spend effort on a prize that goes to one of them, with chances in
-# proportion to effort. It is not in the package. Below it takes some forty lines to write, some seconds to learn (for
-# every cost of information, every distribution of costs and every size of the prize in a box), and then stands in a
-# NumPyro model like any other policy.
+# A rent-seeking contest (Tullock 1980): two people spend effort on a prize that one of them wins, with chances in proportion
+# to effort. It is not in the package. Below, some forty lines define it and some seconds train a policy for it: for every
+# cost of information, every distribution of costs and every size of the prize in a domain. The policy is then used in a
+# NumPyro model like any other.
 #
-# Write it, learn it, certify it, infer with it: the same four steps for any game of yours.
+# Define it, train it, certify it, infer with it: the same four steps for any game.
 
 # %%
 import os
@@ -42,9 +42,9 @@ SMALL = DRAWS < 200  # to try it out
 # %% [markdown]
 # ## The rules
 #
-# A game says who plays, on which grid of actions, and what is paid; nothing else. `params` are what may vary from
-# market to market and be inferred; everything static is in `symmetric_fields`. `expected_payoffs` is each action's payoff
-# against the others' mixed strategies: it is what lets SoftQ integrate the others out.
+# A game defines who plays, on which grid of actions, and what is paid; nothing else. `params` are the numbers that may vary
+# between markets and may be inferred; everything static is in `symmetric_fields`. `expected_payoffs` is each action's payoff
+# against the others' mixed strategies: with it SoftQ takes exact expectations over the others' play.
 
 
 # %%
@@ -86,10 +86,10 @@ class Contest(bc.OneShot):
 
 
 # %% [markdown]
-# ## The policy and its box
+# ## The policy and its trained domain
 #
-# Everybody's cost of information is their own affair, log-normal over people. The network answers for every prize from
-# 8 to 16 and every population in the box, and refuses all else.
+# Each person's cost of information is private, log-normal over people. The network answers for every prize from 8 to 16 and
+# every population in the domain, and refuses everything else.
 
 # %%
 policy = bc.AmortisedPolicy(
@@ -106,14 +106,14 @@ trained = bc.train(bc.SoftQExpected(policy, steps=100 if SMALL else 4000, batch=
 print(f"{trained.seconds_training:.0f} s of training after {trained.seconds_compiling:.0f} s of compilation")
 
 # %% [markdown]
-# To keep it, put a `recipe()` like those of the zoo into `my-game/experiment.py`: `bayescal train my-game/` then shows
-# progress, can be interrupted and resumed, and writes weights, certificate and card.
+# To keep it, put a `recipe()` like those of the shipped models into `my-game/experiment.py`. `bayescal train my-game/` then
+# shows progress, can be interrupted and resumed, and writes weights, certificate and card.
 #
 # ## Can it be trusted?
 #
-# The game has an exact solution (slower, one population and prize at a time), so the network can be checked against it.
-# The last figure matters most: up to how many decisions the network's error stays below a tenth of what the data
-# leave uncertain anyway.
+# The game has an exact solution (slower, one population and prize at a time), so the network can be compared with it. The
+# last figure matters most: the number of decisions up to which the network's error stays below a tenth of the posterior
+# sd.
 
 # %%
 certificate = bc.certify(trained.policy, points=4 if SMALL else 200)
@@ -124,7 +124,7 @@ print("decisions:", certificate["decisions_below_a_tenth_of_sd"])
 # %% [markdown]
 # ## What it has learned
 #
-# Habit at high costs; at low ones the equilibrium effort, a quarter of the prize.
+# Habit at high costs; at low costs the equilibrium effort, a quarter of the prize.
 
 # %%
 crowd = bc.ExactPolicy(Contest(12.0), population=bc.populations.LogNormal(16))
@@ -147,8 +147,8 @@ plt.show()
 # %% [markdown]
 # ## Inference with it
 #
-# Two hundred people with a median cost of 0.8, each in ten contests (simulated). The learned policy stands where an
-# `ExactPolicy` would; the two posteriors should differ by little of their sd.
+# Two hundred simulated people with a median cost of 0.8, each in ten contests. The learned policy is used in place of an
+# `ExactPolicy`; the two posteriors should differ by a small part of their sd.
 
 # %%
 rng = np.random.default_rng(1)

@@ -13,13 +13,13 @@
 # %% [markdown]
 # # Is the network good enough? Certificate, reweighting, simulation-based calibration
 #
-# A learned policy answers at once for every cost and every game of its box. It is also a little wrong everywhere. Whether
-# that matters depends on the data: an error that nobody would see in a thousand choices may be all that one sees in a
-# million. Three questions, each with its own check:
+# A learned policy answers at once for every cost and every game of its trained domain. It is also slightly wrong everywhere.
+# Whether that matters depends on the data: an error that does not show in a thousand choices may dominate in a million.
+# Three questions, each with its own check:
 #
-# 1. before any data: how wrong is it, and for how many decisions is that small? **the certificate**
+# 1. before any data: how large is the error, and for how many decisions is it negligible? **the certificate**
 # 2. with these data: how far is its posterior from the exact one? **reweighting**
-# 3. for data like these: would its intervals hold the truth as often as they say? **simulation-based calibration**
+# 3. for data like these: do its intervals cover the truth as often as they should? **simulation-based calibration**
 
 # %%
 import json
@@ -48,8 +48,8 @@ learned, exact = bc.load_model("normal-form-2x2"), bc.ExactPolicy(game)
 # %% [markdown]
 # ## 1. The certificate
 #
-# This network answers for any 2x2 game with payoffs within ±25 and any cost from 0.1 to 100. Here is what it says of one
-# of them, Selten and Chmura's first, beside the exact solution.
+# This network answers for any 2x2 game with payoffs within ±25 and any cost from 0.1 to 100. Here are its choices in one of
+# these games, Selten and Chmura's first, beside the exact solution.
 
 # %%
 params = jax.tree.map(np.array, dict(game.params))
@@ -70,8 +70,8 @@ below.set_title(f"and off by up to {100 * np.abs(said - right).max():.2f} points
 plt.show()
 
 # %% [markdown]
-# Every model of the zoo comes with such figures for its whole box, and with a budget: the number of decisions up to which
-# its error moves an estimate by less than a tenth of the posterior's sd. (`bc.certify` measures a policy of your own.)
+# Every shipped model has such figures for its whole domain, and a budget: the number of decisions up to which its error
+# moves an estimate by less than a tenth of the posterior sd. (`bc.certify` measures a policy of your own.)
 
 # %%
 certificate = json.loads((resource_path("models", "normal-form-2x2") / "certificate.json").read_text())
@@ -79,12 +79,13 @@ print("KL(exact, learned), nats:", {k: f"{v:.1g}" for k, v in certificate["kl"].
 print("decisions:", certificate["decisions_below_a_tenth_of_sd"])
 
 # %% [markdown]
-# Good in the middle of the box, useless in its worst corners, where the exact solution jumps. Where are our data?
+# It is good in the middle of the domain and useless in its worst corners, where the exact solution jumps. Where are our
+# data?
 #
 # ## 2. Reweighting
 #
-# 9,600 choices were made in this game. Draw from the posterior with the network in the exact solution's place; then weight
-# the draws to the exact posterior. That takes one solution a draw, and no slopes.
+# 9,600 choices were made in this game. Draw from the posterior with the network in place of the exact solution, then weight
+# the draws to the exact posterior. This takes one solution a draw, and no derivatives.
 
 
 # %%
@@ -117,14 +118,15 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# With a tenth of the data the network is good enough. With all of them its error shows, and reweighting takes it out.
+# With a tenth of the data the network is good enough. With all of them its error shows, and reweighting removes it.
 #
 # ## 3. Simulation-based calibration
 #
-# Costs are drawn from the prior, choices simulated with the **exact** policy, and a cost inferred with the **network**,
-# again and again. If its posterior is right, the truth is equally likely to be anywhere among its draws. This checks the
-# whole pipeline over all costs that the prior has, for people who do behave as the theory says. (Real people are not quite
-# on its curve, see page 02, and there the slopes of the network count too: that is why reweighting found more.)
+# Costs are drawn from the prior, choices are simulated with the **exact** policy, and a cost is inferred with the
+# **network**, many times. If the posterior is right, the truth is equally likely to have any rank among its draws. This
+# checks the whole pipeline over all costs of the prior, for people who behave as the theory says. (Real people are not quite
+# on its curve, see page 02, and off the curve the derivatives of the network matter too: that is why reweighting found
+# more.)
 
 
 # %%
@@ -155,6 +157,5 @@ axes[0].annotate("95% of bars, if right", (2, high), fontsize=8, va="bottom")
 plt.show()
 
 # %% [markdown]
-# What to do where the network is not good enough: take the reweighted draws; fit with `ExactPolicy` where there is one;
-# or train longer, or on a smaller box. Where nothing exact is known, the certificate says what a best reply to the policy
-# would still gain.
+# If the network is not good enough: use the reweighted draws; or fit with `ExactPolicy` where there is one; or train
+# longer, or on a smaller domain. Without an exact solution, the certificate gives the gain of a best reply to the policy.

@@ -11,13 +11,14 @@
 # ---
 
 # %% [markdown]
-# # The volunteer's dilemma: is help less likely where there are more who could help?
+# # The volunteer's dilemma: is help less likely with more bystanders?
 #
-# One volunteer is enough for a dollar each; volunteering costs 20 cents, and with nobody all get 20 cents. In the mixed
-# equilibrium each waits for the others: the more bystanders, the **more** often nobody helps. Goeree, Holt and Smith (2017)
-# put 202 people into groups of 2 to 12, twenty rounds with strangers. Does theory hold, and do all people behave alike?
+# One volunteer is enough for everybody to get a dollar; volunteering costs 20 cents, and without a volunteer all get 20
+# cents. In the mixed equilibrium each waits for the others: the more bystanders, the **more** often nobody helps. Goeree,
+# Holt and Smith (2017) put 202 people into groups of 2 to 12, twenty rounds with strangers. Does theory hold, and do all
+# people behave alike?
 #
-# The data are public but do not ship with bayescal: `bayescal data add volunteers-dilemma` says what to put where.
+# The data are public but do not ship with bayescal: `bayescal data add volunteers-dilemma` says which file to put where.
 
 # %%
 import os
@@ -40,11 +41,11 @@ sizes = {name: game.players for name, game in study.decisions.environments.items
 table["size"] = table["game"].astype(str).map(sizes)
 
 # %% [markdown]
-# ## Two explanations
+# ## Two models
 #
-# *One cost*: thinking costs everybody the same, and all know it. *Different costs*: everybody has a cost of one's own that
-# others do not know; they know how costs are spread. Costs are integrated out and drawn afterwards, so two hundred people
-# take no longer to sample than two numbers.
+# *One cost*: the cost of information is the same for everybody, and all know it. *Different costs*: each person has a
+# private cost; the others know the distribution of costs. Costs are integrated out and drawn afterwards, so two hundred
+# people take no longer to sample than two numbers.
 
 # %%
 game = next(iter(study.decisions.environments.values()))
@@ -64,9 +65,9 @@ fits["different costs"].summary(["log_mean", "log_sd"])[["mean", "sd", "eti90_lb
 # %% [markdown]
 # ## More bystanders, less help?
 #
-# Each volunteers less in a larger group, but by far not so much less as in Nash's equilibrium, and so help is surer. Both
-# explanations have that right in the larger groups; in pairs and threes people volunteer less than either expects.
-# (The chance that nobody helps is that of as many strangers as there are in a group.)
+# Each person volunteers less in a larger group, but the decline is much smaller than in the Nash equilibrium, so help is
+# more likely. Both models predict this in the larger groups; in pairs and threes people volunteer less than either predicts.
+# (The chance that nobody helps is computed for as many strangers as a group has members.)
 
 # %%
 n = np.array(sorted(sizes.values()))
@@ -102,10 +103,10 @@ axes[1].set_title("and yet help is surer: Nash has it the other way", loc="left"
 plt.show()
 
 # %% [markdown]
-# ## Do all behave alike?
+# ## Do all people behave alike?
 #
-# Both explanations get the averages. They differ in what they say of people: with one cost everybody in a group of one
-# size volunteers equally often, but for chance.
+# Both models reproduce the averages. They differ in what they predict for each person: with one cost, everybody in a group of
+# one size volunteers equally often, up to chance.
 
 # %%
 cells = study.decisions.cells
@@ -131,9 +132,9 @@ plt.show()
 # %% [markdown]
 # ## Thousands of people
 #
-# How many people does it take to learn how costs are spread? Below are made-up crowds with the costs that were inferred.
-# `method="compressed"` turns everybody's decisions into a few polynomials first (their error is measured); what is then
-# sampled takes as long for thousands of people as for dozens.
+# How many people does it take to learn the distribution of costs? Below are simulated populations with the inferred costs.
+# `method="compressed"` first turns each person's decisions into a few polynomials (with measured error); sampling then takes
+# as long for thousands of people as for dozens.
 
 # %%
 posterior = fits["different costs"].tree["posterior"]

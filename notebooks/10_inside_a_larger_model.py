@@ -11,17 +11,17 @@
 # ---
 
 # %% [markdown]
-# # A bayescal likelihood inside a larger NumPyro model: do people who are good with numbers pay less to think?
+# # A bayescal likelihood inside a larger NumPyro model: do numerate people have lower costs?
 #
-# Sixty people chose quantities in a Cournot market for 25 rounds. They also took a numeracy test. Do people who are good
-# with numbers pay less for information?
+# Sixty people chose quantities in a Cournot market for 25 rounds. They also took a numeracy test. Do people with high scores
+# have lower costs of information?
 #
-# Nobody's cost is observed: 25 choices leave it uncertain by about a quarter of a log unit. To estimate costs first and
-# regress scores on the estimates then takes guesses for measurements: what is uncertain about them goes missing, and what
-# the scores have to say about costs is never asked. A model of both at once has neither fault, and `build_model` returns
-# an ordinary NumPyro model, so that one is ten lines.
+# Nobody's cost is observed: 25 choices leave it uncertain by about a quarter of a log unit. Estimating costs first and
+# regressing scores on the estimates treats estimates as measurements: it ignores their uncertainty, and it ignores what the
+# scores say about costs. A joint model has neither fault. `build_model` returns an ordinary NumPyro model, so the joint
+# model is ten lines.
 #
-# The choices are bayescal's simulated set, and the scores are made up here, so that we know what is to be found.
+# The choices are bayescal's simulated set, and the scores are simulated here, so the truth is known.
 
 # %%
 import os
@@ -53,7 +53,8 @@ score = 20 + SLOPE * (np.log(true_cost) - 5.0) + rng.normal(0, 2.0, len(people))
 # %% [markdown]
 # ## The model of the choices
 #
-# `method="joint"` keeps everybody's cost in the model; calling it returns them, in the order of the participants.
+# `method="joint"` keeps each person's cost in the model; calling the model returns the costs in the order of the
+# participants.
 
 # %%
 policy = bc.load_model("cournot")
@@ -82,7 +83,7 @@ print(fit.status)
 print(fit.summary(["slope", "level", "noise", "log_mean", "log_sd"]).iloc[:, :6].round(2))
 
 # %% [markdown]
-# ## Against the two-step way
+# ## Comparison with two steps
 #
 # Costs estimated from the choices alone, then a regression of scores on the estimates, beside the truth.
 
@@ -130,6 +131,6 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# The scores tell of costs, too: on the left, everybody's cost is known better with them than without. That flows through
-# the model by itself. Any other part of a study can be joined in the same way: response times, a second game played by the
-# same people, a survey; with `method="marginal"`, where only the population's parameters are shared with it.
+# The scores are informative of costs, too: on the left, each person's cost is known better with them than without. The
+# joint model does this by itself. Any other part of a study can be added in the same way: response times, a second game
+# played by the same people, a survey. With `method="marginal"`, only the population's parameters are shared with it.

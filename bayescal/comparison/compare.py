@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 from bayescal.comparison.loo import LeftOut, leave_one_out, leave_parts_out, parts_of
 from bayescal.comparison.pointwise import UNITS, Pointwise, Unit, constants_of, default_unit, people_in, pointwise
@@ -56,7 +56,7 @@ class Comparison:
 
     unit: str
     units: tuple[str, ...]
-    decisions: Int[np.ndarray, " units"]
+    decisions: Num[np.ndarray, " units"]
     table: pd.DataFrame
     pointwise: pd.DataFrame
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)

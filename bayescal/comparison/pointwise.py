@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import arviz_stats as azs
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Num, Shaped
 from scipy.special import gammaln
 
 from bayescal.errors import InputError
@@ -45,7 +45,7 @@ class Pointwise:
     """
 
     units: tuple[str, ...]
-    decisions: Int[np.ndarray, " units"]
+    decisions: Num[np.ndarray, " units"]
     values: Float[np.ndarray, "draws units"]
     taken_off: Float[np.ndarray, " units"]
     r_eff: float
@@ -177,7 +177,7 @@ def add_up(
     return out.T
 
 
-def ways(counts: Shaped[np.ndarray, "cells actions"]) -> Float[np.ndarray, " cells"]:
+def ways(counts: Num[np.ndarray, "cells actions"]) -> Float[np.ndarray, " cells"]:
     """Log of the number of orders in which counted choices can have been made."""
     return gammaln(counts.sum(axis=-1) + 1.0) - gammaln(counts + 1.0).sum(axis=-1)
 
@@ -189,8 +189,8 @@ def r_eff(fit: Fit) -> float:
     size = posterior.sizes.get("chain", 1) * posterior.sizes.get("draw", 1)
     if not names or size < 8:
         return 1.0
-    found = azs.ess(posterior[names], method="mean")
-    shares = np.array([float(found[n]) for n in names]) / size
+    ess = azs.ess(posterior[names], method="mean")
+    shares = np.array([float(ess[n]) for n in names]) / size
     shares = shares[np.isfinite(shares)]
     return float(np.clip(shares.mean(), 0.01, 1.0)) if len(shares) else 1.0
 
@@ -217,7 +217,7 @@ def _ways_by_participant(fit: Fit, constants: Constants, participants: Labels) -
 
 def _decisions(
     constants: Constants, unit: str, unit_of_person: Mapping[str, str], labels: tuple[str, ...]
-) -> Shaped[np.ndarray, " units"]:
+) -> Num[np.ndarray, " units"]:
     """How many decisions each unit stands for."""
     dim = "cell" if "total" in constants else "decision"
     of_row = labels_by_row(constants, dim, unit, unit_of_person)

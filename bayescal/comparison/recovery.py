@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 from numpyro import handlers
-from numpyro.infer import NUTS as Kernel
 
 from bayescal._types import Key
 from bayescal.comparison.loo import psis
@@ -25,7 +24,8 @@ from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import trace_of
 from bayescal.model.model import Model
-from bayescal.posterior.many import Many, highest_of_draws, walk
+from bayescal.posterior.kernel import Kernel
+from bayescal.posterior.many import Many, highest_of_draws
 from bayescal.precision import double_precision
 
 Progress = Callable[[str, int, int], None]  # (fitted model, sets of decisions done, in all)
@@ -120,10 +120,10 @@ def _confusion(names: list[str], elpd: Float[np.ndarray, "models models replicat
     return Confusion(frame(best), frame(ahead), frame(error), frame(found), replicates)
 
 
-def _simulated(model: Model, truth: Mapping[str, float], keys: Key) -> Float[np.ndarray, "replicates rows actions"]:
+def _simulated(model: Model, truth: Mapping[str, float], keys: Key) -> Num[np.ndarray, "replicates rows actions"]:
     whole = handlers.uncondition(model.evaluated or model)
 
-    def one(key: Key) -> Float[Array, "rows actions"]:
+    def one(key: Key) -> Num[Array, "rows actions"]:
         given = handlers.substitute(whole, data={n: jnp.asarray(x, float) for n, x in truth.items()})
         return handlers.trace(handlers.seed(given, key)).get_trace()["choices"]["value"]
 
@@ -133,7 +133,7 @@ def _simulated(model: Model, truth: Mapping[str, float], keys: Key) -> Float[np.
 def _fit_all(
     name: str,
     model: Model,
-    data: Float[np.ndarray, "sets rows actions"],
+    data: Num[np.ndarray, "sets rows actions"],
     draws: int,
     warmup: int,
     rng: np.random.Generator,
@@ -143,15 +143,15 @@ def _fit_all(
     unfitted = Density.of(model)
     model_of = with_data(model)
 
-    def one(given: tuple[Key, Float[Array, "rows actions"]]) -> Float[Array, "draws people"]:
+    def one(given: tuple[Key, Num[Array, "rows actions"]]) -> Float[Array, "draws people"]:
         key, counts = given
         density = replace(unfitted, model=model_of({"choices": counts}))
         start_key, key = jax.random.split(key)
         prior_draw = lambda k: unfitted.unconstrain({n: s["value"] for n, s in trace_of(model, k).items()})
         start = highest_of_draws(prior_draw, density.log_prob, start_key)
-        kernel = Kernel(potential_fn=density.potential, dense_mass=True)
-        kept, _ = walk(kernel, kernel.init(key, warmup, start, (), {}), warmup, draws)
-        return jax.lax.map(lambda raw: density.parts(raw).likelihood["decisions"], kept)
+        kernel = Kernel(density.potential, warmup, dense=True)
+        sampled, _ = kernel.walk(kernel.init(key, start), draws)
+        return jax.lax.map(lambda raw: density.parts(raw).likelihood["decisions"], sampled)
 
     run = Many(one, len(data), _AT_ONCE)
     sets = run(partial(random_keys, rng), data, None if progress is None else partial(progress, name))

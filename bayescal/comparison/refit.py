@@ -20,7 +20,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
-from numpyro.infer import NUTS as Kernel
 
 from bayescal._types import Key
 from bayescal.errors import InputError
@@ -28,13 +27,13 @@ from bayescal.evaluation.batches import evenly
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import sites_of
-from bayescal.posterior.many import Many, Progress, walk
+from bayescal.posterior.kernel import Kernel
+from bayescal.posterior.many import Many, Progress
 from bayescal.precision import double_precision
 
 Draws = Mapping[str, Float[np.ndarray, "chains draws *shape"]]  # of the latent sites, by name
 Rows = Mapping[str, Int[np.ndarray, " rows"]]  # by observed site, the unit of each of its rows
 
-_PLAIN = 1e15  # above the potential of any data
 _AT_ONCE = 4  # refits between two reports of progress, on each device
 _DENSE = 100  # most unconstrained numbers for which the whole covariance is used
 _STARTS = 40  # draws of the posterior among which a chain's start is chosen
@@ -208,12 +207,8 @@ def _sample(
     draws: int,
 ) -> tuple[Float[Array, "draws free"], Bool[Array, " draws"]]:
     """(draws, whether each diverged) of a chain in units of the posterior."""
-    settings: dict[str, Any] = {"target_accept_prob": 0.85, "adapt_mass_matrix": False}
-    kernel = Kernel(potential_fn=potential, **settings)
-    # The chain starts on a flat potential, so that the true one's gradient is compiled once: see `compile_nuts`.
-    flat = Kernel(potential_fn=lambda u: _PLAIN + 0.0 * u.sum(), **settings)
-    jax.eval_shape(lambda k: kernel.init(k, warmup, start, (), {}), key)  # prepares kernel.sample
-    return walk(kernel, flat.init(key, warmup, start, (), {}), warmup, draws)
+    kernel = Kernel(potential, warmup, target_accept=0.85, adapt_metric=False)
+    return kernel.walk(kernel.init_on_plateau(key, start), draws)
 
 
 def _run_all(

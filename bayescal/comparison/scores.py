@@ -76,13 +76,13 @@ def prepare_new(
     flat = {n: posterior[n].to_numpy().reshape(-1, *s.shape) for n, s in latent.items()}
     there = len(next(iter(flat.values()))) if flat else draws
     steps = -(-min(draws, max(there, 1)) // batch)
-    kept = np.linspace(0, there - 1, steps * batch).round().astype(int)
+    chosen = np.linspace(0, there - 1, steps * batch).round().astype(int)
 
     def run() -> Float[np.ndarray, "rows actions"]:
         with double_precision():
             rng, total = np.random.default_rng(seed), 0.0
             for i in range(steps):
-                here = kept[i * batch : (i + 1) * batch]
+                here = chosen[i * batch : (i + 1) * batch]
                 total = total + np.asarray(summed({n: x[here] for n, x in flat.items()}, random_keys(rng, batch)))
         return np.asarray(total) / (steps * batch)
 

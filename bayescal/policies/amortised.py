@@ -89,7 +89,7 @@ class AmortisedPolicy(Policy):
         self.roles = roles
         self.unit = unit or ("cost" if isinstance(self.environment, OneShot) and not self.private else "payoff")
         check_domain(self)
-        inputs = jax.eval_shape(lambda: self._inputs(0, *_example(self))).shape[0]
+        inputs = jax.eval_shape(lambda: self.network_inputs(0, *_example(self))).shape[0]
         network = Network.of(inputs, self.environment.mask.shape[1], width, depth)
         count = self.environment.roles
         self.network = jax.tree.map(lambda w: jnp.stack([w] * count), network) if roles == "separate" else network
@@ -121,7 +121,7 @@ class AmortisedPolicy(Policy):
     ) -> Float[Array, " actions"]:
         """Q of every action of one role, in money. `cost` is one's own, or everybody's (by role) if known."""
         params = self._params(params)
-        return self.values_at(role, self._inputs(role, observation, cost, phi, psi, params), cost, params)
+        return self.values_at(role, self.network_inputs(role, observation, cost, phi, psi, params), cost, params)
 
     def values_at(self, role: int, inputs: Any, cost: Any, params: Any) -> Float[Array, " actions"]:
         """`values_of` from the network's inputs, for trainers that keep them."""
@@ -230,9 +230,10 @@ class AmortisedPolicy(Policy):
     def _costs(self, cost: Any) -> Float[Array, " roles"]:
         return jnp.broadcast_to(jnp.asarray(cost, jnp.result_type(float)), (self.environment.roles,))
 
-    def _inputs(
+    def network_inputs(
         self, role: int, observation: Any, cost: Any, phi: Any, psi: Any, params: Any
     ) -> Float[Array, " inputs"]:
+        """The numbers that the network sees."""
         env = self.environment
         boxes = dict(self.domain.intervals)
         psi = psi or self.prior.defaults

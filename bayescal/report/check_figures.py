@@ -1,11 +1,11 @@
 """The figures of the checks: statistics of replications beside those of the data, and the PIT."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 
 from bayescal.report.figures import BLUE, GREY, ORANGE, WIDTH, figure
 
@@ -31,7 +31,7 @@ def predictive(table: pd.DataFrame) -> Figure:
     return fig
 
 
-def pit(found: Mapping[str, ArrayLike] | None) -> Figure | None:
+def pit(found: Mapping[str, Any] | None) -> Figure | None:
     """The ECDF of the PIT minus that of a uniform distribution, with its band under a correct model."""
     if found is None:
         return None

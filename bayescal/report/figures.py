@@ -2,7 +2,7 @@
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
@@ -86,9 +86,9 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     fig, ax = figure(WIDTH, 2.6)
     ax.fill_between(np.exp(at), low, high, color=BLUE, alpha=0.3, lw=0, label="90%")
     ax.plot(np.exp(at), mid, color=BLUE, label="density of log cost")
-    own = costs.median(("chain", "draw")).to_numpy()
-    own = own[(own > np.exp(at[0])) & (own < np.exp(at[-1]))]
-    ax.plot(own, np.full(len(own), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
+    medians = costs.median(("chain", "draw")).to_numpy()
+    medians = medians[(medians > np.exp(at[0])) & (medians < np.exp(at[-1]))]
+    ax.plot(medians, np.full(len(medians), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
     log_cost_axis(ax, float(np.exp(at[0])), float(np.exp(at[-1])))
     ax.set_yticks([])
     ax.set_xlabel(f"cost, {units} per nat")
@@ -172,7 +172,9 @@ def play_and_predicted(
     rounds, of_round = np.unique(constant["round"].to_numpy(), return_inverse=True)
     people, of_person = np.unique(constant["participant"].to_numpy(), return_inverse=True)
 
-    def mean_by(group: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def mean_by(
+        group: Int[np.ndarray, " decisions"], x: Float[np.ndarray, " decisions"]
+    ) -> Float[np.ndarray, " groups"]:
         return np.bincount(group, x) / np.bincount(group)
 
     fig = Figure(figsize=(WIDTH, 6.6), layout="constrained", facecolor="white")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from scipy.stats import gaussian_kde
@@ -121,7 +122,7 @@ def _counted(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
     counts = tree["prior_predictive"]["choices"].to_numpy().reshape(-1, *available.shape)
     seen = tree["observed_data"]["choices"].to_numpy()
 
-    def shares(x: np.ndarray) -> np.ndarray:
+    def shares(x: Shaped[np.ndarray, "*draws cells actions"]) -> Float[np.ndarray, "*draws games actions"]:
         """(…, cell, action) to (…, game and role, action)."""
         summed = np.stack([x[..., of == g, :].sum(axis=-2) for g in range(len(labels))], axis=-2)
         return summed / np.bincount(of, total)[:, None]
@@ -161,7 +162,13 @@ def _decided(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
     return panels
 
 
-def _rows(ax: Axes, labels: list[str], predicted: np.ndarray, observed: np.ndarray, what: str) -> None:
+def _rows(
+    ax: Axes,
+    labels: list[str],
+    predicted: Float[np.ndarray, "draws rows"],
+    observed: Float[np.ndarray, " rows"],
+    what: str,
+) -> None:
     at = np.arange(len(labels))[::-1]
     for level, width, alpha in ((0.9, 3, 0.35), (0.5, 6, 0.6)):
         low, _, high = interval(predicted, level)
@@ -173,7 +180,9 @@ def _rows(ax: Axes, labels: list[str], predicted: np.ndarray, observed: np.ndarr
     ax.tick_params(axis="x", labelsize=7)
 
 
-def _bars(ax: Axes, predicted: np.ndarray, observed: np.ndarray, title: str) -> None:
+def _bars(
+    ax: Axes, predicted: Float[np.ndarray, "draws actions"], observed: Float[np.ndarray, " actions"], title: str
+) -> None:
     _band(ax, np.arange(len(observed)), predicted)
     ax.plot(observed, "o", color=ORANGE, ms=3, label="observed")
     ax.set_title(title, fontsize=8, loc="left")
@@ -182,7 +191,7 @@ def _bars(ax: Axes, predicted: np.ndarray, observed: np.ndarray, title: str) -> 
     ax.tick_params(labelsize=7)
 
 
-def _band(ax: Axes, at: np.ndarray, predicted: np.ndarray) -> None:
+def _band(ax: Axes, at: Shaped[np.ndarray, " points"], predicted: Float[np.ndarray, "draws points"]) -> None:
     for level, alpha in ((0.9, 0.25), (0.5, 0.45)):
         low, _, high = interval(predicted, level)
         ax.fill_between(at, low, high, color=GREEN, alpha=alpha, lw=0, label=f"predicted, {level:.0%}")

@@ -14,6 +14,8 @@ from bayescal.posterior.psis import K_HAT
 from bayescal.report.numbers import FitFacts, GridFacts, Json, StudyFacts
 from bayescal.report.people import extremes, name_of
 
+Number = float | int | np.number
+
 
 @dataclass(frozen=True)
 class Row:
@@ -101,13 +103,13 @@ class CheckTable:
     sensitivity: Json | None
 
 
-def number(x: float | None, digits: int = 3) -> str:
+def number(x: Number | None, digits: int = 3) -> str:
     if x is None or not np.isfinite(x):
         return "–"
     return f"{x:,.{digits}f}".replace("-", "−")
 
 
-def significant(x: float | None, digits: int = 3) -> str:
+def significant(x: Number | None, digits: int = 3) -> str:
     """Round to significant digits, without powers of ten where possible."""
     if x is None or not np.isfinite(x):
         return "–"
@@ -187,7 +189,7 @@ def people(fit: FitFacts, name: str) -> PeopleTable | None:
     return PeopleTable(name, name_of(dim), name_of(dim, 2), len(table), [name_of(dim), *columns], rows, by)
 
 
-def _cell(value: float, text: str) -> Cell:
+def _cell(value: Number, text: str) -> Cell:
     return Cell(f"{float(value):.6g}" if np.isfinite(value) else "", text)
 
 

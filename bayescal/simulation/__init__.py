@@ -1,4 +1,4 @@
-"""People who are not there: simulated experiments, and populations for somebody else's simulation."""
+"""Simulated experiments, and people drawn from a posterior for a simulation of your own."""
 
 from bayescal.simulation.agents import Agents
 from bayescal.simulation.play import simulate

@@ -1,43 +1,44 @@
-"""People drawn from a posterior, to be put into somebody else's simulation."""
+"""People drawn from a posterior, for a simulation of your own."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from numpy.typing import ArrayLike
 
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.status import Status
-from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_cost
+from bayescal.simulation.costs import NOBODY_INSIDE, box_of_costs, draw_cost
 from bayescal.simulation.given import check_box, is_count, population_of, read_params, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
 
-Resample = Literal["population", "people"]
+RESAMPLE = ("population", "people")
 
 
 class Agents(eqx.Module):
-    """n people who decide as a fit says that people do, with all that it leaves uncertain.
+    """n people who decide as a fit predicts, with its posterior uncertainty.
 
         agents = Agents.from_fit(fit, policy, n=1000, seed=1)
         actions = agents.act(key, observation)          # in your model: (n,) indices into the grid
         quantities = agents.grid()[actions]
 
     A frozen pytree of arrays: `act` and `log_prob` are pure functions that may be jitted, vmapped and scanned over.
-    Where everybody's cost is known to all, an agent takes the others to have its own, as the fitted model does.
+    Where everybody's cost is known to all, an agent takes the others' costs to equal its own, as the fitted model does.
 
     Attributes:
         cost: each agent's own, in payoff units per nat.
-        phi: what each believes of the others' costs, where those are private.
-        psi: each one's parameters of the prior.
-        draw: the posterior draw (chain by chain) that each comes from.
-        population: which each belongs to, if several were asked for.
+        phi: each agent's beliefs about the others' costs, where those are private.
+        psi: each agent's parameters of the prior.
+        draw: the posterior draw (chain by chain) that each agent comes from.
+        population: the population that each agent belongs to, if several were asked for.
         person: whose cost it is, by index into `people`, if people were resampled.
         params: of the game that they take themselves to be in, apart from those that were inferred.
         inferred: parameters of the game that were inferred, by agent.
@@ -60,7 +61,7 @@ class Agents(eqx.Module):
     cost: Float[Array, " n"]
     phi: dict[str, Float[Array, " n"]] | None
     psi: dict[str, Float[Array, " n"]]
-    params: dict[str, Any]
+    params: dict[str, Float[Array, "..."]]
     inferred: dict[str, Float[Array, " n"]]
     choices: Float[Array, "n roles situations actions"] | None
     draw: Int[Array, " n"]
@@ -78,34 +79,34 @@ class Agents(eqx.Module):
         n: int,
         seed: int = 0,
         populations: int | None = None,
-        resample: Resample = "population",
+        resample: str = "population",
         cost: float | None = None,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, ArrayLike] | None = None,
     ) -> "Agents":
-        """Draw n agents: each from one draw of the posterior, so that they differ as people do and as far as the
-        data leave open how people are.
+        """Draw n agents, each from one draw of the posterior. They differ as people differ, and by the uncertainty
+        that the data leave.
 
         Args:
-            policy: of the fit, or another for the same game (a faster one, or without a box).
-            n: how many. More agents leave the first ones as they were.
-            populations: so many populations of n agents each, one after another; all of one population come from the
-                same draw of the posterior. What happens in each of them, side by side, shows how uncertain the
-                outcome of a whole market is, which would average out among agents from draws of their own.
-            resample: "population": new people, with costs from the population that was inferred (its log-normal in
-                hierarchical fits, the policy's population where costs are private, the one cost in pooled fits).
-                "people": those who were observed (or the games, or groups, whose costs were inferred), in turn.
-            cost: everybody's, for a fit in which it was known instead of inferred.
-            params: parameters of the game that are to be other than they were: a tax, a larger market. The same
-                seed gives the same people. Parameters that were inferred are as in each agent's draw otherwise.
+            policy: of the fit, or another for the same game (a faster one, or one without bounds).
+            n: how many. More agents leave the first ones unchanged.
+            populations: how many populations of n agents each, one after another. All agents of one population come
+                from the same draw of the posterior, so outcomes that differ between populations show how uncertain
+                the outcome of a whole market is. Among agents from separate draws that uncertainty averages out.
+            resample: "population": new people, with costs from the inferred population (the log-normal of
+                hierarchical fits, the policy's population where costs are private, the one cost of pooled fits).
+                "people": the people who were observed (or the games or groups whose costs were inferred), in turn.
+            cost: everybody's, for a fit in which the cost was known instead of inferred.
+            params: parameters of the game to change: a tax, a larger market. The same seed gives the same people.
+                Parameters that were inferred otherwise keep the values of each agent's draw.
 
         Raises:
-            InputError: a fit that lacks what the policy needs, or costs outside a learned policy's box. New people
-                are drawn inside it, as the fitted model draws them; inferred costs are never moved there.
+            InputError: a fit that lacks what the policy needs, or costs outside a learned policy's trained domain.
+                New people are drawn inside it, as in the fitted model; inferred costs are never moved there.
         """
         sizes = {"n": n, "populations": 1 if populations is None else populations}
         if small := [f"{name} is {x!r}" for name, x in sizes.items() if not is_count(x)]:
             raise InputError(f"{'; '.join(small)}: give a whole number of at least 1.")
-        if resample not in ("population", "people"):
+        if resample not in RESAMPLE:
             raise InputError(f'resample is {resample!r}: choose "population" (new people) or "people" (the observed).')
         sites = _Sites(fit)
         crowd, member = np.divmod(np.arange(n * (populations or 1)), n)
@@ -150,22 +151,22 @@ class Agents(eqx.Module):
     def __len__(self) -> int:
         return self.cost.shape[0]
 
-    def act(self, key: PRNGKeyArray, observation: Any = None, role: int | str = 0) -> Int[Array, " n"]:
+    def act(self, key: PRNGKeyArray, observation: PyTree = None, role: int | str = 0) -> Int[Array, " n"]:
         """Everybody's decision, as indices into the grid of the role's actions.
 
         Args:
-            observation: what is seen, by name as the game's `observe` gives it: each array for one (all see the
+            observation: what is seen, by name as the game's `observe` returns it: each array for one (all see the
                 same) or with one row an agent. None in one-shot games.
             role: by index or name.
         """
         return _draw(key, self.log_prob(observation, role))
 
-    def log_prob(self, observation: Any = None, role: int | str = 0) -> Float[Array, "n actions"]:
+    def log_prob(self, observation: PyTree = None, role: int | str = 0) -> Float[Array, "n actions"]:
         """Log-probabilities of everybody's actions."""
         return self._log_prob(self._seen(observation), self._role(role))
 
     @eqx.filter_jit
-    def _log_prob(self, seen: Any, role: int) -> Float[Array, "n actions"]:
+    def _log_prob(self, seen: PyTree, role: int) -> Float[Array, "n actions"]:
         actions = len(self.policy.environment.action_values[role])
         if self.choices is not None:
             rows = jnp.broadcast_to(situation(self.policy, seen), (len(self),))
@@ -199,13 +200,13 @@ class Agents(eqx.Module):
         return int(index)
 
     @property
-    def _shown(self) -> Any:
-        """What one person of the game is shown: shapes and types."""
+    def _shown(self) -> PyTree:
+        """Shapes and types of what one person observes."""
         env = self.policy.environment
         return jax.eval_shape(lambda params: env.observe(env.reset(jax.random.key(0), params), 0), self.params)
 
-    def _seen(self, observation: Any) -> Any:
-        """What is seen, as arrays of the game's types: for one, or with a row an agent."""
+    def _seen(self, observation: PyTree) -> PyTree:
+        """The observation as arrays of the game's types: for one, or with a row an agent."""
         env = self.policy.environment
         if isinstance(env, OneShot):
             if observation is not None:
@@ -217,7 +218,7 @@ class Agents(eqx.Module):
             wanted = ", ".join(shown) if isinstance(shown, dict) else "one array"
             raise InputError(f"In {env.name} what is seen is {wanted}; the observation {found}.")
 
-        def read(path: Any, x: Any, like: Any) -> Array:
+        def read(path: tuple[object, ...], x: ArrayLike, like: jax.ShapeDtypeStruct) -> Array:
             x = jnp.asarray(x, like.dtype)
             if x.shape not in (like.shape, (len(self), *like.shape)):
                 raise InputError(
@@ -234,34 +235,38 @@ def _draw(key: PRNGKeyArray, log_prob: Float[Array, "n actions"]) -> Int[Array, 
     return jax.random.categorical(key, log_prob)
 
 
-def _keys(seed: int, crowd: Any, picker: Any, member: Any) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-    """Of each agent: (for its posterior draw, which all with the same picker share; for itself)."""
+def _keys(
+    seed: int, crowd: Int[np.ndarray, " n"], picker: Int[np.ndarray, " n"], member: Int[np.ndarray, " n"]
+) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """Two keys for each agent: one for its posterior draw, which all with the same picker share, and its own."""
     start, noise = jax.random.split(jax.random.key(seed))
     fold = lambda key: jax.vmap(lambda c, m: jax.random.fold_in(jax.random.fold_in(key, c), m))
     return fold(start)(crowd, picker), fold(noise)(crowd, member)
 
 
-def _known_cost(cost: float, sites: "_Sites", resample: Resample, n: int) -> Float[np.ndarray, " n"]:
+def _known_cost(cost: float, sites: "_Sites", resample: str, n: int) -> Float[np.ndarray, " n"]:
     if "log_cost" in sites or "log_cost_mean" in sites or resample == "people":
         raise InputError("cost is for a fit in which it was known, but this one has costs of its own: leave it out.")
     return np.full(n, float(cost))
 
 
-def _new_costs(policy: Policy, sites: "_Sites", draw: Int[np.ndarray, " n"], keys: Any) -> Float[np.ndarray, " n"]:
+def _new_costs(
+    policy: Policy, sites: "_Sites", draw: Int[np.ndarray, " n"], keys: PRNGKeyArray
+) -> Float[np.ndarray, " n"]:
     """Own costs of people from the population of each posterior draw."""
     population, box = population_of(policy), box_of_costs(policy)
     if population is not None:
         phi = {p: jnp.asarray(sites.number(p)[draw]) for p in population.parameters}
         cost = np.asarray(jax.vmap(lambda k, phi: draw_cost(population, k, phi, box))(keys, phi), float)
         if np.isnan(cost).any():
-            raise InputError(f"The fit: {WALLED_OUT}")
+            raise InputError(f"The fit: {NOBODY_INSIDE}")
         return cost
     if "log_cost_mean" in sites:
         mean, sd = sites.number("log_cost_mean")[draw], sites.number("log_cost_sd")[draw]
         low, high = (-np.inf, np.inf) if box is None else (np.log(box.low), np.log(box.high))
         cut = lambda k, low, high: jax.random.truncated_normal(k, low, high)
         z = np.asarray(jax.vmap(cut)(keys, jnp.asarray((low - mean) / sd), jnp.asarray((high - mean) / sd)), float)
-        # Roundoff may leave a hair outside.
+        # Rounding may put a draw just outside.
         return np.exp(np.clip(mean + sd * z, low, high))
     if "log_cost" not in sites:
         raise InputError("The fit has no log_cost: if its cost was known, give that (cost=1.0).")

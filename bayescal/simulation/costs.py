@@ -1,30 +1,28 @@
-"""Drawing people's costs, inside what a learned policy answers for."""
-
-from typing import Any
+"""Drawing people's costs within the trained domain of a learned policy."""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bayescal.domain import Interval
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 
 _TRIES = 10_000
-WALLED_OUT = (
-    "next to nobody in this population has a cost that the policy answers for: choose parameters inside, or a policy "
-    "trained on a larger box."
+NOBODY_INSIDE = (
+    "next to nobody in this population has a cost in the policy's trained domain: choose parameters inside it, or a "
+    "policy trained on a larger domain."
 )
 
 
 def box_of_costs(policy: Policy) -> Interval | None:
-    """The costs that a learned policy answers for; None for a policy that answers for all."""
+    """The costs in a learned policy's trained domain; None for a policy without bounds."""
     return getattr(policy, "cost_interval", None)
 
 
-def draw_cost(population: Population, key: PRNGKeyArray, phi: Any, box: Interval | None) -> Float[Array, ""]:
-    """One person's cost, from the part of the population that is inside the box: a draw outside is drawn again, not
-    moved to a wall, where there would be a crowd that the population does not have. NaN if thousands were outside."""
+def draw_cost(population: Population, key: PRNGKeyArray, phi: PyTree, box: Interval | None) -> Float[Array, ""]:
+    """One person's cost, from the part of the population inside the box. A draw outside is drawn again, not clipped:
+    clipping would put probability mass on the bounds. NaN if thousands of draws were outside."""
     if box is None:
         return population.sample(key, phi)
     inside = lambda cost: (cost >= box.low) & (cost <= box.high)

@@ -1,31 +1,42 @@
 """Simulated play: a table of decisions such as an experiment would leave."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from numpy.typing import ArrayLike
 
-from bayescal.environments.base import OneShot, role_of_player
+from bayescal._types import AnyArray, Parameters
+from bayescal.environments.base import Environment, OneShot, Params, role_of_player
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
-from bayescal.simulation.costs import WALLED_OUT, box_of_costs, draw_cost
+from bayescal.simulation.costs import NOBODY_INSIDE, box_of_costs, draw_cost
 from bayescal.simulation.given import check_box, is_count, population_of, read_params, read_phi, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
+
+
+class Played(NamedTuple):
+    """What happened, by group, round and player."""
+
+    actions: Int[AnyArray, "groups rounds players"]
+    payoffs: Float[AnyArray, "groups rounds players"]
+    recorded: Mapping[str, Float[AnyArray, "groups rounds players"]]  # the game's own columns
+    live: Bool[AnyArray, "groups rounds players"]  # whether the game was still on
 
 
 def simulate(
     policy: Policy,
     *,
     groups: int = 10,
-    cost: Any = None,
-    phi: Mapping[str, Any] | None = None,
-    psi: Mapping[str, Any] | None = None,
-    params: Mapping[str, Any] | None = None,
+    cost: ArrayLike | None = None,
+    phi: Mapping[str, ArrayLike] | None = None,
+    psi: Mapping[str, ArrayLike] | None = None,
+    params: Mapping[str, ArrayLike] | None = None,
     seed: int = 0,
     rounds: int | None = None,
 ) -> pd.DataFrame:
@@ -36,20 +47,21 @@ def simulate(
         groups: how many games are played side by side, each by its own people.
         cost: of information, in payoff units per nat: one number, one for each role, or an array (groups, players).
             Where everybody's cost is known to all, people of one role share it. Where costs are private, leave it
-            out to draw each person's from the policy's population (a draw that a learned policy does not answer for
-            is drawn again: `phi` then describes the population before it is cut off there).
+            out to draw each person's from the policy's population. Draws outside a learned policy's trained domain
+            are drawn again, so `phi` then describes the population before truncation.
         phi: the population's parameters, where costs are private.
-        psi, params: of the prior and of the game, by name; others are as the policy and its game have them.
-        seed: everything random follows from it. More groups, or more rounds, leave the first ones as they were.
-        rounds: of a game over time, at most (default: its horizon; it may be over before). A one-shot game is played
-            that many times, with nothing carried from one to the next (default: once).
+        psi, params: of the prior and of the game, by name; those left out keep their defaults.
+        seed: determines everything random. More groups, or more rounds, leave the first ones unchanged.
+        rounds: the most rounds of a game over time (default: its horizon; it may end earlier). A one-shot game is
+            played that many times, with nothing carried from one to the next (default: once).
 
     Returns:
         One row a decision, by group, round and player: participant, group, role (if the game has several), round,
         action (its label), the game's own columns (`Environment.columns`), payoff, and the person's true cost.
 
     Raises:
-        InputError: numbers of a wrong name, shape or range, outside a learned policy's box, or without a solution.
+        InputError: a number with a wrong name, shape or range, or outside a learned policy's trained domain; a game
+            that could not be solved.
 
     Example:
         >>> import bayescal as bc
@@ -62,28 +74,30 @@ def simulate(
     if small := [f"{name} is {x!r}" for name, x in sizes.items() if not is_count(x)]:
         raise InputError(f"{'; '.join(small)}: give a whole number of at least 1.")
     env = policy.environment
-    given = read_phi(policy, phi), read_psi(policy, psi), read_params(env, params)
+    parameters = read_phi(policy, phi), read_psi(policy, psi), read_params(env, params)
     draw, play = jax.random.split(jax.random.key(seed))
-    own = _costs(policy, cost, given[0], groups, draw)
-    check_box(policy, own, *given)
+    own = _costs(policy, cost, parameters[0], groups, draw)
+    check_box(policy, own, *parameters)
     length = rounds or (1 if isinstance(env, OneShot) else env.horizon)
-    choices = _choices(policy, own, *given) if has_table(policy) else None
-    played = _play(policy, jnp.asarray(own, jnp.result_type(float)), choices, *given, play, length)
-    return _table(policy, jax.tree.map(np.asarray, played), own)
+    choices = _choices(policy, own, *parameters) if has_table(policy) else None
+    played = _play(policy, jnp.asarray(own, jnp.result_type(float)), choices, *parameters, play, length)
+    return _table(env, jax.tree.map(np.asarray, played), own)
 
 
-def _costs(policy: Policy, cost: Any, phi: Any, groups: int, key: Any) -> Float[np.ndarray, "groups players"]:
+def _costs(
+    policy: Policy, cost: ArrayLike | None, phi: Parameters | None, groups: int, key: PRNGKeyArray
+) -> Float[np.ndarray, "groups players"]:
     """Everybody's own cost."""
     env, population = policy.environment, population_of(policy)
     if cost is None:
-        if population is None:
+        if population is None or phi is None:
             raise InputError("No cost was given: pass cost=…, in payoff units per nat (one number, or one per role).")
         one = lambda key: draw_cost(population, key, phi, box_of_costs(policy))
         each = lambda g: jax.vmap(one)(jax.random.split(jax.random.fold_in(key, g), env.players))
-        drawn = np.asarray(jax.jit(jax.vmap(each))(jnp.arange(groups)))
-        if np.isnan(drawn).any():
-            raise InputError(f"phi is {', '.join(f'{n} = {x:g}' for n, x in phi.items())}: {WALLED_OUT}")
-        return drawn
+        costs = np.asarray(jax.jit(jax.vmap(each))(jnp.arange(groups)))
+        if np.isnan(costs).any():
+            raise InputError(f"phi is {', '.join(f'{n} = {x:g}' for n, x in phi.items())}: {NOBODY_INSIDE}")
+        return costs
     own = np.asarray(cost, float)
     if own.shape == (env.roles,):
         own = own[list(role_of_player(env.role_counts))]
@@ -99,22 +113,26 @@ def _costs(policy: Policy, cost: Any, phi: Any, groups: int, key: Any) -> Float[
         first = own[:, _first_players(env)][:, list(role_of_player(env.role_counts))]
         if np.any(own != first):
             raise InputError(
-                f"cost differs between people of one role in {env.name}, but the policy is for costs that everybody "
+                f"cost differs between people of one role in {env.name}, but the policy takes costs that everybody "
                 "knows, one for each role: give them one cost, or use a policy with a population."
             )
     return own
 
 
-def _first_players(env: Any) -> list[int]:
-    """The first player of each role, for what all players of a role share."""
+def _first_players(env: Environment) -> list[int]:
+    """The first player of each role."""
     return np.cumsum([0, *env.role_counts[:-1]]).tolist()
 
 
 def _choices(
-    policy: Policy, own: Any, phi: Any, psi: Any, params: Any
-) -> Float[Array, "groups players situations actions"]:
-    """What everybody does in every situation of a game that is solved once for each distinct cost (where all know
-    everybody's: for each distinct vector of them)."""
+    policy: Policy,
+    own: Float[np.ndarray, "groups players"],
+    phi: Parameters | None,
+    psi: Parameters,
+    params: Parameters,
+) -> Float[Array, "#groups players situations actions"]:
+    """Everybody's log-probabilities in every situation. The game is solved once for each distinct cost (for each
+    distinct vector of costs where everybody knows them)."""
     roles = np.array(role_of_player(policy.environment.role_counts))
     if population_of(policy) is not None:
         distinct, which = np.unique(own, return_inverse=True)
@@ -128,13 +146,23 @@ def _choices(
 
 
 @eqx.filter_jit
-def _play(policy: Policy, own: Any, choices: Any, phi: Any, psi: Any, params: Any, key: Any, rounds: int) -> Any:
-    """(actions, payoffs, recorded columns, whether the game was still on): (groups, rounds, players) each."""
+def _play(
+    policy: Policy,
+    own: Float[Array, "groups players"],
+    choices: Float[Array, "groups players situations actions"] | None,
+    phi: Parameters | None,
+    psi: Parameters,
+    params: Params,
+    key: PRNGKeyArray,
+    rounds: int,
+) -> Played:
     env = policy.environment
     private = population_of(policy) is not None
     players = jnp.arange(env.players)
 
-    def log_probs(state: Any, own: Any, choices: Any) -> Float[Array, "players actions"]:
+    def log_probs(
+        state: PyTree, own: Float[Array, " players"], choices: Float[Array, "players situations actions"] | None
+    ) -> Float[Array, "players actions"]:
         if choices is not None:
             seen = [situation(policy, env.observe(state, i)) for i in range(env.players)]
             return choices[players, jnp.stack(seen)]
@@ -148,39 +176,43 @@ def _play(policy: Policy, own: Any, choices: Any, phi: Any, psi: Any, params: An
             first += count
         return jnp.concatenate(rows)
 
-    def game(group: Int[Array, ""], own: Float[Array, " players"], choices: Any) -> Any:
-        mine = jax.random.fold_in(key, group)
+    def game(
+        group: Int[Array, ""],
+        own: Float[Array, " players"],
+        choices: Float[Array, "players situations actions"] | None,
+    ) -> Played:
+        of_game = jax.random.fold_in(key, group)
 
-        def round_(carry: Any, t: Int[Array, ""]) -> Any:
+        def one_round(carry: tuple[PyTree, Array], t: Int[Array, ""]) -> tuple[tuple[PyTree, Array], Played]:
             state, over = carry
-            act, noise = jax.random.split(jax.random.fold_in(mine, t))
+            act, noise = jax.random.split(jax.random.fold_in(of_game, t))
             log_p = log_probs(state, own, choices)
             keys = jax.vmap(lambda i: jax.random.fold_in(act, i))(players)
             joint = jax.vmap(jax.random.categorical)(keys, log_p).astype(jnp.int32)
             after, payoffs, done = env.step(noise, state, joint, params)
-            out = joint, payoffs, env.record(state, joint, after, params), jnp.broadcast_to(~over, joint.shape)
-            # People meet strangers in every repetition of a one-shot game: it begins anew.
-            return ((state, over) if isinstance(env, OneShot) else (after, over | done)), out
+            live = jnp.broadcast_to(~over, joint.shape)
+            played = Played(joint, payoffs, env.record(state, joint, after, params), live)
+            # People meet strangers in every repetition of a one-shot game, so it begins again.
+            return ((state, over) if isinstance(env, OneShot) else (after, over | done)), played
 
-        start = env.reset(jax.random.fold_in(mine, 0), params), jnp.asarray(False)
-        return jax.lax.scan(round_, start, jnp.arange(1, rounds + 1))[1]
+        start = env.reset(jax.random.fold_in(of_game, 0), params), jnp.asarray(False)
+        return jax.lax.scan(one_round, start, jnp.arange(1, rounds + 1))[1]
 
     groups = jnp.arange(own.shape[0])
     return jax.vmap(game, in_axes=(0, 0, None if choices is None else 0))(groups, own, choices)
 
 
-def _table(policy: Policy, played: Any, own: Float[np.ndarray, "groups players"]) -> pd.DataFrame:
-    env = policy.environment
-    actions, payoffs, recorded, written = played
-    group, when, player = np.nonzero(written)
+def _table(env: Environment, played: Played, own: Float[np.ndarray, "groups players"]) -> pd.DataFrame:
+    live = played.live
+    group, when, player = np.nonzero(live)
     role = np.array(role_of_player(env.role_counts))[player]
     width = env.mask.shape[1]
     labels = np.array([[*row, *[""] * (width - len(row))] for row in env.action_labels], object)
     groups = np.array([f"g{i + 1:03d}" for i in range(len(own))], object)
     people = np.array([f"-p{i + 1:0{len(str(env.players))}d}" for i in range(env.players)], object)
-    columns: dict[str, Any] = {"participant": groups[group] + people[player], "group": groups[group]}
+    columns: dict[str, np.ndarray] = {"participant": groups[group] + people[player], "group": groups[group]}
     if env.roles > 1:
         columns["role"] = np.array(env.role_names, object)[role]
-    columns |= {"round": when + 1, "action": labels[role, actions[written]]}
-    columns |= {n: x[written] for n, x in recorded.items()}
-    return pd.DataFrame({**columns, "payoff": payoffs[written], "cost": own[group, player]})
+    columns |= {"round": when + 1, "action": labels[role, played.actions[live]]}
+    columns |= {n: np.asarray(x)[live] for n, x in played.recorded.items()}
+    return pd.DataFrame({**columns, "payoff": played.payoffs[live], "cost": own[group, player]})

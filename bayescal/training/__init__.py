@@ -1,6 +1,7 @@
-"""Learning policies: trainers, the loop around them, certificates, and the zoo."""
+"""Learning policies: trainers, the loop around them, certificates, and the shipped models."""
 
-from bayescal.training.base import Trainer
+from bayescal.registry import Registry
+from bayescal.training.base import GradientTrainer, Trainer
 from bayescal.training.certificate import certify
 from bayescal.training.kl_ppo import KLPPO
 from bayescal.training.recipe import Recipe, list_models, load_model, model_names, train_model
@@ -9,8 +10,20 @@ from bayescal.training.soft_q_expected import SoftQExpected
 from bayescal.training.soft_q_markov import SoftQMarkov
 from bayescal.training.train import Trained, train
 
+TRAINERS: Registry[type[Trainer]] = Registry(
+    "trainer",
+    {
+        "SoftQ": "bayescal.training.soft_q:SoftQ",
+        "SoftQExpected": "bayescal.training.soft_q_expected:SoftQExpected",
+        "SoftQMarkov": "bayescal.training.soft_q_markov:SoftQMarkov",
+        "KLPPO": "bayescal.training.kl_ppo:KLPPO",
+    },
+)
+
 __all__ = [
     "KLPPO",
+    "TRAINERS",
+    "GradientTrainer",
     "Recipe",
     "SoftQ",
     "SoftQExpected",

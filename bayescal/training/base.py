@@ -1,34 +1,76 @@
 """A trainer improves a policy step by step; the loop around it belongs to `train`."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Self
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from bayescal.environments.normal_form import NormalForm
 from bayescal.policies.amortised import AmortisedPolicy
 
 Info = dict[str, Float[Array, ""]]
 
 
 class Trainer(eqx.Module):
-    """`init(key)` makes a state, a pytree of arrays; `step(key, state)` a better one. Both are pure, may be jitted,
-    scanned and vmapped over keys, and depend on nothing else: a run that is resumed ends as if it had not been
-    interrupted."""
+    """A learning algorithm together with the policy that it trains.
+
+    `init(key)` returns a state, a pytree of arrays; `step(key, state)` returns the next state and some figures. Both
+    are pure functions that may be jitted, scanned and vmapped over keys, so a run that is interrupted and resumed
+    ends exactly where an uninterrupted one does.
+    """
 
     skeleton: eqx.AbstractVar[AmortisedPolicy]
 
     @abstractmethod
-    def init(self, key: PRNGKeyArray) -> Any: ...
+    def init(self, key: PRNGKeyArray) -> PyTree:
+        """The state before the first step."""
 
     @abstractmethod
-    def step(self, key: PRNGKeyArray, state: Any) -> tuple[Any, Info]: ...
+    def step(self, key: PRNGKeyArray, state: PyTree) -> tuple[PyTree, Info]:
+        """The state after one more step, and figures such as the loss."""
 
     @abstractmethod
-    def policy(self, state: Any) -> AmortisedPolicy:
-        """What has been learned so far."""
+    def policy(self, state: PyTree) -> AmortisedPolicy:
+        """The policy learned so far."""
 
     @property
     @abstractmethod
     def steps(self) -> int:
-        """How many steps a whole training has."""
+        """The number of steps of a complete training."""
+
+    @classmethod
+    def example(cls) -> Self:
+        """A small trainer that learns a small solvable game in a second or two. The laws of the tests run on it."""
+        return cls(example_policy())
+
+
+class GradientTrainer(Trainer):
+    """A trainer whose step collects data and then follows the gradient of a loss on them.
+
+    The data hold everything that the loss is compared with, so `loss` is an ordinary function of the weights and
+    `gradient` its derivative.
+    """
+
+    @abstractmethod
+    def weights(self, state: PyTree) -> PyTree:
+        """What the gradient is taken in: one network or several."""
+
+    @abstractmethod
+    def experience(self, key: PRNGKeyArray, state: PyTree) -> tuple[PyTree, PyTree]:
+        """(the state with its games played on, the data that this step learns from)."""
+
+    @abstractmethod
+    def loss(self, weights: PyTree, data: PyTree) -> tuple[Float[Array, ""], Info]:
+        """The loss, and figures to report beside it."""
+
+    def gradient(self, weights: PyTree, data: PyTree) -> tuple[tuple[Float[Array, ""], Info], PyTree]:
+        """((loss, figures), derivative of the loss in the weights)."""
+        return jax.value_and_grad(self.loss, has_aux=True)(weights, data)
+
+
+def example_policy() -> AmortisedPolicy:
+    """An untrained policy for a 2x2 game with one mixed equilibrium and costs that everybody knows."""
+    game = NormalForm([[[3, 0], [0, 1]], [[0, 1], [1, 0]]], name="asymmetric matching pennies")
+    return AmortisedPolicy(game, {"cost": (0.5, 5.0)}, width=8, depth=1)

@@ -1,18 +1,18 @@
-"""How much a player could still gain: a best reply is trained against the frozen policy, and both are played.
+"""How much a player could still gain: a best reply is trained against the fixed policy, and both are played.
 
 With costs of information paid for, this is the soft exploitability of the policy. A trained reply may miss some of
-what there is to gain, so the figure is a lower bound; that of an equilibrium is zero up to its standard error.
+the possible gain, so the figure is a lower bound; that of an equilibrium is zero up to its standard error.
 """
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import ABSENT
-from bayescal.training.soft_q import Game, SoftQ
+from bayescal.training.rounds import Game, begin_games, known_costs, roles_of
+from bayescal.training.soft_q import SoftQ
 from bayescal.training.train import train
 
 _ROUNDS = 100  # of games that have no end
@@ -21,7 +21,7 @@ _ROUNDS = 100  # of games that have no end
 def best_reply_gain(policy: AmortisedPolicy, *, steps: int = 3000, games: int = 256, seed: int = 0) -> dict[str, float]:
     """The mean gain a game of a trained best reply over the policy, as a share of the stakes, and its standard error.
 
-    The reply starts as the policy itself, and is trained in small steps: what it finds is an improvement.
+    The reply starts from the policy itself and is trained in small steps.
 
     Args:
         steps: of the reply's training.
@@ -29,32 +29,32 @@ def best_reply_gain(policy: AmortisedPolicy, *, steps: int = 3000, games: int = 
     """
     learner = SoftQ(policy, steps=steps, games=64, tries=16, everyone=False, others=policy, learning_rate=1e-3)
     reply = train(learner, seed=seed + 1).policy
-    setting = SoftQ(policy, games=games)
     begin, go = jax.random.split(jax.random.key(seed))
-    started = setting._begin(begin, games)
-    keys = jax.random.split(go, games)
+    started = begin_games(policy, begin, games)
 
-    def gain(game: Game, key: Any) -> Any:
-        each = [_return(reply, policy, i, game, key) - _return(policy, policy, i, game, key) for i in _players(policy)]
+    def gain(game: Game, key: PRNGKeyArray) -> Float[Array, ""]:
+        players = range(policy.environment.players)
+        each = [earned(reply, policy, i, game, key) - earned(policy, policy, i, game, key) for i in players]
         return jnp.mean(jnp.stack(each))
 
-    gains = np.asarray(jax.jit(jax.vmap(gain))(started, keys))
+    gains = np.asarray(jax.jit(jax.vmap(gain))(started, jax.random.split(go, games)))
     return {"mean": float(f"{gains.mean():.3g}"), "standard error": float(f"{gains.std() / np.sqrt(games):.3g}")}
 
 
-def _return(own: AmortisedPolicy, others: AmortisedPolicy, player: int, game: Game, key: Any) -> Any:
-    """What `player` gets, its information paid for, discounted, as a share of its stakes."""
+def earned(
+    own: AmortisedPolicy, others: AmortisedPolicy, player: int, game: Game, key: PRNGKeyArray
+) -> Float[Array, ""]:
+    """What `player` gets in a game, its information paid for, discounted, as a share of its stakes."""
     env, point = own.environment, game.point
-    setting = SoftQ(own)
-    stakes = env.stake_scale(point.params, setting._roles[player])
+    roles = roles_of(own)
 
-    def go(carry, key):
+    def go(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], Array]:
         state, weight = carry
         act, noise = jax.random.split(key)
         joint, paid = [], jnp.zeros(())
-        for i, role in enumerate(setting._roles):
+        for i, role in enumerate(roles):
             policy = own if i == player else others
-            known = setting._known(Game(point, game.costs, state), i)
+            known = known_costs(own, game, i)
             seen = env.observe(state, i)
             log_q = policy.log_prior_of(role, point.psi, seen)
             q = policy.values_of(role, seen, known, point.phi, point.psi, point.params)
@@ -64,13 +64,9 @@ def _return(own: AmortisedPolicy, others: AmortisedPolicy, player: int, game: Ga
                 possible = log_q > ABSENT / 2
                 paid = game.costs[i] * jnp.sum(jnp.where(possible, jnp.exp(log_p) * (log_p - log_q), 0.0))
         state, payoffs, done = env.step(noise, state, jnp.stack(joint).astype(jnp.int32), point.params)
-        got = weight * (payoffs[player] - paid)
-        return (state, weight * env.discount * jnp.where(done, 0.0, 1.0)), got
+        gained = weight * (payoffs[player] - paid)
+        return (state, weight * env.discount * jnp.where(done, 0.0, 1.0)), gained
 
     rounds = _ROUNDS if env.discount < 1 else env.horizon
-    _, got = jax.lax.scan(go, (game.state, jnp.ones(())), jax.random.split(key, rounds))
-    return jnp.sum(got) / stakes
-
-
-def _players(policy: AmortisedPolicy) -> range:
-    return range(policy.environment.players)
+    _, gained = jax.lax.scan(go, (game.state, jnp.ones(())), jax.random.split(key, rounds))
+    return jnp.sum(gained) / env.stake_scale(point.params, roles[player])

@@ -1,79 +1,119 @@
-"""A model's card: what it answers for and how well, in words, made from what was measured."""
+"""A model's card: its trained domain and what its certificate measured, in words."""
 
+from collections.abc import Mapping
 from typing import Any
 
+FIGURES = {  # keys of a certificate, and what a card calls them
+    "kl": "KL(exact, learned), nats",
+    "worst_decision_kl": "the same in the worst decision of a run",
+    "total_variation": "total variation",
+    "corner_kl": "KL at the corners",
+    "corner_total_variation": "total variation at the corners",
+    "nats_per_decision": "nats lost per decision",
+    "soft_exploitability": "gain of a best reply, share of the payoffs' spread",
+    "bellman_residual": "Bellman residual, share of the payoffs' spread",
+    "ensemble_disagreement_kl": "KL between seeds",
+}
 
-def write_card(title: str, about: str, facts: dict[str, Any], certificate: dict[str, Any]) -> str:
-    """Markdown. `facts` are those of policy.json."""
-    policy, made = facts["policy"], facts["provenance"]
-    lines = [f"# {title}", "", about, "", "## Answers for", "", "| | from | to |", "|---|---|---|"]
-    lines += [f"| {name} | {low:g} | {high:g} |" for name, (low, high) in policy["domain"].items()]
-    games = ", ".join(certificate["games"])
-    population = "costs that everybody knows"
+
+def write_card(title: str, about: str, facts: Mapping[str, Any], certificate: Mapping[str, Any]) -> str:
+    """The card in Markdown.
+
+    Args:
+        facts: those of policy.json.
+        certificate: that of certificate.json.
+    """
+    sections = [
+        [f"# {title}", "", about],
+        trained_domain(facts["policy"]),
+        measured(certificate),
+        budgets(certificate),
+        how_it_was_made(facts),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def trained_domain(policy: Mapping[str, Any]) -> list[str]:
+    rows = [f"| {name} | {low:g} | {high:g} |" for name, (low, high) in policy["domain"].items()]
+    costs = "costs that everybody knows"
     if policy["population"] is not None:
-        population = f"private costs, {policy['population']['class'].rsplit('.', 1)[1]} population"
-    lines += [
+        costs = f"private costs from a {class_name(policy['population'])} population"
+    return [
+        "## Trained domain",
         "",
-        f"Prior: {policy['prior']['class'].rsplit('.', 1)[1]}; {population}. Values outside are "
-        "refused, not extrapolated.",
+        "| parameter | from | to |",
+        "|---|---|---|",
+        *rows,
         "",
+        f"Habit: {class_name(policy['prior'])}; {costs}. Values outside the domain are refused.",
+    ]
+
+
+def measured(certificate: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for key, text in FIGURES.items():
+        if figures := certificate.get(key):
+            numbers = " | ".join(f"{figures[c]:.2g}" for c in ("mean", "median", "q95", "max"))
+            rows.append(f"| {text} | {numbers} |")
+    lines = [
         "## Measured",
         "",
-        "No exact policy of this game is known: the policy is measured against itself, in games that it plays."
-        if certificate["oracle"] is None
-        else f"Against the {certificate['oracle']}, at {certificate['points_solved']} points of the box (drawn evenly; "
-        f"{certificate['points'] - certificate['points_solved']} more could not be solved) and "
-        f"{certificate['corners_solved']} of {certificate['corners']} corners; games: {games}.",
+        how_it_was_measured(certificate),
         "",
         "| | mean | median | 95% | max |",
         "|---|---|---|---|---|",
+        *rows,
     ]
-    rows = {
-        "KL(exact, learned), nats": "kl",
-        "the same in the worst decision of a run": "worst_decision_kl",
-        "total variation": "total_variation",
-        "KL at the corners": "corner_kl",
-        "total variation at the corners": "corner_total_variation",
-        "nats lost per decision": "nats_per_decision",
-        "gain of a best reply, share of the payoffs' spread": "soft_exploitability",
-        "Bellman residual, share of the payoffs' spread": "bellman_residual",
-        "KL between seeds": "ensemble_disagreement_kl",
-    }
-    for text, key in rows.items():
-        if figures := certificate.get(key):
-            lines.append(
-                f"| {text} | " + " | ".join(f"{figures[c]:.2g}" for c in ("mean", "median", "q95", "max")) + " |"
-            )
     if gain := certificate.get("best_reply_gain"):
-        lines += [
-            "",
-            f"A best reply trained against the policy gains {gain['mean']:.2g} ± {gain['standard error']:.1g} of the "
-            "stakes a game.",
-        ]
-    budgets = certificate.get("decisions_below_a_tenth_of_sd", {})
-    lines += budgets and [
-        "",
-        "The network's error moves a parameter by less than a tenth of its posterior sd while a data set from one "
-        "point of the box has at most this many decisions:",
+        error = f"{gain['mean']:.2g} ± {gain['standard error']:.1g}"
+        lines += ["", f"A best reply trained against the policy gains {error} of the stakes in a game."]
+    return lines
+
+
+def how_it_was_measured(certificate: Mapping[str, Any]) -> str:
+    if certificate["oracle"] is None:
+        return "This game has no exact policy here, so the policy is measured in games that it plays with itself."
+    solved, points = certificate["points_solved"], certificate["points"]
+    unsolved = f"; {points - solved} more could not be solved" if points > solved else ""
+    return (
+        f"Compared with the {certificate['oracle']}, at {solved} points drawn evenly from the trained domain"
+        f"{unsolved}, and at {certificate['corners_solved']} of {certificate['corners']} corners. "
+        f"Games: {', '.join(certificate['games'])}."
+    )
+
+
+def budgets(certificate: Mapping[str, Any]) -> list[str]:
+    decisions = certificate.get("decisions_below_a_tenth_of_sd", {})
+    rows = []
+    for name, most in decisions.items():
+        slope = certificate.get("slope_of_log_probability", {}).get(name)
+        error = f"{slope['relative error']:.1%}" if slope else ""
+        rows.append(f"| {name} | {most['median']:,.0f} | {most['worst 5%']:,.0f} | {error} |")
+    return rows and [
+        "The network's error moves a parameter by less than a tenth of its posterior sd up to this many decisions in a "
+        "data set from one point of the domain:",
         "",
         "| parameter | median point | worst 5% of points | relative error of the score |",
         "|---|---|---|---|",
+        *rows,
     ]
-    for name, budget in budgets.items():
-        slope = certificate.get("slope_of_log_probability", {}).get(name)
-        error = f"{slope['relative error']:.1%}" if slope else ""
-        lines.append(f"| {name} | {budget['median']:,.0f} | {budget['worst 5%']:,.0f} | {error} |")
+
+
+def how_it_was_made(facts: Mapping[str, Any]) -> list[str]:
+    made = facts["provenance"]
     trainer = made["trainer"]
     settings = ", ".join(f"{n} {x}" for n, x in trainer.items() if isinstance(x, bool | int | float) and n != "seed")
     versions = ", ".join(f"{n} {v}" for n, v in made["versions"].items())
-    lines += [
-        "",
+    return [
         "## Made",
         "",
-        f"{trainer['trainer']} ({settings}), seed {made['seed']}: {made['seconds_training']:g} s and "
+        f"{trainer['trainer']} ({settings}), seed {made['seed']}: {made['seconds_training']:g} s of training and "
         f"{made['seconds_compiling']:g} s of compilation. {versions}.",
         "",
         f"Weights {facts['weights_sha256'][:16]}…, game {facts['environment_hash'][:16]}….",
-        "",
     ]
-    return "\n".join(lines)
+
+
+def class_name(described: Mapping[str, Any]) -> str:
+    """The name of the class of a prior or population in policy.json."""
+    return described["class"].rsplit(".", 1)[1]

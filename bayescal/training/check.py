@@ -1,10 +1,9 @@
-"""Is a game fit to be trained on? Every fault in one sentence each, before anything is compiled for minutes."""
-
-from typing import Any
+"""Is a game fit for training? All its faults, one sentence each, before anything is compiled for minutes."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PRNGKeyArray, PyTree
 
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
@@ -16,8 +15,8 @@ def check_environment(environment: Environment) -> None:
     """Play a few random rounds.
 
     Raises:
-        InputError: `step` changes the state's structure, shapes or types, gives payoffs of a wrong shape or that
-            are not finite, or `see` does.
+        InputError: `step` changes the state's structure, shapes or types; payoffs have a wrong shape or are not finite;
+            or `see` returns numbers that are not finite.
     """
     env, key = environment, jax.random.key(0)
     params = jax.tree.map(jnp.asarray, env.params)
@@ -27,15 +26,17 @@ def check_environment(environment: Environment) -> None:
     state, payoffs, done = jax.eval_shape(env.step, key, start, joint, params)
     problems = _changed(start, state)
     if payoffs.shape != (env.players,):
-        problems.append(f"step gives payoffs of shape {payoffs.shape}, where {(env.players,)} is needed, one a player")
+        problems.append(
+            f"step returns payoffs of shape {payoffs.shape}, where {(env.players,)} is needed, one a player"
+        )
     if done.shape != ():
-        problems.append(f"step gives done of shape {done.shape}, where one value is needed")
+        problems.append(f"step returns done of shape {done.shape}, where one value is needed")
     if problems:
         raise InputError(f"{env.name}: {'; '.join(problems)}.")
 
     @jax.jit
-    def play(key):
-        def round_(state, key):
+    def play(key: PRNGKeyArray) -> PyTree:
+        def one_round(state: PyTree, key: PRNGKeyArray) -> tuple[PyTree, PyTree]:
             act, go = jax.random.split(key)
             joint = jax.random.randint(act, (env.players,), 0, sizes)
             state, payoffs, _ = env.step(go, state, joint, params)
@@ -43,23 +44,23 @@ def check_environment(environment: Environment) -> None:
             return state, (joint, payoffs, jnp.stack([jnp.all(jnp.isfinite(x)) for x in seen]))
 
         first, rest = jax.random.split(key)
-        return jax.lax.scan(round_, env.reset(first, params), jax.random.split(rest, min(env.horizon, 50)))[1]
+        return jax.lax.scan(one_round, env.reset(first, params), jax.random.split(rest, min(env.horizon, 50)))[1]
 
     joint, payoffs, finite = jax.tree.map(np.asarray, jax.vmap(play)(jax.random.split(key, _TRIES)))
     if not np.all(np.isfinite(payoffs)):
         game, when, player = np.argwhere(~np.isfinite(payoffs))[0]
         problems.append(
-            f"step gives player {player} the payoff {payoffs[game, when, player]} in round {when} after the actions "
-            f"{joint[game, when].tolist()}, where a finite number is needed"
+            f"step returns the payoff {payoffs[game, when, player]} for player {player} in round {when} after the "
+            f"actions {joint[game, when].tolist()}, where a finite number is needed"
         )
     if not np.all(finite):
         game, when, player = np.argwhere(~finite)[0]
-        problems.append(f"what player {player} sees after round {when} is not finite (`observe`, `see`)")
+        problems.append(f"what player {player} observes after round {when} is not finite (`observe`, `see`)")
     if problems:
         raise InputError(f"{env.name}: {'; '.join(problems)}.")
 
 
-def _changed(before: Any, after: Any) -> list[str]:
+def _changed(before: PyTree, after: PyTree) -> list[str]:
     if jax.tree.structure(before) != jax.tree.structure(after):
         return [f"step changes the state's structure from {jax.tree.structure(before)} to {jax.tree.structure(after)}"]
     leaves = jax.tree_util.tree_leaves_with_path(before)

@@ -4,50 +4,39 @@ Player i draws a cost lambda_i and maximises the discounted sum of
 
     r_t - lambda_i · (log pi(a_t | o_t) - log q_psi(a_t | o_t)),
 
-the log-ratio being part of the reward, computed when the action is taken and a constant to the gradient. Its
-expectation is the Kullback-Leibler divergence of the policy from the prior, now and at all later decisions, so that
-the optimum is pi = q exp(Q / lambda) / Z. (A divergence in the loss alone would charge for the present decision and
-leave the later ones free of charge, which has another fixed point.)
+where the log-ratio is part of the reward: it is computed when the action is taken, and is a constant to the gradient.
+Its expectation is the Kullback-Leibler divergence of the policy from the prior, now and at all later decisions, so the
+optimum is pi = q exp(Q / lambda) / Z. (A divergence in the loss alone would charge for the present decision and not
+for the later ones, which has another fixed point.)
 
-Everything else is PPO (Schulman et al. 2017) as usual: clipped ratios, generalised advantages (Schulman et al. 2016),
-Adam. Players of a role share weights. What the networks are told is computed once, when the game is played; the
-updates run matrix products on the stored rows and nothing else.
+Everything else is standard PPO (Schulman et al. 2017): clipped ratios, generalised advantages (Schulman et al. 2016),
+Adam. Players of a role share weights. The networks' inputs are computed once, when the game is played (`views`), so
+that updates are matrix products on stored rows.
 """
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal.domain import Domain, Interval
-from bayescal.environments.base import OneShot, role_of_player
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy, with_network
 from bayescal.policies.network import Network
-from bayescal.training.base import Info, Trainer
-from bayescal.training.optimiser import average, fresh_network
+from bayescal.training.base import GradientTrainer, Info, example_policy
+from bayescal.training.optimiser import average, descend, fresh_network, memory_of
 from bayescal.training.points import Points, new_games
+from bayescal.training.views import View, discounted_rounds, log_policy, look_all, value_of
 
 SLIVER = 1.01  # plain PPO answers for costs from the lowest to this many times the lowest
 
 
-class View(NamedTuple):
-    """What the networks and the reward need to know of players about to decide; leading dimensions as played."""
-
-    x: Float[Array, "*rows players inputs"]
-    log_q: Float[Array, "*rows players actions"]
-    tilt: Float[Array, "*rows players"]  # logits per unit of the network's answer
-    place: Float[Array, "*rows players"]  # the own cost as the critic is told of it, in [-1, 1]
-    charge: Float[Array, "*rows players"]  # the own cost in units of the stakes
-    scale: Float[Array, "*rows players"]  # the stakes, in money
-
-
 class Sample(NamedTuple):
-    """Decisions and what came of them: rows of players."""
+    """Decisions and their consequences: rows of players."""
 
     view: View
     action: Int[Array, "*rows players"]
@@ -64,36 +53,44 @@ class Batch(NamedTuple):
     log_p: Float[Array, "rows players"]
     advantage: Float[Array, "rows players"]
     aim: Float[Array, "rows players"]
+    reward: Float[Array, "rows players"]
 
 
-class State(NamedTuple):
-    """Weights, the running average of the actor's (the policy that is kept), Adam's memory, and the games being
-    played: their states, and their points with one cost a role where costs are known, one a player where private."""
+class Actors(NamedTuple):
+    """The two networks: the actor decides, the critic predicts what is still to come."""
 
     actor: Network
     critic: Network
+
+
+class State(NamedTuple):
+    """The networks, the running average of the actor's weights (which the trained policy uses), Adam's state, and the
+    games being played: their states, and their points with one cost a role where costs are known, one a player where
+    they are private."""
+
+    networks: Actors
     average: Network
-    memory: Any
-    worlds: Any
+    memory: PyTree
+    worlds: PyTree
     games: Points
     count: Int[Array, ""]
 
 
-class KLPPO(Trainer):
+class KLPPO(GradientTrainer):
     """PPO with the log-ratio of policy to prior in the reward.
 
     Args:
-        skeleton: the policy to be trained; its weights are only the shape of what is trained.
-        steps: how many updates.
+        skeleton: the policy to be trained; only the shape of its weights is used.
+        steps: the number of updates.
         games, rollout: how many games are played side by side, and how many decisions of each an update sees.
-        epochs, minibatches: how often an update goes through what it has seen, and in how many parts.
-        learning_rate: of Adam at the start; it falls to zero along a line.
+        epochs, minibatches: how often an update passes over its data, and into how many parts they are split.
+        learning_rate: of Adam at the start; it falls linearly to zero.
         clip: how far a probability may move within an update, as a ratio.
         smoothing: the lambda of generalised advantages.
-        plain: plain PPO, the rational baseline: nothing is charged, and the prior is uniform. Rational players need
-            neither costs nor populations, so the policy that is trained is one with known costs in a sliver of the
-            domain above its lowest cost, and measures its values by the cost: at that cost its logits are, up to a
-            bounded factor, the network's own numbers, whatever the cost is.
+        plain: plain PPO, the rational baseline: information is free, and the prior is uniform. Rational players need
+            neither costs nor populations, so the trained policy has known costs, in a sliver of the domain above its
+            lowest cost, and measures its values by the cost: at that cost its logits are, up to a bounded factor, the
+            network's own numbers, whatever the cost is.
 
     Example:
         >>> import bayescal as bc
@@ -132,42 +129,65 @@ class KLPPO(Trainer):
         """The shape of the policy that is trained: the skeleton, or the rational one made from it."""
         return rational(self.skeleton) if self.plain else self.skeleton
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(example_policy(), steps=100, games=64, rollout=4, learning_rate=5e-3)
+
     def init(self, key: PRNGKeyArray) -> State:
         act, judge, begin = jax.random.split(key, 3)
         student = self.student
-        actor = calm(fresh_network(student, act))
+        actor = with_small_output(fresh_network(student, act))
         critic = fresh_network(with_network(student, critic_shape(student)), judge)
         worlds, games = new_games(student, begin, self.games)
-        networks: Any = (actor, critic)
-        memory = tuple(self._optimiser.init(n) for n in networks)
-        return State(actor, critic, actor, memory, worlds, games, jnp.zeros((), jnp.int32))
+        memory = (memory_of(self._optimiser, actor), memory_of(self._optimiser, critic))
+        return State(Actors(actor, critic), actor, memory, worlds, games, jnp.zeros((), jnp.int32))
 
     def policy(self, state: State) -> AmortisedPolicy:
         return with_network(self.student, state.average)
 
+    def weights(self, state: State) -> Actors:
+        return state.networks
+
+    def experience(self, key: PRNGKeyArray, state: State) -> tuple[State, Batch]:
+        worlds, games, seen, last = self._play(key, state)
+        return state._replace(worlds=worlds, games=games), self._judge(state.networks.critic, seen, last)
+
     def step(self, key: PRNGKeyArray, state: State) -> tuple[State, Info]:
         play, learn = jax.random.split(key)
-        worlds, games, seen, last = self._play(play, state)
-        batch = self._judge(state.critic, seen, last)
-        (actor, critic), memory, measures = self._learn(learn, (state.actor, state.critic), state.memory, batch)
-        kept = average(state.average, actor, state.count, self.steps)
-        info = {"reward": jnp.mean(seen.reward)} | jax.tree.map(jnp.mean, measures)
-        return State(actor, critic, kept, memory, worlds, games, state.count + 1), info
+        state, batch = self.experience(play, state)
+        networks, memory, measures = self._learn(learn, state.networks, state.memory, batch)
+        mean = average(state.average, networks.actor, state.count, self.steps)
+        info = {"reward": jnp.mean(batch.reward)} | jax.tree.map(jnp.mean, measures)
+        return State(networks, mean, memory, state.worlds, state.games, state.count + 1), info
+
+    def loss(self, weights: Actors, data: Batch) -> tuple[Float[Array, ""], Info]:
+        log_all = log_policy(self.student, weights.actor, data.view)
+        log_ratio = at(log_all, data.action) - data.log_p
+        ratio = jnp.exp(log_ratio)
+        advantage = (data.advantage - jnp.mean(data.advantage)) / (jnp.std(data.advantage) + 1e-8)
+        gain = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - self.clip, 1 + self.clip) * advantage)
+        error = (value_of(self.student, weights.critic, data.view) - data.aim) / discounted_rounds(self.student)
+        measures = {
+            "entropy": -jnp.mean(jnp.sum(jnp.exp(log_all) * log_all, axis=-1)),
+            "kl": jnp.mean(ratio - 1 - log_ratio),
+        }
+        # No bonus for entropy: the reward already values dispersion.
+        return 0.5 * jnp.mean(error**2) - jnp.mean(gain), jax.lax.stop_gradient(measures)
 
     @property
     def _optimiser(self) -> optax.GradientTransformation:
         rate = optax.linear_schedule(self.learning_rate, 0.0, max(1, self.steps * self.epochs * self.minibatches))
         return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate, eps=1e-5))
 
-    def _play(self, key: PRNGKeyArray, state: State) -> tuple[Any, Points, Sample, View]:
-        """`rollout` decisions of every game; games that are over begin anew, at new points."""
+    def _play(self, key: PRNGKeyArray, state: State) -> tuple[PyTree, Points, Sample, View]:
+        """`rollout` decisions of every game; games that are over begin again, at new points."""
         student, env = self.student, self.skeleton.environment
 
-        def decide(carry, key):
+        def decide(carry: tuple[PyTree, Points], key: PRNGKeyArray) -> tuple[tuple[PyTree, Points], Sample]:
             worlds, games = carry
             choose, move, begin = jax.random.split(key, 3)
             view = look_all(student, worlds, games)
-            log_p = log_policy(student, state.actor, view)
+            log_p = log_policy(student, state.networks.actor, view)
             action = jax.random.categorical(choose, log_p)
             taken = at(log_p, action)
             keys = jax.random.split(move, self.games)
@@ -192,39 +212,24 @@ class KLPPO(Trainer):
         final = value_of(self.student, critic, last)
         discount = float(self.skeleton.environment.discount)
         advantage = advantages(seen.reward, values, seen.done, final, discount, self.smoothing)
-        batch = Batch(seen.view, seen.action, seen.log_p, advantage, advantage + values)
+        batch = Batch(seen.view, seen.action, seen.log_p, advantage, advantage + values, seen.reward)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
-    def _learn(self, key: PRNGKeyArray, networks: Any, memory: Any, batch: Batch) -> tuple[Any, Any, Info]:
+    def _learn(self, key: PRNGKeyArray, networks: Actors, memory: PyTree, batch: Batch) -> tuple[Actors, PyTree, Info]:
         rows = self.games * self.rollout
 
-        def update(carry, rows):
+        def update(carry: tuple[Actors, PyTree], rows: Int[Array, " rows"]) -> tuple[tuple[Actors, PyTree], Info]:
             networks, memory = carry
-            part = jax.tree.map(lambda x: x[rows], batch)
-            (loss, measures), slope = jax.value_and_grad(self._loss, has_aux=True)(networks, part)
+            (loss, measures), slope = self.gradient(networks, jax.tree.map(lambda x: x[rows], batch))
             # Each network's gradient is clipped by itself: errors of values may be large, and are not the actor's.
-            updates, memory = zip(*map(self._optimiser.update, slope, memory), strict=True)
-            return (optax.apply_updates(networks, updates), memory), measures | {"loss": loss}
+            moved = [descend(self._optimiser, *one) for one in zip(networks, slope, memory, strict=True)]
+            networks, memory = zip(*moved, strict=True)
+            return (Actors(*networks), memory), measures | {"loss": loss}
 
-        order = jax.vmap(lambda k: jax.random.permutation(k, rows))(jax.random.split(key, self.epochs))
+        order = jax.vmap(partial(jax.random.permutation, x=rows))(jax.random.split(key, self.epochs))
         order = order.reshape(self.epochs * self.minibatches, -1)
         (networks, memory), measures = jax.lax.scan(update, (networks, memory), order)
         return networks, memory, measures
-
-    def _loss(self, networks: tuple[Network, Network], batch: Batch) -> tuple[Float[Array, ""], Info]:
-        actor, critic = networks
-        log_all = log_policy(self.student, actor, batch.view)
-        log_ratio = at(log_all, batch.action) - batch.log_p
-        ratio = jnp.exp(log_ratio)
-        advantage = (batch.advantage - jnp.mean(batch.advantage)) / (jnp.std(batch.advantage) + 1e-8)
-        gain = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - self.clip, 1 + self.clip) * advantage)
-        error = (value_of(self.student, critic, batch.view) - batch.aim) / span(self.student)
-        measures = {
-            "entropy": -jnp.mean(jnp.sum(jnp.exp(log_all) * log_all, axis=-1)),
-            "kl": jnp.mean(ratio - 1 - log_ratio),
-        }
-        # No bonus for entropy: what dispersion is worth is in the reward.
-        return 0.5 * jnp.mean(error**2) - jnp.mean(gain), jax.lax.stop_gradient(measures)
 
 
 def advantages(
@@ -235,10 +240,10 @@ def advantages(
     discount: float,
     smoothing: float,
 ) -> Float[Array, "time games players"]:
-    """Generalised advantages: A_t = d_t + discount · smoothing · A_{t+1}, d_t = r_t + discount · V_{t+1} - V_t, where
-    nothing is carried over the end of a game. `last` are the values of the states after the last reward."""
+    """Generalised advantages: A_t = d_t + discount · smoothing · A_{t+1}, d_t = r_t + discount · V_{t+1} - V_t. Nothing
+    is carried over the end of a game. `last` are the values of the states after the last reward."""
 
-    def back(carry, now):
+    def back(carry: tuple[Array, Array], now: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], Array]:
         ahead, following = carry
         reward, value, over = now
         on = discount * jnp.where(over[..., None], 0.0, 1.0)
@@ -249,92 +254,24 @@ def advantages(
     return jax.lax.scan(back, start, (rewards, values, done), reverse=True)[1]
 
 
-def look_all(policy: AmortisedPolicy, worlds: Any, games: Points) -> View:
-    return jax.vmap(lambda world, game: look(policy, world, game))(worlds, games)
-
-
-def look(policy: AmortisedPolicy, world: Any, game: Points) -> View:
-    """The players of one game about to decide: logits are log_q + tilt · network(x), as in the policy itself."""
-    env = policy.environment
-    player_roles = role_of_player(env.role_counts)
-    own = game.cost if policy.private else game.cost[np.array(player_roles)]
-    scale = jnp.stack([env.stake_scale(game.params, role) for role in range(env.roles)])[np.array(player_roles)]
-    box = policy.cost_interval
-    place = 2 * jnp.log(own / box.low) / np.log(box.high / box.low) - 1
-    tilt = scale / (own + scale) if policy.unit == "cost" and policy.sees_cost else scale / own
-    rows = [look_role(policy, role, world, game) for role in range(env.roles)]
-    x, log_q = (jnp.concatenate(parts) for parts in zip(*rows, strict=True))
-    return jax.tree.map(lambda a: a.astype(jnp.float32), View(x, log_q, tilt, place, own / scale, scale))
-
-
-def look_role(policy: AmortisedPolicy, role: int, world: Any, game: Points) -> tuple[Array, Array]:
-    """(network inputs, log prior) of the players of a role."""
-    env = policy.environment
-    members = [i for i, r in enumerate(role_of_player(env.role_counts)) if r == role]
-
-    def one(observation, cost):
-        x = policy._inputs(role, observation, cost, game.phi, game.psi, game.params)
-        return x, policy.log_prior_of(role, game.psi, observation)
-
-    if isinstance(env, OneShot):  # all see the same, and private costs are not seen
-        pair = one(role, None if policy.private else game.cost)
-        x, log_q = (jnp.broadcast_to(a, (len(members), *a.shape)) for a in pair)
-        return x, log_q
-    seen = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[env.observe(world, i) for i in members])
-    if policy.private:
-        return jax.vmap(one)(seen, game.cost[np.array(members)])
-    return jax.vmap(lambda o: one(o, game.cost))(seen)
-
-
-def log_policy(policy: AmortisedPolicy, actor: Network, view: View) -> Float[Array, "*rows players actions"]:
-    return jax.nn.log_softmax(view.log_q + view.tilt[..., None] * on_rows(policy, actor, view.x))
-
-
-def value_of(policy: AmortisedPolicy, critic: Network, view: View) -> Float[Array, "*rows players"]:
-    """What is still to come, in units of the stakes. The network's own numbers are averages over the horizon."""
-    return span(policy) * on_rows(policy, critic, jnp.concatenate([view.x, view.place[..., None]], axis=-1))[..., 0]
-
-
-def span(policy: AmortisedPolicy) -> float:
-    """How many present payoffs a constant stream of payoffs is worth."""
-    env = policy.environment
-    return float(np.sum(float(env.discount) ** np.arange(env.horizon)))
-
-
-def on_rows(policy: AmortisedPolicy, network: Network, x: Float[Array, "*rows players inp"]) -> Float[Array, "..."]:
-    """The network on many rows: one matrix product a layer (one a player and layer where roles have their own)."""
-    if policy.roles == "separate":
-        roles = np.array(role_of_player(policy.environment.role_counts))
-        by_player = jax.tree.map(lambda w: w[roles], network)
-        y = jax.vmap(forward, in_axes=(0, 0))(by_player, jnp.moveaxis(x, -2, 0).reshape(len(roles), -1, x.shape[-1]))
-        return jnp.moveaxis(y.reshape(len(roles), *x.shape[:-2], -1), 0, -2)
-    return forward(network, x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
-
-
-def forward(network: Network, x: Float[Array, "rows inp"]) -> Float[Array, "rows out"]:
-    *hidden, last = zip(network.weights, network.biases, strict=True)
-    for w, b in hidden:
-        x = jax.nn.silu(x @ w.T + b)
-    return x @ last[0].T + last[1]
-
-
 def at(table: Float[Array, "*rows actions"], action: Int[Array, "*rows"]) -> Float[Array, "*rows"]:
-    # Not a gather, whose gradient is a scatter, which is slow on CPUs.
+    """The entry of each action. Not a gather: its gradient is a scatter, which is slow on CPUs."""
     return jnp.sum(jnp.where(jnp.arange(table.shape[-1]) == action[..., None], table, 0.0), axis=-1)
 
 
-def choose_rows(new: Bool[Array, " games"], yes: Any, no: Any) -> Any:
+def choose_rows(new: Bool[Array, " games"], yes: PyTree, no: PyTree) -> PyTree:
+    """The games of `yes` where `new`, else those of `no`."""
     return jax.tree.map(lambda y, n: jnp.where(new.reshape(-1, *[1] * (n.ndim - 1)), y, n), yes, no)
 
 
-def calm(actor: Network) -> Network:
+def with_small_output(actor: Network) -> Network:
     """A last layer a tenth as large: at the lowest private costs small values already make extreme choices."""
     *weights, last = actor.weights
     return Network((*weights, 0.1 * last), actor.biases)
 
 
 def critic_shape(policy: AmortisedPolicy) -> Network:
-    """A network of the policy's size on its inputs and the own cost, with one answer."""
+    """A network of the policy's size on its inputs and the own cost, with one output."""
     inputs, width, depth = size(policy)
     shape = Network.of(inputs + 1, 1, width, depth)
     count = policy.environment.roles

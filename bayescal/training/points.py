@@ -1,32 +1,35 @@
-"""Points of a policy's domain, as the pieces that a policy takes."""
+"""Points of a policy's domain, in the form that a policy takes."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from bayescal._types import AnyArray
 from bayescal.environments.base import OneShot
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.priors.uniform import Uniform
 
 
 class Points(NamedTuple):
-    """Games to be played; every leaf has the leading dimension of the batch.
+    """Games to be played. In a batch every array has a leading dimension.
 
-    `cost` has one column a role where costs are known, and is an own cost to look at where they are private.
+    `cost` has one entry a role where costs are known. Where they are private it is one own cost to look at, or in games
+    being played one a player.
     """
 
-    cost: Any
-    phi: dict[str, Any]
-    psi: dict[str, Any]
-    params: dict[str, Any]
+    cost: Float[Array, "..."]
+    phi: dict[str, Float[Array, "..."]]
+    psi: dict[str, Float[Array, "..."]]
+    params: dict[str, Float[Array, "..."]]
 
 
 def sample_points(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> Points:
-    """Points spread evenly over the box. Known costs are drawn independently for each role, and for half of the
-    points are the same for all."""
+    """Points spread evenly over the domain. Known costs are drawn independently for each role; for half of the points
+    they are the same for all."""
     draw, same, cost_key = jax.random.split(key, 3)
     values = policy.domain.sample(draw, (n,), sizes=_sizes(policy))
     if not policy.private:
@@ -39,7 +42,7 @@ def sample_points(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> Points:
 
 
 def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
-    """All corners of the box, or an even choice of `most` of them. Arrays (payoff tables) take random corners."""
+    """All corners of the domain, or an even choice of `most` of them. Arrays (payoff tables) take random corners."""
     rng = np.random.default_rng(0)
     names, sizes = policy.domain.names, _sizes(policy)
     scalars = [n for n in names if n not in sizes]
@@ -48,7 +51,7 @@ def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
     chosen = np.resize(chosen, most) if sizes else chosen
     bits = (chosen[:, None] >> np.arange(len(scalars))) & 1
     boxes = dict(policy.domain.intervals)
-    values: dict[str, Any] = {
+    values: dict[str, np.ndarray] = {
         n: np.where(bits[:, i] == 1, boxes[n].high, boxes[n].low).astype(float) for i, n in enumerate(scalars)
     }
     for n, shape in sizes.items():
@@ -58,8 +61,8 @@ def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
     return assemble(policy, values, len(chosen))
 
 
-def assemble(policy: AmortisedPolicy, values: dict[str, Any], n: int) -> Points:
-    """Values by the domain's names, completed by the defaults of what does not vary."""
+def assemble(policy: AmortisedPolicy, values: Mapping[str, AnyArray], n: int) -> Points:
+    """n points from values by the domain's names; what does not vary keeps its default."""
     dtype = jnp.result_type(float)
     part = lambda kind: {
         k.split(".", 1)[1]: jnp.asarray(x, dtype) for k, x in values.items() if k.startswith(f"{kind}.")
@@ -76,12 +79,12 @@ def assemble(policy: AmortisedPolicy, values: dict[str, Any], n: int) -> Points:
 
 
 def _sizes(policy: AmortisedPolicy) -> dict[str, tuple[int, ...]]:
-    """The names of the domain that are arrays, and their shapes."""
+    """The shapes of the parameters in the domain that are arrays."""
     shapes = {f"params.{n}": np.shape(x) for n, x in policy.environment.params.items()}
     return {n: s for n, s in shapes.items() if s and n in policy.domain.names}
 
 
-def new_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> tuple[Any, Points]:
+def new_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> tuple[PyTree, Points]:
     """States and points of n new games. Private costs are drawn for each player of each game."""
     env = policy.environment
     draw, own, begin = jax.random.split(key, 3)
@@ -92,6 +95,6 @@ def new_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> tuple[Any, 
         costs = jax.vmap(sample)(jax.random.split(own, n), points.phi)
         points = points._replace(cost=jnp.clip(costs, box.low, box.high))
     if isinstance(env, OneShot) and isinstance(policy.prior, Uniform):
-        # The policy knows games by their standard names only (`AmortisedPolicy.values`): those are what is played.
+        # The policy relabels actions in a standard way (`AmortisedPolicy.values`): those games are played.
         points = points._replace(params=jax.vmap(lambda p: env.relabel(p)[0])(points.params))
     return jax.vmap(env.reset)(jax.random.split(begin, n), points.params), points

@@ -1,4 +1,4 @@
-"""A recipe: everything that makes one model of the zoo, and the folder that it is kept in."""
+"""A recipe: everything that makes one shipped model, and the folder that it is kept in."""
 
 import importlib.util
 import json
@@ -17,6 +17,7 @@ from bayescal.resources import resource_names, resource_path
 from bayescal.training.base import Trainer
 from bayescal.training.card import write_card
 from bayescal.training.certificate import certify, oracle_kl
+from bayescal.training.certificate.measures import Progress
 from bayescal.training.train import Report, remove_checkpoint, settings_of, train
 from bayescal.versions import versions
 
@@ -25,13 +26,13 @@ EXPERIMENT, CERTIFICATE, CARD = "experiment.py", "certificate.json", "card.md"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model of the zoo is made.
+    """How one model is trained and certified.
 
     Args:
-        title, about: what it answers for, in a line and in a paragraph.
+        title, about: what the model is for, in a line and in a paragraph.
         trainer: with the skeleton of the policy inside.
-        seed: of the training; the certificate's points are drawn from another.
-        points: of the domain at which the certificate measures.
+        seed: of the training; the certificate's points are drawn from the next seed.
+        points: how many points of the domain the certificate measures at.
 
     Example:
         >>> import bayescal as bc
@@ -55,7 +56,7 @@ class Recipe:
 
 
 def model_names() -> tuple[str, ...]:
-    """The models of the zoo that can be trained or have been.
+    """The shipped models.
 
     Example:
         >>> import bayescal as bc
@@ -67,7 +68,7 @@ def model_names() -> tuple[str, ...]:
 
 
 def find_model(model: str | Path) -> Path:
-    """The folder of a model: a name of the zoo, or a folder with an experiment.py."""
+    """The folder of a model: the name of a shipped one, or a folder with an experiment.py."""
     if isinstance(model, str) and model in model_names():
         return resource_path("models", model)
     folder = Path(model)
@@ -75,13 +76,13 @@ def find_model(model: str | Path) -> Path:
     if (folder / EXPERIMENT).is_file():
         return folder
     raise InputError(
-        f"There is no model {str(model)!r}: the models are {', '.join(model_names())}; one of your own is a folder "
+        f"There is no model {str(model)!r}: the models are {', '.join(model_names())}; your own is a folder "
         f"with an {EXPERIMENT} that defines recipe()."
     )
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """Run the folder's experiment.py and ask it for its recipe."""
+    """Run the folder's experiment.py and return its recipe."""
     path = folder / EXPERIMENT
     spec = importlib.util.spec_from_file_location("experiment", path)
     assert spec is not None and spec.loader is not None
@@ -91,12 +92,12 @@ def read_recipe(folder: Path) -> Recipe:
         raise InputError(f"{path} defines no recipe(): there is nothing to train.")
     recipe = module.recipe()
     if not isinstance(recipe, Recipe):
-        raise InputError(f"{path}: recipe() gives a {type(recipe).__name__}, where a bayescal.Recipe is needed.")
+        raise InputError(f"{path}: recipe() returns a {type(recipe).__name__}, where a bayescal.Recipe is needed.")
     return recipe
 
 
 def load_model(model: str | Path) -> AmortisedPolicy:
-    """A trained policy of the zoo (or of a folder like one), ready to stand where an ExactPolicy stood.
+    """A trained policy: a shipped one, or that of a folder. It is used wherever an ExactPolicy is.
 
     Example:
         >>> import bayescal as bc
@@ -115,19 +116,16 @@ def train_model(
     restart: bool = False,
     every: float = 30.0,
     progress: Callable[[Report, float | None], None] | None = None,
-    measuring: Callable[[str, int, int], None] | None = None,
+    measuring: Progress | None = None,
 ) -> dict[str, Any]:
     """Train, certify, and write the model's folder; returns the certificate.
 
     Args:
-        progress: called with each report and, now and then, the mean divergence from the exact policy.
-        measuring: called while the certificate is made.
+        progress: called with each report and, every five seconds or so, the mean divergence from the exact policy.
+        measuring: called while the certificate is measured.
     """
-    kl = (
-        oracle_kl(recipe.skeleton)
-        if progress is not None and isinstance(recipe.skeleton.environment, OneShot)
-        else None
-    )
+    solvable = isinstance(recipe.skeleton.environment, OneShot)
+    kl = oracle_kl(recipe.skeleton) if progress is not None and solvable else None
     checked = 0.0
 
     def tell(report: Report, peek: Callable[[], AmortisedPolicy]) -> None:
@@ -160,9 +158,9 @@ def train_model(
 
 
 def certify_model(
-    recipe: Recipe, folder: Path, *, points: int | None = None, progress: Callable[[str, int, int], None] | None = None
+    recipe: Recipe, folder: Path, *, points: int | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Measure the folder's policy again; write its certificate and its card."""
+    """Measure the folder's policy; write its certificate and its card."""
     policy, facts = load_policy(recipe.skeleton, folder)
     started = time.perf_counter()
     measured = certify(policy, points=points or recipe.points, seed=recipe.seed + 1, progress=progress)
@@ -179,6 +177,7 @@ def certify_model(
 
 
 def read_certificate(folder: Path) -> dict[str, Any] | None:
+    """The folder's certificate; None if it has none."""
     path = folder / CERTIFICATE
     try:
         return json.loads(path.read_text("utf-8")) if path.is_file() else None
@@ -187,7 +186,7 @@ def read_certificate(folder: Path) -> dict[str, Any] | None:
 
 
 def list_models() -> list[dict[str, Any]]:
-    """Of every model of the zoo: its title, box, whether it is trained, and the main figures of its certificate."""
+    """Of every shipped model: its title, domain, whether it is trained, and its certificate."""
     out = []
     for name in model_names():
         folder = resource_path("models", name)

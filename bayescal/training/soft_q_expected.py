@@ -1,53 +1,58 @@
-"""SoftQ for one-shot games: the others integrated out, and targets that know how they move.
+"""SoftQ for one-shot games: exact expectations over the others' play, and Newton targets.
 
-Where the others' mixtures p can be integrated out, the target of a value has no noise: it is the payoff
-U(a; p) of each own action. And its derivative says how the target itself moves with the network's answer Q: with
-gap g = U(p(Q)) - Q and J = dU/dp · dp/dQ, the equilibrium is, to first order, at
+The others' mixtures p can be integrated out, so the target of a value has no noise: it is the payoff U(a; p) of each
+own action. Its derivative says how the target moves with the network's answer Q. With the gap g = U(p(Q)) - Q and
+J = dU/dp · dp/dQ, the equilibrium is, to first order, at
 
     Q + (I - J)^-1 g.
 
-That Newton step is what the network is regressed on. It neither circles nor forgets where replies are steep
-(a 2x2 game at a hundredth of its payoffs), where the plain target U(p(Q)) does both.
+The network is regressed on this Newton step. Where replies are steep (a 2x2 game at a hundredth of its payoffs) the
+plain target U(p(Q)) circles and forgets; the Newton step does neither.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy, replace_environment, with_network
-from bayescal.training.base import Info, Trainer
-from bayescal.training.optimiser import average, fresh_network, optimiser
+from bayescal.policies.network import Network
+from bayescal.training.base import Info, example_policy
+from bayescal.training.mixtures import replies, types_of, values_at_point
+from bayescal.training.optimiser import fresh_network
 from bayescal.training.points import Points, sample_points
+from bayescal.training.regression import Learner, Regression
 
 
-class State(NamedTuple):
-    """What training changes: weights, their running average (the policy that is kept), the optimiser's memory."""
+class Targets(NamedTuple):
+    """Games, and the values that a step moves the network towards."""
 
-    network: Any
-    average: Any
-    memory: Any
-    count: Int[Array, ""]
+    variant: Int[Array, ""]  # which of the skeleton's games is played
+    points: Points
+    looks: Float[Array, "batch roles looks"]  # the own costs at which choices are compared
+    values: Float[Array, "batch roles actions"]
+    gap: Float[Array, " batch"]
 
 
-class SoftQExpected(Trainer):
+class SoftQExpected(Regression):
     """SoftQ with exact expectations over the others and Newton targets.
 
     Args:
-        skeleton: the policy to be trained; its weights are only the shape of what is trained.
-        steps, batch, learning_rate: how many updates, games in each, and the peak rate of the optimiser.
-        looks: own costs at which each game's choices are compared with their target (private costs).
+        skeleton: the policy to be trained; only the shape of its weights is used.
+        steps, batch, learning_rate: the number of updates, the games in each, and the optimiser's peak rate.
+        looks: how many own costs each game's choices are compared at (private costs).
         newton: whether targets are Newton steps, or plain replies to the network's own mixtures.
-        stride: the longest Newton step that is believed, in logits at a typical cost.
-        curriculum: the share of the steps over which the lowest known cost falls from the highest to its own, so
-            that equilibria at low costs grow out of the branch that begins at the prior.
+        stride: the longest Newton step that is taken, in logits at a typical cost.
+        curriculum: the share of the steps over which the lowest known cost falls from the highest to its final value,
+            so that equilibria at low costs are followed along the branch that begins at the prior.
         outlier: divergences above this many nats count only logarithmically: where the equilibrium jumps from one
-            game to the next no network can follow, and those games must not drown the others.
+            game to the next no network can follow, and those games must not dominate the loss.
 
     Example:
         >>> import bayescal as bc
@@ -76,34 +81,44 @@ class SoftQExpected(Trainer):
                 "time) does not have: use SoftQ."
             )
 
-    def init(self, key: PRNGKeyArray) -> State:
-        network: Any = fresh_network(self.skeleton, key)
-        return State(network, network, self._optimiser.init(network), jnp.zeros((), jnp.int32))
+    @classmethod
+    def example(cls) -> Self:
+        return cls(example_policy(), steps=300, batch=32)
 
-    def policy(self, state: State) -> AmortisedPolicy:
-        return with_network(self.skeleton, state.average)
+    def init(self, key: PRNGKeyArray) -> Learner:
+        return self.begin(fresh_network(self.skeleton, key))
 
-    def step(self, key: PRNGKeyArray, state: State) -> tuple[State, Info]:
+    def policy(self, state: Learner) -> AmortisedPolicy:
+        return self.trained(state)
+
+    def weights(self, state: Learner) -> Network:
+        return state.network
+
+    def step(self, key: PRNGKeyArray, state: Learner) -> tuple[Learner, Info]:
+        state, targets = self.experience(key, state)
+        return self.improve(state, targets)
+
+    def experience(self, key: PRNGKeyArray, state: Learner) -> tuple[Learner, Targets]:
         which, draw, look = jax.random.split(key, 3)
         points = self._ease(sample_points(self.skeleton, draw, self.batch), state.count)
-        looks = self._looks(look, points)
-        # Games that differ in their number of players have code of their own; one of them runs.
-        branches = [lambda n, p, c, env=env: self._slope(env, n, p, c) for env in self.skeleton.variants]
-        if len(branches) == 1:
-            (loss, gap), slope = branches[0](state.network, points, looks)
-        else:
-            chosen = jax.random.randint(which, (), 0, len(branches))
-            (loss, gap), slope = jax.lax.switch(chosen, branches, state.network, points, looks)
-        updates, memory = self._optimiser.update(slope, state.memory, state.network)
-        network: Any = optax.apply_updates(state.network, updates)
-        kept = average(state.average, network, state.count, self.steps)
-        return State(network, kept, memory, state.count + 1), {"loss": loss, "gap": gap}
+        variant = jax.random.randint(which, (), 0, len(self.skeleton.variants))
+        values, gap = self._in_variant(variant, self._targets, state.network, points)
+        return state, Targets(variant, points, self._looks(look, points), values, gap)
 
-    @property
-    def _optimiser(self) -> optax.GradientTransformation:
-        return optimiser(self.learning_rate, self.steps)
+    def loss(self, weights: Network, data: Targets) -> tuple[Float[Array, ""], Info]:
+        return self._in_variant(data.variant, self._loss, weights, data)
 
-    def _ease(self, points: Points, count: Any) -> Points:
+    def gradient(self, weights: Network, data: Targets) -> tuple[tuple[Float[Array, ""], Info], Network]:
+        slope = lambda policy, *rest: jax.value_and_grad(partial(self._loss, policy), has_aux=True)(*rest)
+        return self._in_variant(data.variant, slope, weights, data)
+
+    def _in_variant(self, variant: Int[Array, ""], f: Callable, *args: PyTree) -> PyTree:
+        """f(policy, *args) for the policy in one of its games. Games that differ in their number of players have
+        code of their own, of which one runs."""
+        branches = [partial(f, replace_environment(self.skeleton, env)) for env in self.skeleton.variants]
+        return branches[0](*args) if len(branches) == 1 else jax.lax.switch(variant, branches, *args)
+
+    def _ease(self, points: Points, count: Int[Array, ""]) -> Points:
         if self.curriculum <= 0 or self.skeleton.private:
             return points
         box = self.skeleton.cost_interval
@@ -112,7 +127,7 @@ class SoftQExpected(Trainer):
         return points._replace(cost=low * (box.high / low) ** share)
 
     def _looks(self, key: PRNGKeyArray, points: Points) -> Float[Array, "batch roles looks"]:
-        """Own costs to compare choices at: the known ones, or private ones spread over the box."""
+        """Own costs to compare choices at: the known ones, or private ones spread over the domain."""
         if not self.skeleton.private:
             return points.cost[:, :, None]
         box, n = self.skeleton.cost_interval, self.looks
@@ -120,59 +135,51 @@ class SoftQExpected(Trainer):
         cost = box.low * (box.high / box.low) ** even
         return jnp.broadcast_to(cost[:, None, :], (self.batch, self.skeleton.environment.roles, n))
 
-    def _slope(self, environment: Any, network: Any, points: Points, looks: Any) -> Any:
-        """((loss, gap), gradient) over a batch of games."""
-        skeleton = replace_environment(self.skeleton, environment)
+    def _targets(
+        self, policy: AmortisedPolicy, network: Network, points: Points
+    ) -> tuple[Float[Array, "batch roles actions"], Float[Array, " batch"]]:
+        policy = with_network(policy, network)
 
-        def loss(network):
-            policy = with_network(skeleton, network)
-            errors, gaps = jax.vmap(lambda p, c: self._error(policy, p, c))(points, looks)
-            return jnp.mean(errors), jnp.mean(gaps)
+        def one(point: Points) -> tuple[Float[Array, "roles actions"], Float[Array, ""]]:
+            game = policy.environment
+            assert isinstance(game, OneShot)
+            costs, weights = types_of(policy, point)
+            q, log_q = values_at_point(policy, point), policy.log_prior(point.psi)
+            values, gap = aim(game, q, log_q, costs, weights, point.params, newton=self.newton, stride=self.stride)
+            return values, gap / game.payoff_scale(point.params)
 
-        return jax.value_and_grad(loss, has_aux=True)(network)
+        return jax.vmap(one)(points)
 
-    def _error(self, policy: AmortisedPolicy, point: Points, looks: Any) -> tuple[Any, Any]:
-        cost = None if policy.private else point.cost
-        log_q = policy.log_prior(point.psi)
-        q = policy.values(cost, point.phi, point.psi, point.params)
-        costs, weights = types(policy, point)
-        target, gap = aim(
-            policy.environment, jax.lax.stop_gradient(q), log_q, costs, weights, point.params,
-            newton=self.newton, stride=self.stride,
-        )  # fmt: skip
+    def _loss(self, policy: AmortisedPolicy, network: Network, data: Targets) -> tuple[Float[Array, ""], Info]:
+        policy = with_network(policy, network)
+        errors = jax.vmap(partial(self._error, policy))(data.points, data.looks, data.values)
+        return jnp.mean(errors), {"gap": jnp.mean(data.gap)}
 
-        def divergence(q, target, log_q, costs):
-            def at(cost):
-                log_t = jax.nn.log_softmax(log_q + target / cost)
-                log_p = jax.nn.log_softmax(log_q + q / cost)
-                return jnp.sum(jnp.exp(log_t) * (log_t - log_p))
-
-            return jax.vmap(at)(costs)
-
-        kl = jax.vmap(divergence)(q, target, log_q, looks)
-        scale = policy.environment.payoff_scale(point.params)
-        return jnp.mean(self.outlier * jnp.log1p(kl / self.outlier)), gap / scale
-
-
-def types(policy: AmortisedPolicy, point: Points) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
-    """The costs that the players of a game may have, and their probabilities."""
-    if policy.population is None:
-        return point.cost[:, None], jnp.ones(1)
-    costs, weights = policy.population.quadrature(point.phi)
-    return jnp.broadcast_to(costs, (policy.environment.roles, costs.shape[0])), weights
-
-
-def replies(
-    environment: Any, q: Any, log_q: Any, costs: Any, weights: Any, params: Any
-) -> tuple[Float[Array, "roles actions"], Float[Array, "roles actions"], Float[Array, "roles types actions"]]:
-    """(payoff of each action when everybody plays as the values say, everybody's mixture, and by type)."""
-    by_type = jax.nn.softmax(log_q[:, None, :] + q[:, None, :] / costs[:, :, None])
-    p = jnp.einsum("k,rka->ra", weights, by_type)
-    return jnp.where(jnp.asarray(environment.mask), environment.expected_payoffs(p, params), 0.0), p, by_type
+    def _error(
+        self,
+        policy: AmortisedPolicy,
+        point: Points,
+        looks: Float[Array, "roles looks"],
+        target: Float[Array, "roles actions"],
+    ) -> Float[Array, ""]:
+        """The divergence of the network's choices from those that the target values imply, over all looks."""
+        q, log_q = values_at_point(policy, point), policy.log_prior(point.psi)
+        choices = lambda values, cost: jax.nn.log_softmax(log_q[:, None, :] + values[:, None, :] / cost[:, :, None])
+        log_t, log_p = choices(target, looks), choices(q, looks)
+        kl = jnp.sum(jnp.exp(log_t) * (log_t - log_p), axis=-1)
+        return jnp.mean(self.outlier * jnp.log1p(kl / self.outlier))
 
 
 def aim(
-    environment: Any, q: Any, log_q: Any, costs: Any, weights: Any, params: Any, *, newton: bool, stride: float
+    environment: OneShot,
+    q: Float[Array, "roles actions"],
+    log_q: Float[Array, "roles actions"],
+    costs: Float[Array, "roles types"],
+    weights: Float[Array, " types"],
+    params: dict[str, Array],
+    *,
+    newton: bool,
+    stride: float,
 ) -> tuple[Float[Array, "roles actions"], Float[Array, ""]]:
     """The values to aim at, and the largest gap between a value and the payoff that it predicts."""
     reply, p, by_type = replies(environment, q, log_q, costs, weights, params)
@@ -190,8 +197,8 @@ def aim(
         system = jnp.eye(p.size) - jacobian
         sign, _ = jnp.linalg.slogdet(system)
         step = centred(jnp.linalg.solve(system, gap.reshape(p.size)).reshape(p.shape))
-        # Newton's method is for near an equilibrium. Far from one its step is anything, and beyond a fold it is
-        # drawn to the unstable equilibrium; plain replies lead near, and away from there.
+        # A Newton step is good near an equilibrium only. Far away it may point anywhere, and beyond a fold it leads to
+        # the unstable equilibrium. Plain replies come near the stable one from there.
         typical = jnp.exp(jnp.einsum("k,rk->r", weights, jnp.log(costs)))[:, None]
         near = jnp.max(jnp.abs(step) / typical) <= stride
         gap = jnp.where((sign > 0) & near, step, gap)

@@ -1,8 +1,8 @@
-"""The loop around a trainer: one compiled loop, progress, checkpoints, and the same result however often it stops."""
+"""The loop around a trainer: compiled steps, progress, and checkpoints from which a run resumes to the same result."""
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, PyTree
 from safetensors.numpy import save as to_tensors
 
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.store import describe, differences, read_tensors, tensors
-from bayescal.training.base import Trainer
+from bayescal.training.base import Info, Trainer
 from bayescal.training.check import check_environment
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -28,7 +29,8 @@ Progress = Callable[["Report", Callable[[], AmortisedPolicy]], None]
 
 @dataclass(frozen=True)
 class Report:
-    """How training goes: steps done, of how many, seconds so far, and the trainer's own figures since the last."""
+    """The progress of training: steps done, of how many, seconds so far, and the trainer's figures since the last
+    report."""
 
     step: int
     steps: int
@@ -38,7 +40,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Trained:
-    """The policies that were learned (one a seed), and what it took."""
+    """The trained policies (one a seed), and the time that it took."""
 
     policies: tuple[AmortisedPolicy, ...]
     history: tuple[Report, ...]
@@ -60,20 +62,20 @@ def train(
     restart: bool = False,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train from scratch, or on from the checkpoint that an interrupted run of the same settings has left.
+    """Train from scratch, or resume from the checkpoint of an interrupted run with the same settings.
 
     Args:
-        seed: everything random follows from it.
-        members: how many policies to train side by side, from seeds that differ (an ensemble).
-        folder: where checkpoints are; None for none.
+        seed: determines everything random.
+        members: how many policies to train side by side, from different seeds (an ensemble).
+        folder: where checkpoints are kept; None for none.
         every: seconds between checkpoints.
-        restart: begin anew even if there is a checkpoint.
-        progress: called about once a second with a report and a function that gives the policy so far.
+        restart: start again even if there is a checkpoint.
+        progress: called about once a second with a report and a function that returns the policy so far.
 
     Raises:
-        InputError: a broken environment, a checkpoint that is damaged or of other settings, or training that
-            diverged (its checkpoint from before stays).
-        KeyboardInterrupt: as ever, once what has been done is safe.
+        InputError: a broken environment, a checkpoint that is damaged or has other settings, or training that
+            diverged (the last checkpoint is kept).
+        KeyboardInterrupt: after the checkpoint is written.
 
     Example:
         >>> import bayescal as bc
@@ -90,13 +92,13 @@ def train(
     keys = jax.vmap(lambda m: jax.random.fold_in(root, m))(jnp.arange(members))
 
     @jax.jit
-    def advance(states, first, count):
-        """`count` steps of every member; the figures are averages over them."""
+    def advance(states: PyTree, first: Array, count: Array) -> tuple[PyTree, Info]:
+        """`count` steps of every member; the figures are averages over steps and members."""
 
-        def body(i, carry):
+        def body(i: Array, carry: tuple[PyTree, Info]) -> tuple[PyTree, Info]:
             states, total = carry
-            own = jax.vmap(lambda k: jax.random.fold_in(jax.random.fold_in(k, 1), first + i))(keys)
-            states, info = jax.vmap(trainer.step)(own, states)
+            now = jax.vmap(lambda k: jax.random.fold_in(jax.random.fold_in(k, 1), first + i))(keys)
+            states, info = jax.vmap(trainer.step)(now, states)
             return states, jax.tree.map(lambda t, x: t + jnp.mean(x) / count, total, info)
 
         _, shapes = jax.eval_shape(jax.vmap(trainer.step), keys, states)
@@ -128,7 +130,7 @@ def train(
                 bad = ", ".join(n for n, x in info.items() if not np.isfinite(x))
                 raise InputError(
                     f"Training diverged between steps {step} and {step + count}: {bad} is not a number. Lower the "
-                    "learning rate (the last checkpoint is kept; --restart begins anew)."
+                    "learning rate (the last checkpoint is kept; --restart starts again)."
                 )
             states, step = new, step + count
             now = time.perf_counter()
@@ -144,25 +146,25 @@ def train(
             write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
         raise
     if folder is not None:
-        # Kept until the policy is: a crash between the two loses nothing.
+        # It is removed once the policy is saved, so that a crash between the two loses nothing.
         write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
     return Trained(tuple(member(m) for m in range(members)), tuple(history), compiling, time.perf_counter() - started)
 
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
-    """Everything that the result depends on, beside the seed: to be stored, and compared on resuming."""
+    """Everything but the seed that the result depends on: stored, and compared when a run resumes."""
     plain = {n: getattr(trainer, n) for n in type(trainer).__dataclass_fields__}
     skeletons = {n: describe(x) for n, x in plain.items() if isinstance(x, AmortisedPolicy)}
     numbers = {n: x for n, x in plain.items() if isinstance(x, bool | int | float | str)}
     return {"trainer": type(trainer).__name__, **numbers, **skeletons}
 
 
-def write_checkpoint(path: Path, states: Any, step: int, seconds: float, settings: dict[str, Any]) -> None:
+def write_checkpoint(path: Path, states: PyTree, step: int, seconds: float, settings: Mapping[str, object]) -> None:
     facts = {"format": FORMAT, "step": step, "seconds": seconds, "settings": settings}
     write_atomically(path, to_tensors(tensors(states), metadata={"bayescal": json.dumps(facts)}))
 
 
-def read_checkpoint(path: Path, like: Any, settings: dict[str, Any]) -> tuple[Any, int, float]:
+def read_checkpoint(path: Path, like: PyTree, settings: Mapping[str, object]) -> tuple[PyTree, int, float]:
     """(states, steps done, seconds spent) of an interrupted run with these settings."""
     raw = path.read_bytes()
     try:
@@ -170,13 +172,13 @@ def read_checkpoint(path: Path, like: Any, settings: dict[str, Any]) -> tuple[An
         facts = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["bayescal"])
         number, step, seconds = facts["format"], int(facts["step"]), float(facts["seconds"])
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"The checkpoint {path} is damaged or cut short: begin anew with --restart.") from None
+        raise InputError(f"The checkpoint {path} is damaged or cut short: start again with --restart.") from None
     if number != FORMAT:
-        raise InputError(f"The checkpoint {path} has format {number}, not {FORMAT}: begin anew with --restart.")
+        raise InputError(f"The checkpoint {path} has format {number}, not {FORMAT}: start again with --restart.")
     if differ := differences(facts["settings"], settings):
         raise InputError(
-            f"The checkpoint {path} is of a training with other settings ({'; '.join(differ[:4])}): go back to those, "
-            "or begin anew with --restart."
+            f"The checkpoint {path} is from a training with other settings ({'; '.join(differ[:4])}): use those, "
+            "or start again with --restart."
         )
     return read_tensors(raw, like, f"The checkpoint {path}"), step, seconds
 

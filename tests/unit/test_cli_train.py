@@ -96,12 +96,11 @@ def test_bad_recipes(tmp_path):
     (nothing / "experiment.py").write_text("x = 1\n")
     assert "defines no recipe()" in run("train", nothing).stderr
     (nothing / "experiment.py").write_text("def recipe():\n    return 3\n")
-    assert "recipe() gives a int" in run("train", nothing).stderr
+    assert "recipe() returns a int" in run("train", nothing).stderr
     assert "holds no trained policy" in run("certify", folder(tmp_path / "b")).stderr
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_interrupted_and_killed_and_resumed_writes_the_same_weights(tmp_path):
     """A process that is interrupted, then killed outright, goes on from its last checkpoint to identical weights."""
     steps = 30_000

@@ -1,6 +1,7 @@
 """The comparison of explanations: what is left out, by how much a model is ahead, and what may not be compared."""
 
 import dataclasses
+import itertools
 import json
 from importlib import import_module
 
@@ -172,7 +173,7 @@ def test_the_verdict_names_what_is_clear_and_what_is_not():
     assert row["difference_se"] == pytest.approx(np.sqrt(30) * apart.std(ddof=1))
 
 
-@pytest.mark.parametrize(("difference", "se", "expected"), [(-5, 2, True), (-5, 3, False), (-3, 0.1, False)])
+@pytest.mark.parametrize(("difference", "se", "expected"), [(-5.0, 2.0, True), (-5.0, 3.0, False), (-3.0, 0.1, False)])
 def test_a_difference_is_clear_beyond_two_errors_and_four_nats(difference, se, expected):
     assert clear(difference, se) is expected
 
@@ -280,6 +281,12 @@ def fixed(fit, **changes):
     for name, change in changes.items():
         groups[name] = change(groups[name])
     return dataclasses.replace(fit, tree=xr.DataTree.from_dict(groups), provenance={})
+
+
+def test_orders_of_counts_are_as_many_as_can_be_listed():
+    counts = np.array([[3, 1, 0], [2, 2, 1], [0, 0, 5]])
+    listed = [len(set(itertools.permutations(np.repeat(range(3), row)))) for row in counts]
+    np.testing.assert_allclose(np.exp(ways(counts)), listed, rtol=1e-12)
 
 
 def test_orders_of_counted_choices_are_taken_off(hunt):

@@ -12,7 +12,9 @@ import bayescal as bc
 from bayescal.environments.base import role_of_player
 from bayescal.errors import DomainError, InputError
 from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.training.kl_ppo import KLPPO, advantages, log_policy, look_all, new_games, on_rows
+from bayescal.training.kl_ppo import KLPPO, advantages
+from bayescal.training.points import new_games
+from bayescal.training.views import log_policy, look_all, on_rows
 
 PENNIES = bc.NormalForm([[[9, 0], [0, 1]], [[0, 9], [1, 0]]], role_names=("row", "column"))
 QUANTITIES = (0.0, 12.0, 24.0, 36.0, 48.0)
@@ -165,8 +167,8 @@ def test_the_log_ratio_is_in_the_reward(plain):
     state = trainer.init(jax.random.key(0))
     if not plain:
         pushed = jnp.array([-4.0, -2.0, 0.0, 2.0])
-        actor = eqx.tree_at(lambda n: n.biases[-1], state.actor, pushed)
-        state = state._replace(actor=actor, average=actor)
+        actor = eqx.tree_at(lambda n: n.biases[-1], state.networks.actor, pushed)
+        state = state._replace(networks=state.networks._replace(actor=actor), average=actor)
     cost = trainer.student.cost_interval.low
     psi = None if plain else {"anchor": jnp.asarray(0.1), "pull": jnp.asarray(2.5)}
     mixture = lambda state: np.exp(trainer.policy(state).log_prob_all(cost, None, psi, None))
@@ -199,7 +201,7 @@ def test_it_plays_as_the_policy_says(environment, domain, population, unit, role
     trainer = small(skeleton)
     state = trainer.init(jax.random.key(3))
     worlds, games = new_games(skeleton, jax.random.key(1), 4)
-    found = log_policy(skeleton, state.actor, look_all(skeleton, worlds, games))
+    found = log_policy(skeleton, state.networks.actor, look_all(skeleton, worlds, games))
     policy = trainer.policy(state)
     player_roles = role_of_player(environment.role_counts)
     for g in range(4):
@@ -224,9 +226,13 @@ def test_private_costs_are_drawn_for_each_player():
 def test_games_over_time_begin_anew():
     skeleton = AmortisedPolicy(Doors(), {"cost": (0.1, 0.2)}, width=8, depth=1)
     trainer = small(skeleton, rollout=7)
-    worlds, _, seen, _ = trainer._play(jax.random.key(0), trainer.init(jax.random.key(1)))
-    assert np.array_equal(np.asarray(seen.done)[:, 0], [False, True] * 3 + [False])
-    assert np.array_equal(worlds[0], [1] * 4)
+    state = trainer.init(jax.random.key(1))
+    clocks = [np.asarray(state.worlds[0])]
+    for key in jax.random.split(jax.random.key(0), 3):
+        state, _ = trainer.experience(key, state)
+        clocks.append(np.asarray(state.worlds[0]))
+    # Games of two decisions, seven decisions at a time: each ends within its decisions and begins again.
+    assert np.array_equal(clocks, [[0] * 4, [1] * 4, [0] * 4, [1] * 4])
 
 
 def test_one_key_gives_one_state_compiled_or_not():
@@ -264,7 +270,7 @@ def test_settings_that_cannot_be_are_refused():
 def test_networks_on_rows_equal_the_network():
     skeleton = AmortisedPolicy(PENNIES, {"cost": (1.0, 4.0)}, width=4, depth=2, roles="separate")
     trainer = small(skeleton)
-    actor = trainer.init(jax.random.key(0)).actor
+    actor = trainer.init(jax.random.key(0)).networks.actor
     x = jax.random.normal(jax.random.key(1), (3, 2, actor.weights[0].shape[-1]))
     expected = jnp.stack([jax.vmap(jax.tree.map(lambda w, r=r: w[r], actor))(x[:, r]) for r in range(2)], axis=1)
     np.testing.assert_allclose(on_rows(skeleton, actor, x), expected, rtol=1e-4, atol=1e-5)  # float32

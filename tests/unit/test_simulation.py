@@ -24,6 +24,7 @@ from bayescal.environments.supply_chain import SupplyChain
 from bayescal.policies.base import Policy
 from bayescal.posterior.status import Status
 from bayescal.simulation import Agents, simulate, solved
+from bayescal.simulation.given import is_count
 
 SELTEN = bc.get_game("selten-chmura-01")
 
@@ -341,7 +342,7 @@ BAD = {
     "a parameter in words": (bc.ExactPolicy(SELTEN), {"cost": 1.0, "params": {"payoffs": "high"}}, "not a number"),
     "a cost outside the box": (LEARNED, {"cost": 99.0}, "outside the box"),
     "no groups": (LEARNED, {"cost": 1.0, "groups": 0}, "groups is 0"),
-    "half a round": (LEARNED, {"cost": 1.0, "rounds": 0.5}, "rounds is 0.5"),
+    "less than a round": (LEARNED, {"cost": 1.0, "rounds": -1}, "rounds is -1"),
 }
 
 
@@ -351,6 +352,11 @@ def test_bad_input_is_one_sentence(name):
     with pytest.raises(bc.InputError, match=word) as error:
         simulate(policy, **given)
     assert "\n" not in str(error.value)
+
+
+def test_counts_are_whole_numbers_of_at_least_one():
+    assert all(map(is_count, (1, np.int64(7), 10**9)))
+    assert not any(map(is_count, (0, -1, 0.5, 1.0, True, np.float64(2), "3", None)))
 
 
 def test_what_cannot_be_solved_is_said(monkeypatch):

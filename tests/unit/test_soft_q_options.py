@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import bayescal as bc
+from bayescal.training.rounds import evenly_spread_actions
 
 QUANTITIES = np.arange(0, 61, 10)
 COSTS = jnp.asarray([120.0, 250.0, 500.0])
@@ -25,12 +26,12 @@ def test_it_learns_the_equilibrium_all_the_same():
 
 
 def test_tries_are_spread_evenly_and_reach_every_action():
-    setting = bc.SoftQ(bc.AmortisedPolicy(bc.RepeatedCournot(2), {"cost": (50.0, 300.0)}), tries=7)
-    tried = np.asarray(jax.vmap(lambda k: setting._tried(k, 101))(jax.random.split(jax.random.key(0), 2000)))
+    keys = jax.random.split(jax.random.key(0), 2000)
+    tried = np.asarray(jax.vmap(lambda k: evenly_spread_actions(k, 101, 7))(keys))
     assert all(len(set(row)) == 7 for row in tried)
     gaps = np.diff(np.sort(tried, axis=1), axis=1)
     assert gaps.min() >= 14
     assert gaps.max() <= 15
     share = np.bincount(tried.ravel(), minlength=101) / 2000  # each 7/101 of the time, within four standard errors
     assert np.abs(share - 7 / 101).max() < 4.5 * np.sqrt(7 / 101 / 2000)
-    assert np.asarray(setting._tried(jax.random.key(0), 5)).tolist() == [0, 1, 2, 3, 4]
+    assert np.asarray(evenly_spread_actions(jax.random.key(0), 5, 7)).tolist() == [0, 1, 2, 3, 4]

@@ -17,7 +17,8 @@ from bayescal.populations import LogNormal
 from bayescal.training.card import write_card
 from bayescal.training.certificate import certify, oracle_kl
 from bayescal.training.check import check_environment
-from bayescal.training.soft_q import SoftQ, soft_value
+from bayescal.training.rounds import soft_value
+from bayescal.training.soft_q import SoftQ
 from bayescal.training.train import CHECKPOINT, train
 
 BOX = {"cost": (2.0, 200.0), "phi.log_mean": (2.0, 4.0), "phi.log_sd": (0.1, 0.8)}
@@ -87,7 +88,6 @@ def test_soft_q_from_play_learns_to_plan():
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_without_an_oracle_residuals_and_disagreement_are_what_is_left():
     """Trained longer, a policy is nearer to what it predicts, and its seeds agree more."""
     policy = bc.AmortisedPolicy(Walk(), {"cost": (0.1, 3.0)}, width=32)
@@ -105,7 +105,7 @@ def test_without_an_oracle_residuals_and_disagreement_are_what_is_left():
         "environment_hash": "e" * 64,
     }
     card = write_card("A walk", "For tests.", facts, figures[1])
-    assert "No exact policy of this game is known" in card and "A best reply trained against the policy gains" in card
+    assert "This game has no exact policy here" in card and "A best reply trained against the policy gains" in card
     early, late = (f["best_reply_gain"] for f in figures)
     assert early["mean"] > 5 * early["standard error"]
     assert late["mean"] < 0.1 * early["mean"]
@@ -146,7 +146,6 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_members_of_an_ensemble_differ_and_their_disagreement_is_measured():
     both = train(recipe(steps=300), members=2)
     assert not same(*[p.network for p in both.policies])
@@ -216,8 +215,8 @@ class Broken(OneShot):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("nan", r"duel: step gives player \d the payoff (nan|inf|-inf) in round 0 after the actions \[1, \d\]"),
-        ("shape", r"duel: step gives payoffs of shape \(1,\), where \(2,\) is needed"),
+        ("nan", r"duel: step returns the payoff (nan|inf|-inf) for player \d in round 0 after the actions \[1, \d\]"),
+        ("shape", r"duel: step returns payoffs of shape \(1,\), where \(2,\) is needed"),
         ("type", r"duel: step changes the state from int32\[\] to float32\[\]"),
     ],
 )

@@ -82,8 +82,11 @@ class Field:
         """The field of a study, with the study's own policy unless another one is given."""
         if policy is None and study.policy is not None:
             policy = load_model(study.policy)
-        games = {name: game.reduced for name, game in study.decisions.environments.items()}
-        return cls(study, policy, replace(study.decisions, environments=games))
+        decisions, played = study.decisions, study.decisions.environments
+        games = {name: game.reduced for name, game in played.items()}
+        if any(games[name] is not game for name, game in played.items()):
+            decisions = replace(decisions, environments=games)
+        return cls(study, policy, decisions)
 
     @property
     def games(self) -> list[Environment]:

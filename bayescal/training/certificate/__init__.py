@@ -1,0 +1,48 @@
+"""How far a learned policy can be trusted, measured over its domain and at the corners of it.
+
+Where an exact policy exists the learned one is compared with it: divergence, total variation, the slope of the
+log-likelihood, and from these a **budget of decisions** (`measures.budget`). Where there is none, the certificate
+reports how far the policy is from being its own best reply.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bayescal.environments.base import OneShot
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.training.certificate.in_play import certify_in_play
+from bayescal.training.certificate.measures import Progress
+from bayescal.training.certificate.one_shot import certify_one_shot, oracle_kl
+from bayescal.training.certificate.over_time import certify_against_exact_play, has_exact
+
+__all__ = ["certify", "certify_against_exact_play", "certify_in_play", "certify_one_shot", "has_exact", "oracle_kl"]
+
+
+def certify(
+    policy: AmortisedPolicy,
+    *,
+    points: int = 300,
+    seed: int = 0,
+    ensemble: Sequence[AmortisedPolicy] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure a policy: against the exact one where there is one, else in games that it plays with itself.
+
+    Args:
+        points: how many points of the domain, drawn evenly and afresh from `seed`.
+        ensemble: policies of other seeds, for their disagreement.
+        progress: called with (what, done, in all).
+
+    Example:
+        >>> import bayescal as bc
+        >>> shop = bc.Newsvendor(orders=range(0, 101, 25), rounds=2)
+        >>> policy = bc.AmortisedPolicy(shop, {"cost": (10.0, 1000.0)}, width=8, depth=1)
+        >>> measured = bc.certify(policy, points=4)  # nobody has trained it
+        >>> sorted(measured["kl"]), measured["kl"]["mean"] > 0.001
+        (['max', 'mean', 'median', 'q95'], True)
+    """
+    if isinstance(policy.environment, OneShot):
+        return certify_one_shot(policy, points=points, seed=seed, ensemble=ensemble, progress=progress)
+    if has_exact(policy):
+        return certify_against_exact_play(policy, games=points, seed=seed, progress=progress)
+    return certify_in_play(policy, games=points, seed=seed, ensemble=ensemble)

@@ -1,0 +1,93 @@
+"""Games over time without an exact solution: the policy in games that it plays with itself."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.base import ABSENT
+from bayescal.training.best_reply import best_reply_gain
+from bayescal.training.certificate.measures import spread
+from bayescal.training.rounds import Game, Lesson, begin_games, play_round, roles_of
+
+_ROUNDS = 50  # of longer games
+
+
+def certify_in_play(
+    policy: AmortisedPolicy, *, games: int, seed: int, ensemble: Sequence[AmortisedPolicy] = (), noises: int = 256
+) -> dict[str, Any]:
+    """What can be measured without an exact solution: how far the policy's values are from what they predict (the
+    Bellman residual, averaged over `noises` draws of chance and of the others' actions), what a trained best reply to
+    it gains, and how far other seeds of it disagree."""
+    rounds = min(policy.environment.horizon, _ROUNDS)
+    one = partial(play_and_measure, policy, ensemble, noises)
+
+    def play(game: Game, key: PRNGKeyArray) -> PyTree:
+        """((residual, disagreement), whether the game was over) in every round."""
+
+        def go(carry: tuple[Game, Array], key: PRNGKeyArray) -> tuple[tuple[Game, Array], PyTree]:
+            game, over = carry
+            after, done, found = one(game, key)
+            return (after, over | done), (found, over)
+
+        return jax.lax.scan(go, (game, jnp.asarray(False)), jax.random.split(key, rounds))[1]
+
+    begin, go = jax.random.split(jax.random.key(seed))
+    started = begin_games(policy, begin, games)
+    (residual, disagreement), over = jax.jit(jax.vmap(play))(started, jax.random.split(go, games))
+    live = ~np.asarray(over)
+    out = {
+        "oracle": None,
+        "games": [f"{type(policy.environment).__name__}, {policy.environment.players} players"],
+        "points": games,
+        "bellman_residual": spread(np.asarray(residual)[live].ravel()),
+        "best_reply_gain": best_reply_gain(policy, seed=seed),
+    }
+    if ensemble:
+        out["ensemble_disagreement_kl"] = spread(np.asarray(disagreement)[live].ravel())
+    return out
+
+
+def play_and_measure(
+    policy: AmortisedPolicy, ensemble: Sequence[AmortisedPolicy], noises: int, game: Game, key: PRNGKeyArray
+) -> tuple[Game, Array, tuple[Float[Array, " roles"], Float[Array, " roles"]]]:
+    """(the game one round on, whether it is over, Bellman residual and disagreement of the first player of each role;
+    the players of a role differ in nothing)."""
+    roles = roles_of(policy)
+    firsts = tuple(roles.index(r) for r in sorted(set(roles)))
+    on, chance = jax.random.split(key)
+    play = partial(play_round, policy, policy, firsts)
+    after, done, _ = play(on, game)
+    draws = jax.vmap(lambda k: play(k, game)[2])(jax.random.split(chance, noises))
+    found = [
+        _of_role(policy, ensemble, role, jax.tree.map(lambda x: x[0], lesson), lesson.target, game)
+        for role, lesson in enumerate(draws)
+    ]
+    residual, disagreement = (jnp.stack(x) for x in zip(*found, strict=True))
+    return after, done, (residual, disagreement)
+
+
+def _of_role(
+    policy: AmortisedPolicy,
+    ensemble: Sequence[AmortisedPolicy],
+    role: int,
+    lesson: Lesson,
+    targets: Float[Array, "noises actions"],
+    game: Game,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """(Bellman residual, largest disagreement with another seed) of one player about to decide."""
+    params = game.point.params
+    values = lambda p: p.values_at(role, lesson.inputs, lesson.known, params)
+    target, q = jnp.mean(targets, axis=0), values(policy)
+    mask = jnp.asarray(policy.environment.mask[role])
+    scale = policy.environment.stake_scale(params, role)
+    residual = jnp.sqrt(jnp.sum(jnp.where(mask, (q - target) ** 2, 0.0)) / jnp.sum(mask)) / scale
+    choices = lambda q: jax.nn.log_softmax(jnp.where(mask, q / lesson.cost, ABSENT))
+    own = choices(q)
+    gaps = [jnp.sum(jnp.where(mask, jnp.exp(own) * (own - choices(values(e))), 0.0)) for e in ensemble]
+    return residual, jnp.max(jnp.stack(gaps)) if gaps else jnp.zeros(())

@@ -1,0 +1,108 @@
+"""Figures that all certificates share, and the budget of decisions.
+
+With n decisions, inference about a parameter t with information I each has sd 1/√(n I). A likelihood whose mean score
+is b where it should be 0 moves the answer by b / I. The error stays below a tenth of the sd for all
+
+    n <= 0.01 · I / b².
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from bayescal.environments.base import OneShot
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.training.points import Points
+
+Progress = Callable[[str, int, int], None]  # called with (what, done, in all)
+
+SHARE_OF_SD = 0.1
+LOG_COST = "log cost"
+
+
+def ignore_progress(what: str, done: int, total: int) -> None:
+    """For callers who do not watch."""
+
+
+def rounded(x: float | np.floating) -> float:
+    """x to three significant digits."""
+    return float(f"{float(x):.3g}")
+
+
+def spread(x: Float[np.ndarray, " points"]) -> dict[str, float]:
+    """Mean, median, 95% quantile and maximum; nothing of nothing."""
+    if not len(x):
+        return {}
+    quantiles = {"mean": np.mean(x), "median": np.median(x), "q95": np.quantile(x, 0.95), "max": np.max(x)}
+    return {name: rounded(value) for name, value in quantiles.items()}
+
+
+def budget(
+    names: list[str],
+    bias: Float[np.ndarray, "points parameters"],
+    information: Float[np.ndarray, "points parameters"],
+) -> dict[str, dict[str, float]]:
+    """The decisions up to which each parameter's error stays below a tenth of its posterior sd.
+
+    Args:
+        bias, information: of one decision at each point: the mean of the learned score, and of the exact score squared.
+    """
+    decisions = SHARE_OF_SD**2 * information / np.maximum(bias**2, 1e-30)
+    return {
+        name: {"median": rounded(np.median(own)), "worst 5%": rounded(np.quantile(own, 0.05))}
+        for name, own in zip(names, decisions.T, strict=True)
+    }
+
+
+def divergence(log_p: Float[Array, "rows actions"], log_q: Float[Array, "rows actions"]) -> Float[Array, " rows"]:
+    """KL(p || q) of each row; actions of probability zero add nothing."""
+    possible = jnp.isfinite(log_p) & (log_p > -700)
+    difference = jnp.where(possible, log_p, 0.0) - jnp.where(possible & jnp.isfinite(log_q), log_q, 0.0)
+    return jnp.sum(jnp.where(possible, jnp.exp(log_p) * difference, 0.0), axis=1)
+
+
+def total_variation(log_p: Float[Array, "rows actions"], log_q: Float[Array, "rows actions"]) -> Float[Array, " rows"]:
+    return 0.5 * jnp.sum(jnp.abs(jnp.exp(log_p) - jnp.exp(log_q)), axis=1)
+
+
+def slope_and_value(f: Callable[[Array], Array], x: Float[Array, " parameters"]) -> tuple[Array, Array]:
+    """(df/dx, f(x)), with f, which may be an equilibrium to solve, evaluated once."""
+    return jax.jacfwd(lambda x: (f(x),) * 2, has_aux=True)(x)
+
+
+def inferred_names(policy: AmortisedPolicy) -> list[str]:
+    """The parameters that decisions are informative of.
+
+    One-shot games: the population's, or a known cost (its logarithm), and the prior's. Games over time: the prior's
+    and the game's, and the cost unless they scale all payoffs.
+    """
+    if isinstance(policy.environment, OneShot):
+        names = [n for n in policy.domain.names if n.startswith(("phi.", "psi."))]
+        return names if policy.private else [LOG_COST, *names]
+    names = [n for n in policy.domain.names if n.startswith(("psi.", "params."))]
+    scaling = {f"params.{n}" for n in policy.environment.payoff_parameters}
+    return names if scaling and scaling <= set(names) else [LOG_COST, *names]
+
+
+def inferred_values(policy: AmortisedPolicy, point: Points) -> Float[Array, " parameters"]:
+    """The values of those parameters at a point; the log cost is relative to the point's."""
+    values = {f"phi.{n}": x for n, x in point.phi.items()}
+    values |= {f"psi.{n}": x for n, x in point.psi.items()}
+    values |= {f"params.{n}": x for n, x in point.params.items()}
+    return jnp.stack([jnp.zeros(()) if n == LOG_COST else values[n] for n in inferred_names(policy)])
+
+
+def moved(policy: AmortisedPolicy, point: Points, theta: Float[Array, " parameters"]) -> Points:
+    """The point with other values of the inferred parameters."""
+    values = dict(zip(inferred_names(policy), theta, strict=True))
+    replace = lambda kind, old: {n: values.get(f"{kind}.{n}", x) for n, x in old.items()}
+    cost = point.cost * jnp.exp(values[LOG_COST]) if LOG_COST in values else point.cost
+    return Points(cost, replace("phi", point.phi), replace("psi", point.psi), replace("params", point.params))
+
+
+def solved_only(figures: dict[str, np.ndarray], solved: Bool[np.ndarray, " points"]) -> dict[str, np.ndarray]:
+    """The figures of the points that could be solved."""
+    return {name: x[solved] for name, x in figures.items()}

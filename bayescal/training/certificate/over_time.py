@@ -1,0 +1,119 @@
+"""Games over time of one person: against the exact solution, at the states that the policy's own play reaches."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+
+from bayescal.environments.markov import Markov
+from bayescal.environments.own_solution import SolvesItself
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.exact import ExactPolicy
+from bayescal.precision import double_precision
+from bayescal.training.certificate.measures import (
+    Progress,
+    budget,
+    divergence,
+    ignore_progress,
+    inferred_names,
+    inferred_values,
+    moved,
+    slope_and_value,
+    solved_only,
+    spread,
+)
+from bayescal.training.points import Points, corner_points, sample_points
+
+_MOST_CORNERS = 64
+
+
+def has_exact(policy: AmortisedPolicy) -> bool:
+    """Whether a game over time is solved exactly here, as decision problems of one person are."""
+    env = policy.environment
+    return env.players == 1 and isinstance(env, Markov | SolvesItself)
+
+
+def certify_against_exact_play(
+    policy: AmortisedPolicy, *, games: int, seed: int, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Compare a policy of one person over time with the exact one, in `games` runs at points of the domain and at its
+    corners. Figures are means over the decisions of a run."""
+    tell = progress or ignore_progress
+    env = policy.environment
+    exact = ExactPolicy(env, policy.prior)
+    with double_precision():
+        one = lambda x: measure(policy, exact, *x)
+        each = eqx.filter_jit(lambda points, keys: jax.lax.map(one, (points, keys), batch_size=8))
+        found = {}
+        draws = {
+            "inside": sample_points(policy, jax.random.key(seed), games),
+            "corners": corner_points(policy, _MOST_CORNERS),
+        }
+        for i, (where, points) in enumerate(draws.items()):
+            tell("measuring", i, 2)
+            keys = jax.random.split(jax.random.key(seed + 1), len(points.cost))
+            found[where] = jax.tree.map(np.asarray, each(points, keys))
+        tell("measuring", 2, 2)
+    inside, corners = (solved_only(x, x["solved"]) for x in found.values())
+    return {
+        "oracle": "exact solution (soft Bellman equation), float64, wherever the policy's own play leads",
+        "games": [f"{type(env).__name__}, {env.horizon} rounds"],
+        "points": len(found["inside"]["solved"]),
+        "points_solved": len(inside["solved"]),
+        "corners": len(found["corners"]["solved"]),
+        "corners_solved": len(corners["solved"]),
+        "kl": spread(inside["kl"]),
+        "worst_decision_kl": spread(inside["worst"]),
+        "total_variation": spread(inside["tv"]),
+        "corner_kl": spread(corners["kl"]),
+        "corner_total_variation": spread(corners["tv"]),
+        "decisions_below_a_tenth_of_sd": budget(inferred_names(policy), inside["bias"], inside["information"]),
+    }
+
+
+def measure(policy: AmortisedPolicy, exact: ExactPolicy, point: Points, key: PRNGKeyArray) -> dict[str, Array]:
+    """All figures of one run."""
+    seen, live = observed_in_a_run(policy, point, key)
+    here = inferred_values(policy, point)
+    slope, truth = slope_and_value(lambda theta: choices(exact, moved(policy, point, theta), seen), here)
+    learned_slope, learned = slope_and_value(lambda theta: choices(policy, moved(policy, point, theta), seen), here)
+    p = jnp.where(jnp.isfinite(truth), jnp.exp(truth), 0.0)
+    share = live / jnp.sum(live)
+    kl, tv = divergence(truth, learned), 0.5 * jnp.sum(jnp.abs(p - jnp.exp(learned)), axis=1)
+    mean = lambda x: jnp.sum((share[:, None] * p)[:, :, None] * jnp.where(p[:, :, None] > 0, x, 0.0), axis=(0, 1))
+    return {
+        "solved": jnp.all(~jnp.isnan(truth)),
+        "kl": jnp.sum(share * kl),
+        "worst": jnp.max(jnp.where(live, kl, 0.0)),
+        "tv": jnp.max(jnp.where(live, tv, 0.0)),
+        "bias": mean(learned_slope),
+        "information": mean(slope**2),
+    }
+
+
+def observed_in_a_run(
+    policy: AmortisedPolicy, point: Points, key: PRNGKeyArray
+) -> tuple[PyTree, Bool[Array, " rounds"]]:
+    """What the policy sees in each round of one run, and whether the game was still on."""
+    env = policy.environment
+
+    def go(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], tuple[PyTree, Array]]:
+        state, over = carry
+        act, chance = jax.random.split(key)
+        seen = env.observe(state, 0)
+        log_p = policy.log_prob((0, seen), point.cost, point.phi, point.psi, point.params)
+        action = jax.random.categorical(act, log_p)[None].astype(jnp.int32)
+        after, _, done = env.step(chance, state, action, point.params)
+        return (after, over | done), (seen, ~over)
+
+    begin, on = jax.random.split(key)
+    start = (env.reset(begin, point.params), jnp.asarray(False))
+    return jax.lax.scan(go, start, jax.random.split(on, env.horizon))[1]
+
+
+def choices(policy: AmortisedPolicy | ExactPolicy, point: Points, seen: PyTree) -> Float[Array, "rounds actions"]:
+    """Log-probabilities in every round of a run."""
+    return policy.log_prob_cells(0, seen, jnp.ravel(point.cost)[0], None, point.psi, point.params)

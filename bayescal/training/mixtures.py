@@ -1,0 +1,36 @@
+"""What everybody plays in a one-shot game when choices follow given values, and what each action then pays."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bayescal.environments.base import OneShot
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.training.points import Points
+
+
+def types_of(policy: AmortisedPolicy, point: Points) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
+    """The costs that the players of a game may have, and their probabilities."""
+    if policy.population is None:
+        return point.cost[:, None], jnp.ones(1)
+    costs, weights = policy.population.quadrature(point.phi)
+    return jnp.broadcast_to(costs, (policy.environment.roles, costs.shape[0])), weights
+
+
+def values_at_point(policy: AmortisedPolicy, point: Points) -> Float[Array, "roles actions"]:
+    """The values that the policy predicts in one game."""
+    return policy.values(None if policy.private else point.cost, point.phi, point.psi, point.params)
+
+
+def replies(
+    environment: OneShot,
+    q: Float[Array, "roles actions"],
+    log_q: Float[Array, "roles actions"],
+    costs: Float[Array, "roles types"],
+    weights: Float[Array, " types"],
+    params: dict[str, Array],
+) -> tuple[Float[Array, "roles actions"], Float[Array, "roles actions"], Float[Array, "roles types actions"]]:
+    """(payoff of each action when everybody plays as the values say, everybody's mixture, and by type)."""
+    by_type = jax.nn.softmax(log_q[:, None, :] + q[:, None, :] / costs[:, :, None])
+    p = jnp.einsum("k,rka->ra", weights, by_type)
+    return jnp.where(jnp.asarray(environment.mask), environment.expected_payoffs(p, params), 0.0), p, by_type

@@ -1,0 +1,47 @@
+"""What all forms of SoftQ share: one network, regressed on targets."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PyTree
+
+from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.network import Network
+from bayescal.training.base import GradientTrainer, Info
+from bayescal.training.optimiser import average, descend, memory_of, optimiser
+
+
+class Learner(NamedTuple):
+    """The weights, their running average (which the trained policy uses), the optimiser's state, and steps done."""
+
+    network: Network
+    average: Network
+    memory: PyTree
+    count: Int[Array, ""]
+
+
+class Regression(GradientTrainer):
+    """A trainer that regresses one network on targets."""
+
+    learning_rate: eqx.AbstractVar[float]
+
+    def begin(self, network: Network) -> Learner:
+        """A learner that starts from these weights."""
+        return Learner(network, network, memory_of(self.optimiser, network), jnp.zeros((), jnp.int32))
+
+    def improve(self, learner: Learner, data: PyTree) -> tuple[Learner, Info]:
+        """The learner after one step of the optimiser on these data."""
+        (loss, info), slope = self.gradient(learner.network, data)
+        network, memory = descend(self.optimiser, learner.network, slope, learner.memory)
+        mean = average(learner.average, network, learner.count, self.steps)
+        return Learner(network, mean, memory, learner.count + 1), {"loss": loss, **info}
+
+    def trained(self, learner: Learner) -> AmortisedPolicy:
+        """The policy with the averaged weights."""
+        return with_network(self.skeleton, learner.average)
+
+    @property
+    def optimiser(self) -> optax.GradientTransformation:
+        return optimiser(self.learning_rate, self.steps)

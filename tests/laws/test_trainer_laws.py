@@ -1,0 +1,327 @@
+"""What must hold of every trainer: one is tested the moment it is registered.
+
+A law is a function of a trainer that raises AssertionError. Each runs on `Trainer.example()`, a tiny game that is
+solved here by iteration in NumPy. At the end each law is shown a trainer with a planted error, which it must catch.
+"""
+
+import dataclasses
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bayescal as bc
+from bayescal.environments.base import OneShot
+from bayescal.environments.markov import Markov
+from bayescal.errors import DomainError
+from bayescal.policies.amortised import with_network
+from bayescal.policies.store import load_policy, save_policy
+from bayescal.precision import double_precision
+from bayescal.training import TRAINERS, GradientTrainer, Trainer
+from bayescal.training.points import sample_points
+from bayescal.training.train import CHECKPOINT, read_checkpoint, write_checkpoint
+
+KEY = jax.random.key(7)
+
+
+class Run:
+    """A trainer with its functions compiled once, and a short training."""
+
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+        self.init = jax.jit(lambda key: trainer.init(key))
+        self.step = jax.jit(lambda key, state: trainer.step(key, state))
+
+    def state(self, steps: int, state: Any = None, first: int = 0) -> Any:
+        """The state after `steps` steps."""
+        state = self.init(KEY) if state is None else state
+        for i in range(first, steps):
+            state, _ = self.step(jax.random.fold_in(KEY, i), state)
+        return state
+
+
+@cache
+def example(name: str) -> Run:
+    return Run(TRAINERS[name].example())
+
+
+def same(a, b) -> bool:
+    """Equal to the bit, structure and types included."""
+    leaves, others = jax.tree.leaves(a), jax.tree.leaves(b)
+    alike = lambda x, y: x.dtype == y.dtype and np.array_equal(np.asarray(x), np.asarray(y))
+    return jax.tree.structure(a) == jax.tree.structure(b) and all(map(alike, map(jnp.asarray, leaves), others))
+
+
+def differ(a, b) -> float:
+    """The largest difference between two trees of weights."""
+    return max(float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def is_pure(run: Run) -> None:
+    """Traced and compiled afresh, the same key and state give the same result; another key gives another."""
+    state = run.state(3)
+    once, info = run.step(KEY, state)
+    again, info_again = jax.jit(lambda key, state: run.trainer.step(key, state))(KEY, state)
+    assert same(once, again) and same(info, info_again)
+    assert not same(once, run.step(jax.random.key(8), state)[0])
+    assert jax.tree.structure(once) == jax.tree.structure(state), "a step must keep the structure of the state"
+    kinds = lambda tree: [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
+    assert kinds(once) == kinds(state), "a step must keep shapes and types"
+    assert all(np.isfinite(x) for x in info.values())
+
+
+def may_be_mapped_over_keys(run: Run) -> None:
+    """Mapping over keys is a loop over keys, up to rounding."""
+    keys = jax.random.split(KEY, 2)
+
+    def two(key):
+        state, _ = run.trainer.step(key, run.trainer.init(key))
+        return run.trainer.policy(state).network
+
+    mapped = jax.jit(jax.vmap(two))(keys)
+    for i, key in enumerate(keys):
+        alone = run.trainer.policy(run.step(key, run.init(key))[0]).network
+        assert differ(jax.tree.map(lambda x, i=i: x[i], mapped), alone) < 1e-4
+    assert differ(*(jax.tree.map(lambda x, i=i: x[i], mapped) for i in range(2))) > 1e-3
+
+
+def resumes(run: Run, folder) -> None:
+    """A run that goes through a checkpoint ends exactly where an uninterrupted one does."""
+    write_checkpoint(folder / CHECKPOINT, run.state(3), 3, 0.0, {})
+    state, steps, _ = read_checkpoint(folder / CHECKPOINT, run.init(jax.random.key(0)), {})
+    assert same(run.state(6, state, steps), run.state(6))
+
+
+def gradient_is_that_of_the_loss(run: Run) -> None:
+    """Along random directions the gradient equals central differences of the loss, in float64."""
+    trainer = run.trainer
+    assert isinstance(trainer, GradientTrainer)
+    state = run.state(3)
+    _, data = jax.jit(trainer.experience)(KEY, state)
+    with double_precision():
+        widen = lambda tree: jax.tree.map(
+            lambda x: jnp.asarray(np.asarray(x, float)) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
+        )
+        data, weights = widen(data), widen(trainer.weights(state))
+        rng = np.random.default_rng(0)
+        normal = lambda size: jax.tree.map(lambda w: jnp.asarray(size * rng.normal(size=w.shape)), weights)
+        shifted = lambda by: jax.tree.map(jnp.add, weights, by)
+        weights = shifted(normal(1e-3))  # away from the weights that collected the data, where PPO's clipping begins
+        loss = jax.jit(lambda by: trainer.loss(jax.tree.map(jnp.add, weights, by), data)[0])
+        (value, _), slope = jax.jit(trainer.gradient)(weights, data)
+        none = jax.tree.map(jnp.zeros_like, weights)
+        np.testing.assert_allclose(value, loss(none), rtol=1e-9)
+        h = 1e-6
+        for _ in range(3):
+            direction = normal(1.0)
+            up, down = (loss(jax.tree.map(lambda d, s=s: s * h * d, direction)) for s in (1, -1))
+            along = sum(jnp.sum(a * b) for a, b in zip(*map(jax.tree.leaves, (slope, direction)), strict=True))
+            np.testing.assert_allclose(along, (up - down) / (2 * h), rtol=1e-4, atol=1e-7)
+
+
+def learns(run: Run) -> None:
+    """Training removes most of the distance to the exact solution."""
+    steps = run.trainer.steps
+    start = run.init(KEY)
+    middle = run.state(steps // 2, start)
+    before, half, after = (
+        distance(run.trainer.policy(s)) for s in (start, middle, run.state(steps, middle, steps // 2))
+    )
+    assert after < 0.35 * before
+    assert half < before
+
+
+def survives_saving(run: Run, folder) -> None:
+    policy = run.trainer.policy(run.state(3))
+    save_policy(policy, folder)
+    back, _ = load_policy(run.trainer.policy(run.init(jax.random.key(1))), folder)
+    assert np.array_equal(choices(back), choices(policy))
+
+
+def refuses_points_outside_its_domain(run: Run) -> None:
+    policy = run.trainer.policy(run.init(KEY))
+    points = jax.tree.map(lambda x: x[0], sample_points(policy, KEY, 1))
+    ask = lambda p: policy.log_prob(*observed(policy)[0], p.cost, p.phi, p.psi, p.params)
+    assert np.isfinite(ask(points)).any()
+    for name, box in policy.domain.intervals:
+        kind, _, key = name.partition(".")
+        outside = box.high + 0.5 * (box.high - box.low)
+        point = {f: getattr(points, f) for f in points._fields}
+        old = point[kind] if kind == "cost" else point[kind][key]
+        moved = jnp.full_like(old, outside)
+        with pytest.raises(DomainError, match=key or name):
+            ask(type(points)(**{**point, kind: moved if kind == "cost" else {**point[kind], key: moved}}))
+
+
+# --- The exact solution, by iteration --------------------------------------------------------------------------------
+
+
+def observed(policy) -> list[tuple[Any]]:
+    """Everything that somebody may observe, as `log_prob` takes it."""
+    env = policy.environment
+    if isinstance(env, OneShot):
+        return [(r,) for r in range(env.roles)]
+    assert isinstance(env, Markov)
+    return [((0, {"state": jnp.asarray(s)}),) for s in range(env.states)]
+
+
+def choices(policy, n: int = 16) -> np.ndarray:
+    """Probabilities (points, observations, actions) at n points of the domain."""
+    points = sample_points(policy, jax.random.key(3), n)
+    ask = lambda p: jnp.stack([policy.log_prob(*o, p.cost, p.phi, p.psi, p.params) for o in observed(policy)])
+    return np.exp(np.asarray(jax.jit(jax.vmap(ask))(points), float))
+
+
+def softmax(x):
+    p = np.exp(x - x.max(axis=-1, keepdims=True))
+    return p / p.sum(axis=-1, keepdims=True)
+
+
+def exact(policy, n: int = 16) -> np.ndarray:
+    """The same from the equations, with a uniform habit: damped replies in a game of two players, soft value iteration
+    in a decision problem. Other examples are solved by ExactPolicy."""
+    env, points = policy.environment, sample_points(policy, jax.random.key(3), n)
+    cost = np.asarray(points.cost, float)
+    if isinstance(env, bc.NormalForm) and env.players == 2 and not policy.private:
+        u = np.asarray(points.params["payoffs"], float)
+        p = np.full((n, 2, u.shape[2]), 0.5)
+        for _ in range(4000):
+            pays = np.stack([np.einsum("nab,nb->na", u[:, 0], p[:, 1]), np.einsum("nab,na->nb", u[:, 1], p[:, 0])], 1)
+            p = 0.95 * p + 0.05 * softmax(pays / cost[:, :, None])
+        return p
+    if isinstance(env, bc.MarkovGame) and env.players == 1:
+        r, t, v = np.asarray(env.params["payoffs"])[:, 0], np.asarray(env.params["transitions"]), np.zeros((n, 1))
+        for _ in range(500):
+            q = r + env.discount * np.einsum("sat,nt->nsa", t, np.broadcast_to(v, (n, env.states)))
+            best = q.max(axis=2)
+            soft = np.mean(np.exp((q - best[:, :, None]) / cost[:, :, None]), axis=2)
+            v = best + cost * np.log(soft)
+        return softmax(q / cost[:, :, None])
+    return choices(bc.ExactPolicy(env, policy.prior, policy.population), n)
+
+
+def distance(policy) -> float:
+    """Mean total variation from the exact solution."""
+    return float(0.5 * np.abs(choices(policy) - exact(policy)).sum(axis=-1).mean())
+
+
+# --- Every registered trainer ----------------------------------------------------------------------------------------
+
+every_trainer = pytest.mark.parametrize("name", list(TRAINERS))
+
+
+@every_trainer
+@pytest.mark.parametrize(
+    "law", [is_pure, may_be_mapped_over_keys, gradient_is_that_of_the_loss, learns, refuses_points_outside_its_domain]
+)
+def test_law(name, law):
+    law(example(name))
+
+
+@every_trainer
+@pytest.mark.parametrize("law", [resumes, survives_saving])
+def test_law_of_files(name, law, tmp_path):
+    law(example(name), tmp_path)
+
+
+# --- Planted errors --------------------------------------------------------------------------------------------------
+
+DRAWN = np.random.default_rng(0)
+
+
+class Impure(bc.SoftQExpected):
+    """Adds a number from outside."""
+
+    def experience(self, key, state):
+        state, data = super().experience(key, state)
+        return state, data._replace(values=data.values + DRAWN.normal())
+
+
+class Rounded(bc.SoftQExpected):
+    """Steps in half precision where it is mapped over keys."""
+
+    def step(self, key, state):
+        half = lambda x: x.astype(jnp.bfloat16).astype(x.dtype)
+
+        @jax.custom_batching.custom_vmap
+        def once(network):
+            return network
+
+        @once.def_vmap
+        def _(size, batched, network):
+            return jax.tree.map(half, network), jax.tree.map(lambda _: True, network)
+
+        state, info = super().step(key, state)
+        return state._replace(average=once(state.average)), info
+
+
+class Forgetful(bc.SoftQExpected):
+    """Keeps its count in an array that is not saved."""
+
+    def init(self, key):
+        return super().init(key)._replace(count=0)
+
+
+class Steeper(bc.SoftQExpected):
+    """Follows a gradient that is five per cent too large."""
+
+    def gradient(self, weights, data):
+        value, slope = super().gradient(weights, data)
+        return value, jax.tree.map(lambda x: 1.05 * x, slope)
+
+
+class Careless(bc.AmortisedPolicy):
+    """Answers for everything."""
+
+    def check(self, *given):
+        return None
+
+
+def planted(kind=bc.SoftQExpected, **settings) -> Run:
+    return Run(
+        dataclasses.replace(bc.SoftQExpected.example(), **settings) if kind is bc.SoftQExpected else kind.example()
+    )
+
+
+def test_an_impure_step_is_caught():
+    with pytest.raises(AssertionError):
+        is_pure(planted(Impure))
+
+
+def test_a_step_that_differs_when_mapped_is_caught():
+    with pytest.raises(AssertionError):
+        may_be_mapped_over_keys(planted(Rounded))
+
+
+def test_a_state_that_is_not_saved_is_caught(tmp_path):
+    with pytest.raises((AssertionError, bc.InputError)):
+        resumes(planted(Forgetful), tmp_path)
+
+
+def test_a_wrong_gradient_is_caught():
+    with pytest.raises(AssertionError):
+        gradient_is_that_of_the_loss(planted(Steeper))
+
+
+def test_a_trainer_that_does_not_learn_is_caught():
+    with pytest.raises(AssertionError):
+        learns(planted(learning_rate=1e-6, steps=30))
+
+
+def test_other_weights_are_caught_after_saving(tmp_path):
+    run = example("SoftQExpected")
+    policy = run.trainer.policy(run.state(3))
+    save_policy(policy, tmp_path)
+    back, _ = load_policy(policy, tmp_path)
+    nudged = jax.tree.map(lambda w: w * (1 + 1e-5), back.network)
+    assert not np.array_equal(choices(with_network(back, nudged)), choices(policy))
+
+
+def test_a_policy_without_bounds_is_caught():
+    example = bc.SoftQExpected.example()
+    careless = Careless(example.skeleton.environment, example.skeleton.domain, width=8, depth=1)
+    with pytest.raises(pytest.fail.Exception):
+        refuses_points_outside_its_domain(planted(skeleton=careless))
