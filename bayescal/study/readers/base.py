@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ class Reading(NamedTuple):
     games: Mapping[str, Environment]
 
 
+@runtime_checkable
 class Read(Protocol):
     """`options` are those of the games."""
 

@@ -30,7 +30,7 @@ def read(path: Path, options: Options) -> Reading:
     order = np.lexsort([within, match, who])
     rounds = np.empty(len(raw), dtype=np.int64)
     rounds[order] = pd.Series(who[order]).groupby(who[order]).cumcount().to_numpy() + 1
-    game = np.array([_name(r, d) for r, d in zip(reward, delta, strict=True)], dtype=object)
+    game = np.array([_name(r, d) for r, d in zip(reward.tolist(), delta.tolist(), strict=True)], dtype=object)
     table = pd.DataFrame(
         {
             "participant": who,
@@ -52,7 +52,7 @@ def read(path: Path, options: Options) -> Reading:
     return Reading(table, games)
 
 
-def _name(reward: float, delta: float) -> str:
+def _name(reward: int, delta: float) -> str:
     return f"R {reward:g}, delta {delta:g}"
 
 
