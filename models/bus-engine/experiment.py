@@ -1,8 +1,8 @@
 """When to replace a bus engine (Rust 1987), learned: a check of learned likelihoods.
 
-The problem has an exact solution (`bayescal.ExactPolicy`), so every figure of the certificate is a measured error. Usage
-is that of Rust's group 4, as counted in his data: the policy answers for these buses, and for any replacement cost and
-operating cost in its domain. Train it with `bayescal train bus-engine`.
+The problem has an exact solution (`bayescal.ExactPolicy`), so every figure of the certificate is a measured error.
+Usage is that of Rust's group 4, as counted in his data: the policy answers for these buses, and for any replacement
+cost and operating cost in its domain. Train it with `bayescal train bus-engine`.
 """
 
 import bayescal as bc
