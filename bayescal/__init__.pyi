@@ -4,8 +4,8 @@ from . import priors as priors
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .comparison import compare_study as compare_study
-from .comparison.rivals.field import ablation as ablation
-from .comparison.rivals.field import rivals as rivals
+from .comparison.rivals import rivals as rivals
+from .comparison.rivals.ablation import ablation as ablation
 from .diagnostics import Checks as Checks
 from .diagnostics import check as check
 from .diagnostics.identify import identify as identify

@@ -1,15 +1,18 @@
-"""Kinds by name: what a study, the command line and the laws of the tests look up.
+"""Registries: kinds by name, which studies, the command line and the laws of the tests look up.
 
-A kind of the package is named by where it lives, so that listing names imports nothing. A kind of one's own is
-registered by `register`, which is all that it takes.
+The package's own kinds are named by where they live, so that listing names imports nothing. Another kind is added by
+`register`.
 """
 
 import difflib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 
 from bayescal.errors import InputError
+
+_SOURCE: ContextVar[str] = ContextVar("source", default="")  # the file that registers kinds at the moment
 
 
 class Registry[Kind]:
@@ -33,21 +36,29 @@ class Registry[Kind]:
         self.noun = noun
         self._where = dict(shipped)
         self._kinds: dict[str, Kind] = {}
+        self._sources: dict[str, str] = {}
 
     def register(self, name: str, kind: Kind) -> None:
-        """Add a kind; a name that is taken is refused."""
-        if name in self._where or name in self._kinds:
-            raise InputError(f"There is a {self.noun} called {name!r} already: choose another name.")
+        """Add a kind. A name that is taken is refused, unless the same file registered it before (see `source`)."""
+        source = _SOURCE.get()
+        if name in self and not (source and self._sources.get(name) == source):
+            by = f", registered by {self._sources[name]}" if self._sources.get(name) else ""
+            raise InputError(f"There is already a {self.noun} called {name!r}{by}: choose another name.")
         self._kinds[name] = kind
+        self._sources[name] = source
+
+    def names_from(self, source: str) -> tuple[str, ...]:
+        """The names that a file registered."""
+        return tuple(name for name, by in self._sources.items() if source and by == source)
 
     @contextmanager
     def scope(self) -> Generator[None]:
         """Forget at the end of the block what was registered in it: the kinds that one study's game.py registers."""
-        before = dict(self._kinds)
+        before = dict(self._kinds), dict(self._sources)
         try:
             yield
         finally:
-            self._kinds = before
+            self._kinds, self._sources = before
 
     def __getitem__(self, name: str) -> Kind:
         if name in self._kinds:
@@ -68,3 +79,13 @@ class Registry[Kind]:
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+
+@contextmanager
+def source(name: str) -> Generator[None]:
+    """While it lasts, kinds are registered on behalf of a file, which may register the same names again later."""
+    token = _SOURCE.set(name)
+    try:
+        yield
+    finally:
+        _SOURCE.reset(token)

@@ -1,20 +1,33 @@
-"""`bayescal check`, `bayescal sbc` and `bayescal recover`: before a fit, or a way of fitting, is believed."""
+"""`bayescal check`, `bayescal sbc` and `bayescal recover`: can a fit, or a way of fitting, be trusted?"""
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
+import pandas as pd
 from rich.console import Console
 
-from bayescal.cli.calibrate import check_sizes, check_writable, fit_progress, flags, load_asked
+from bayescal.cli.asked import Sizes, Which, check_sizes, flags, load_asked
+from bayescal.cli.progress import FitProgress, check_writable
 from bayescal.cli.saved import fits_among, load_fits, save_fits, study_of
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
 
-_MARKS = {True: "[green]passed[/]", False: "[red]failed[/]"}
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bayescal.diagnostics import Checks
+    from bayescal.diagnostics.recover import Recovered
+    from bayescal.diagnostics.sbc import Ranks
+    from bayescal.model.build import Model
+    from bayescal.policies.base import Policy
+    from bayescal.posterior.fit import Fit
+    from bayescal.study import Study
+
 _HEADS = {
     "correlation": "corr",
     "mean_error": "error (sd)",
@@ -22,42 +35,66 @@ _HEADS = {
     "coverage80": "80%",
     "coverage95": "95%",
 }
-_GIVEN = (
-    "In games over time only what was decided is simulated, each decision given what was recorded as seen before it."
-)
+_GIVEN = "In games over time only the decisions are simulated, each given what the data record as seen before it."
 
 
-def check_what(what: Sequence[str], *, strict: bool, as_json: bool, **asked: Any) -> None:
-    """A study, or fits that were saved."""
+@dataclass(frozen=True)
+class Checking(Which, Sizes):
+    """What `bayescal check` is asked for."""
+
+    out: str | None
+    strict: bool
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class Replication(Which):
+    """What `bayescal sbc` and `bayescal recover` are asked for."""
+
+    study: str
+    kind: Literal["sbc", "recover"]
+    replicates: int
+    warmup: int
+    seed: int
+    model: str | None
+    self_test: bool
+    cores: int
+    strict: bool
+    as_json: bool
+
+
+def check_what(what: Sequence[str], asked: Checking) -> None:
+    """A study, or saved fits."""
     saved = fits_among(what, "check")
     console = Console(stderr=True)
-    found, note = _check_fits(saved, console) if saved else (_check_study(what[0], console, **asked), "")
-    if as_json:
-        print_json({"note": note, "fits": {n: c.as_dict() for n, c in found.items()}})
+    checks, note = _check_fits(saved, asked, console) if saved else (_check_study(what[0], asked, console), "")
+    if asked.as_json:
+        print_json({"note": note, "fits": {name: c.as_dict() for name, c in checks.items()}})
     else:
         stdout = Console()
-        for name, checks in found.items():
-            _show_checks(name, checks, stdout)
+        for name, found in checks.items():
+            _show_checks(name, found, stdout)
         if note:
             say(stdout, note)
-    if strict and not all(c.passed for c in found.values()):
+    if asked.strict and not all(c.passed for c in checks.values()):
         sys.exit(1)
 
 
-def _check_fits(paths: Sequence[str], console: Console) -> tuple[dict[str, Any], str]:
-    with console.status("Looking"):
+def _check_fits(paths: Sequence[str], asked: Checking, console: Console) -> "tuple[dict[str, Checks], str]":
+    """(checks by fit, why some checks are missing)."""
+    with console.status("Checking"):
         from bayescal.diagnostics import check
 
-        fits, found, told = load_fits(paths), {}, ""
-        for name, fit in fits.items():
-            study, why = study_of({name: fit}, "less is checked")
-            told = told or why
-            found[name] = check(fit, None if study is None else _model_of(fit, study), study)
-    return found, told
+        checks, note = {}, ""
+        for name, fit in load_fits(paths).items():
+            study, reason = study_of({name: fit}, "fewer checks are made", trust=asked.trust)
+            note = note or reason
+            checks[name] = check(fit, None if study is None else _model_of(fit, study), study)
+    return checks, note
 
 
-def _model_of(fit: Any, study: Any) -> Any:
-    """The standard model that was fitted; None where it was another."""
+def _model_of(fit: "Fit", study: "Study") -> "Model | None":
+    """The standard model that was fitted; None if it was another model."""
     from bayescal.model.standard import standard_models
 
     try:
@@ -67,44 +104,38 @@ def _model_of(fit: Any, study: Any) -> Any:
     return next((m for m in models if m.description == fit.provenance.get("model")), None)
 
 
-def _check_study(
-    study: str,
-    console: Console,
-    *,
-    draws: int,
-    warmup: int,
-    chains: int,
-    seed: int,
-    out: str | None,
-    **which: Any,
-) -> dict[str, Any]:
-    check_sizes(draws, warmup, chains, 1)
-    use_cores(chains)
-    if out is not None:
-        check_writable(Path(out))
+def _check_study(name: str, asked: Checking, console: Console) -> "dict[str, Checks]":
+    check_sizes(asked.draws, asked.warmup, asked.chains)
+    use_cores(asked.chains)
+    if asked.out is not None:
+        check_writable(Path(asked.out))
     with console.status("Starting"):
         from bayescal.diagnostics import check
         from bayescal.model.standard import standard_models
         from bayescal.posterior.calibrate import calibrate
 
-        loaded, learned, how = load_asked(study, **which)
-        models = standard_models(loaded, policy=learned)
-    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
-    with fit_progress(console) as progress:
-        fits = calibrate(loaded, models=models, **sizes, progress=progress)
-    if out is not None:
-        save_fits(fits, Path(out), command=f"bayescal check {shlex.quote(study)}{flags(sizes | which)}", loaded=how)
-    with console.status("Looking"):
-        return {name: check(fit, models[name], loaded) for name, fit in fits.items()}
+        study, policy, how = load_asked(name, asked)
+        models = standard_models(study, policy=policy)
+    with FitProgress(console) as progress:
+        fits = calibrate(study, models=models, **asked.sizes, progress=progress)
+    if asked.out is not None:
+        command = f"bayescal check {shlex.quote(name)}{flags({**asked.sizes, **asked.flags})}"
+        save_fits(fits, Path(asked.out), command=command, loaded=how)
+    with console.status("Checking"):
+        return {name: check(fit, models[name], study) for name, fit in fits.items()}
 
 
-def _show_checks(name: str, checks: Any, stdout: Console) -> None:
+def _show_checks(name: str, checks: "Checks", stdout: Console) -> None:
     from rich.markup import escape
 
+    from bayescal.diagnostics.base import Outcome
+
+    colours = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.WARNING: "yellow"}
     table = empty_table(f"Checks of {name}", ["", "check"], [])
     table.add_column("found")
     for item in checks.items:
-        mark = "[yellow]look[/]" if item.warns else _MARKS.get(item.passed, "–")
+        colour = colours.get(item.outcome)
+        mark = f"[{colour}]{item.outcome.value}[/]" if colour else "–"
         advice = f" → {item.advice}" if item.advice else ""
         table.add_row(mark, escape(item.name), escape(item.found + advice))
     stdout.print(table)
@@ -113,10 +144,10 @@ def _show_checks(name: str, checks: Any, stdout: Console) -> None:
     say(stdout, f"{name}: {checks.status}\n")
 
 
-def _predictive_table(found: Any) -> Any:
+def _predictive_table(found: pd.DataFrame) -> "Table":
     from rich.markup import escape
 
-    title, columns = "What people do, and what is predicted of them", ["observed", "predicted", "5%", "95%", "p"]
+    title, columns = "Posterior predictive checks", ["observed", "predicted", "5%", "95%", "p"]
     table = empty_table(title, ["statistic"], columns, folds=True)
     for name, row in found.iterrows():
         numbers = [f"{row[c]:.3g}" for c in ("observed", "mean", "low", "high")]
@@ -124,68 +155,53 @@ def _predictive_table(found: Any) -> Any:
     return table
 
 
-def simulate_and_fit(
-    study: str,
-    kind: str,
-    *,
-    replicates: int,
-    warmup: int,
-    seed: int,
-    model: str | None,
-    self_test: bool,
-    cores: int,
-    strict: bool,
-    as_json: bool,
-    **which: Any,
-) -> None:
-    """`bayescal sbc` and `bayescal recover`.
-
-    Args:
-        kind: "sbc" or "recover".
-    """
-    use_cores(cores)
+def simulate_and_fit(asked: Replication) -> None:
+    """`bayescal sbc` and `bayescal recover`."""
+    use_cores(asked.cores)
     console = Console(stderr=True)
     with console.status("Starting"):
+        from bayescal.diagnostics.base import Outcome
         from bayescal.diagnostics.recover import recover
         from bayescal.diagnostics.replicates import dearer
         from bayescal.diagnostics.sbc import sbc
 
-        loaded, learned, _ = load_asked(study, **which)
-        name, chosen = _model_to_simulate(loaded, learned, model)
-        truth = dearer(chosen) if self_test else None
-    run: Callable[..., Any] = sbc if kind == "sbc" else recover
-    found = {}
-    with fit_progress(console) as progress:
-        for title, source in {name: None, **({"self-test": truth} if self_test else {})}.items():
+        study, policy, _ = load_asked(asked.study, asked)
+        name, model = _model_to_simulate(study, policy, asked.model)
+        truths = {name: None} | ({"self-test": dearer(model)} if asked.self_test else {})
+    results: dict[str, Ranks | Recovered] = {}
+    with FitProgress(console) as progress:
+        for title, truth in truths.items():
             tell = lambda done, total, title=title: progress(title, done, total)
-            found[title] = run(chosen, source, replicates=replicates, warmup=warmup, seed=seed, progress=tell)
-    fine = lambda result: result.calibrated if kind == "sbc" else result.recovered
-    notes = [_GIVEN] if loaded.decisions.play is not None else []
-    caught = not fine(found["self-test"]) and not found["self-test"].verdict.startswith("cannot") if self_test else True
-    if self_test:
+            run = sbc if asked.kind == "sbc" else recover
+            results[title] = run(
+                model, truth, replicates=asked.replicates, warmup=asked.warmup, seed=asked.seed, progress=tell
+            )
+    notes = [_GIVEN] if study.decisions.play is not None else []
+    detected = not asked.self_test or results["self-test"].outcome is Outcome.FAILED
+    if asked.self_test:
         notes.append(
-            "Self-test: decisions of people whose information costs a tenth more than the model says "
-            + ("do not pass, as they should not." if caught else "pass too: with this design the error would not show.")
+            "Self-test: decisions of people whose cost of information is 10 % higher than the model says "
+            + ("fail, as they should." if detected else "pass too: this design would not detect the error.")
         )
-    if as_json:
-        print_json({"model": name, "notes": notes} | {t: r.as_dict() for t, r in found.items()})
+    if asked.as_json:
+        print_json({"model": name, "notes": notes} | {title: r.as_dict() for title, r in results.items()})
     else:
         stdout = Console()
-        for title, result in found.items():
-            stdout.print(_summary(title, result))
+        for title, result in results.items():
+            stdout.print(_summary(title, result.summary()))
             say(stdout, f"{title}: {result.verdict}\n")
         for note in notes:
             say(stdout, note)
-    if strict and not (fine(found[name]) and caught):
+    if asked.strict and not (results[name].outcome is Outcome.PASSED and detected):
         sys.exit(1)
 
 
-def _model_to_simulate(study: Any, policy: Any, wanted: str | None) -> tuple[str, Any]:
-    """(its name, one of the study's standard models): other data can take the place of its own."""
+def _model_to_simulate(study: "Study", policy: "Policy | None", wanted: str | None) -> "tuple[str, Model]":
+    """One of the study's standard models, by name; built so that simulated data can replace its own."""
     from bayescal.model.standard import standard_models
 
     method = "joint" if study.decisions.play is not None or study.prior_parameters == "participant" else "marginal"
-    models: Mapping[str, Any] = standard_models(study, policy=policy, options={"method": method})
+    models = standard_models(study, policy=policy, options={"method": method})
     if wanted is None:
         return next(reversed(models.items()))
     if wanted not in models:
@@ -193,10 +209,9 @@ def _model_to_simulate(study: Any, policy: Any, wanted: str | None) -> tuple[str
     return wanted, models[wanted]
 
 
-def _summary(title: str, found: Any) -> Any:
+def _summary(title: str, summary: pd.DataFrame) -> "Table":
     from rich.markup import escape
 
-    summary = found.summary()
     table = empty_table(title, ["quantity"], [_HEADS.get(c, str(c).replace("_", " ")) for c in summary.columns])
     for name, row in summary.iterrows():
         table.add_row(escape(str(name)), *(f"{x:.3f}" for x in row))

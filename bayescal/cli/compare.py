@@ -1,113 +1,120 @@
-"""`bayescal compare`: which explanation predicts people best?"""
+"""`bayescal compare`: which model predicts best out of sample?"""
 
 import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from rich.console import Console
 
-from bayescal.cli.calibrate import (
-    check_sizes,
-    check_writable,
-    fit_progress,
-    flags,
-    load_asked,
-    tell_checkpoints,
-    tell_interrupted,
-)
+from bayescal.cli.asked import Sizes, Which, check_sizes, flags, load_asked
+from bayescal.cli.progress import FitProgress, check_writable, say_checkpoints, say_interrupted
 from bayescal.cli.saved import COMPARISON, fits_among, load_fits, save_fits
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.parallel import use_cores
 
+if TYPE_CHECKING:
+    from rich.table import Table
 
-def compare_what(what: Sequence[str], **asked: Any) -> None:
-    """A study, or fits that were saved."""
+    from bayescal.comparison import Comparison
+    from bayescal.comparison.pointwise import Unit
+
+
+@dataclass(frozen=True)
+class Contest(Which, Sizes):
+    """What `bayescal compare` is asked for: a field for each of its options."""
+
+    only: tuple[str, ...]
+    unit: "Unit | None"
+    folds: int | None
+    ablation: bool
+    resume: bool
+    out: str | None
+    as_json: bool
+
+    def command(self, study: str) -> str:
+        own = {name: getattr(self, name) for name in ("only", "ablation", "unit", "folds")}
+        return f"bayescal compare {shlex.quote(study)}{flags({**self.sizes, **own, **self.flags})}"
+
+
+def compare_what(what: Sequence[str], asked: Contest) -> None:
+    """A study, or saved fits."""
     if saved := fits_among(what, "compare"):
         _compare_fits(saved, asked)
     else:
-        _compare_study(what[0], **asked)
+        _compare_study(what[0], asked)
 
 
-def _compare_study(
-    study: str,
-    *,
-    only: Sequence[str],
-    unit: str | None,
-    folds: int | None,
-    ablation: bool,
-    draws: int,
-    warmup: int,
-    chains: int,
-    seed: int,
-    resume: bool,
-    policy: str | None,
-    data: str | None,
-    where: str | None,
-    options: Sequence[str],
-    out: str | None,
-    as_json: bool,
-) -> None:
-    check_sizes(draws, warmup, chains, 1)
-    use_cores(chains)
+def _compare_study(name: str, asked: Contest) -> None:
+    check_sizes(asked.draws, asked.warmup, asked.chains)
+    use_cores(asked.chains)
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.comparison import compare_study
-        from bayescal.comparison.rivals import field
+        from bayescal.comparison.rivals import rivals
+        from bayescal.comparison.rivals.ablation import ablation
         from bayescal.diagnostics import check
         from bayescal.report import write_report
 
-        which: dict[str, Any] = {"policy": policy, "data": data, "where": where, "options": options}
-        loaded, learned, loading = load_asked(study, **which)
-    folder = Path(out) if out else Path("bayescal-out") / f"{loaded.name}-compared"
+        study, policy, how = load_asked(name, asked)
+    folder = Path(asked.out) if asked.out else Path("bayescal-out") / f"{study.name}-compared"
     check_writable(folder)
-    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
     with console.status("Building the models"):
-        among = (field.ablation if ablation else field.rivals)(loaded, only=list(only) or None, policy=learned)
-    how: Any = {"among": among, "unit": unit, "folds": folds}
-    tell_checkpoints(folder, resume, console)
+        among = (ablation if asked.ablation else rivals)(study, only=list(asked.only) or None, policy=policy)
+    say_checkpoints(folder, asked.resume, console)
     try:
-        with fit_progress(console) as progress:
-            fits, found = compare_study(loaded, **how, **sizes, checkpoints=folder, resume=resume, progress=progress)
+        with FitProgress(console) as progress:
+            fits, comparison = compare_study(
+                study,
+                among=among,
+                unit=asked.unit,
+                folds=asked.folds,
+                **asked.sizes,
+                checkpoints=folder,
+                resume=asked.resume,
+                progress=progress,
+            )
     except KeyboardInterrupt:
-        tell_interrupted(folder, console)
+        say_interrupted(folder, console)
         sys.exit(130)
-    asked = sizes | {"only": only, "ablation": ablation, "unit": unit, "folds": folds} | which
-    command = f"bayescal compare {shlex.quote(study)}{flags(asked)}"
+    command = asked.command(name)
     with console.status("Writing the report"):
-        save_fits(fits, folder, command=command, loaded=loading)
-        _keep(found.as_dict() | {"command": command}, folder)
-        checks = {name: check(fit, among.models[name], loaded) for name, fit in fits.items()}
-        report = write_report(loaded, fits, folder, command=command, comparison=found, checks=checks)
-    _show(found, as_json, {"report": str(report)})
+        save_fits(fits, folder, command=command, loaded=how)
+        _save(comparison.as_dict() | {"command": command}, folder)
+        checks = {name: check(fit, among.models[name], study) for name, fit in fits.items()}
+        report = write_report(study, fits, folder, command=command, comparison=comparison, checks=checks)
+    _show(comparison, asked.as_json, {"report": str(report)})
 
 
-def _compare_fits(saved: Sequence[str], asked: dict[str, Any]) -> None:
-    stray = [k for k in ("only", "folds", "ablation", "resume", "policy", "data", "where", "options") if asked[k]]
+def _compare_fits(saved: Sequence[str], asked: Contest) -> None:
+    for_studies = ("only", "folds", "ablation", "resume", "policy", "data", "where", "options", "trust")
+    stray = [name for name in for_studies if getattr(asked, name)]
     if stray:
-        names = ", ".join("--set" if k == "options" else f"--{k}" for k in stray)
-        raise InputError(f"{names}: of a study, whose models are fitted; fits that were saved have been fitted.")
+        names = ", ".join("--set" if name == "options" else f"--{name}" for name in stray)
+        raise InputError(f"{names}: for a study, whose models are fitted; saved fits have been fitted already.")
     with Console(stderr=True).status("Comparing"):
         from bayescal.comparison import compare
 
         fits = load_fits(saved)
-        found = compare(fits, unit=asked["unit"], seed=asked["seed"])
-    if asked["out"]:
-        folder = Path(asked["out"])
+        comparison = compare(fits, unit=asked.unit, seed=asked.seed)
+    if asked.out:
+        folder = Path(asked.out)
         check_writable(folder)
-        _keep(found.as_dict(), folder)
-    _show(found, asked["as_json"], {})
+        _save(comparison.as_dict(), folder)
+    _show(comparison, asked.as_json, {})
 
 
-def _keep(numbers: dict[str, Any], folder: Path) -> None:
+def _save(numbers: dict[str, Any], folder: Path) -> None:
     write_atomically(folder / COMPARISON, json.dumps(numbers, indent=1, allow_nan=False).encode())
 
 
-def _show(found: Any, as_json: bool, more: dict[str, Any]) -> None:
+def _show(found: "Comparison", as_json: bool, more: dict[str, str]) -> None:
     if as_json:
         print_json(found.as_dict() | more)
         return
@@ -117,31 +124,31 @@ def _show(found: Any, as_json: bool, more: dict[str, Any]) -> None:
     if len(found.scores):
         stdout.print()
         stdout.print(scores_table(found))
-    for reason in found.left_out.values():
-        say(stdout, f"Left out: {reason}.")
+    for name, reason in found.left_out.items():
+        say(stdout, f"Not applicable: {name} ({reason}).")
     if "report" in more:
         say(stdout, f"Report: {more['report']}")
 
 
-def comparison_table(found: Any) -> Any:
-    """Models, best first, with what is to be noted of each."""
+def comparison_table(found: "Comparison") -> "Table":
+    """Models, best first, with notes."""
     table = empty_table(
-        f"Out of sample, by {found.unit}", ["model"], ["nats a decision", "difference", "weight", "k-hat"]
+        f"Out of sample, by {found.unit}", ["model"], ["nats per decision", "difference", "weight", "k-hat"]
     )
-    table.add_column("to note")
+    table.add_column("notes")
     for name, row in found.table.iterrows():
         apart = "best" if name == found.best else f"{row['difference']:.1f} ± {row['difference_se']:.1f}"
         weight = "–" if row["excluded"] else f"{row['weight']:.2f}"
-        table.add_row(name, f"{row['per_decision']:.4f}", apart, weight, f"{row['k_hat']:.2f}", _to_note(row))
+        table.add_row(str(name), f"{row['per_decision']:.4f}", apart, weight, f"{row['k_hat']:.2f}", _notes(row))
     return table
 
 
-def scores_table(found: Any) -> Any:
-    """What is predicted of a new person."""
-    columns = {"share_predicted": "share predicted", "mean_error": "mean error", "log_score": "nats a decision"}
+def scores_table(found: "Comparison") -> "Table":
+    """How well a new person is predicted."""
+    columns = {"share_predicted": "share predicted", "mean_error": "mean error", "log_score": "nats per decision"}
     shown = {c: title for c, title in columns.items() if found.scores[c].notna().any()}
     floor = found.scores["floor"].dropna()
-    beyond = f" (nobody can beat {floor.iloc[0]:.4f} nats)" if len(floor) else ""
+    beyond = f" (no model can beat {floor.iloc[0]:.4f} nats)" if len(floor) else ""
     table = empty_table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()))
     for name, row in found.scores.dropna(how="all").iterrows():
         places = {"share_predicted": f"{row['share_predicted']:.1%}", "log_score": f"{row['log_score']:.4f}"}
@@ -149,12 +156,12 @@ def scores_table(found: Any) -> Any:
     return table
 
 
-def _to_note(row: Any) -> str:
+def _notes(row: pd.Series) -> str:
     notes = []
     if row["excluded"]:
         notes.append("excluded, not to be trusted")
-    if row["k_bad"] and row["how"] == "psis":
-        notes.append(f"{row['k_bad']} not to be left out by weights")
+    if row["unreliable"]:
+        notes.append(f"{row['unreliable']} not left out reliably by importance weights")
     elif row["how"] != "psis":
         notes.append(row["how"])
     return "; ".join(notes)

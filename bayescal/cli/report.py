@@ -1,4 +1,4 @@
-"""`bayescal report`: a report from fits that were saved."""
+"""`bayescal report`: a report of saved fits."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bayescal.cli.calibrate import check_writable
+from bayescal.cli.progress import check_writable
 from bayescal.cli.show import print_json, say
 
 
-def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None:
+def report_fits(paths: Sequence[str], *, out: str | None, trust: bool, as_json: bool) -> None:
     console = Console(stderr=True)
     with console.status("Reading"):
         from bayescal.cli.saved import comparison_of, load_fits, study_of
@@ -19,7 +19,7 @@ def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None
         fits = load_fits(paths)
         folder = Path(out) if out else Path(paths[0]).parent
         check_writable(folder)
-        study, missing = study_of(fits)
+        study, missing = study_of(fits, trust=trust)
     if missing:
         say(console, missing)
     comparison = None
@@ -28,11 +28,11 @@ def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None
         with console.status("Comparing"):
             from bayescal.comparison import compare
 
-            comparison, found_in = comparison_of(paths, fits)
+            comparison, path = comparison_of(paths, fits)
             if comparison is None:
                 comparison = compare(fits, decisions=None if study is None else study.decisions)
             else:
-                command += f"  # with the comparison of these fits in {found_in}"
+                command += f"  # with the comparison of these fits in {path}"
     with console.status("Checking"):
         from bayescal.diagnostics import check
 
@@ -49,9 +49,9 @@ def report_fits(paths: Sequence[str], *, out: str | None, as_json: bool) -> None
             remarks=(missing,) if missing else (),
         )
     if as_json:
-        told = {"report": str(written), "study_found": study is not None}
-        told |= {} if comparison is None else {"verdict": comparison.verdict}
-        print_json(told | {"checks": {name: found.status for name, found in checks.items()}})
+        facts = {"report": str(written), "study_found": study is not None}
+        facts |= {} if comparison is None else {"verdict": comparison.verdict}
+        print_json(facts | {"checks": {name: found.status for name, found in checks.items()}})
         return
     stdout = Console()
     if comparison is not None:

@@ -1,8 +1,9 @@
-"""`bayescal calibrate --reweight`: is the network good enough for these decisions?"""
+"""`bayescal calibrate --reweight`: is a learned policy accurate enough for these decisions?"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -11,13 +12,20 @@ from bayescal.cli.show import empty_table, say
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 
+if TYPE_CHECKING:
+    from bayescal.diagnostics.reweight import Reweighted
+    from bayescal.model.build import Model
+    from bayescal.policies.base import Policy
+    from bayescal.posterior.fit import Fit
+    from bayescal.study import Study
+
 _ROWS = 20
 
 
-def models_to_weight(study: Any, policy: Any, method: str) -> dict[str, Any]:
-    """The study's models, each with an exact twin: refused before the long work, not after it."""
+def models_to_weight(study: "Study", policy: "Policy | None", method: str) -> "dict[str, Model]":
+    """The study's models, each of which can be solved exactly; if not, an InputError before the long work."""
     if method == "mle":
-        raise InputError("--reweight weights draws, and --method mle has none: leave out one of the two.")
+        raise InputError("--reweight reweights draws, and --method mle has none: leave out one of the two.")
     from bayescal.diagnostics.reweight import exact_twin
     from bayescal.model.standard import standard_models
 
@@ -27,24 +35,26 @@ def models_to_weight(study: Any, policy: Any, method: str) -> dict[str, Any]:
     return models
 
 
-def weigh(models: dict[str, Any], fits: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
-    """By fit; each is also written into the folder, as JSON."""
+def weigh(
+    models: "Mapping[str, Model]", fits: "Mapping[str, Fit]", folder: Path, console: Console
+) -> "dict[str, Reweighted]":
+    """The draws of each fit, reweighted to the exact posterior; each is also written into the folder, as JSON."""
     from bayescal.diagnostics.reweight import reweight
 
     found = {}
     for name, model in models.items():
-        with console.status(f"Weighting the draws of {name} to the exact posterior"):
+        with console.status(f"Reweighting the draws of {name} to the exact posterior"):
             found[name] = reweight(fits[name], model)
         written = json.dumps(found[name].as_dict(), indent=1) + "\n"
         write_atomically(folder / f"{file_name(name)}-reweighted.json", written.encode())
     return found
 
 
-def show_weighted(name: str, found: Any, stdout: Console) -> None:
+def show_weighted(name: str, found: "Reweighted", stdout: Console) -> None:
     from rich.markup import escape
 
-    columns = ["mean", "sd", "exact mean", "exact sd", "moves by (sd)"]
-    table = empty_table(f"As exact as can be told, {name}", ["parameter"], columns)
+    columns = ["mean", "sd", "exact mean", "exact sd", "shift (sd)"]
+    table = empty_table(f"Reweighted to the exact posterior, {name}", ["parameter"], columns)
     summary = found.summary()
     largest = summary["shift"].abs().sort_values(ascending=False).index[:_ROWS]
     for label, row in summary.loc[largest].iterrows():
@@ -52,5 +62,5 @@ def show_weighted(name: str, found: Any, stdout: Console) -> None:
         table.add_row(escape(str(label)), *values, f"{row['shift']:+.3f} ± {row['shift_error']:.3f}")
     stdout.print(table)
     if len(summary) > _ROWS:
-        say(stdout, f"… and {len(summary) - _ROWS} more that move less")
+        say(stdout, f"… and {len(summary) - _ROWS} more with a smaller shift")
     say(stdout, f"{name}: {found.verdict}\n")

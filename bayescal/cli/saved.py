@@ -1,39 +1,49 @@
-"""Fits in a folder, with what is needed to find their study again."""
+"""Fits saved in a folder, with what is needed to load their study again."""
 
 import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bayescal.errors import InputError
 
+if TYPE_CHECKING:
+    from bayescal.comparison import Comparison
+    from bayescal.posterior.fit import Fit
+    from bayescal.study import Study
+
+# Arguments of `load_study` that a saved fit may give. That the user trusts the study is not among them.
+LOADED = ("data", "where", "options", "tolerance", "snap", "model")
 COMPARISON = "comparison.json"
 
 
 def fits_among(what: Sequence[str], verb: str) -> list[str]:
-    """The fits that were saved, which are all or none; else what was given is one study.
+    """The saved fits that a command is given; none if it is given a study.
 
     Args:
-        verb: of the error, what can be done with one study.
+        verb: what the command does, for its message.
+
+    Raises:
+        InputError: fits and studies together, or several studies.
     """
     fits = [w for w in what if Path(w).suffix in (".nc", ".zarr")]
     others = [w for w in what if w not in fits]
     if others and len(what) > 1:
-        or_else = ", or fits that were saved (.nc or .zarr)" if fits else " at a time"
+        or_else = ", or saved fits (.nc or .zarr)" if fits else " at a time"
         raise InputError(f"{', '.join(others)}: {verb} one study{or_else}.")
     return fits
 
 
-def save_fits(fits: Mapping[str, Any], folder: Path, *, command: str, loaded: Mapping[str, Any]) -> None:
-    """A file NAME.nc for each, that knows its name, the command and how its study was loaded.
+def save_fits(fits: "Mapping[str, Fit]", folder: Path, *, command: str, loaded: Mapping[str, Any]) -> None:
+    """A file NAME.nc for each fit, with its name, the command and how its study was loaded.
 
     Args:
-        loaded: the arguments of `load_study`, those that are None left out; paths are kept as absolute ones.
+        loaded: the arguments of `load_study`; those that are None are left out, and paths are made absolute.
     """
     how = {k: _absolute(v) if k in ("study", "data") else v for k, v in loaded.items() if v is not None}
     for name, fit in fits.items():
@@ -45,14 +55,14 @@ def file_name(name: str) -> str:
     return re.sub(r"[, ]+", "-", name)
 
 
-def _absolute(path: Any) -> str:
-    """Of a file, or of a folder that holds a study; a study's name stays a name, whatever else is called so."""
-    there = Path(path).is_file() or (Path(path) / "dataset.toml").is_file()
-    return str(Path(path).resolve()) if there else str(path)
+def _absolute(path: str | Path) -> str:
+    """The absolute path of a file, or of a folder that holds a study; the name of a study stays a name."""
+    exists = Path(path).is_file() or (Path(path) / "dataset.toml").is_file()
+    return str(Path(path).resolve()) if exists else str(path)
 
 
-def load_fits(paths: Sequence[str]) -> dict[str, Any]:
-    """By name: what they were saved as, or what their files are called; by path where two have one name."""
+def load_fits(paths: Sequence[str]) -> "dict[str, Fit]":
+    """Saved fits by the name that they were saved with, or by the name of the file; by path if two share a name."""
     from bayescal.posterior.fit import Fit
 
     found = {path: Fit.load(path) for path in dict.fromkeys(paths)}
@@ -61,55 +71,59 @@ def load_fits(paths: Sequence[str]) -> dict[str, Any]:
     return {path if names[path] in several else names[path]: fit for path, fit in found.items()}
 
 
-def comparison_of(paths: Sequence[str], fits: Mapping[str, Any]) -> tuple[Any, str]:
-    """(the comparison that `bayescal compare` left beside exactly these fits, None where there is none; its path)."""
+def comparison_of(paths: Sequence[str], fits: "Mapping[str, Fit]") -> "tuple[Comparison | None, str]":
+    """(the comparison that `bayescal compare` saved beside exactly these fits, None if there is none; its path)."""
     folders = {Path(path).parent for path in paths}
     path = min(folders) / COMPARISON
     try:
         numbers = json.loads(path.read_text())
-        of = {name: row["status"] for name, row in numbers["table"].items()}
+        statuses = {name: row["status"] for name, row in numbers["table"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, ""
-    # A status holds what the sampler did: that of another run is another sentence.
-    if len(folders) > 1 or of != {name: str(fit.status) for name, fit in fits.items()}:
+    # The text of a status has the numbers of the run, so that another run has another text.
+    if len(folders) > 1 or statuses != {name: str(fit.status) for name, fit in fits.items()}:
         return None, ""
     from bayescal.comparison import Comparison
 
     frame = lambda rows: pd.DataFrame.from_dict(rows, orient="index")
     table = frame(numbers["table"]).rename_axis("model")
     numeric = [c for c in table if c not in ("how", "status", "reason", "excluded")]
-    told = {n: numbers[n] for n in ("unit", "verdict", "left_out")}
+    facts = {n: numbers[n] for n in ("unit", "left_out")}
     units = tuple(numbers["units"])
     return Comparison(
         units=units,
         decisions=np.asarray(numbers["decisions"]),
-        table=table.astype(dict.fromkeys(numeric, float)).astype({"k_bad": int}),
-        pointwise=pd.DataFrame(numbers["pointwise"], index=pd.Index(units, name=told["unit"]), dtype=float),
+        table=table.astype(dict.fromkeys(numeric, float)).astype({"k_bad": int, "unreliable": int}),
+        pointwise=pd.DataFrame(numbers["pointwise"], index=pd.Index(units, name=facts["unit"]), dtype=float),
         scores=frame(numbers["scores"]).astype(float),
         calibration=pd.DataFrame(numbers["calibration"]),
-        **told,
+        **facts,
     ), str(path)
 
 
-def study_of(fits: Mapping[str, Any], less: str = "this report says less of the data") -> tuple[Any, str]:
-    """(the study that fits were made of, None where it cannot be had; and why not).
+def study_of(
+    fits: "Mapping[str, Fit]", less: str = "this report says less about the data", *, trust: bool = False
+) -> "tuple[Study | None, str]":
+    """(the study that the fits were made from, None if it cannot be loaded; the reason).
 
     Args:
-        less: what comes of that, in words.
+        less: the consequence, in words.
+        trust: whether the study's programs may run.
     """
     from bayescal.study import load_study
 
     known = next(iter(fits.values())).provenance
-    how = dict(known.get("loaded") or ({"study": known["study"]} if known.get("study") else {}))
-    if not how:
-        return None, f"The fits do not say which study they are of, so that {less}."
+    loaded = dict(known.get("loaded") or ({"study": known["study"]} if known.get("study") else {}))
+    if not loaded:
+        return None, f"The fits do not say which study they were made from, so {less}."
     try:
-        study = load_study(how.pop("study"), **how)
+        how = {name: loaded[name] for name in LOADED if name in loaded}
+        study = load_study(loaded["study"], **how, trust=trust)
     except (InputError, OSError) as error:
-        return None, f"The study {known.get('study', '')} could not be read again, so that {less}: {error}"
+        return None, f"The study {known.get('study', '')} could not be read again, so {less}: {error}"
     if study.decisions.data_hash != known.get("data_hash", study.decisions.data_hash):
         return None, (
             f"The study {study.name} has other decisions now than when the fits were made (data hash "
-            f"{study.decisions.data_hash[:12]}…, then {known['data_hash'][:12]}…), so that {less}."
+            f"{study.decisions.data_hash[:12]}…, then {known['data_hash'][:12]}…), so {less}."
         )
     return study, ""

@@ -1,14 +1,15 @@
-"""`bayescal solve`: one game, one equilibrium."""
+"""`bayescal solve`: one game, one equilibrium, in float64."""
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bayescal.cli.games import find_game, registered_name
 from bayescal.cli.show import empty_table, print_json
-from bayescal.environments.named import GAMES, get_game, load_game_file
 from bayescal.errors import InputError
 from bayescal.precision import double_precision
 
@@ -16,50 +17,55 @@ if TYPE_CHECKING:
     from bayescal.environments.base import OneShot
     from bayescal.policies.exact import Solution
 
+type Types = list[tuple[float, float]]  # (cost, probability)
 
-def solve_game(
-    game: str,
-    cost: str | None,
-    types: str | None,
-    prior: str | None,
-    start: str | None,
-    x64: bool,
-    concept: str,
-    as_json: bool,
-) -> int:
-    """Solve and print; the exit code: 0 if it converged, 1 if not."""
-    if (cost is None) == (types is None):
-        found = "neither was" if cost is None else "both were"
+
+@dataclass(frozen=True)
+class Question:
+    """What `bayescal solve` is asked for: a field for each of its options."""
+
+    game: str
+    cost: str | None
+    types: str | None
+    prior: str | None
+    start: str | None
+    concept: Literal["trajectory", "agent"]
+    trust: bool
+    as_json: bool
+
+
+def solve_game(asked: Question) -> int:
+    """Solve and print; the exit code: 0 if the solver converged, 1 if not."""
+    if (asked.cost is None) == (asked.types is None):
+        found = "neither was" if asked.cost is None else "both were"
         raise InputError(
             f"A game is solved at --cost (known to all) or with --types (private costs); {found} given. Try --cost 1."
         )
-    costs = None if cost is None else read_costs(cost)
-    pairs = None if types is None else read_types(types)
+    costs = None if asked.cost is None else read_costs(asked.cost)
+    types = None if asked.types is None else read_types(asked.types)
+    from bayescal.environments.base import OneShot
 
-    with double_precision(x64):
-        environment = find_game(game)
+    with double_precision():
+        environment = find_game(registered_name(asked.game, asked.trust))
         if environment.over_time:
-            if prior is not None or start is not None:
+            if asked.prior is not None or asked.start is not None:
                 raise InputError(f"{environment.name} is a game over time, which --prior and --start are not for yet.")
             from bayescal.cli.solve_over_time import solve_over_time
 
-            return solve_over_time(environment, costs, pairs, concept, x64, as_json)
-        solution = _solve(environment, costs, pairs, prior, start)
-        converged = bool(solution.converged)
-        status = solution.message
-        if not converged and not x64:
-            status += "; try --x64"
-        if as_json:
-            print_json(as_dict(environment, solution, status, typed=pairs is not None))
+            return solve_over_time(environment, costs, types, asked.concept, asked.as_json)
+        assert isinstance(environment, OneShot)
+        solution = _solve(environment, costs, types, asked.prior, asked.start)
+        if asked.as_json:
+            print_json(as_dict(environment, solution, typed=types is not None))
         else:
-            show(environment, solution, status, pairs)
-    return 0 if converged else 1
+            show(environment, solution, types)
+    return 0 if solution.converged else 1
 
 
 def _solve(
     environment: "OneShot",
     costs: list[float] | None,
-    pairs: list[tuple[float, float]] | None,
+    types: Types | None,
     prior: str | None,
     start: str | None,
 ) -> "Solution":
@@ -92,19 +98,11 @@ def _solve(
         rows = prior_from_rows(read_json(start), environment, start).probabilities
         near = np.zeros(environment.mask.shape)
         near[environment.mask] = np.concatenate([np.asarray(r) for r in rows])
-    if pairs is None:
+    if types is None:
         policy = ExactPolicy(environment, belief)
         return eqx.filter_jit(lambda c: policy.solve(c, start=near))(np.asarray(by_role))
-    policy = ExactPolicy(environment, belief, Discrete([c for c, _ in pairs], [p for _, p in pairs]))
+    policy = ExactPolicy(environment, belief, Discrete([c for c, _ in types], [p for _, p in types]))
     return eqx.filter_jit(lambda: policy.solve(start=near))()
-
-
-def find_game(game: str) -> Any:
-    """A file where there is one (or the name looks like one), otherwise a name."""
-    path = Path(game)
-    if game not in GAMES and (path.is_file() or path.suffix == ".json"):
-        return load_game_file(path)
-    return get_game(game)
 
 
 def read_costs(text: str) -> list[float]:
@@ -118,7 +116,7 @@ def read_costs(text: str) -> list[float]:
     return costs
 
 
-def read_types(text: str) -> list[tuple[float, float]]:
+def read_types(text: str) -> Types:
     expected = "give pairs [[cost, probability], …] as JSON, for example '[[0.5, 0.3], [2, 0.7]]'"
     try:
         rows = json.loads(text)
@@ -131,7 +129,7 @@ def read_types(text: str) -> list[tuple[float, float]]:
     return [(float(cost), float(probability)) for cost, probability in rows]
 
 
-def _is_pair(row: Any) -> bool:
+def _is_pair(row: object) -> bool:
     numbers = isinstance(row, list) and len(row) == 2 and all(isinstance(x, int | float) for x in row)
     return numbers and not any(isinstance(x, bool) for x in row)
 
@@ -145,7 +143,7 @@ def read_json(path: str) -> Any:
         raise InputError(f"{path}: this is not JSON ({error}).") from None
 
 
-def as_dict(environment: "OneShot", solution: "Solution", status: str, *, typed: bool) -> dict[str, Any]:
+def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dict[str, Any]:
     """The solution by player, each list as long as that player's actions."""
     from bayescal.environments.base import role_of_player
 
@@ -156,7 +154,7 @@ def as_dict(environment: "OneShot", solution: "Solution", status: str, *, typed:
         rows.append(strategies[role, :n])
         types.append(by_type[role, :, :n])
     return {
-        "status": status,
+        "status": solution.message,
         "strategies": rows,
         "strategies_by_type": types if typed else None,
         "residual": solution.residual,
@@ -164,7 +162,7 @@ def as_dict(environment: "OneShot", solution: "Solution", status: str, *, typed:
     }
 
 
-def show(environment: "OneShot", solution: "Solution", status: str, types: list[tuple[float, float]] | None) -> None:
+def show(environment: "OneShot", solution: "Solution", types: Types | None) -> None:
     from rich.console import Console
 
     console = Console()
@@ -178,4 +176,4 @@ def show(environment: "OneShot", solution: "Solution", status: str, types: list[
         console.print(table)
         console.print()
     gain = float(np.max(np.asarray(solution.exploitability)))
-    console.print(f"{environment.name}: {status}. A best reply would gain {gain:.3g} payoff units at most.")
+    console.print(f"{environment.name}: {solution.message}. A best reply would gain at most {gain:.3g} payoff units.")

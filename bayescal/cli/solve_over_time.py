@@ -1,11 +1,14 @@
-"""`bayescal solve` of a finite game over time: what everybody does in every situation."""
+"""`bayescal solve` for a finite game over time: every player's strategy in every situation."""
 
-from typing import Any
+from typing import Literal
 
 import equinox as eqx
 import numpy as np
+from rich.console import Console
 
-from bayescal.cli.show import empty_table, print_json
+from bayescal.cli.show import empty_table, print_json, say
+from bayescal.environments.base import Environment
+from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.discrete import Discrete
@@ -14,21 +17,28 @@ SHOWN = 12  # situations of a player that are printed; --json has all
 
 
 def solve_over_time(
-    environment: Any, costs: list[float] | None, pairs: Any, concept: str, x64: bool, as_json: bool
+    environment: Environment,
+    costs: list[float] | None,
+    types: list[tuple[float, float]] | None,
+    concept: Literal["trajectory", "agent"],
+    as_json: bool,
 ) -> int:
+    """Solve and print; the exit code: 0 if the solver converged, 1 if not."""
     if costs is not None and len(costs) not in (1, environment.players):
         raise InputError(
             f"--cost has {len(costs)} numbers; {environment.name} has {environment.players} players: give one number "
             "for all, or one per player."
         )
-    population = None if pairs is None else Discrete([c for c, _ in pairs], [p for _, p in pairs])
-    chosen = "agent" if concept == "agent" else "trajectory"
-    policy = ExactPolicy(environment, population=population, concept=chosen)
+    population = None if types is None else Discrete([c for c, _ in types], [p for _, p in types])
+    policy = ExactPolicy(environment, population=population, concept=concept)
+    if not isinstance(environment, FiniteGame):
+        raise InputError(
+            f"{environment.name} has too many situations to print a strategy for each: use `bayescal simulate`."
+        )
     cost = None if costs is None else np.asarray(costs if len(costs) > 1 else costs[0])
     solution = eqx.filter_jit(lambda c: policy.solve(c))(cost)
     converged = bool(solution.converged)
-    status = solution.message + ("" if converged or x64 else "; try --x64")
-    found = {
+    strategies = {
         role: {
             name: {label: float(p) for label, p in zip(labels, row, strict=False)}
             for (name, labels), row in zip(environment.situations_of(i), solution.strategies[i], strict=False)
@@ -36,18 +46,17 @@ def solve_over_time(
         for i, role in enumerate(environment.role_names)
     }
     if as_json:
-        told = {"status": status, "concept": concept, "strategies": found, "residual": solution.residual}
-        print_json(told)
+        facts = {"status": solution.message, "concept": concept, "residual": solution.residual}
+        print_json(facts | {"strategies": strategies})
     else:
-        _show(environment, found, status, concept)
+        _show(environment, strategies)
+        say(Console(), f"{environment.name}: {solution.message} ({concept} concept).")
     return 0 if converged else 1
 
 
-def _show(environment: Any, found: dict[str, Any], status: str, concept: str) -> None:
-    from rich.console import Console
-
+def _show(environment: FiniteGame, strategies: dict[str, dict[str, dict[str, float]]]) -> None:
     console = Console()
-    for i, (role, rows) in enumerate(found.items()):
+    for i, (role, rows) in enumerate(strategies.items()):
         table = empty_table(role, [environment.situation_noun], environment.action_labels[i])
         for name, row in list(rows.items())[:SHOWN]:
             table.add_row(name, *(f"{p:.4f}" if np.isfinite(p) else "" for p in row.values()))
@@ -55,4 +64,3 @@ def _show(environment: Any, found: dict[str, Any], status: str, concept: str) ->
         if len(rows) > SHOWN:
             console.print(f"… and {len(rows) - SHOWN} more (--json has them all)")
         console.print()
-    console.print(f"{environment.name}: {status} ({concept} concept).", highlight=False)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bayescal.cli.calibrate import check_writable
+from bayescal.cli.progress import check_writable
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 

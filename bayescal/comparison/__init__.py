@@ -1,4 +1,4 @@
-"""Which explanation predicts people best."""
+"""Which model predicts best out of sample."""
 
 from bayescal.comparison.compare import Comparison, compare
 from bayescal.comparison.study import compare_study

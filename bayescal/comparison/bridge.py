@@ -1,7 +1,8 @@
-"""How two densities compare in mass, from draws of both (Bennett 1976; the optimal bridge of Meng & Wong 1996).
+"""The ratio of two densities' normalising constants, from draws of both (Bennett 1976; Meng & Wong 1996).
 
-The mean of a likelihood over draws of a posterior without these decisions is dominated by draws that are not there as
-soon as its logarithm varies by more than a nat or two. Draws of the posterior with them are the other half.
+The predictive density of decisions that were left out is the mean of their likelihood over the posterior without them.
+Where the log-likelihood varies by more than a nat or two, this mean depends on values that hardly any draw reaches;
+draws of the posterior with these decisions reach them.
 """
 
 import numpy as np
@@ -27,7 +28,7 @@ def log_mass_ratio(without: Float[np.ndarray, " n"], within: Float[np.ndarray, "
     n, m = len(without), len(within)
     tilt = np.log(m / n)
 
-    def surplus(ratio: float) -> float:
+    def surplus(ratio: float) -> float:  # rises with the ratio, and is zero at Bennett's estimate
         return expit(without - ratio + tilt).sum() - expit(ratio - within - tilt).sum()
 
     ends = np.concatenate([without, within])

@@ -1,15 +1,15 @@
 """Expected log predictive density of units that were left out.
 
-Leaving a unit out reweights the draws by one over its likelihood; weights are smoothed by a Pareto tail, whose shape
-k-hat says whether they can be trusted: above 0.7 they cannot (Vehtari, Simpson, Gelman, Yao & Gabry 2024). All such
-units are then left out by draws from one mixture. Where they are few, or so heavy that the chains do not pass between
-the parts of the mixture, the model is fitted again without each of them. In k-fold whole groups are left out together,
-by a refit of each part.
+Leaving a unit out reweights the draws by one over its likelihood. The weights are smoothed by a Pareto tail, whose
+shape k-hat says whether they can be trusted: above 0.7 they cannot (Vehtari, Simpson, Gelman, Yao & Gabry 2024). All
+such units are then left out by draws from one mixture. Where they are few, or so influential that the chains do not
+move between the parts of the mixture, the model is fitted again without each of them. In k-fold cross-validation whole
+groups are left out together, with one refit for each part.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,25 +21,59 @@ from bayescal.comparison.bridge import log_mass_ratio
 from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.comparison.refit import Progress, Refitted, left_out_together, refit, weighted_sites
 from bayescal.errors import InputError
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT, smoothed_weights
 
-_FEW = 4  # units of which refits take less time than the mixture
-_SURE = 0.2  # nats, of the error of one unit
-_STEP, _MOST_STEPS = 2.0, 20  # a heavy unit gets its weight in steps over which its log-likelihood varies so much
+_FEW = 4  # units for which refits take less time than the mixture
+_PRECISE = 0.2  # nats, the largest standard error of one unit that is accepted
+_STEP, _MOST_STEPS = (
+    2.0,
+    20,
+)  # an influential unit gets its weight in steps over which its log-likelihood varies so much
 _AGREE = 1.05  # R-hat of chains that have seen the same parts of the mixture
 _DIMS = {"choices": "cell", "choice": "decision"}  # of the observed sites whose rows are not participants
 
 
+@dataclass(frozen=True)
+class How:
+    """How units were left out: by importance weights, except for those counted here.
+
+    Attributes:
+        mixture: units left out by draws from one mixture.
+        refits: units left out by a refit each.
+        diverged: refits that diverged.
+        folds: parts of k-fold cross-validation; 0 where there was none.
+        imprecise: units whose k-fold density has a large Monte-Carlo error, because they are so influential.
+    """
+
+    mixture: int = 0
+    refits: int = 0
+    diverged: int = 0
+    folds: int = 0
+    imprecise: int = 0
+
+    @property
+    def by_weights(self) -> bool:
+        """Whether every unit was left out by weights."""
+        return not (self.mixture or self.refits or self.folds)
+
+    def __str__(self) -> str:
+        if self.by_weights:
+            return "psis"
+        if self.folds:
+            return f"{self.folds}-fold" + (f" ({self.imprecise} imprecise)" if self.imprecise else "")
+        parts = [f"{word} {n}" for word, n in (("mixture for", self.mixture), ("refit of", self.refits)) if n]
+        return ", ".join(parts) + (f" ({self.diverged} refits diverged)" if self.diverged else "")
+
+
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """By unit: its log predictive density when it is left out, k-hat of the weights (0 where there are none), and how
-    that was found: "psis", "mixture for 8, refit of 1", "10-fold"."""
+    """By unit, its log predictive density when it is left out, and k-hat of the weights (0 where there are none)."""
 
     elpd: Float[np.ndarray, " units"]
     k_hat: Float[np.ndarray, " units"]
-    how: str = "psis"
+    how: How = field(default_factory=How)
 
     @property
     def bad(self) -> Int[np.ndarray, " bad"]:
@@ -47,10 +81,10 @@ class LeftOut:
         return np.flatnonzero(~(self.k_hat <= K_HAT))
 
 
-def psis(told: Pointwise) -> LeftOut:
+def psis(points: Pointwise) -> LeftOut:
     """Leave-one-out of every unit by Pareto-smoothed importance sampling."""
-    elpd, k_hat = smoothed(told.values, told.values, told.r_eff)
-    return LeftOut(elpd * told.copies, k_hat)
+    elpd, k_hat = smoothed(points.values, points.values, points.r_eff)
+    return LeftOut(elpd * points.copies, k_hat)
 
 
 def smoothed(
@@ -62,81 +96,82 @@ def smoothed(
 
 
 def leave_one_out(
-    told: Pointwise,
+    points: Pointwise,
     fit: Fit,
     model: Model | None,
     unit: str,
-    belongs: Mapping[str, str],
+    unit_of_person: Mapping[str, str],
     *,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LeftOut:
-    """By weights; where these cannot be trusted and the model is given, by the mixture or a refit of each.
+    """Leave-one-out by weights; where these cannot be trusted and the model is given, by the mixture or by refits.
 
     Args:
-        belongs: the unit of each participant.
+        unit_of_person: the unit of each participant.
     """
-    found = psis(told)
-    if not len(found.bad) or model is None:
-        return found
-    unit_of = units_of_rows(model, unit, belongs, told.units)
-    if unit_of is None:
-        return found
-    known = (model, _posterior(fit), unit_of)
-    elpd, bad, off = found.elpd.copy(), found.bad, told.taken_off
-    mixed, failed = np.zeros(0, int), 0
+    weighted = psis(points)
+    if not len(weighted.bad) or model is None:
+        return weighted
+    unit_of_row = units_of_rows(model, unit, unit_of_person, points.units)
+    if unit_of_row is None:
+        return weighted
+    known = (model, posterior_draws(fit), unit_of_row)
+    elpd, bad, orders = weighted.elpd.copy(), weighted.bad, points.taken_off
+    mixed, diverged = np.zeros(0, int), 0
     if len(bad) > _FEW:
-        again, good = from_mixture(*left_out_together(*known, elpd + off, bad, seed=seed, progress=progress), bad)
+        again, good = from_mixture(*left_out_together(*known, elpd + orders, bad, seed=seed, progress=progress), bad)
         mixed = bad[good]
-        elpd[mixed] = again[good] - off[mixed]
+        elpd[mixed] = again[good] - orders[mixed]
     alone = np.setdiff1d(bad, mixed)
     if len(alone):
         # Few draws are enough for a bridge whose other end is the full posterior.
         again = lambda weights: refit(*known, weights, draws=250, warmup=100, seed=seed, progress=progress)
-        apart, failed = _one_by_one(again, told.values[:, alone] + off[alone], alone, len(elpd))
-        elpd[alone] = apart - off[alone]
-    how = (f"{word} {len(of)}" for word, of in (("mixture for", mixed), ("refit of", alone)) if len(of))
-    return replace(found, elpd=elpd, how=", ".join(how) + (f" ({failed} refits diverged)" if failed else ""))
+        without, diverged = _one_by_one(again, points.values[:, alone] + orders[alone], alone, len(elpd))
+        elpd[alone] = without - orders[alone]
+    return replace(weighted, elpd=elpd, how=How(mixture=len(mixed), refits=len(alone), diverged=diverged))
 
 
 def _one_by_one(
-    again: Callable[[np.ndarray], Refitted],
+    again: Callable[[Float[np.ndarray, "refits units"]], Refitted],
     within: Float[np.ndarray, "draws out"],
     out: Int[np.ndarray, " out"],
     units: int,
 ) -> tuple[Float[np.ndarray, " out"], int]:
-    """(elpd, how many refits failed) by a refit without each unit and, for those so heavy that the posteriors with and
-    without them hardly overlap, by refits in which they have some of their weight.
+    """(elpd, how many refits diverged) by a refit without each unit.
+
+    Some units are so influential that the posteriors with and without them hardly overlap: for these there are also
+    refits in which they have part of their weight.
 
     Args:
         within: log-likelihood of each unit that is out, at draws of the full posterior.
     """
 
-    failed = 0
+    diverged = 0
 
     def refits(places: Sequence[int], shares: Sequence[float]) -> Float[np.ndarray, "refits draws"]:
-        nonlocal failed
+        nonlocal diverged
         weights = np.ones((len(places), units))
         weights[np.arange(len(places)), out[list(places)]] = shares
-        found = again(weights)
-        failed += found.failed
-        return found.absent
+        refitted = again(weights)
+        diverged += refitted.failed
+        return refitted.absent
 
     without = refits(range(len(out)), [0.0] * len(out))
-    found = [log_mass_ratio(low, high) for low, high in zip(without, within.T, strict=True)]
-    elpd = np.array([ratio for ratio, _ in found])
-    heavy = {
+    bridges = [log_mass_ratio(low, high) for low, high in zip(without, within.T, strict=True)]
+    elpd = np.array([ratio for ratio, _ in bridges])
+    influential = {
         i: np.linspace(0, 1, min(math.ceil(max(without[i].std(), within[:, i].std()) / _STEP), _MOST_STEPS) + 1)
-        for i, (_, error) in enumerate(found)
-        if not error < _SURE
+        for i, (_, error) in enumerate(bridges)
+        if not error < _PRECISE
     }
-    places = [(i, share) for i, shares in heavy.items() for share in shares[1:-1]]
+    places = [(i, share) for i, shares in influential.items() for share in shares[1:-1]]
     between = dict(zip(places, refits(*zip(*places, strict=True)), strict=True)) if places else {}
-    for i, shares in heavy.items():
+    for i, shares in influential.items():
         stones = [without[i], *(between[i, s] for s in shares[1:-1]), within[:, i]]
         steps = zip(np.diff(shares), pairwise(stones), strict=True)
         elpd[i] = sum(log_mass_ratio(step * low, step * high)[0] for step, (low, high) in steps)
-    return elpd, failed
+    return elpd, diverged
 
 
 def from_mixture(
@@ -144,8 +179,11 @@ def from_mixture(
     density: Float[np.ndarray, "chains draws"],
     out: Int[np.ndarray, " out"],
 ) -> tuple[Float[np.ndarray, " out"], Bool[np.ndarray, " out"]]:
-    """(elpd of each unit that is out, whether it can be trusted): the chains have gone to and fro between the full
-    posterior and that without the unit, and neither rests on a few draws."""
+    """(elpd of each unit that is out, whether it can be trusted).
+
+    It can be trusted if the chains moved between the full posterior and the one without the unit, and neither rests on
+    a few draws.
+    """
     chains_agree = lambda x: array_stats.rhat(x, chain_axis=0, draw_axis=1) < _AGREE
     _, k_hat = smoothed_weights(density.reshape(-1, 1))
     if not (k_hat[0] <= K_HAT and chains_agree(density)):
@@ -156,34 +194,34 @@ def from_mixture(
 
 
 def leave_parts_out(
-    told: Pointwise,
+    points: Pointwise,
     fit: Fit,
     model: Model,
     unit: str,
-    belongs: Mapping[str, str],
+    unit_of_person: Mapping[str, str],
     parts: Int[np.ndarray, " units"],
     *,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LeftOut:
-    """k-fold: what the model predicts of the units of each part from all others.
+    """k-fold cross-validation: what the model predicts of the units of each part from all others.
 
     Args:
         parts: of each unit.
     """
-    unit_of = units_of_rows(model, unit, belongs, told.units)
-    if unit_of is None:
+    unit_of_row = units_of_rows(model, unit, unit_of_person, points.units)
+    if unit_of_row is None:
         raise InputError(f"k-fold: people of this model are in several {unit}s: leave out participants, or no folds.")
-    weights = (parts[None, :] != np.arange(parts.max() + 1)[:, None]).astype(float)
-    again = refit(model, _posterior(fit), unit_of, weights, seed=seed, progress=progress)
+    folds = int(parts.max()) + 1
+    weights = (parts[None, :] != np.arange(folds)[:, None]).astype(float)
+    again = refit(model, posterior_draws(fit), unit_of_row, weights, seed=seed, progress=progress)
     own = parts, np.arange(len(parts))
-    unsure = int((again.error[own] > _SURE).sum())
-    how = f"{parts.max() + 1}-fold" + (f" ({unsure} unsure: they weigh too much)" if unsure else "")
-    return LeftOut(again.elpd[own] - told.taken_off, psis(told).k_hat, how)
+    how = How(folds=folds, imprecise=int((again.error[own] > _PRECISE).sum()))
+    return LeftOut(again.elpd[own] - points.taken_off, psis(points).k_hat, how)
 
 
 def parts_of(units: tuple[str, ...], group: Mapping[str, str], folds: int, seed: int) -> Int[np.ndarray, " units"]:
-    """The part that each unit is in, chance deciding; units of one group are in the same part.
+    """The part that each unit is in, at random; units of one group are in the same part.
 
     Args:
         group: of each unit; units that are not named are groups by themselves.
@@ -193,27 +231,29 @@ def parts_of(units: tuple[str, ...], group: Mapping[str, str], folds: int, seed:
     if not 2 <= folds <= len(labels):
         raise InputError(f"{folds} folds of {len(labels)} groups that stay together: give 2 to {len(labels)}.")
     shuffled = np.random.default_rng(seed).permutation(len(labels))
-    of = {label: int(place) % folds for label, place in zip(labels, shuffled, strict=True)}
-    return np.array([of[g] for g in groups])
+    part = {label: int(place) % folds for label, place in zip(labels, shuffled, strict=True)}
+    return np.array([part[g] for g in groups])
 
 
 def units_of_rows(
-    model: Model, unit: str, belongs: Mapping[str, str], units: tuple[str, ...]
+    model: Model, unit: str, unit_of_person: Mapping[str, str], units: tuple[str, ...]
 ) -> dict[str, Int[np.ndarray, " rows"]] | None:
-    """By observed site, the unit of each of its rows; None where a row is of several units."""
+    """By observed site, the unit of each of its rows; None where a row belongs to several units."""
     constants = {n: np.asarray(x) for n, (_, x) in model.constant_data.items()}
-    place, found = {u: i for i, u in enumerate(units)}, {}
+    place = {u: i for i, u in enumerate(units)}
+    by_site = {}
     for name in weighted_sites(model):
         if name in _DIMS:
-            labels = labels_by_row(constants, _DIMS[name], unit, belongs)
+            labels = labels_by_row(constants, _DIMS[name], unit, unit_of_person)
         else:
             people = np.asarray(model.coords.get("participant", ())).astype(str)
-            labels = np.array([belongs[p] for p in people]) if len(people) and belongs else None
+            labels = np.array([unit_of_person[p] for p in people]) if len(people) and unit_of_person else None
         if labels is None:
             return None
-        found[name] = np.array([place[x] for x in labels])
-    return found or None
+        by_site[name] = np.array([place[x] for x in labels])
+    return by_site or None
 
 
-def _posterior(fit: Fit) -> dict[str, np.ndarray]:
+def posterior_draws(fit: Fit) -> dict[str, Float[np.ndarray, "chains draws *shape"]]:
+    """By site."""
     return {str(n): x.to_numpy() for n, x in fit.tree["posterior"].to_dataset().data_vars.items()}

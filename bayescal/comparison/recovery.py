@@ -1,50 +1,49 @@
-"""Could the comparison tell these explanations apart, if one of them were true, with so many people and decisions?
+"""Model recovery: would the comparison find the true model, with as many people and decisions as there are?
 
 Decisions of the same design are simulated from each model in turn, and all models are fitted to each set of them and
-compared. All fits of a model go through one compiled sampler, in which the decisions are an argument.
+compared. All fits of a model share one compiled sampler, in which the decisions are an argument.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Array, Float, Num
 from numpyro import handlers
-from numpyro.distributions import biject_to
-from numpyro.infer import NUTS as Kernel
-from numpyro.infer.util import potential_energy
 
+from bayescal._types import Key
 from bayescal.comparison.loo import psis
 from bayescal.comparison.pointwise import Pointwise
 from bayescal.diagnostics.replicates import with_data
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
-from bayescal.evaluation.sites import latent_sites
-from bayescal.model.build import Model
-from bayescal.posterior.many import Many, highest_of_draws, walk
+from bayescal.evaluation.density import Density
+from bayescal.evaluation.sites import trace_of
+from bayescal.model.model import Model
+from bayescal.posterior.kernel import Kernel
+from bayescal.posterior.many import Many, highest_of_draws
 from bayescal.precision import double_precision
 
 Progress = Callable[[str, int, int], None]  # (fitted model, sets of decisions done, in all)
 
-APART = 4.0  # standard errors of the expected difference, beyond which two models can be told apart
+APART = 4.0  # two models can be told apart if their expected difference exceeds so many standard errors
 
 _AT_ONCE = 5  # sets of decisions between two reports of progress, on each device
 
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """What came of the comparisons.
+    """The outcome of all comparisons; rows are the true model, columns the fitted one.
 
     Attributes:
-        best: share of the sets of decisions of each model (rows) in which each model (columns) was the best.
-        ahead: by how many nats the model that was true was ahead of each other one on average, and
-        error: the standard error of that difference in one comparison, on average.
-        found: share of the sets in which the model that was true was ahead of each other one.
+        best: share of the true model's sets of decisions in which the fitted model was the best.
+        ahead: by how many nats the true model was ahead of the fitted one, on average.
+        error: standard error of that difference in one comparison, on average.
+        found: share of the sets in which the true model was ahead of the fitted one.
         replicates: sets of decisions simulated from each model.
     """
 
@@ -63,10 +62,10 @@ class Confusion:
     def verdict(self) -> str:
         pairs = self.found.where(self.apart).stack().dropna()
         if not len(pairs):
-            return "No two of these explanations can be told apart with so many people and decisions."
+            return "No two of these models can be told apart with so many people and decisions."
         worst = pairs.idxmin()
         return (
-            f"Of {len(pairs)} pairs that can be told apart, the true explanation is ahead in {pairs.mean():.0%} of "
+            f"Of {len(pairs)} pairs that can be told apart, the true model is ahead in {pairs.mean():.0%} of "
             f"{self.replicates} comparisons each, and in at least {pairs.min():.0%} ({worst[0]}, beside {worst[1]})."
         )
 
@@ -86,15 +85,15 @@ def recover_models(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Confusion:
-    """Simulate decisions from every model, and compare all models on them.
+    """Simulate decisions from every model, and compare all models on each set of them.
 
     Args:
         models: of one-shot games with named people, on the same decisions, which give the design.
-        truths: by model, values of its sites at which to simulate; the others are drawn from their hyperpriors anew for
+        truths: by model, values of its sites at which to simulate; the other sites are drawn from their hyperpriors for
             each set of decisions.
         replicates: sets of decisions from each model.
-        draws, warmup: of NUTS, one chain a fit.
-        progress: called now and then.
+        draws, warmup: of NUTS, one chain for each fit.
+        progress: called with (fitted model, sets of decisions done, sets in all) now and then.
     """
     _check(models)
     rng = np.random.default_rng(seed)
@@ -116,15 +115,15 @@ def _confusion(names: list[str], elpd: Float[np.ndarray, "models models replicat
         ahead[t] = difference.sum(axis=-1).mean(axis=1)
         error[t] = (np.sqrt(people) * difference.std(axis=-1, ddof=1)).mean(axis=1)
         found[t] = (difference.sum(axis=-1) > 0).mean(axis=1)
-    np.fill_diagonal(error, np.inf)  # nobody is told apart from oneself
+    np.fill_diagonal(error, np.inf)  # a model is never told apart from itself
     frame = lambda x: pd.DataFrame(x, index=pd.Index(names, name="true"), columns=pd.Index(names, name="fitted"))
     return Confusion(frame(best), frame(ahead), frame(error), frame(found), replicates)
 
 
-def _simulated(model: Model, truth: Mapping[str, float], keys: Any) -> Float[np.ndarray, "replicates rows actions"]:
+def _simulated(model: Model, truth: Mapping[str, float], keys: Key) -> Num[np.ndarray, "replicates rows actions"]:
     whole = handlers.uncondition(model.evaluated or model)
 
-    def one(key):
+    def one(key: Key) -> Num[Array, "rows actions"]:
         given = handlers.substitute(whole, data={n: jnp.asarray(x, float) for n, x in truth.items()})
         return handlers.trace(handlers.seed(given, key)).get_trace()["choices"]["value"]
 
@@ -132,40 +131,35 @@ def _simulated(model: Model, truth: Mapping[str, float], keys: Any) -> Float[np.
 
 
 def _fit_all(
-    name: str, model: Model, data: np.ndarray, draws: int, warmup: int, rng: Any, progress: Progress | None
+    name: str,
+    model: Model,
+    data: Num[np.ndarray, "sets rows actions"],
+    draws: int,
+    warmup: int,
+    rng: np.random.Generator,
+    progress: Progress | None,
 ) -> Float[np.ndarray, "sets people"]:
-    """elpd of everybody in each set of decisions."""
-    latent = latent_sites(model)
-    transforms = {n: biject_to(s.support) for n, s in latent.items()}
-    observed = with_data(model)
+    """elpd of every person in each set of decisions."""
+    unfitted = Density.of(model)
+    model_of = with_data(model)
 
-    def one(given):
+    def one(given: tuple[Key, Num[Array, "rows actions"]]) -> Float[Array, "draws people"]:
         key, counts = given
-        seen = observed({"choices": counts})
-        potential = lambda z: potential_energy(seen, (), {}, z)
+        density = replace(unfitted, model=model_of({"choices": counts}))
+        start_key, key = jax.random.split(key)
+        prior_draw = lambda k: unfitted.unconstrain({n: s["value"] for n, s in trace_of(model, k).items()})
+        start = highest_of_draws(prior_draw, density.log_prob, start_key)
+        kernel = Kernel(density.potential, warmup, dense=True)
+        sampled, _ = kernel.walk(kernel.init(key, start), draws)
+        return jax.lax.map(lambda raw: density.parts(raw).likelihood["decisions"], sampled)
 
-        def told(z):
-            values = {n: transforms[n](x) for n, x in z.items()}
-            return handlers.trace(handlers.substitute(handlers.seed(seen, 0), data=values)).get_trace()["decisions"]
-
-        begin, go = jax.random.split(key)
-        start = highest_of_draws(lambda k: _prior_draw(model, latent, transforms, k), lambda z: -potential(z), begin)
-        kernel = Kernel(potential_fn=potential, dense_mass=True)
-        kept, _ = walk(kernel, kernel.init(go, warmup, start, (), {}), warmup, draws)
-        return jax.lax.map(lambda z: told(z)["fn"].value, kept)
-
-    many, told_of = Many(one, len(data), _AT_ONCE), None if progress is None else partial(progress, name)
-    return np.stack([_left_out(v) for v in many(partial(random_keys, rng), data, told_of)])
-
-
-def _prior_draw(model: Model, latent: Mapping[str, Any], transforms: Mapping[str, Any], key: Any) -> dict[str, Any]:
-    """Unconstrained values of every latent site, from the hyperpriors."""
-    trace = handlers.trace(handlers.seed(model, key)).get_trace()
-    return {n: transforms[n].inv(trace[n]["value"]) for n in latent}
+    run = Many(one, len(data), _AT_ONCE)
+    sets = run(partial(random_keys, rng), data, None if progress is None else partial(progress, name))
+    return np.stack([_left_out(values) for values in sets])
 
 
 def _left_out(values: Float[np.ndarray, "draws people"]) -> Float[np.ndarray, " people"]:
-    """Multinomial coefficients are left on: they are the same in every model of one set of decisions."""
+    """Multinomial coefficients are kept: they are the same in every model of one set of decisions."""
     people = values.shape[1]
     one = np.ones(people, int)
     return psis(Pointwise(tuple(map(str, range(people))), one, values, np.zeros(people), 0.5, one)).elpd
@@ -180,6 +174,6 @@ def _check(models: Mapping[str, Model]) -> None:
     apart += [n for n, m in models.items() if m.integrated is None]
     if apart or not rows[first]:
         raise InputError(
-            f"recover_models: {', '.join(apart) or first}: models of one-shot games are needed, of the same decisions "
-            'by people who are named, whose costs are integrated out (method="marginal").'
+            f"recover_models: {', '.join(apart) or first}: give models of one-shot games, of the same decisions by "
+            'people who are named, whose costs are integrated out (method="marginal").'
         )

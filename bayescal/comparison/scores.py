@@ -1,11 +1,11 @@
 """Predictions of a new person, in plain units.
 
-A new person has a cost (a level, a habit) of their own that nobody knows: it is drawn afresh from the population of
-each posterior draw, and probabilities are averaged over draws. So they are the same for everybody in one situation, and
-no prediction of this kind can beat the **noise floor**: the entropy of what people did in that situation.
+The cost (or level, or habit) of a new person is unknown: it is drawn from the population of each posterior draw, and
+probabilities are averaged over draws. Everybody in one situation then has the same probabilities, and no prediction of
+this kind can beat the **noise floor**: the entropy of what people did in that situation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,23 +20,23 @@ from scipy.stats import binomtest
 from bayescal.evaluation.batches import Batched, numbers_of
 from bayescal.evaluation.compile import Aside, random_keys
 from bayescal.evaluation.sites import sites_of
-from bayescal.model.build import Model
+from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
 from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
-DRAWS = 200
+DRAWS = 200  # of the posterior
 EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
-_OWN = {"participant", "cell", "decision"}  # dimensions of what a new person has anew
-_BATCH = 20
-_REPEATED = 10  # decisions in one situation, of which its entropy can be told
-_MOST = 0.9  # the share of decisions that must be in such situations
+_OWN = {"participant", "cell", "decision"}  # dimensions of parameters that are drawn anew for a new person
+_BATCH = 20  # draws at most in a batch
+_REPEATED = 10  # decisions in one situation from which its entropy can be estimated
+_MOST = 0.9  # share of decisions that must be in such situations
 
 
 @dataclass(frozen=True, eq=False)
 class Chances:
-    """The situations of the decisions, what was done in each, and with what probability a new person does it.
+    """What was done in each situation, and with what probability a new person does it.
 
     Attributes:
         counts: (rows, actions); a row is a cell, or one decision of a game over time.
@@ -54,8 +54,10 @@ def predict_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) ->
     return prepare_new(model, fit, draws=draws, seed=seed)()
 
 
-def prepare_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) -> Callable[[], np.ndarray]:
-    """The first half of `predict_new`: begins to compile. Call the result for the second half."""
+def prepare_new(
+    model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0
+) -> Callable[[], Float[np.ndarray, "rows actions"]]:
+    """The first half of `predict_new`: starts to compile. Call the result for the second half."""
     whole = model.evaluated or model
     posterior = fit.tree["posterior"].to_dataset()
     with double_precision():
@@ -74,21 +76,21 @@ def prepare_new(model: Model, fit: Fit, *, draws: int = DRAWS, seed: int = 0) ->
     flat = {n: posterior[n].to_numpy().reshape(-1, *s.shape) for n, s in latent.items()}
     there = len(next(iter(flat.values()))) if flat else draws
     steps = -(-min(draws, max(there, 1)) // batch)
-    kept = np.linspace(0, there - 1, steps * batch).round().astype(int)
+    chosen = np.linspace(0, there - 1, steps * batch).round().astype(int)
 
-    def run() -> np.ndarray:
+    def run() -> Float[np.ndarray, "rows actions"]:
         with double_precision():
             rng, total = np.random.default_rng(seed), 0.0
             for i in range(steps):
-                here = kept[i * batch : (i + 1) * batch]
+                here = chosen[i * batch : (i + 1) * batch]
                 total = total + np.asarray(summed({n: x[here] for n, x in flat.items()}, random_keys(rng, batch)))
         return np.asarray(total) / (steps * batch)
 
     return run
 
 
-def chances(model: Model, probabilities: np.ndarray, fit: Fit, decisions: Decisions) -> Chances:
-    """What was done beside what is predicted."""
+def chances(model: Model, probabilities: Float[np.ndarray, "rows actions"], fit: Fit, decisions: Decisions) -> Chances:
+    """What was done, with what is predicted."""
     observed = fit.tree["observed_data"].to_dataset()
     constants = {n: np.asarray(x) for n, (_, x) in (model.evaluated or model).constant_data.items()}
     if "choices" in observed:
@@ -107,16 +109,20 @@ def chances(model: Model, probabilities: np.ndarray, fit: Fit, decisions: Decisi
     return Chances(counts, probabilities, np.stack([grids[k] for k in zip(games, roles, strict=True)]))
 
 
-def score(found: Chances) -> dict[str, float | None]:
-    """share_predicted: of decisions, the most probable action; mean_error: the mean distance between what was done and
-    the median of what was predicted; log_score: nats a decision."""
-    p, counts, total = found.probabilities, found.counts, found.counts.sum()
+def score(predicted: Chances) -> dict[str, float | None]:
+    """Scores of predictions.
+
+    Returns:
+        share_predicted: share of decisions that are the most probable action; mean_error: mean distance between a
+        decision and the median of its prediction, None where actions have no order; log_score: nats per decision.
+    """
+    p, counts, total = predicted.probabilities, predicted.counts, predicted.counts.sum()
     with np.errstate(divide="ignore"):
         log_p = np.where(counts > 0, np.log(p), 0.0)
     error = None
-    if found.values is not None:
+    if predicted.values is not None:
         middle = (np.cumsum(p, axis=1) >= 0.5 - 1e-12).argmax(axis=1)
-        distance = np.abs(found.values - found.values[np.arange(len(p)), middle][:, None])
+        distance = np.abs(predicted.values - predicted.values[np.arange(len(p)), middle][:, None])
         error = float(np.sum(counts * np.nan_to_num(distance)) / total)
     return {
         "share_predicted": float(counts[np.arange(len(p)), p.argmax(axis=1)].sum() / total),
@@ -125,14 +131,16 @@ def score(found: Chances) -> dict[str, float | None]:
     }
 
 
-def calibration(found: Chances) -> pd.DataFrame:
-    """Of the predictions in each range of probabilities: their mean, how often they came true with a 90 % interval, and
-    how many there were (each decision is a prediction of every action)."""
-    n = np.broadcast_to(found.counts.sum(axis=1, keepdims=True), found.counts.shape)
-    there = (found.probabilities > 0) & (n > 0)
-    if found.values is not None:
-        there &= ~np.isnan(found.values)
-    p, n, hits = found.probabilities[there], n[there], found.counts[there]
+def calibration(predicted: Chances) -> pd.DataFrame:
+    """By range of predicted probabilities: their mean, how often they came true, and how many there were.
+
+    Each decision is a prediction of every action; the interval of how often they came true is of 90 %.
+    """
+    n = np.broadcast_to(predicted.counts.sum(axis=1, keepdims=True), predicted.counts.shape)
+    there = (predicted.probabilities > 0) & (n > 0)
+    if predicted.values is not None:
+        there &= ~np.isnan(predicted.values)
+    p, n, hits = predicted.probabilities[there], n[there], predicted.counts[there]
     of = np.clip(np.searchsorted(EDGES, p, side="right") - 1, 0, len(EDGES) - 2)
     rows = []
     for b in np.unique(of):
@@ -152,9 +160,11 @@ def calibration(found: Chances) -> pd.DataFrame:
 
 
 def noise_floor(decisions: Decisions) -> float | None:
-    """The mean log score, in nats a decision, that nobody can beat who does not know who decides: minus the entropy of
-    what people did in the same situation, with Grassberger's (2003) correction of its bias. None where fewer than nine
-    decisions in ten were made in a situation that has come up ten times."""
+    """The best mean log score, in nats per decision, of a model that does not know who decides.
+
+    It is minus the entropy of what people did in the same situation, with Grassberger's (2003) correction of its bias.
+    None where fewer than nine in ten decisions were made in a situation that came up ten times.
+    """
     counts = situations(decisions)
     n = counts.sum(axis=1)
     enough = n >= _REPEATED
@@ -186,7 +196,7 @@ def situations(decisions: Decisions) -> Float[np.ndarray, "situations actions"]:
 
 
 def entropy(counts: Float[np.ndarray, "rows actions"]) -> Float[np.ndarray, " rows"]:
-    """In nats, of the distributions that counts were drawn from (Grassberger 2003, eq. 28)."""
+    """Entropy, in nats, of the distribution that the counts of each row were drawn from (Grassberger 2003, eq. 28)."""
     n = counts.sum(axis=1)
     safe = np.maximum(counts, 1)
     sign = np.where(counts % 2 == 0, 1.0, -1.0)
@@ -198,14 +208,14 @@ def score_all(
     models: Mapping[str, Model], fits: Mapping[str, Fit], decisions: Decisions, *, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(scores by model, calibration of every model)."""
-    begun = {n: prepare_new(m, fits[n], seed=seed) for n, m in models.items() if n in fits}
+    prepared = {n: prepare_new(m, fits[n], seed=seed) for n, m in models.items() if n in fits}
     floor = noise_floor(decisions)
     rows: dict[str, Any] = {}
     tables = []
-    for name, run in begun.items():
-        found = chances(models[name], run(), fits[name], decisions)
-        rows[name] = score(found) | {"floor": floor}
-        tables.append(calibration(found).assign(model=name))
+    for name, run in prepared.items():
+        predicted = chances(models[name], run(), fits[name], decisions)
+        rows[name] = score(predicted) | {"floor": floor}
+        tables.append(calibration(predicted).assign(model=name))
     scores = pd.DataFrame.from_dict(
         rows, orient="index", columns=["share_predicted", "mean_error", "log_score", "floor"]
     )
@@ -213,5 +223,5 @@ def score_all(
     return scores, pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def _padded(values: Any, width: int) -> np.ndarray:
+def _padded(values: Sequence[float], width: int) -> Float[np.ndarray, " width"]:
     return np.array([*values, *[np.nan] * (width - len(values))], float)

@@ -8,10 +8,10 @@ from scipy.optimize import minimize
 def stack(
     pointwise: Float[np.ndarray, "units models"], copies: Int[np.ndarray, " units"] | None = None
 ) -> Float[np.ndarray, " models"]:
-    """Of models, weights (adding to one) that maximise sum_i copies_i log sum_m w_m exp(pointwise[i, m]).
+    """Weights of models, adding to one, that maximise sum_i copies_i log sum_m w_m exp(pointwise[i, m]).
 
-    The logarithm is concave in the weights, so that there is one hill; it is climbed by the EM steps of a mixture with
-    known components, which stay inside the simplex whatever the units' size, and finished by SLSQP.
+    The objective is concave in the weights, so there is one maximum. EM steps of a mixture with known components come
+    near it, staying inside the simplex however large the units are; SLSQP finishes.
     """
     density = np.exp(pointwise - pointwise.max(axis=1, keepdims=True))
     models, share = density.shape[1], np.ones(len(density)) if copies is None else copies
@@ -19,7 +19,7 @@ def stack(
     weights = np.full(models, 1 / models)
     for _ in range(200):
         weights = weights * ((share / (density @ weights)) @ density)
-    found = minimize(
+    result = minimize(
         lambda w: -share @ np.log(density @ w),
         weights,
         jac=lambda w: -(share / (density @ w)) @ density,
@@ -27,6 +27,6 @@ def stack(
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(models)},
         method="SLSQP",
     )
-    better = found.success and found.fun <= -share @ np.log(density @ weights)
-    weights = np.clip(found.x if better else weights, 0, None)
+    better = result.success and result.fun <= -share @ np.log(density @ weights)
+    weights = np.clip(result.x if better else weights, 0, None)
     return weights / weights.sum()

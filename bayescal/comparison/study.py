@@ -1,4 +1,4 @@
-"""The rivals of a study, fitted and compared."""
+"""The rival models of a study, fitted and compared."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,22 +7,24 @@ from typing import Any
 
 from bayescal.comparison.compare import Comparison, Progress, compare
 from bayescal.comparison.pointwise import Unit
-from bayescal.comparison.rivals.field import Rivals, rivals
+from bayescal.comparison.rivals import Rivals, rivals
 from bayescal.errors import InputError
+from bayescal.policies.base import Policy
 from bayescal.posterior.calibrate import calibrate
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.nuts import NUTS
+from bayescal.study.load import Study
 from bayescal.table.decisions import Decisions
 
-_LONGEST = 6  # times as many draws are taken as are asked for, of a model that is hard to sample
-_CAREFUL = 0.95  # the acceptance at which a model is fitted again that diverged
+_LONGEST = 6  # most draws of a model that is hard to sample, in multiples of those that are asked for
+_CAREFUL = 0.95  # target acceptance with which a model that diverged is fitted again
 
 
 def compare_study(
-    study: Any,
+    study: Study,
     *,
     only: Sequence[str] | None = None,
-    policy: Any = None,
+    policy: Policy | None = None,
     among: Rivals | None = None,
     unit: Unit | None = None,
     folds: int | None = None,
@@ -34,18 +36,18 @@ def compare_study(
     resume: bool = True,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Fit], Comparison]:
-    """Fit every rival explanation of a study's decisions, and compare what they predict of people they have not seen.
+    """Fit every rival model of a study's decisions, and compare their predictions out of sample.
 
     Args:
         study: of `load_study`.
-        only: names of some of the rivals, see `bayescal.comparison.rivals.field.NAMES`.
+        only: names of some of the rival models, see `bayescal.comparison.rivals.RIVALS`.
         policy: the likelihood of people with costs of their own, where it is not the study's.
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.
-        draws, warmup, chains, seed: of NUTS, for every model; up to six times as many draws are taken where chains do
-            not agree before. A fit that diverged is made once more, in smaller steps and after twice the warm-up.
-        checkpoints: a folder in which NUTS keeps a checkpoint of each fit; with `resume` a run that was interrupted
-            goes on from there, to the same draws. They are deleted when the fits are saved.
+        draws, warmup, chains, seed: of NUTS, for every model. While chains disagree, up to six times as many draws are
+            taken. A model that diverged is fitted once more, with smaller steps and twice the warm-up.
+        checkpoints: a folder in which NUTS keeps a checkpoint of each fit; with `resume` an interrupted run continues
+            from there, with the same draws. They are deleted when the fits are saved.
         progress: called with (model, iterations done, iterations in all) now and then.
 
     Example:
@@ -56,35 +58,36 @@ def compare_study(
         (9600, ['common cost'])
     """
     _check(study.decisions, unit, folds)
-    found = rivals(study, only=only, policy=policy) if among is None else among
-    if not found.models:
-        raise InputError(f"{study.name}: no explanation can be fitted. {' '.join(found.left_out.values())}")
-    # Costs are integrated out, so that there is no funnel that needs small steps.
+    field = rivals(study, only=only, policy=policy) if among is None else among
+    if not field.models:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in field.left_out.items())
+        raise InputError(f"{study.name}: no rival model applies ({reasons}).")
+    # Costs are integrated out, so there is no funnel that needs small steps.
     sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "longest": _LONGEST * draws}
     method = NUTS(**sizes, seed=seed, target_accept=0.8, resume=resume)
-    fits = calibrate(study, models=found.models, method=method, checkpoints=checkpoints, progress=progress)
-    hasty = {n: f for n, f in fits.items() if f.tree["sample_stats"]["diverging"].any()}
+    fits = calibrate(study, models=field.models, method=method, checkpoints=checkpoints, progress=progress)
+    diverged = {n: f for n, f in fits.items() if f.tree["sample_stats"]["diverging"].any()}
     method = replace(method, warmup=2 * warmup, target_accept=_CAREFUL)
     again = None if progress is None else lambda name, *done: progress(f"{name}, carefully", *done)
-    fits |= calibrate(study, models={n: found.models[n] for n in hasty}, method=method, progress=again)
+    fits |= calibrate(study, models={n: field.models[n] for n in diverged}, method=method, progress=again)
     compared = compare(
         fits,
-        found.models,
+        field.models,
         study.decisions,
         unit=unit,
         folds=folds,
         seed=seed,
-        left_out=found.left_out,
+        left_out=field.left_out,
         progress=progress,
     )
-    for fit in hasty.values():  # they have been replaced, and are not saved
+    for fit in diverged.values():  # replaced, so never saved
         if fit.checkpoint is not None:
             fit.checkpoint.unlink(missing_ok=True)
     return fits, compared
 
 
 def _check(decisions: Decisions, unit: Unit | None, folds: int | None) -> None:
-    """Refused before the long work, not after it."""
+    """Refuse what cannot be compared before the long work, not after it."""
     if unit in ("participant", "group", "game"):
         decisions.levels(unit)
     if folds is not None and (unit == "decision" or folds < 2):

@@ -1,9 +1,9 @@
-"""What to look at before a fit is believed."""
+"""Checks of a fit: whether its draws can be trusted, and whether the model describes the decisions."""
 
-from bayescal.diagnostics.base import Check
+from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.check import Checks, check
 from bayescal.diagnostics.pit import loo_pit
 from bayescal.diagnostics.predictive import predictive
 from bayescal.diagnostics.sensitivity import sensitivity
 
-__all__ = ["Check", "Checks", "check", "loo_pit", "predictive", "sensitivity"]
+__all__ = ["Check", "Checks", "Outcome", "check", "loo_pit", "predictive", "sensitivity"]

@@ -1,39 +1,41 @@
-"""Everything to look at before a fit is believed."""
+"""Every check of a fit, in one call."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from bayescal.diagnostics.base import Check
+from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.computed import computation, is_learned
-from bayescal.diagnostics.pit import is_uniform, loo_pit
+from bayescal.diagnostics.pit import loo_pit, pit_check
 from bayescal.diagnostics.predictive import allows, predictive, predicts
-from bayescal.diagnostics.sensitivity import hangs_on_prior, sensitivity
+from bayescal.diagnostics.sensitivity import prior_check, sensitivity
 from bayescal.errors import InputError
 from bayescal.plain import listed, plain
 from bayescal.posterior.fit import Fit
 from bayescal.table.decisions import Decisions
 
+_MARKS = {outcome: outcome.value for outcome in Outcome} | {Outcome.NOT_APPLICABLE: "–"}
+
 
 @dataclass(frozen=True, eq=False)
 class Checks:
-    """What was looked at, and the numbers behind it.
+    """The checks of a fit, and the numbers behind them.
 
     Attributes:
-        items: one for each check: passed (None: a warning, or not applicable), what was found, and what to do.
-        predictive: by statistic what was observed, and mean and 90 % interval of what the posterior predicts.
-        prior_predictive: the same of what the hyperpriors predict.
-        pit: places of decisions in their predictive distributions, see `loo_pit`; None where actions have no order.
+        items: the checks: outcome, what was found, and what to do about it.
+        predictive: by statistic, the observed value, and mean and 90 % interval of the posterior predictive.
+        prior_predictive: the same of the prior predictive.
+        pit: probability integral transforms of the decisions, see `loo_pit`; None where actions have no order.
         sensitivity: by parameter, see `sensitivity`.
-        walls: by parameter, the share of the posterior against the walls of a learned policy's box.
+        walls: by parameter, the share of the posterior at the bounds of the trained domain.
         certificate: of the learned policy, where there is one and it was found.
 
     Example:
         >>> import bayescal as bc, pandas as pd
-        >>> from bayescal.diagnostics import Check
-        >>> items = (Check("R-hat", False, "1.2", "Take more draws."),)
+        >>> from bayescal.diagnostics import Check, Outcome
+        >>> items = (Check("R-hat", Outcome.FAILED, "1.2", "Take more draws."),)
         >>> none = pd.DataFrame()
         >>> bc.Checks(items, none, none, None, none, {}, None).passed
         False
@@ -49,7 +51,7 @@ class Checks:
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        return tuple(c for c in self.items if c.passed is False)
+        return tuple(c for c in self.items if c.failed)
 
     @property
     def warnings(self) -> tuple[Check, ...]:
@@ -57,31 +59,30 @@ class Checks:
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed. A warning is no failure."""
+        """Whether no check failed. A warning is not a failure."""
         return not self.failed
 
     @property
     def computed(self) -> bool:
-        """Whether the draws can be taken for those of the posterior: no check of the computation failed."""
+        """Whether the draws can be trusted to be those of the posterior: no check of the computation failed."""
         return not any(c.about == "computation" for c in self.failed)
 
     @property
     def status(self) -> str:
-        """One sentence."""
+        """The outcome in one sentence."""
         names = lambda checks: listed([c.name for c in checks], 8)
         applied = sum(c.applies for c in self.items)
-        warned = f"; to be looked at: {names(self.warnings)}" if self.warnings else ""
+        warned = f"; warnings: {names(self.warnings)}" if self.warnings else ""
         if self.passed:
             return f"passed: none of {applied} checks failed{warned}."
-        whose = "the model does not do what people do" if self.computed else "the draws are not to be trusted"
-        return f"failed: {whose}: {len(self.failed)} of {applied} checks failed ({names(self.failed)}){warned}."
+        meaning = "the model does not describe the decisions" if self.computed else "the draws are not to be trusted"
+        return f"failed: {meaning}: {len(self.failed)} of {applied} checks failed ({names(self.failed)}){warned}."
 
     def __getitem__(self, name: str) -> Check:
         return next(c for c in self.items if c.name == name)
 
     def __str__(self) -> str:
-        mark = lambda c: "failed" if c.passed is False else "passed" if c.passed else "look" if c.warns else "–"
-        lines = [f"{mark(c):<7}{c.name}: {c.found}{f' → {c.advice}' if c.advice else ''}" for c in self.items]
+        lines = [f"{_MARKS[c.outcome]:<8}{c.name}: {c.found}{f' → {c.advice}' if c.advice else ''}" for c in self.items]
         return "\n".join([*lines, self.status])
 
     __repr__ = __str__
@@ -93,7 +94,7 @@ class Checks:
                 "passed": self.passed,
                 "computed": self.computed,
                 "status": self.status,
-                "checks": [asdict(c) for c in self.items],
+                "checks": [c.as_dict() for c in self.items],
                 "predictive": self.predictive.to_dict("index"),
                 "prior_predictive": self.prior_predictive.to_dict("index"),
                 "pit": self.pit,
@@ -105,13 +106,13 @@ class Checks:
 
 
 def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> Checks:
-    """Look at a fit: has the sampler done its work, do the data move the parameters, would the model do what people do?
+    """Check a fit: did the sampler converge, do the data inform the parameters, does the model describe the decisions?
 
     Args:
-        model: that was fitted; it tells of the decisions where `study` is not given, and of the probability of each
-            action where the fit does not (people of one-shot games).
+        model: that was fitted; it gives the decisions where `study` is not given, and the probability of each action
+            where the fit does not hold it (people in one-shot games).
         study: whose decisions were fitted, and whose learned policy has a certificate.
-        seed: of the parts of a discrete decision's own probability that lie below it.
+        seed: of the randomised probability integral transforms of discrete decisions.
 
     Raises:
         InputError: the decisions are not those of the fit.
@@ -121,8 +122,8 @@ def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> C
         >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
         >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
         >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
-        >>> found = bc.check(bc.infer(model, bc.Grid(draws=200)), model)
-        >>> found.computed, found["identifiability"].passed
+        >>> checks = bc.check(bc.infer(model, bc.Grid(draws=200)), model)
+        >>> checks.computed, checks["identifiability"].passed
         (True, True)
     """
     decisions = study.decisions if study is not None else getattr(getattr(model, "spec", None), "decisions", None)
@@ -137,10 +138,10 @@ def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> C
     items = (
         *computation(fit, certificate, None if decisions is None else decisions.total),
         _identified(fit),
-        hangs_on_prior(scaled),
+        prior_check(scaled),
         allows(before),
         predicts(after, over_time=decisions is not None and decisions.play is not None),
-        is_uniform(pit, decisions),
+        pit_check(pit, decisions),
     )
     none = pd.DataFrame()
     return Checks(
@@ -155,21 +156,16 @@ def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> C
 
 
 def _identified(fit: Fit) -> Check:
-    """What the data say of each parameter."""
+    """Whether the data say something about every parameter."""
     name, found = "identifiability", fit.identifiability()
     if found.table.empty:
-        return Check(name, None, "the fit has no parameter that is one number", about="model")
-    if not found.sentences:
-        least = found.table["contraction"].idxmin()
-        told = f"the data narrow every parameter (least {least}, by {found.table.loc[least, 'contraction']:.0%})"
-        return Check(name, True, told, about="model")
-    return Check(
-        name,
-        None,
-        " ".join(found.sentences).rstrip("."),
-        "Do not read these as findings; say what was assumed.",
-        "model",
-    )
+        return Check(name, Outcome.NOT_APPLICABLE, "the fit has no scalar parameter", about="model")
+    if found.sentences:
+        advice = "Do not read these as findings; say what was assumed."
+        return Check(name, Outcome.WARNING, " ".join(found.sentences).rstrip("."), advice, "model")
+    least = found.table["contraction"].idxmin()
+    narrowed = f"the data narrow every parameter (least {least}, by {found.table.loc[least, 'contraction']:.0%})"
+    return Check(name, Outcome.PASSED, narrowed, about="model")
 
 
 def _certificate(fit: Fit, study: Any) -> Mapping[str, Any] | None:
@@ -187,6 +183,6 @@ def _refuse_others(fit: Fit, decisions: Decisions | None) -> None:
     known = fit.provenance.get("data_hash")
     if decisions is not None and known is not None and known != decisions.data_hash:
         raise InputError(
-            f"{decisions.source} has other decisions than the fit was made of (data hash {decisions.data_hash[:12]}…, "
-            f"the fit's is {known[:12]}…): check a fit with its own study."
+            f"{decisions.source} holds other decisions than those that were fitted (data hash "
+            f"{decisions.data_hash[:12]}…, the fit's is {known[:12]}…): check a fit with its own study."
         )

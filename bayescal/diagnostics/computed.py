@@ -1,4 +1,4 @@
-"""Whether the draws are those of the posterior: what the sampler says, the walls, and the policy's certificate."""
+"""Whether the draws are those of the posterior: the sampler, the trained domain, and the policy's certificate."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 import arviz_stats as azs
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from bayescal.diagnostics.base import Check
+from bayescal.diagnostics.base import Check, Outcome
 from bayescal.plain import listed
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT
 from bayescal.posterior.status import AT_BOUNDS, ESS, R_HAT
 
 E_BFMI = 0.3
-ROUGH = 0.05  # the median total variation from the exact policy, above which a network is no likelihood
+MAX_DISTANCE = 0.05  # median total variation from the exact policy, above which a network is not used as a likelihood
 
 
 def is_learned(fit: Fit) -> bool:
@@ -23,9 +24,15 @@ def is_learned(fit: Fit) -> bool:
 
 
 def computation(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int | None) -> list[Check]:
+    """The checks of the computation.
+
+    Args:
+        certificate: of the learned policy, where it was found.
+        decisions: how many were fitted, where that is known.
+    """
     method = fit.provenance.get("method", "NUTS")
     sampled = {"SVI": _svi, "Grid": _grid}.get(method, _nuts)(fit)
-    return [*sampled, _solved(fit), _walls(fit), _certificate(fit, certificate, decisions)]
+    return [*sampled, _finite(fit), _at_bounds(fit), certificate_check(fit, certificate, decisions)]
 
 
 def _nuts(fit: Fit) -> list[Check]:
@@ -43,133 +50,134 @@ def _nuts(fit: Fit) -> list[Check]:
 def _r_hat(table: pd.DataFrame) -> Check:
     name = "R-hat"
     if not len(table):
-        return Check(name, None, "nothing was sampled")
+        return Check(name, Outcome.NOT_APPLICABLE, "nothing was sampled")
     r_hat = table.get("r_hat", pd.Series(dtype=float)).dropna()
     if not len(r_hat):
-        return Check(name, None, "one chain cannot be compared with another", "Sample at least two chains.")
-    bad = r_hat[~(r_hat < R_HAT)].sort_values(ascending=False)
+        return Check(name, Outcome.WARNING, "one chain cannot be compared with another", "Sample at least two chains.")
+    too_large = r_hat[~(r_hat < R_HAT)].sort_values(ascending=False)
     found = f"at most {r_hat.max():.3f} ({r_hat.idxmax()}), where chains that agree stay below {R_HAT}"
-    if bad.empty:
-        return Check(name, True, found)
-    return Check(
-        name, False, f"{found}; above it: {listed(list(map(str, bad.index)))}", "Take more warmup and more draws."
-    )
+    if too_large.empty:
+        return Check(name, Outcome.PASSED, found)
+    found += f"; above it: {listed(list(map(str, too_large.index)))}"
+    return Check(name, Outcome.FAILED, found, "Take more warmup and more draws.")
 
 
 def _effective(table: pd.DataFrame, kind: str) -> Check:
     name, ess = f"effective sample size ({kind})", table[f"ess_{kind}"].dropna()
     if not len(ess):
-        return Check(name, None, "nothing was sampled")
-    bad = ess[ess < ESS].sort_values()
+        return Check(name, Outcome.NOT_APPLICABLE, "nothing was sampled")
+    too_small = ess[ess < ESS].sort_values()
     found = f"at least {ess.min():,.0f} ({ess.idxmin()}), where {ESS} are wanted"
-    if bad.empty:
-        return Check(name, True, found)
-    return Check(name, False, f"{found}; fewer: {listed(list(map(str, bad.index)))}", "Take more draws.")
+    if too_small.empty:
+        return Check(name, Outcome.PASSED, found)
+    found += f"; fewer: {listed(list(map(str, too_small.index)))}"
+    return Check(name, Outcome.FAILED, found, "Take more draws.")
 
 
-def _divergences(stats: Any) -> Check:
+def _divergences(stats: xr.Dataset) -> Check:
     name = "divergences"
     if "diverging" not in stats:
-        return Check(name, None, "this sampler does not tell of them")
+        return Check(name, Outcome.NOT_APPLICABLE, "this sampler does not report them")
     diverging = stats["diverging"]
     count, total = int(diverging.sum()), diverging.size
     if not count:
-        return Check(name, True, f"none in {total:,} transitions")
+        return Check(name, Outcome.PASSED, f"none in {total:,} transitions")
     return Check(
-        name, False, f"{count:,} of {total:,} transitions diverged: part of the posterior was not visited",
+        name, Outcome.FAILED, f"{count:,} of {total:,} transitions diverged: part of the posterior was not explored",
         "Raise target_accept; if that does not help, simplify the model or narrow its hyperpriors.",
     )  # fmt: skip
 
 
-def _energy(stats: Any) -> Check:
+def _energy(stats: xr.Dataset) -> Check:
     name = "E-BFMI"
     if "energy" not in stats or stats["energy"].sizes["draw"] < 4:
-        return Check(name, None, "this sampler does not tell of its energy")
+        return Check(name, Outcome.NOT_APPLICABLE, "this sampler does not report its energy")
     each = np.atleast_1d(np.asarray(azs.bfmi(stats["energy"].transpose("chain", "draw").to_numpy())))
     found = f"at least {each.min():.2f} over {len(each)} chains, where {E_BFMI} is enough"
     if each.min() >= E_BFMI:
-        return Check(name, True, found)
+        return Check(name, Outcome.PASSED, found)
     return Check(
-        name, False, f"{found}: the sampler does not reach the tails of the posterior",
+        name, Outcome.FAILED, f"{found}: the sampler does not reach the tails of the posterior",
         "Take more warmup, or write the model with its hierarchy the other way (centred=…).",
     )  # fmt: skip
 
 
 def _svi(fit: Fit) -> list[Check]:
     k_hat, ess = float(fit.provenance["pareto_k_hat"]), float(fit.provenance["weights_ess"])
-    fine = k_hat <= K_HAT
     return [
-        Check(
-            "guide", fine, f"PSIS k-hat {k_hat:.2f}, where up to {K_HAT} a guide is near enough to be reweighted",
-            "" if fine else "Take a richer guide (full-rank, flow), or NUTS.",
+        _passes(
+            "guide", k_hat <= K_HAT, f"PSIS k-hat {k_hat:.2f}; up to {K_HAT} the draws of a guide can be reweighted",
+            "Use a richer guide (full-rank, flow), or NUTS.",
         ),
-        Check(
-            "effective sample size (weights)", ess >= ESS, f"{ess:,.0f}, where {ESS} are wanted",
-            "" if ess >= ESS else "Take more draws.",
+        _passes(
+            "effective sample size (weights)", ess >= ESS, f"{ess:,.0f}, where {ESS} are wanted", "Take more draws."
         ),
-        Check("status", fit.converged, str(fit.status), "" if fit.converged else "Do what the status says."),
+        _passes("status", fit.converged, str(fit.status), "Do what the status says."),
     ]  # fmt: skip
 
 
 def _grid(fit: Fit) -> list[Check]:
-    return [Check("edge of the grid", fit.converged, str(fit.status), "" if fit.converged else "Give it wider ranges.")]
+    return [_passes("edge of the grid", fit.converged, str(fit.status), "Give the grid wider ranges.")]
 
 
-def _solved(fit: Fit) -> Check:
-    name, log_lik = "likelihood", fit.tree["log_likelihood"].to_dataset()
-    unsolved, total = sum(int((~np.isfinite(v)).sum()) for v in log_lik.values()), sum(v.size for v in log_lik.values())
-    if not unsolved:
-        return Check(name, True, f"all {total:,} values are finite")
-    return Check(
-        name, False, f"{unsolved:,} of {total:,} values could not be worked out",
+def _passes(name: str, passed: bool, found: str, advice: str) -> Check:
+    return Check(name, Outcome.PASSED, found) if passed else Check(name, Outcome.FAILED, found, advice)
+
+
+def _finite(fit: Fit) -> Check:
+    log_likelihood = fit.tree["log_likelihood"].to_dataset().values()
+    unsolved, total = sum(int((~np.isfinite(v)).sum()) for v in log_likelihood), sum(v.size for v in log_likelihood)
+    return _passes(
+        "likelihood", not unsolved,
+        f"{unsolved:,} of {total:,} values could not be computed" if unsolved else f"all {total:,} values are finite",
         "Narrow the hyperpriors to costs at which the game can be solved.",
     )  # fmt: skip
 
 
-def _walls(fit: Fit) -> Check:
-    name, walls = "walls of the policy's box", fit.provenance.get("posterior_share_at_the_walls")
-    if not walls:
-        return Check(name, None, "the likelihood answers for all values: there are no walls")
-    worst = max(walls, key=walls.get)
-    crowded = [f"{n} ({share:.0%})" for n, share in walls.items() if share > AT_BOUNDS]
-    if not crowded:
-        return Check(name, True, f"at most {walls[worst]:.1%} of the posterior lies against them ({worst})")
-    return Check(
-        name, False, f"the posterior of {listed(crowded)} lies against the walls of the policy's box",
-        "Use a policy with a larger box, or ExactPolicy.",
-    )  # fmt: skip
+def _at_bounds(fit: Fit) -> Check:
+    name, shares = "bounds of the trained domain", fit.provenance.get("posterior_share_at_the_walls")
+    if not shares:
+        return Check(name, Outcome.NOT_APPLICABLE, "the likelihood holds for all values")
+    crowded = [f"{n} ({share:.0%})" for n, share in shares.items() if share > AT_BOUNDS]
+    if crowded:
+        return Check(
+            name, Outcome.FAILED, f"the posterior of {listed(crowded)} lies at the bounds of the trained domain",
+            "Use a policy with a larger trained domain, or ExactPolicy.",
+        )  # fmt: skip
+    most = max(shares, key=shares.__getitem__)
+    return Check(name, Outcome.PASSED, f"at most {shares[most]:.1%} of the posterior lies there ({most})")
 
 
-def _certificate(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int | None) -> Check:
-    """By what was measured of the network: its error budget where it was compared with the exact policy, or else what a
-    best reply gains against it."""
+def certificate_check(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int | None) -> Check:
+    """From the network's error budget, where it was compared with the exact policy; otherwise from what a best reply
+    gains against it."""
     name = "certificate of the policy"
     if not is_learned(fit):
-        return Check(name, None, "the likelihood is not a learned policy")
+        return Check(name, Outcome.NOT_APPLICABLE, "the likelihood is not a learned policy")
     if not certificate:
         return Check(
-            name, None, "the likelihood is a learned policy whose certificate was not found",
+            name, Outcome.WARNING, "the likelihood is a learned policy whose certificate was not found",
             "Give the study that names the policy (study=…), or measure it with `bayescal certify`.",
         )  # fmt: skip
     if gain := certificate.get("best_reply_gain"):
         mean, error = gain["mean"], gain["standard error"]
-        told = f"a best reply trained against it gains {mean:.1%} ± {error:.1%} of the stakes a game"
+        found = f"a best reply trained against it gains {mean:.1%} ± {error:.1%} of the stakes a game"
         if mean <= 2 * error:
-            return Check(name, True, f"no exact solution is known; {told}")
-        return Check(name, None, told, "Train it longer (`bayescal train`).")
-    apart = certificate["total_variation"]["median"]
-    told = f"at the median point of its box its choice probabilities are {apart:.2%} from the exact ones"
-    if apart > ROUGH:
-        return Check(name, False, told, "Train it longer (`bayescal train`), or use ExactPolicy.")
+            return Check(name, Outcome.PASSED, f"no exact solution is known; {found}")
+        return Check(name, Outcome.WARNING, found, "Train it longer (`bayescal train`).")
+    distance = certificate["total_variation"]["median"]
+    found = f"at the median point of its domain its choice probabilities are {distance:.2%} from the exact ones"
+    if distance > MAX_DISTANCE:
+        return Check(name, Outcome.FAILED, found, "Train it longer (`bayescal train`), or use ExactPolicy.")
     budgets = certificate.get("decisions_below_a_tenth_of_sd", {})
     if not budgets or decisions is None:
-        return Check(name, True, told)
-    least = min(budgets, key=lambda n: budgets[n]["median"])
-    most = budgets[least]["median"]
-    told += f"; its error stays below a tenth of a posterior sd up to {most:,.0f} decisions ({least})"
-    if decisions <= most:
-        return Check(name, True, f"{told}, and there are {decisions:,}")
+        return Check(name, Outcome.PASSED, found)
+    parameter = min(budgets, key=lambda n: budgets[n]["median"])
+    budget = budgets[parameter]["median"]
+    found += f"; its error stays below a tenth of a posterior sd up to {budget:,.0f} decisions ({parameter})"
+    if decisions <= budget:
+        return Check(name, Outcome.PASSED, f"{found}, and there are {decisions:,}")
     return Check(
-        name, None, f"{told}, but there are {decisions:,}",
+        name, Outcome.WARNING, f"{found}, but there are {decisions:,}",
         "Weight the draws to the exact posterior: `bayescal calibrate … --reweight`, or bayescal.reweight.",
     )  # fmt: skip

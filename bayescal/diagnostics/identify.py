@@ -1,22 +1,20 @@
 """Before the data: what can a design tell of each parameter?"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 from numpyro import handlers
-from numpyro.distributions import biject_to
-from numpyro.distributions.distribution import Unit
 from scipy.linalg import eigh
 
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
-from bayescal.evaluation.sites import Site, compile_evaluation, compile_prior, sites_of
+from bayescal.evaluation.density import Density
+from bayescal.evaluation.sites import Sites, compile_evaluation, compile_prior, sites_of
 from bayescal.posterior.identifiability import MOST, NO_RIDGES, UNMOVED, Identifiability, combination, verdict_of
 from bayescal.precision import double_precision
 
@@ -53,29 +51,26 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
     rng = np.random.default_rng(seed)
     with double_precision():
         sites = sites_of(whole)
-        latent = {n: s for n, s in sites.items() if s.kind == "latent"}
-        transforms = {n: biject_to(s.support) for n, s in latent.items()}
-        shapes = {n: s.shape for n, s in latent.items()}
-        flat, unflatten = ravel_pytree({n: jnp.zeros(transforms[n].inverse_shape(s)) for n, s in shapes.items()})
-        d = len(flat)
+        density = Density(whole, {n: s for n, s in sites.items() if s.kind == "latent"})
+        d = density.size
         if d > _WIDEST:
             raise InputError(
                 f"identify: this model has {d:,} numbers, more than {_WIDEST}: judge the design by some of the people."
             )
-        flatten = jax.jit(jax.vmap(lambda x: ravel_pytree({n: transforms[n].inv(v) for n, v in x.items()})[0]))
+        flatten = jax.jit(jax.vmap(lambda values: density.flatten(density.unconstrain(values))))
         prior = {n: jnp.asarray(x[0]) for n, x in compile_prior(whole, 2000)(rng).items()}
         points = np.asarray(flatten(prior))
         points = points[np.isfinite(points).all(axis=1)]
         spread = np.cov(points, rowvar=False).reshape(d, d)
-        density = _Density(whole, transforms, unflatten)
-        top = density.top_level(jnp.asarray(points[0]))
-        own = np.concatenate([np.full(x.size, n in top) for n, x in unflatten(flat).items()])
+        top = _top_level(density, jnp.asarray(points[0]))
+        own = np.concatenate([np.full(x.size, n in top) for n, x in sorted(density.zeros.items())])
         precision = np.zeros((d, d))
         precision[np.ix_(own, own)] = np.linalg.inv(spread[np.ix_(own, own)])
         simulations = max(200, -(-4 * d // _BATCH) * _BATCH)
+        shapes = {n: s.shape for n, s in density.sites.items()}
         simulate = compile_evaluation(whole, shapes, _BATCH)
-        below = jax.jit(jax.vmap(_drawn_below(whole, list(shapes)), in_axes=(None, 0)))
-        slope = jax.jit(jax.vmap(jax.grad(density.given(top))))
+        below = jax.jit(jax.vmap(_drawn_below(whole, density.names), in_axes=(None, 0)))
+        slope = jax.jit(jax.vmap(jax.grad(_below(density, top))))
         expected = []
         for at in rng.choice(len(points), _AT, replace=False):
             here = below({n: prior[n][at] for n in top}, random_keys(rng, simulations))
@@ -90,19 +85,22 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
                 expected.append(np.linalg.inv(information + precision))
     if not expected:
         raise InputError("identify: the log-likelihood of what the model itself simulates has no finite slope.")
-    return _before(list(shapes), unflatten, spread, np.mean(expected, axis=0), sites)
+    return _before(density, spread, np.mean(expected, axis=0))
 
 
 def _before(
-    names: list[str], unflatten: Any, spread: np.ndarray, expected: np.ndarray, sites: Mapping[str, Site]
+    density: Density, spread: Float[np.ndarray, "size size"], expected: Float[np.ndarray, "size size"]
 ) -> Identifiability:
+    """From the covariances of prior and expected posterior, on the unconstrained scale."""
     labels: list[str] = []
     keep: list[int] = []
-    where = {n: np.atleast_1d(x).astype(int) for n, x in unflatten(jnp.arange(len(spread), dtype=float)).items()}
-    for n in names:
-        if where[n].size <= MOST and "participant" not in sites[n].dims and not n.endswith("_offset"):
+    where = {
+        n: np.atleast_1d(x).astype(int) for n, x in density.unflatten(jnp.arange(len(spread), dtype=float)).items()
+    }
+    for n, site in density.sites.items():
+        if where[n].size <= MOST and "participant" not in site.dims and not n.endswith("_offset"):
             keep += where[n].ravel().tolist()
-            labels += [n] if where[n].size == 1 and not sites[n].shape else [f"{n}[{i}]" for i in range(where[n].size)]
+            labels += [n] if where[n].size == 1 and not site.shape else [f"{n}[{i}]" for i in range(where[n].size)]
     prior, later = spread[np.ix_(keep, keep)], expected[np.ix_(keep, keep)]
     sds, left = np.sqrt(np.diag(prior)), np.sqrt(np.diag(later))
     shrunk = 1 - (left / sds) ** 2
@@ -127,52 +125,29 @@ def _before(
     return Identifiability(table, NO_RIDGES, tuple(told), after_data=False)
 
 
-@dataclass(frozen=True)
-class _Density:
-    """Parts of a model's log density, as functions of the unconstrained numbers."""
-
-    model: Callable[[], Any]
-    transforms: Mapping[str, Any]
-    unflatten: Callable[[Any], Mapping[str, Any]]
-
-    def parts(self, point: Any, data: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        """(Of each latent site, of the data.)"""
-        raw = self.unflatten(point)
-        values = {n: self.transforms[n](x) for n, x in raw.items()}
-        seen = handlers.substitute(handlers.seed(self.model, jax.random.key(0)), data={**values, **data})
-        latent, likelihood = {}, jnp.zeros(())
-        for name, site in handlers.trace(seen).get_trace().items():
-            if site["type"] != "sample" or isinstance(site["fn"], Unit):
-                continue
-            log_prob = site["fn"].log_prob(site["value"]).sum()
-            if site["is_observed"]:
-                likelihood += log_prob
-            else:
-                stretch = self.transforms[name].log_abs_det_jacobian(raw[name], values[name])
-                latent[name] = log_prob + jnp.sum(stretch)
-        return latent, likelihood
-
-    def top_level(self, point: Any) -> set[str]:
-        """The sites whose prior depends on no other site."""
-        slopes = jax.jit(jax.jacrev(lambda x: self.parts(x, {})[0]))(point)
-        top = set()
-        for name, slope in slopes.items():
-            others = {n: x for n, x in self.unflatten(slope).items() if n != name}
-            if not any(np.any(np.asarray(x)) for x in others.values()):
-                top.add(name)
-        return top
-
-    def given(self, top: set[str]) -> Callable[..., Any]:
-        """Of the data, and of the sites below the top level given those on it."""
-
-        def log_density(point: Any, data: Mapping[str, Any]) -> Any:
-            latent, likelihood = self.parts(point, data)
-            return likelihood + sum(x for n, x in latent.items() if n not in top)
-
-        return log_density
+def _top_level(density: Density, flat: Float[Array, " size"]) -> set[str]:
+    """The sites whose prior depends on no other site."""
+    slopes = jax.jit(jax.jacrev(lambda x: density.parts(density.unflatten(x)).prior))(flat)
+    top = set()
+    for name, slope in slopes.items():
+        others = {n: x for n, x in density.unflatten(slope).items() if n != name}
+        if not any(np.any(np.asarray(x)) for x in others.values()):
+            top.add(name)
+    return top
 
 
-def _drawn_below(model: Callable[[], Any], names: list[str]) -> Callable[..., Any]:
+def _below(density: Density, top: set[str]) -> Callable[[Float[Array, " size"], Sites], Float[Array, ""]]:
+    """(point, data) -> the log density of the data, and of the sites below the top level given those on it."""
+
+    def log_density(flat: Float[Array, " size"], data: Sites) -> Float[Array, ""]:
+        parts = density.parts(density.unflatten(flat), data)
+        likelihood = sum((x.sum() for x in parts.likelihood.values()), jnp.zeros(()))
+        return likelihood + sum(x for n, x in parts.prior.items() if n not in top)
+
+    return log_density
+
+
+def _drawn_below(model: Callable[[], Any], names: tuple[str, ...]) -> Callable[..., Any]:
     """Draws of every latent site where those of the top level have these values."""
 
     def draw(top: Mapping[str, Any], key: Any) -> dict[str, Any]:

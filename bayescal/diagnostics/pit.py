@@ -1,9 +1,9 @@
-"""Where decisions lie in their predictive distributions, each predicted without itself (LOO-PIT).
+"""Leave-one-out probability integral transforms (LOO-PIT): where decisions lie in their predictive distributions.
 
-The probability integral transform of a decision is the share of its predictive distribution below it. Decisions are on
-a grid: a decision's own probability is divided at random (Czado, Gneiting & Held 2009), after which the transforms are
-uniform if the predictions are right. A decision is left out by weighting the draws by the inverse of its probability
-(PSIS: Vehtari, Gelman & Gabry 2017). Whether they are uniform is told by their ECDF, all of it at once.
+The transform of a decision is the share of its predictive distribution below it. Decisions are on a grid, so that a
+random part of a decision's own probability is added (Czado, Gneiting & Held 2009); the transforms are then uniform if
+the predictions are right. A decision is left out by weighting the draws by the inverse of its probability (PSIS:
+Vehtari, Gelman & Gabry 2017). The test of uniformity uses the whole ECDF at once.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from bayescal.diagnostics.base import Check
+from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.sbc import KEPT, ecdf_band, uniformity
 from bayescal.evaluation.batches import evenly
 from bayescal.posterior.fit import Fit
@@ -20,20 +20,19 @@ from bayescal.posterior.psis import K_HAT, smoothed_weights
 from bayescal.posterior.tree import at_draws
 from bayescal.table.decisions import Decisions
 
-ERROR = 0.01  # the chance that right predictions fail
-BAD = 0.05  # the share of decisions above it, from which nothing is told
-
-_MOST = 2000  # decisions that are looked at
-_DRAWS = 1000
+ERROR = 0.01  # probability that correct predictions fail
+MAX_BAD = 0.05  # largest share of decisions with a k-hat that is too large
+_DECISIONS = 2000  # most decisions that are used
+_DRAWS = 1000  # most draws that are used
 
 
 def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: int = 0) -> dict[str, Any] | None:
-    """The transforms of (at most 2,000) decisions on ordered grids; None where there are none, or where their
-    probabilities are neither in the fit nor to be had from `model`.
+    """The transforms of (at most 2,000) decisions on ordered grids; None where actions have no order, or where their
+    probabilities are neither in the fit nor given by `model`.
 
-    Returns a dict: values; at, ecdf, low, high (their ECDF and the band that it lies in with probability 0.99, at all
-    places at once); p_value; k_hat_bad, the share of decisions that cannot be left out by weighting; decisions, of how
-    many in all; what, in words.
+    Returns a dict: values; at, ecdf, low, high (their ECDF and its simultaneous band of probability 0.99); p_value;
+    k_hat_bad, the share of decisions that weights cannot leave out; decisions, how many there are in all; what, in
+    words.
     """
     if decisions is None or not all(e.ordered for e in decisions.environments.values()):
         return None
@@ -66,30 +65,29 @@ def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: i
 
 
 def left_out(below: np.ndarray, at: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(probability below, probability, k-hat) of each decision when it is left out, from (draws, decisions) of what
-    each draw says of it."""
+    """(probability below, probability, k-hat) of each decision when it is left out, from those at each draw."""
     log_w, k_hat = smoothed_weights(log_p)
     weights = np.exp(log_w)
     return (weights * below).sum(axis=0), (weights * at).sum(axis=0), k_hat
 
 
 def _chosen(total: int, rng: np.random.Generator) -> np.ndarray:
-    return np.sort(rng.choice(total, min(total, _MOST), replace=False))
+    return np.sort(rng.choice(total, min(total, _DECISIONS), replace=False))
 
 
 def _from_draws(fit: Fit, rng: np.random.Generator) -> tuple[int, tuple[np.ndarray, ...]]:
-    """From predicted decisions, one a draw."""
+    """(decisions in all, their probabilities) from one predicted decision a draw."""
     log_p = fit.tree["log_likelihood"]["choice"].to_numpy()
     drawn = fit.tree["posterior_predictive"]["choice"].to_numpy()
     seen = fit.tree["observed_data"]["choice"].to_numpy()
     rows, some = _chosen(len(seen), rng), evenly(int(np.prod(log_p.shape[:2])), _DRAWS)
     flat = lambda x: x.reshape(-1, x.shape[-1])[some][:, rows]
-    drawn, told = flat(drawn), seen[rows]
-    return len(seen), ((drawn < told) * 1.0, (drawn == told) * 1.0, flat(log_p), np.ones(len(rows), int))
+    drawn, chosen = flat(drawn), seen[rows]
+    return len(seen), ((drawn < chosen) * 1.0, (drawn == chosen) * 1.0, flat(log_p), np.ones(len(rows), int))
 
 
 def _from_model(fit: Fit, model: Any, rng: np.random.Generator) -> tuple[int, tuple[np.ndarray, ...]]:
-    """From the probabilities that the model gives to every action, at some of the draws."""
+    """(decisions in all, their probabilities) from those that the model gives to every action, at some draws."""
     observed = fit.tree["observed_data"]
     if "choices" in observed:
         counts = observed["choices"].to_numpy()
@@ -109,32 +107,35 @@ def _from_model(fit: Fit, model: Any, rng: np.random.Generator) -> tuple[int, tu
     return len(of), (*at_draws(model, fit.tree, places, _DRAWS, rng), often)
 
 
-def is_uniform(found: Mapping[str, Any] | None, decisions: Decisions | None) -> Check:
+def pit_check(found: Mapping[str, Any] | None, decisions: Decisions | None) -> Check:
+    """Whether the transforms are uniform."""
     name = "LOO-PIT"
     if decisions is None:
-        return Check(name, None, "the decisions were not given: give the study (study=…) or the model", about="model")
+        missing = "the decisions were not given: give the study (study=…) or the model"
+        return Check(name, Outcome.NOT_APPLICABLE, missing, about="model")
     if not all(e.ordered for e in decisions.environments.values()):
-        return Check(name, None, "the actions have no order", about="model")
+        return Check(name, Outcome.NOT_APPLICABLE, "the actions have no order", about="model")
     if found is None:
-        return Check(name, None, "the probabilities of actions are not in the fit: give the model", about="model")
+        missing = "the fit does not hold the probabilities of actions: give the model"
+        return Check(name, Outcome.NOT_APPLICABLE, missing, about="model")
     values, p, bad = found["values"], found["p_value"], found["k_hat_bad"]
     some = "" if len(values) == found["decisions"] else f" ({len(values):,} of {found['decisions']:,}, drawn at random)"
-    told = f"the places of decisions{some} in their predictive distributions"
-    if bad > BAD:
+    what = f"the transforms of decisions{some}"
+    if bad > MAX_BAD:
         return Check(
-            name, None, f"{bad:.0%} of the decisions cannot be left out by weighting (k-hat above {K_HAT}): it cannot "
-            "be told", "Compare by participant (bayescal.compare), which refits where it must.", "model",
+            name, Outcome.WARNING, f"{bad:.0%} of the decisions cannot be left out by weights (k-hat above {K_HAT})",
+            "Compare by participant (bayescal.compare), which refits where it must.", "model",
         )  # fmt: skip
     if p >= ERROR:
-        return Check(name, True, f"{told} are uniform (p = {p:.2g})", about="model")
+        return Check(name, Outcome.PASSED, f"{what} are uniform (p = {p:.2g})", about="model")
     return Check(
-        name, False, f"{told} are not uniform (p = {p:.2g}): {_shape(values)}",
-        "Look at the predictive checks for what people do that the model does not.", "model",
+        name, Outcome.FAILED, f"{what} are not uniform (p = {p:.2g}): {_shape(values)}",
+        "See in the predictive checks which statistics the model does not reproduce.", "model",
     )  # fmt: skip
 
 
 def _shape(values: np.ndarray) -> str:
-    """In which way: predictions too low or too high, too narrow or too wide."""
+    """How they differ from uniform: predictions too low or too high, too narrow or too wide."""
     n, mean = len(values), values.mean()
     z_mean, z_spread = (mean - 0.5) * np.sqrt(12 * n), (values.var() - 1 / 12) * np.sqrt(180 * n)
     if abs(z_mean) > max(3.0, abs(z_spread)):

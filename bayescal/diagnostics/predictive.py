@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import norm
 
-from bayescal.diagnostics.base import Check
+from bayescal.diagnostics.base import Check, Outcome
 from bayescal.environments.counts import CountRecord, statistics_of_counts
 from bayescal.environments.statistics import Draws, PlayRecord, Statistic, codes, statistics_of_play
 from bayescal.errors import InputError
@@ -148,14 +148,14 @@ def predicts(table: pd.DataFrame | None, *, over_time: bool) -> Check:
     """Whether people do what the posterior predicts."""
     name = "posterior predictive"
     if table is None or table.empty:
-        return Check(name, None, _NOTHING, about="model")
+        return Check(name, Outcome.NOT_APPLICABLE, _NOTHING, about="model")
     how = " (each decision one step ahead, given what was seen before it)" if over_time else ""
     inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside their 90 % interval{how}"
     bad = table[table["p"] < ERROR / len(table)]
     if bad.empty:
-        return Check(name, True, inside, about="model")
+        return Check(name, Outcome.PASSED, inside, about="model")
     return Check(
-        name, False, f"{inside}; {_apart(bad)}",
+        name, Outcome.FAILED, f"{inside}; {_apart(bad)}",
         "Look for what the model lacks: habits (the prior), lapses, learning, costs that differ, or another rival.",
         "model",
     )  # fmt: skip
@@ -165,13 +165,17 @@ def allows(table: pd.DataFrame | None) -> Check:
     """Whether the hyperpriors leave room for what people do."""
     name = "prior predictive"
     if table is None or table.empty:
-        return Check(name, None, _NOTHING, about="model")
+        return Check(name, Outcome.NOT_APPLICABLE, _NOTHING, about="model")
     inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside what the hyperpriors predict"
     bad = table[table["p"] < ERROR / len(table)]
     if bad.empty:
-        return Check(name, True, inside, about="model")
+        return Check(name, Outcome.PASSED, inside, about="model")
     return Check(
-        name, None, f"{inside}; {_apart(bad)}", "See whether the hyperpriors leave room for what people do.", "model"
+        name,
+        Outcome.WARNING,
+        f"{inside}; {_apart(bad)}",
+        "See whether the hyperpriors leave room for what people do.",
+        "model",
     )
 
 

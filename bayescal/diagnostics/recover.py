@@ -1,8 +1,8 @@
-"""Parameter recovery: are parameters found again where data were simulated at them?
+"""Parameter recovery: does the posterior recover the parameters that data were simulated from?
 
-The replicates are those of `sbc`: truths from the hyperpriors, decisions simulated at them, a posterior each. Over such
-replicates a central interval of 80 % holds the truth in 80 % of them, and the error of the posterior mean in posterior
-sds has mean 0 and variance 1, exactly and whatever the hyperpriors (Cook, Gelman & Rubin 2006).
+The replicates are those of `sbc`: true parameters from the hyperpriors, decisions simulated from them, and a posterior
+each. A central 80 % interval holds the truth in 80 % of the replicates, and the error of the posterior mean in
+posterior sds has mean 0 and variance 1, exactly and whatever the hyperpriors (Cook, Gelman & Rubin 2006).
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, norm
 
+from bayescal.diagnostics.base import Outcome
 from bayescal.diagnostics.replicates import (
     KEPT,
     LOG_LIKELIHOOD,
@@ -24,18 +25,18 @@ from bayescal.diagnostics.replicates import (
 )
 
 LEVELS = (0.5, 0.8, 0.95)
-ERROR = 0.01  # the chance that a right pipeline fails, all quantities and intervals together
+ERROR = 0.01  # probability that a correct model fails, all quantities and intervals together
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recovered:
-    """What came of the replicates.
+    """Posteriors beside the true parameters, over replicates.
 
     Attributes:
         table: by quantity and replicate: truth, mean and sd of the posterior, and low and high of its central intervals
             (low50, high50, …).
-        failed: replicates whose sampler diverged, or gave few independent draws.
-        lost: replicates that gave no finite draws; they are not in the table.
+        failed: replicates whose sampler diverged, or whose effective sample size is too small.
+        lost: replicates without finite draws; they are not in the table.
     """
 
     table: pd.DataFrame
@@ -54,8 +55,8 @@ class Recovered:
 
     @property
     def coverage(self) -> pd.DataFrame:
-        """By quantity and level: the share of replicates whose interval holds the truth, and the band in which all of
-        them lie at once with probability 0.99, if the pipeline is right."""
+        """By quantity and level: the share of replicates whose interval holds the truth, and the band in which all
+        shares lie with probability 0.99 if the model is correct."""
         error = ERROR / (len(self.names) * (len(LEVELS) + 1))
         n, rows = self.replicates, []
         band = np.stack([binom.ppf(error / 2, n, LEVELS), binom.isf(error / 2, n, LEVELS)]).T / n
@@ -67,9 +68,9 @@ class Recovered:
         return table.set_index(["quantity", "level"])
 
     def summary(self) -> pd.DataFrame:
-        """By quantity: correlation of posterior mean and truth, root mean squared error, the share of the hyperprior's
-        variance that the data explain, the mean error in posterior sds with its distance from 0 in standard errors (z),
-        and the coverage of each interval."""
+        """By quantity: correlation of posterior mean and truth, root mean squared error, share of the hyperprior's
+        variance that the data explain, mean error in posterior sds, its distance from 0 in standard errors (z), and
+        the coverage of each interval."""
         rows, coverage = {}, self.coverage["share"].unstack()
         for name, own in self.table.groupby(level="quantity", sort=False):
             error = own["mean"] - own["truth"]
@@ -84,41 +85,55 @@ class Recovered:
         return pd.DataFrame.from_dict(rows, orient="index")
 
     @property
+    def _max_z(self) -> float:
+        return float(norm.isf(ERROR / (2 * len(self.names) * (len(LEVELS) + 1))))
+
+    @property
+    def outcome(self) -> Outcome:
+        """Passed if no posterior mean is biased and every interval covers the truth, undecided if too many samplers
+        failed."""
+        if too_many_failed(self.failed + self.lost, self.replicates + self.lost):
+            return Outcome.UNDECIDED
+        unbiased = (self.summary()["z"].abs() <= self._max_z).all()
+        return Outcome.PASSED if unbiased and self.coverage["inside"].all() else Outcome.FAILED
+
+    @property
+    def recovered(self) -> bool:
+        return self.outcome is Outcome.PASSED
+
+    @property
     def verdict(self) -> str:
-        table, coverage, n = self.summary(), self.coverage, self.replicates + self.lost
-        told = f"{self.failed + self.lost} of {n} samplers failed"
-        if too_many_failed(self.failed + self.lost, n):
-            return f"cannot be told: {told}. Take more warmup, or narrower hyperpriors."
-        limit = norm.isf(ERROR / (2 * len(table) * (len(LEVELS) + 1)))
+        """The outcome in one sentence."""
+        table, coverage, n, outcome = self.summary(), self.coverage, self.replicates + self.lost, self.outcome
+        failures = f"{self.failed + self.lost} of {n} samplers failed"
+        if outcome is Outcome.UNDECIDED:
+            return f"undecided: {failures}. Take more warmup, or narrower hyperpriors."
         biased = table["z"].abs().idxmax()
-        if abs(z := table.loc[biased, "z"]) > limit:
+        if abs(z := table.loc[biased, "z"]) > self._max_z:
             return (
                 f"not recovered: the posterior mean of {biased} is too {'high' if z > 0 else 'low'}, by "
                 f"{abs(table.loc[biased, 'mean_error']):.2f} posterior sds on average ({abs(z):.1f} standard errors; "
-                f"{told})."
+                f"{failures})."
             )
-        if not coverage["inside"].all():
+        if outcome is Outcome.FAILED:
             (name, level), row = next((i, r) for i, r in coverage.iterrows() if not r["inside"])  # ty: ignore[not-iterable]
             return (
                 f"not recovered: {level:.0%} intervals of {name} hold the truth in {row['share']:.0%} of {n} "
-                f"replicates, where {row['low']:.0%} to {row['high']:.0%} are to be expected ({told})."
+                f"replicates, where {row['low']:.0%} to {row['high']:.0%} are expected ({failures})."
             )
         shares = [f"{coverage.xs(x, level='level')['share'].mean():.0%}" for x in LEVELS]
         return (
             f"recovered: intervals of 50, 80 and 95 % hold the truth in {', '.join(shares[:2])} and {shares[2]} of {n} "
             f"replicates, on average over {len(table)} {'quantity' if len(table) == 1 else 'quantities'}, each inside "
-            f"its Monte-Carlo band ({told})."
+            f"its Monte-Carlo band ({failures})."
         )
-
-    @property
-    def recovered(self) -> bool:
-        return self.verdict.startswith("recovered")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         coverage = self.coverage.reset_index().to_dict("records")
         return {
             "verdict": self.verdict,
+            "outcome": self.outcome.value,
             "recovered": self.recovered,
             "replicates": self.replicates,
             "failed": self.failed,
@@ -144,15 +159,14 @@ def recover(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Recovered:
-    """Simulate and fit again and again, and see how near to the truth the posterior is, and whether its intervals hold
-    it as often as they say.
+    """Simulate and fit many times, and measure how near posteriors are to the truth and how often intervals cover it.
 
     Args:
-        model: as in `sbc`: its decisions give the design; in games over time what was seen stays as recorded.
-        truth: what decisions are simulated from; `model` itself when None.
+        model: as in `sbc`: its decisions give the design; in games over time observations stay as recorded.
+        truth: the model that decisions are simulated from; `model` itself when None.
         replicates: how many data sets.
         kept: a tenth of the draws of each posterior.
-        progress: called with (replicates done, replicates in all) now and then.
+        progress: called with (replicates done, replicates in all).
 
     Example:
         >>> import bayescal as bc
@@ -164,10 +178,11 @@ def recover(
         >>> [bool(inside) for inside in found.coverage["inside"]]  # of 50, 80 and 95 % intervals
         [True, True, True]
     """
-    return _recovered(replicate(model, truth, replicates, kept, warmup, target_accept, seed, progress))
+    return recovered_from(replicate(model, truth, replicates, kept, warmup, target_accept, seed, progress))
 
 
-def _recovered(found: Replicates) -> Recovered:
+def recovered_from(found: Replicates) -> Recovered:
+    """Posterior means, sds and intervals of replicates."""
     some, failed, lost = found.usable()
     parts = {}
     for i, name in enumerate(some.names):

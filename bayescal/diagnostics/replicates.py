@@ -18,16 +18,15 @@ import numpy as np
 from arviz_stats.base import array_stats
 from jaxtyping import Bool, Float, Int
 from numpyro import handlers
-from numpyro.distributions import biject_to
-from numpyro.infer import NUTS as Kernel
-from numpyro.infer.util import potential_energy
 from numpyro.primitives import Messenger
 
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
+from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import Site, latent_sites, log_likelihood, sites_of
 from bayescal.likelihood.one_shot import OneShotLikelihood
-from bayescal.posterior.many import Many, Progress, highest_of_draws, walk
+from bayescal.posterior.kernel import Kernel
+from bayescal.posterior.many import Many, Progress, highest_of_draws
 from bayescal.precision import double_precision
 
 Model = Callable[[], Any]
@@ -104,7 +103,7 @@ def replicate(
         if not names:
             raise InputError("The model has no parameter that is one number, so none can be looked for in simulations.")
         simulate = _simulator(model if truth is None else truth, latent)
-        one = _replicate(simulate, with_data(model), latent, names, kept, warmup, target_accept)
+        one = _replicate(simulate, with_data(model), Density(model, latent), names, kept, warmup, target_accept)
         many, rng = Many(one, replicates, _AT_ONCE), np.random.default_rng(seed)
         keys = lambda n: random_keys(rng, 2 * n).reshape(n, 2)
         many.compile(keys(many.size))
@@ -181,34 +180,27 @@ def with_data(model: Model) -> Callable[[Any], Model]:
 def _replicate(
     simulate: Callable[[Any], tuple[Any, Any]],
     with_data: Callable[[Any], Model],
-    latent: Mapping[str, Site],
+    density: Density,
     names: list[str],
     kept: int,
     warmup: int,
     target_accept: float,
 ) -> Callable[[Any], tuple[Any, Any, Any]]:
     """keys -> (the truth, draws of every quantity, how many diverged)."""
-    transforms = {n: biject_to(s.support) for n, s in latent.items()}
-    dense = len(names) == len(latent)
+    dense = len(names) == len(density.names)
 
     def one(keys):
         truth, data = simulate(keys[0])
-        model = with_data(data)
-        kernel = Kernel(
-            potential_fn=lambda z: potential_energy(model, (), {}, z),
-            target_accept_prob=target_accept,
-            dense_mass=dense,
-        )
-
-        told = partial(log_likelihood, model)
-        # A chain that began at the truth would hide a sampler that does not move.
-        begin, go = jax.random.split(keys[1])
-        best = highest_of_draws(lambda k: simulate(k)[0], told, begin)
-        start = {n: transforms[n].inv(x) for n, x in best.items()}
-        z, diverging = walk(kernel, kernel.init(go, warmup, start, (), {}), warmup, THIN * kept)
-        draws = jax.vmap(lambda z: {n: transforms[n](x) for n, x in z.items()})(z)
-        log_lik = jax.lax.map(told, draws)
-        at = jnp.stack([*(truth[n] for n in names), told(truth)])
-        return at, jnp.stack([*(draws[n] for n in names), log_lik], axis=-1), diverging.sum()
+        observed = dataclasses.replace(density, model=with_data(data))
+        kernel = Kernel(observed.potential, warmup, target_accept, dense=dense)
+        log_lik = partial(log_likelihood, observed.model)
+        # A chain that started at the truth would hide a sampler that does not move.
+        start_key, key = jax.random.split(keys[1])
+        start = highest_of_draws(lambda k: simulate(k)[0], log_lik, start_key)
+        raw, diverging = kernel.walk(kernel.init(key, observed.unconstrain(start)), THIN * kept)
+        draws = jax.vmap(observed.constrain)(raw)
+        at = jnp.stack([*(truth[n] for n in names), log_lik(truth)])
+        columns = [*(draws[n] for n in names), jax.lax.map(log_lik, draws)]
+        return at, jnp.stack(columns, axis=-1), diverging.sum()
 
     return one

@@ -1,10 +1,10 @@
-"""Simulation-based calibration: does the whole pipeline recover what it is given?
+"""Simulation-based calibration: are simulator, likelihood and sampler consistent with each other?
 
-Parameters are drawn from their hyperpriors, decisions are simulated at them, and the model is fitted to these. If
-simulator, likelihood and sampler fit together, the rank of each parameter among its posterior draws is uniform over
-replicates, whatever the hyperpriors (Talts, Betancourt, Simpson, Vehtari & Gelman 2018). The log-likelihood is ranked
-too: it finds posteriors that overlook the data (Modrák et al. 2023). Whether ranks are uniform is told by their ECDF,
-all of it at once (Säilynoja, Bürkner & Vehtari 2022), with the null distribution simulated.
+Parameters are drawn from their hyperpriors, decisions are simulated at them, and the model is fitted to these. If the
+three are consistent, the rank of each parameter among its posterior draws is uniform over replicates, whatever the
+hyperpriors (Talts, Betancourt, Simpson, Vehtari & Gelman 2018). The log-likelihood is ranked too, which finds
+posteriors that ignore the data (Modrák et al. 2023). The test of uniformity uses the whole ECDF at once (Säilynoja,
+Bürkner & Vehtari 2022), with a simulated null distribution.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
+from bayescal.diagnostics.base import Outcome
 from bayescal.diagnostics.replicates import (
     KEPT,
     LOG_LIKELIHOOD,
@@ -27,21 +28,21 @@ from bayescal.diagnostics.replicates import (
     too_many_failed,
 )
 
-ERROR = 0.01  # the chance that a right pipeline fails, all quantities together
+ERROR = 0.01  # probability that a correct model fails, all quantities together
 
 _NULL = 20_000  # simulated sets of uniform ranks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ranks:
-    """What came of the replicates.
+    """Ranks of true parameters among posterior draws, over replicates.
 
     Attributes:
         ranks: (replicates, quantities), from 0 to `kept`: how many of the kept draws lie below the truth.
         truth: the values that data were simulated at.
         kept: draws among which ranks are taken.
-        failed: replicates whose sampler diverged, or gave fewer than half as many independent draws as were kept.
-        lost: replicates that gave no finite draws; they have no ranks.
+        failed: replicates whose sampler diverged, or whose effective sample size is below half of `kept`.
+        lost: replicates without finite draws; they have no ranks.
     """
 
     ranks: pd.DataFrame
@@ -53,8 +54,8 @@ class Ranks:
     seconds: float
 
     def summary(self) -> pd.DataFrame:
-        """By quantity: the mean rank as a share (0.5 where uniform), its distance from that in standard errors, and the
-        probability that uniform ranks stray as far from uniform as these."""
+        """By quantity: the mean rank as a share (0.5 if uniform), its distance from 0.5 in standard errors, and the
+        p-value of the test of uniformity."""
         share = (self.ranks + 0.5) / (self.kept + 1)
         return pd.DataFrame(
             {
@@ -65,30 +66,46 @@ class Ranks:
         )
 
     @property
-    def verdict(self) -> str:
-        table = self.summary()
-        n = len(self.ranks) + self.lost
-        p, worst = table["p_value"].min(), table["p_value"].idxmin()
-        told = f"smallest p-value {p:.2g} ({worst}), {self.failed + self.lost} of {n} samplers failed"
-        if too_many_failed(self.failed + self.lost, n):
-            return f"cannot be told: {told}. Take more warmup, or narrower hyperpriors."
-        if p < ERROR / len(table):
-            side = "low" if table.loc[worst, "mean_rank"] > 0.5 else "high"
-            leans = worst != LOG_LIKELIHOOD and abs(table.loc[worst, "z"]) > 3
-            lean = f", its posterior mostly too {side}" if leans else ""
-            return f"not calibrated: the ranks of {worst} are not uniform{lean} ({told})."
-        return f"calibrated: the ranks of all {len(table)} quantities are uniform in {n} replicates ({told})."
+    def replicates(self) -> int:
+        return len(self.ranks) + self.lost
+
+    @property
+    def outcome(self) -> Outcome:
+        """Passed if ranks are uniform, undecided if too many samplers failed."""
+        if too_many_failed(self.failed + self.lost, self.replicates):
+            return Outcome.UNDECIDED
+        p_values = self.summary()["p_value"]
+        return Outcome.FAILED if p_values.min() < ERROR / len(p_values) else Outcome.PASSED
 
     @property
     def calibrated(self) -> bool:
-        return self.verdict.startswith("calibrated")
+        return self.outcome is Outcome.PASSED
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one sentence."""
+        table, n, outcome = self.summary(), self.replicates, self.outcome
+        worst = table["p_value"].idxmin()
+        facts = (
+            f"smallest p-value {table.loc[worst, 'p_value']:.2g} ({worst}), "
+            f"{self.failed + self.lost} of {n} samplers failed"
+        )
+        if outcome is Outcome.UNDECIDED:
+            return f"undecided: {facts}. Take more warmup, or narrower hyperpriors."
+        if outcome is Outcome.PASSED:
+            return f"calibrated: the ranks of all {len(table)} quantities are uniform in {n} replicates ({facts})."
+        side = "low" if table.loc[worst, "mean_rank"] > 0.5 else "high"
+        biased = worst != LOG_LIKELIHOOD and abs(table.loc[worst, "z"]) > 3
+        direction = f", its posterior mostly too {side}" if biased else ""
+        return f"not calibrated: the ranks of {worst} are not uniform{direction} ({facts})."
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "verdict": self.verdict,
+            "outcome": self.outcome.value,
             "calibrated": self.calibrated,
-            "replicates": len(self.ranks) + self.lost,
+            "replicates": self.replicates,
             "failed": self.failed,
             "lost": self.lost,
             "summary": self.summary().to_dict("index"),
@@ -113,16 +130,16 @@ def sbc(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Ranks:
-    """Simulate and fit again and again, and see whether the truth is where the posterior says.
+    """Simulate and fit many times, and test whether true parameters rank uniformly among posterior draws.
 
     Args:
-        model: of `build_model`, whose decisions give the design (who decides how often in which game, not what was
-            decided; what was seen in games over time stays as recorded); or any other NumPyro model without arguments.
-        truth: what decisions are simulated from; `model` itself when None. Give the same model on another policy to see
-            whether the difference would show.
+        model: of `build_model`, whose decisions give the design (who decides how often in which game; in games over
+            time observations stay as recorded); or any other NumPyro model without arguments.
+        truth: the model that decisions are simulated from; `model` itself when None. Give the same model on another
+            policy to see whether the test detects the difference.
         replicates: how many data sets.
         kept: draws among which ranks are taken; ten times as many are drawn.
-        progress: called with (replicates done, replicates in all) now and then.
+        progress: called with (replicates done, replicates in all).
 
     Example:
         >>> import bayescal as bc
@@ -134,10 +151,11 @@ def sbc(
         >>> ranks.calibrated, ranks.ranks.shape
         (True, (40, 2))
     """
-    return _rank(replicate(model, truth, replicates, kept, warmup, target_accept, seed, progress), kept)
+    return ranked(replicate(model, truth, replicates, kept, warmup, target_accept, seed, progress), kept)
 
 
-def _rank(found: Replicates, kept: int) -> Ranks:
+def ranked(found: Replicates, kept: int) -> Ranks:
+    """Ranks of the truths of replicates among `kept` of their draws."""
     some, failed, lost = found.usable()
     ranks = (some.draws[:, THIN - 1 :: THIN] < some.truth[:, None, :]).sum(axis=1)
     names = list(some.names)
@@ -153,7 +171,7 @@ def _rank(found: Replicates, kept: int) -> Ranks:
 
 
 def uniformity(ranks: np.ndarray, kept: int) -> float:
-    """The probability that the ECDF of as many uniform ranks lies as far out, anywhere."""
+    """The p-value of ranks: the probability that the ECDF of as many uniform ranks is as extreme at any rank."""
     table, null = _null(len(ranks), kept)
     return float(
         (np.searchsorted(null, _outermost(_ecdf(ranks, kept)[None], table), side="right")[0] + 1) / (_NULL + 1)
@@ -161,7 +179,7 @@ def uniformity(ranks: np.ndarray, kept: int) -> float:
 
 
 def ecdf_band(n: int, kept: int, error: float) -> tuple[np.ndarray, np.ndarray]:
-    """Between which shares the ECDF of n uniform ranks lies at every rank at once, but with this probability."""
+    """(low, high): the ECDF of n uniform ranks leaves this band at some rank with probability `error`."""
     _, null = _null(n, kept)
     tail = np.quantile(null, error)
     at = np.arange(1, kept + 1) / (kept + 1)
@@ -169,13 +187,13 @@ def ecdf_band(n: int, kept: int, error: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ecdf(ranks: np.ndarray, kept: int) -> np.ndarray:
-    """How many ranks are at most 0, 1, …, kept - 1."""
+    """The number of ranks that are at most 0, 1, …, kept - 1."""
     return np.cumsum(np.bincount(ranks, minlength=kept + 1))[:-1]
 
 
 @cache
 def _null(n: int, kept: int) -> tuple[np.ndarray, np.ndarray]:
-    """(smaller tail probability of each count at each rank, its smallest over ranks in simulated sets, ascending)."""
+    """(the smaller tail probability of each count at each rank; in simulated sets its minimum over ranks, sorted)."""
     counts, at = np.arange(n + 1)[:, None], np.arange(1, kept + 1) / (kept + 1)
     table = np.minimum(binom.cdf(counts, n, at), binom.sf(counts - 1, n, at))
     drawn = np.random.default_rng(0).multinomial(n, np.full(kept + 1, 1 / (kept + 1)), size=_NULL)

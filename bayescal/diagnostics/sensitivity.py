@@ -1,28 +1,28 @@
-"""How far the posterior hangs on the prior: power-scaling (Kallioinen, Paananen, Bürkner & Vehtari 2024)."""
+"""How much the posterior depends on the prior: power-scaling (Kallioinen, Paananen, Bürkner & Vehtari 2024)."""
 
-import warnings
+import warnings as python_warnings
 
 import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayescal.diagnostics.base import Check
+from bayescal.diagnostics.base import Check, Outcome
 from bayescal.plain import listed
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.tree import personal
 
 SENSITIVE = 0.05  # a change of the distribution when a density is raised to a power a little off one
 
-_SAME = 1e-8  # nats
-_MOST = 20  # entries of a site of which each is a row
-_CONFLICT, _STRONG = "prior and data disagree", "prior-driven"
+_SAME = 1e-8  # nats, below which a density is constant
+_MOST = 20  # entries: a larger site has no rows
+_CONFLICT, _STRONG, _UNKNOWN = "prior and data disagree", "prior-driven", "unknown"
 
 
 def sensitivity(fit: Fit) -> pd.DataFrame:
-    """By parameter: how much its posterior moves as the hyperpriors, and as the likelihood, are raised to a power, and
-    a verdict. What is below the hyperpriors (the costs of people given their population) is part of the model, and is
-    not scaled. Where costs are integrated out, so they are here."""
+    """By parameter: how much its posterior changes when the hyperpriors, or the likelihood, are raised to a power, and
+    a verdict. Levels below the hyperpriors (the costs of people given their population) are part of the model and are
+    not scaled. Where the model integrates costs out, its marginal likelihood is scaled."""
     draws, log_prior = personal(fit.tree), fit.tree["log_prior"].to_dataset()
     log_lik = fit.tree["log_likelihood"].to_dataset()
     log_lik = log_lik[[n for n in log_lik if str(n).startswith("by_")] or list(log_lik)]
@@ -42,24 +42,24 @@ def sensitivity(fit: Fit) -> pd.DataFrame:
         [_CONFLICT, _STRONG],
         "fine",
     )
-    return table.assign(verdict=np.where(table.isna().any(axis=1), "cannot be told", verdicts))
+    return table.assign(verdict=np.where(table.isna().any(axis=1), _UNKNOWN, verdicts))
 
 
 def _moves(tree: xr.DataTree, kind: str) -> dict[str, float]:
-    """By parameter, how much its posterior moves as the prior or the likelihood is raised to a power."""
+    """By parameter, how much its posterior changes when the prior or the likelihood is raised to a power."""
     parts = tree[f"log_{kind}"].to_dataset()
     total = np.sum([x.sum(x.dims[2:], skipna=False).to_numpy() for x in parts.values()], axis=0)
-    all_of_them = lambda value: dict.fromkeys(_rows(tree["posterior"].to_dataset().mean(("chain", "draw"))), value)
+    for_all = lambda value: dict.fromkeys(_rows(tree["posterior"].to_dataset().mean(("chain", "draw"))), value)
     if not np.isfinite(total).all():
-        return all_of_them(np.nan)
-    if np.ptp(total) < _SAME:  # a density that is the same everywhere
-        return all_of_them(0.0)
+        return for_all(np.nan)
+    if np.ptp(total) < _SAME:  # a constant density
+        return for_all(0.0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the weights of a prior far from the posterior are uneven
+        with python_warnings.catch_warnings():
+            python_warnings.simplefilter("ignore")  # uneven weights, where the prior is far from the posterior
             return _rows(azs.psense(tree, group=kind))
-    except ValueError:  # too few draws for a tail of the weights
-        return all_of_them(np.nan)
+    except ValueError:  # too few draws to fit the tail of the weights
+        return for_all(np.nan)
 
 
 def _rows(found: xr.Dataset) -> dict[str, float]:
@@ -71,25 +71,27 @@ def _rows(found: xr.Dataset) -> dict[str, float]:
     return out
 
 
-def hangs_on_prior(table: pd.DataFrame) -> Check:
+def prior_check(table: pd.DataFrame) -> Check:
+    """Whether no parameter is determined by its hyperprior."""
     name = "prior sensitivity"
     if table.empty:
-        return Check(name, None, "the fit has no hyperpriors to scale", about="model")
-    said = []
-    for verdict, told in (
-        (_STRONG, "{} what the hyperpriors say, more than what the data do"),
+        return Check(name, Outcome.NOT_APPLICABLE, "the fit has no hyperpriors to scale", about="model")
+    warnings = []
+    for verdict, text in (
+        (_STRONG, "{} determined by the hyperpriors more than by the data"),
         (_CONFLICT, "{} between hyperpriors and data that disagree"),
     ):
         if which := list(map(str, table.index[table["verdict"] == verdict])):
-            said.append(told.format(f"{listed(which)} {'is' if len(which) == 1 else 'are'}"))
-    if said:
+            warnings.append(text.format(f"{listed(which)} {'is' if len(which) == 1 else 'are'}"))
+    if warnings:
         return Check(
-            name, None, f"by power-scaling, {'; '.join(said)}",
+            name, Outcome.WARNING, f"by power-scaling, {'; '.join(warnings)}",
             "Say where the hyperpriors come from, or change them (hyperpriors=…) and see what changes.", "model",
         )  # fmt: skip
-    if (table["verdict"] == "cannot be told").any():
-        return Check(name, None, "it cannot be told: draws are too few, or likelihood values not finite", about="model")
+    if (table["verdict"] == _UNKNOWN).any():
+        unknown = "it cannot be computed: too few draws, or likelihood values that are not finite"
+        return Check(name, Outcome.UNDECIDED, unknown, about="model")
     return Check(
-        name, True, f"power-scaling the hyperpriors moves no parameter much (at most {table['prior'].max():.3f}, where "
-        f"{SENSITIVE} is little)", about="model",
+        name, Outcome.PASSED, "power-scaling the hyperpriors changes no posterior much (by at most "
+        f"{table['prior'].max():.3f}, where {SENSITIVE} is little)", about="model",
     )  # fmt: skip

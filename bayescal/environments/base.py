@@ -82,6 +82,16 @@ class Environment(eqx.Module):
         return ()
 
     @property
+    def reduced(self) -> "Environment":
+        """The game of fewest players in which everybody chooses as in this one."""
+        return self
+
+    @property
+    def shared_meaning(self) -> bool:
+        """Whether an action of one name means the same in every game of this kind, so that people can have a habit."""
+        return True
+
+    @property
     def mask(self) -> Bool[np.ndarray, "roles actions"]:
         """Which cells of the padded grid are actions."""
         sizes = [len(v) for v in self.action_values]

@@ -63,6 +63,10 @@ class NormalForm(OneShot):
     def params(self) -> Params:
         return {"payoffs": self.default_payoffs}
 
+    @property
+    def shared_meaning(self) -> bool:
+        return False  # actions are names that each matrix gives anew
+
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         spread = jnp.max(params["payoffs"]) - jnp.min(params["payoffs"])
         return jnp.where(spread > 0, spread, 1.0)

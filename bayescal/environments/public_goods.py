@@ -51,6 +51,11 @@ class PublicGoods(GameOfTotals):
         vars(self).update(symmetric_fields("public-goods", "player", players, grid, ordered=True))
 
     @property
+    def reduced(self) -> "PublicGoods":
+        """A game of two: what others give, and how many they are, moves the payoffs of all own actions alike."""
+        return PublicGoods(2, mpcr=self.mpcr, endowment=self.endowment, contributions=self.contributions)
+
+    @property
     def payoff_parameters(self) -> tuple[str, ...]:
         return ("mpcr",)  # the payoffs of two choices differ by mpcr - 1 times the difference of contributions
 

@@ -1,9 +1,8 @@
 """The posterior on a grid: exact up to the grid's spacing, for models of one to three numbers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,8 @@ import numpy as np
 from numpyro.infer.util import log_density
 
 from bayescal.errors import InputError
+from bayescal.evaluation.batches import systematic
+from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import compile_prior
 
 _MOST = 3
@@ -74,10 +75,10 @@ class Gridded:
         return out
 
 
-def compute_grid(model: Callable[[], Any], settings: Grid, shapes: Mapping[str, Any]) -> Gridded:
-    """Call it in float64."""
-    names = list(shapes)
-    many = [n for n, s in shapes.items() if s]
+def compute_grid(density: Density, settings: Grid) -> Gridded:
+    """Evaluate a model's density on a grid. Call it in float64."""
+    names = list(density.names)
+    many = [n for n, s in density.sites.items() if s.shape]
     if many or not 1 <= len(names) <= _MOST:
         raise InputError(
             f"A grid is for one to {_MOST} parameters of one number each; this model has {', '.join(names)}"
@@ -87,11 +88,11 @@ def compute_grid(model: Callable[[], Any], settings: Grid, shapes: Mapping[str, 
     if unknown:
         raise InputError(f"Grid: ranges name {', '.join(unknown)}; the model has {', '.join(names)}.")
     started = perf_counter()
-    joint = lambda x: log_density(model, (), {}, dict(zip(names, x, strict=True)))[0]
+    joint = lambda x: log_density(density.model, (), {}, dict(zip(names, x, strict=True)))[0]
     at = jnp.zeros((_BATCH, len(names)))
     batched = jax.jit(lambda x: jax.lax.map(joint, x)).lower(at).compile()
     rng = np.random.default_rng(settings.seed)
-    prior = compile_prior(model, 4000)(rng)
+    prior = compile_prior(density.model, 4000)(rng)
     ranges = {n: tuple(np.quantile(prior[n], (0.0005, 0.9995))) for n in names} | dict(settings.ranges)
     compiling, started = perf_counter() - started, perf_counter()
 
@@ -120,9 +121,7 @@ def compute_grid(model: Callable[[], Any], settings: Grid, shapes: Mapping[str, 
 
 
 def _draws(axes: dict[str, np.ndarray], p: np.ndarray, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Spread evenly over the cells by their probability, and at random inside each cell, in random order."""
-    edges = np.cumsum(p.ravel())
-    cells = np.searchsorted(edges, (np.arange(n) + rng.random()) / n * edges[-1])
-    where = np.unravel_index(rng.permutation(np.minimum(cells, p.size - 1)), p.shape)
+    """Cells by systematic resampling, and a uniform point inside each."""
+    where = np.unravel_index(systematic(p.ravel(), n, rng), p.shape)
     spread = lambda x: (x[1] - x[0]) * rng.uniform(-0.5, 0.5, n)
     return {name: (x[i] + spread(x))[None] for (name, x), i in zip(axes.items(), where, strict=True)}

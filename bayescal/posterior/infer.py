@@ -11,16 +11,18 @@ import xarray as xr
 
 from bayescal.evaluation.batches import evenly
 from bayescal.evaluation.compile import Aside
+from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import Site, Sites, compile_evaluation, compile_prior, log_likelihood, sites_of
+from bayescal.posterior.chains import side_by_side
 from bayescal.posterior.checkpoint import facts_of
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.grid import Grid, Gridded, compute_grid
 from bayescal.posterior.many import highest
-from bayescal.posterior.nuts import NUTS, Draws, compile_nuts, side_by_side
+from bayescal.posterior.nuts import NUTS, Draws, compile_nuts
 from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
 from bayescal.posterior.summary import share_at_bounds
 from bayescal.posterior.svi import SVI, Approximated, compile_svi
-from bayescal.posterior.tree import dataset
+from bayescal.posterior.tree import dataset, thinned
 from bayescal.precision import double_precision
 from bayescal.versions import versions
 
@@ -64,13 +66,13 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
     # A model with parameters integrated out has a twin that still has them, on which everything but sampling is done.
     whole = getattr(model, "evaluated", None) or model
     with double_precision():
-        latent = _latent(sites_of(model))
-        shapes = {n: s.shape for n, s in latent.items()}
+        density = Density.of(model)
+        shapes = {n: s.shape for n, s in density.sites.items()}
         sites = sites_of(whole)
         most = _most_draws(model, sites)
         believed = min(_PRIOR_DRAWS, most)
         prior_draws = compile_prior(whole, believed)
-        sampler = _compile(model, method, sites, latent)
+        sampler = _compile(density, method, sites)
         located = getattr(model, "start", None)
         find_highest = None
         if located is None and not any(shapes.values()) and isinstance(method, NUTS):
@@ -88,7 +90,7 @@ def prepare(model: Callable[[], Any], method: Method | None = None) -> Callable[
             begin = located or {n: prior[n][0] for n in shapes}
             centre = {n: np.median(begin[n], axis=0) for n in shapes} if find_highest is None else find_highest(begin)
             draws = sampler(rng, centre)
-            some = _thinned(draws.values, most)
+            some = thinned(draws.values, most)
             values, integrated = complete(some, rng)
             after, log_likelihood, log_prior, predicted = evaluate({n: values[n] for n in all_shapes}, rng)
             everybody = {"posterior": {**values, **after}}
@@ -147,26 +149,16 @@ def _most_draws(model: Callable[[], Any], sites: dict[str, Site]) -> int:
     return max(int(_PERSONAL / max(largest, 1)), 20)
 
 
-def _thinned(values: Sites, most: int) -> Sites:
-    """The same draws where they are few enough, or else some, evenly spread over each chain."""
-    chains, draws = next(iter(values.values())).shape[:2]
-    if chains * draws <= most:
-        return values
-    kept = np.linspace(0, draws - 1, max(most // chains, 5)).round().astype(int)
-    return {n: x[:, kept] for n, x in values.items()}
-
-
 def _compile(
-    model: Callable[[], Any], method: Method, sites: dict[str, Site], latent: dict[str, Site]
+    density: Density, method: Method, sites: dict[str, Site]
 ) -> Callable[[np.random.Generator, Sites], _Drawn]:
-    shapes = {n: s.shape for n, s in latent.items()}
-    supports = {n: s.support for n, s in latent.items()}
+    """The sampler of a method; `sites` are all that the model's twin has."""
     if isinstance(method, Grid):
-        return lambda rng, centre: compute_grid(model, method, shapes)
+        return lambda rng, centre: compute_grid(density, method)
     if isinstance(method, SVI):
-        return compile_svi(model, method, supports, shapes)
-    facts = {} if method.checkpoint is None else facts_of(model, {**sites, **latent})
-    return compile_nuts(model, method, supports, shapes, facts, getattr(model, "start", None))
+        return compile_svi(density, method)
+    facts = {} if method.checkpoint is None else facts_of(density.model, {**sites, **density.sites})
+    return compile_nuts(density, method, facts, getattr(density.model, "start", None))
 
 
 def _latent(sites: dict[str, Site]) -> dict[str, Site]:

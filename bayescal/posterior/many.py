@@ -1,4 +1,4 @@
-"""Fitting a model many times, to other data or with other weights, in one compiled program."""
+"""Fit a model many times, to other data or with other weights, in one compiled program."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,38 +6,42 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, PyTree
 
-from bayescal.posterior.nuts import over_chains
+from bayescal._types import AnyArray, Key
+from bayescal.posterior.chains import over_chains
 
 Progress = Callable[[int, int], None]  # (done, in all)
 
-_STARTS = 20
+_STARTS = 20  # prior draws, the best of which is where a chain starts
 
 
 class Many:
-    """`one` of each of many things: a few at a time on each of as many devices as there are.
+    """Runs a function of a key, or of (key, row), many times: a few at a time on each device.
 
     Args:
-        one: takes a key, or (key, row).
-        total: how many things.
+        one: the function.
+        total: how many times.
         at_once: how many on each device between two reports of progress.
     """
 
-    def __init__(self, one: Callable[[Any], Any], total: int, at_once: int):
+    def __init__(self, one: Callable[[PyTree], PyTree], total: int, at_once: int):
         devices = min(jax.local_device_count(), total)
         self.total, self.size = total, devices * min(at_once, -(-total // devices))
-        self._run = over_chains(self.size)(one)
+        self._run: Any = over_chains(self.size)(one)
 
-    def compile(self, given: Any) -> None:
-        """Now, and not when it is called; for `size` things like these."""
+    def compile(self, given: PyTree) -> None:
+        """Compile now, for `size` arguments of these shapes."""
         self._run = self._run.lower(given).compile()
 
-    def __call__(self, keys: Callable[[int], Any], rows: Any = None, progress: Progress | None = None) -> Any:
-        """What came of each.
+    def __call__(
+        self, keys: Callable[[int], Key], rows: AnyArray | None = None, progress: Progress | None = None
+    ) -> PyTree:
+        """All results, along a leading axis.
 
         Args:
-            keys: draws so many keys.
-            rows: of an array, what differs between things beside the keys.
+            keys: returns a number of keys.
+            rows: one for each run, if the function takes (key, row).
         """
         parts = []
         for done in range(0, self.total, self.size):
@@ -52,24 +56,13 @@ class Many:
         return jax.tree.map(lambda *x: np.concatenate(x)[: self.total], *parts)
 
 
-def highest_of_draws(draw: Callable[[Any], Any], height: Callable[[Any], Any], key: Any) -> Any:
-    """Where a chain begins: one that begins anywhere may stay on a lesser hill."""
+def highest_of_draws(draw: Callable[[Key], PyTree], height: Callable[[PyTree], Float[Array, ""]], key: Key) -> PyTree:
+    """Where a chain starts: the best of a few draws. A chain that starts anywhere may stay in a lower mode."""
     return highest(height, jax.vmap(draw)(jax.random.split(key, _STARTS)))
 
 
-def highest(height: Callable[[Any], Any], values: Any) -> Any:
-    """Of these values that of the greatest height, among those that have one."""
+def highest(height: Callable[[PyTree], Float[Array, ""]], values: PyTree) -> PyTree:
+    """The entry of `values`, along their leading axis, whose height is the greatest finite one."""
     heights = jax.lax.map(height, values)
     best = jnp.argmax(jnp.where(jnp.isfinite(heights), heights, -jnp.inf))
     return jax.tree.map(lambda x: x[best], values)
-
-
-def walk(kernel: Any, state: Any, warmup: int, draws: int) -> tuple[Any, Any]:
-    """(draws, whether each diverged) of a NumPyro kernel that has been initialised, from a state on."""
-
-    def step(state, _):
-        state = kernel.sample(state, (), {})
-        return state, (state.z, state.diverging)
-
-    _, found = jax.lax.scan(step, state, None, length=warmup + draws)
-    return jax.tree.map(lambda x: x[warmup:], found)

@@ -1,30 +1,32 @@
-"""NUTS, in chunks: the same draws however the run is divided, so that it can show progress and be interrupted."""
+"""NUTS in chunks: the draws do not depend on how the run is divided, so it can show progress and be interrupted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import biject_to
-from numpyro.infer import NUTS as Kernel
-from numpyro.infer.util import potential_energy
+from jaxtyping import Array, Float, Int, PyTree
+from numpyro.infer.hmc import HMCState
 
+from bayescal._types import Key
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import Aside, random_keys
+from bayescal.evaluation.density import Density, Raw, Values
 from bayescal.posterior import checkpoint as files
+from bayescal.posterior.chains import over_chains
+from bayescal.posterior.kernel import PLATEAU, Kernel, statistics
 from bayescal.posterior.metric import agree, window_ends
 from bayescal.posterior.status import enough
 
 Progress = Callable[[int, int], None]  # (iterations done, iterations in all)
+Rows = dict[str, np.ndarray]  # "draw SITE" and "stat NAME", each (chain, draw, …)
 
-CHUNK = 100  # iterations at most between two looks at the run
-_PACE = 2.0  # seconds between them, where iterations are slow
-_PLAIN = 1e15  # above the potential of any data
+CHUNK = 100  # most iterations of one call of the compiled program
+_PACE = 2.0  # seconds that a call should take, where iterations are slow
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,18 @@ class NUTS:
     """The settings of a run of the No-U-Turn sampler (Hoffman & Gelman 2014).
 
     Args:
-        draws, warmup, chains: kept iterations and adaptation iterations of each chain, and how many chains.
-        seed: everything random follows from it.
-        target_accept: the acceptance that the step size is adapted to.
-        longest: while chains do not agree, or are worth too few independent draws, so many draws again are added, up to
-            this many in all; none when None.
-        progress: called with (iterations done, iterations in all) now and then.
-        checkpoint: a file to keep the state of the run in. Where it exists the run goes on from it, and gives the draws
-            that it would have given uninterrupted; a checkpoint of another run is refused. `fit.save` removes it.
+        draws, warmup, chains: kept and adaptation iterations of each chain, and the number of chains.
+        seed: of everything random.
+        target_accept: acceptance probability that the step size is adapted to.
+        longest: most draws of each chain. While R-hat or the effective sample size is not good enough, `draws` more
+            are taken, up to this number; None takes no more.
+        progress: called with (iterations done, iterations in all).
+        checkpoint: a file for the state of the run. If it exists, the run resumes from it and gives the draws that it
+            would have given without interruption; a checkpoint of another run is refused. `fit.save` removes it.
         every: iterations between two checkpoints.
-        resume: whether to go on from a checkpoint that exists; if not, it is overwritten.
+        resume: whether to resume from an existing checkpoint; if False it is overwritten.
 
-    Chains run side by side after `bayescal.use_cores(n)`, which must be called before anything else uses JAX; otherwise
+    Chains run in parallel after `bayescal.use_cores(n)`, which must be called before anything else uses JAX; otherwise
     one after another.
 
     Example:
@@ -76,211 +78,201 @@ class NUTS:
 
     @property
     def facts(self) -> files.Facts:
-        """What the draws depend on."""
+        """The settings that the draws depend on, for a checkpoint."""
         names = ("draws", "warmup", "chains", "seed", "target_accept", "longest")
         return {n: str(getattr(self, n)) for n in names}
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What the sampler saw: latent sites on their own scale, its statistics, and how long it took."""
+    """What the sampler drew.
 
-    values: dict[str, np.ndarray]  # (chain, draw, *shape)
+    Attributes:
+        values: draws (chain, draw, …) by latent site, on the site's own scale.
+        stats: the sampler's statistics (chain, draw).
+        seconds_compiling, seconds: of compilation and sampling.
+        resumed_after: iterations of the checkpoint that the run resumed from; 0 if there was none.
+    """
+
+    values: dict[str, np.ndarray]
     stats: dict[str, np.ndarray]
     seconds_compiling: float
     seconds: float
-    resumed_after: int = 0  # iterations
+    resumed_after: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """One chain of a model: where it starts, how it moves, and what is kept of it.
+
+    Attributes:
+        around: approximate posterior draws by site, or None. The chain then moves in units of their sd: a posterior of
+            many people is a thousand times narrower than the unconstrained scale, and warm-up would be long.
+    """
+
+    density: Density
+    settings: NUTS
+    around: Values | None
+    chunk: int  # most iterations of one call
+
+    @cached_property
+    def _units(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | None:
+        """(median, sd) of `around` on the unconstrained scale."""
+        if self.around is None:
+            return None
+        raw = {n: np.asarray(x) for n, x in self.density.unconstrain(self.around).items()}
+        return {n: np.median(x, axis=0) for n, x in raw.items()}, {n: np.std(x, axis=0) for n, x in raw.items()}
+
+    def _raw(self, at: Raw) -> Raw:
+        """Unconstrained numbers of a point in the chain's units."""
+        if self._units is None:
+            return at
+        middle, sd = self._units
+        return {n: middle[n] + sd[n] * x for n, x in at.items()}
+
+    def _point(self, values: Values) -> Raw:
+        """The inverse of `_raw`, from values on the sites' own scale."""
+        raw = self.density.unconstrain(values)
+        if self._units is None:
+            return raw
+        middle, sd = self._units
+        return {n: (x - middle[n]) / sd[n] for n, x in raw.items()}
+
+    def potential(self, at: Raw) -> Float[Array, ""]:
+        return self.density.potential(self._raw(at))
+
+    @cached_property
+    def _dense(self) -> bool:
+        """A dense metric halves the steps of a hierarchical model, but a few transitions then diverge: diagonal there.
+        Models of a few scalars may have high correlations (the two costs of a bus engine), where it pays."""
+        return not any(s.shape for s in self.density.sites.values())
+
+    @cached_property
+    def _one_mode(self) -> bool:
+        """Whether the chain starts at the highest mode that was found; a long first step would leave it."""
+        return self._dense and self.around is None
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        step = 0.1 if self._one_mode else 1.0
+        settings = self.settings
+        return Kernel(self.potential, settings.warmup, settings.target_accept, dense=self._dense, step_size=step)
+
+    def begin(self, key: Key, centre: Values) -> HMCState:
+        """A chain that starts near `centre`: within half a unit of it, or within a tenth where it is a mode."""
+        near = 0.1 if self._one_mode else 0.5
+        move, go = jax.random.split(key)
+        leaves, tree = jax.tree.flatten(self._point(centre))
+        keys = jax.random.split(move, len(leaves))
+        moved = [x + jax.random.uniform(k, x.shape, x.dtype, -near, near) for x, k in zip(leaves, keys, strict=True)]
+        return self.kernel.init_on_plateau(go, jax.tree.unflatten(tree, moved))
+
+    def record(self, state: HMCState) -> dict[str, Array]:
+        """What is kept of an iteration."""
+        draws = self.density.constrain(self._raw(state.z))
+        return {f"draw {n}": x for n, x in draws.items()} | {f"stat {n}": x for n, x in statistics(state).items()}
+
+    def advance(self, given: tuple[HMCState, Int[Array, ""]]) -> tuple[HMCState, dict[str, Array]]:
+        """(the state after n iterations, a record of each). n is an argument, so that one program is compiled; the
+        records beyond it are zero."""
+        state, n = given
+        empty = jax.tree.map(lambda x: jnp.zeros((self.chunk, *x.shape), x.dtype), jax.eval_shape(self.record, state))
+
+        def step(i: Int[Array, ""], carry: PyTree) -> PyTree:
+            state, rows = carry
+            state = self.kernel.step(state)
+            return state, jax.tree.map(lambda row, x: row.at[i].set(x), rows, self.record(state))
+
+        return jax.lax.fori_loop(0, n, step, (state, empty))
 
 
 def compile_nuts(
-    model: Callable[[], Any],
-    settings: NUTS,
-    supports: Mapping[str, Any],
-    shapes: Mapping[str, Any],
-    facts: files.Facts | None = None,
-    around: Mapping[str, Any] | None = None,
-) -> Callable[[np.random.Generator, Mapping[str, Any]], Draws]:
-    """Trace the sampler of a NumPyro model, and begin to compile it in another thread.
+    density: Density, settings: NUTS, facts: files.Facts | None = None, around: Values | None = None
+) -> Callable[[np.random.Generator, Values], Draws]:
+    """Trace the sampler of a model, and start to compile it in another thread.
 
     Args:
-        supports, shapes: of the latent sites, on their own scale.
         facts: what a checkpoint must agree with, beside the settings.
-        around: draws from about where the posterior is, by site. The chains then move in units of their sd: the
-            posterior of many people is a thousandth of the unconstrained scale wide, and is long to find there.
+        around: approximate posterior draws by site. The chains then move in units of their sd.
 
     Returns:
-        `run(rng, centre) -> Draws`: the chains begin within half a unit of `centre` (on the unconstrained scale), or,
-        where all that is sampled are a few numbers, within a tenth.
+        `run(rng, centre) -> Draws`, where chains start near `centre`.
     """
-    transforms = {n: biject_to(s) for n, s in supports.items()}
-    middle, unit = dict.fromkeys(shapes, 0.0), dict.fromkeys(shapes, 1.0)
-    if around is not None:
-        apart = {n: np.asarray(transforms[n].inv(jnp.asarray(x, float))) for n, x in around.items()}
-        middle, unit = ({n: f(x, axis=0) for n, x in apart.items()} for f in (np.median, np.std))
-    place = lambda u: u if around is None else {n: middle[n] + unit[n] * x for n, x in u.items()}
-    # A dense mass matrix takes half the steps in a hierarchy, and diverges in a few of them: diagonal there. A few
-    # numbers may be highly correlated (the two costs of a bus engine are), and then it is worth having.
-    dense = not any(shapes.values())
-    # A few numbers may have several hills, and begin on the highest that was found: a long first step would leave it.
-    near, first_step = (0.1, 0.1) if dense and around is None else (0.5, 1.0)
-    potential = lambda u: potential_energy(model, (), {}, place(u))
-    how: dict[str, Any] = {"target_accept_prob": settings.target_accept, "dense_mass": dense, "step_size": first_step}
-    kernel = Kernel(potential_fn=potential, **how)
-    # Compiling the model's gradient a second time, only to evaluate it where the chains begin, takes seconds: they
-    # begin on a flat plain so high that the first step onto the true surface, in warm-up, is always taken.
-    plain = Kernel(potential_fn=lambda z: _PLAIN + 0.0 * sum(x.sum() for x in jax.tree.leaves(z)), **how)
-    each_chain = over_chains(settings.chains)
-
-    def unconstrain(values):
-        z = {n: transforms[n].inv(jnp.asarray(x, float)) for n, x in values.items()}
-        return z if around is None else {n: (x - middle[n]) / unit[n] for n, x in z.items()}
-
-    def begin(key, centre, kernel=plain):
-        move, go = jax.random.split(key)
-        leaves, tree = jax.tree.flatten(unconstrain(centre))
-        keys = jax.random.split(move, len(leaves))
-        moved = [x + jax.random.uniform(k, x.shape, x.dtype, -near, near) for x, k in zip(leaves, keys, strict=True)]
-        return kernel.init(go, settings.warmup, jax.tree.unflatten(tree, moved), (), {})
-
-    def keep(state):
-        return {n: transforms[n](x) for n, x in place(state.z).items()}, _statistics(state)
-
-    def advance(given):
-        """So many iterations, up to CHUNK: how many is known only when it runs, so that one program is compiled."""
-        state, n = given
-        kept = jax.tree.map(lambda x: jnp.zeros((size, *x.shape), x.dtype), jax.eval_shape(keep, state))
-
-        def step(i, carry):
-            state, kept = carry
-            state = kernel.sample(state, (), {})
-            return state, jax.tree.map(lambda rows, x: rows.at[i].set(x), kept, keep(state))
-
-        return jax.lax.fori_loop(0, n, step, (state, kept))
-
-    size, most = CHUNK, settings.warmup + max(settings.draws, settings.longest or 0)
+    chain = _Chain(density, settings, around, CHUNK)
     keys = random_keys(np.random.default_rng(), settings.chains)
-    centre = {n: jax.ShapeDtypeStruct(s, float) for n, s in shapes.items()}
-    jax.eval_shape(partial(begin, kernel=kernel), keys[0], centre)  # kernel.init also readies kernel.sample
-    begin_all = jax.jit(jax.vmap(begin, in_axes=(0, None)))
-    states = jax.eval_shape(begin_all, keys, centre)
-    begin_all = Aside(begin_all, keys, centre, brief=True)
-    meet = window_ends(settings.warmup)
-    advance_all = Aside(each_chain(advance), (states, jax.ShapeDtypeStruct((settings.chains,), jnp.int32)))
-    path = None if settings.checkpoint is None else Path(settings.checkpoint)
+    centre = {n: jax.ShapeDtypeStruct(s.shape, float) for n, s in density.sites.items()}
+    begin = jax.jit(jax.vmap(chain.begin, in_axes=(0, None)))
+    states = jax.eval_shape(begin, keys, centre)
+    begin = Aside(begin, keys, centre, brief=True)
+    counts = jax.ShapeDtypeStruct((settings.chains,), jnp.int32)
+    advance = Aside(over_chains(settings.chains)(chain.advance), (states, counts))
     facts = settings.facts | (facts or {})
+    path = None if settings.checkpoint is None else Path(settings.checkpoint)
     found = files.read(path, facts) if path is not None and settings.resume and path.exists() else None
     if path is not None and found is not None:
-        _refuse_another(path, potential, files.from_arrays(found.state, states))
+        _refuse_other_density(path, chain.potential, files.from_arrays(found.state, states))
 
-    def run(rng, centre) -> Draws:
-        keys = random_keys(rng, settings.chains)  # also when resuming: what is drawn from `rng` later stays the same
-        done, before, kept = 0, 0.0, []
+    def run(rng: np.random.Generator, centre: Values) -> Draws:
+        keys = random_keys(rng, settings.chains)  # also when resuming, so that later draws from `rng` stay the same
         if found is None:
-            state = begin_all(keys, dict(centre))
+            state, done, before, rows = begin(keys, dict(centre)), 0, 0.0, []
         else:
-            state = files.from_arrays(found.state, states)
-            done, before, kept = found.done, found.seconds, [found.kept]
-        compiling = advance_all.seconds
+            state, rows = files.from_arrays(found.state, states), [found.kept]
+            done, before = found.done, found.seconds
+        compiling = advance.seconds
         started = perf_counter()
-        n, total = 10, settings.warmup + settings.draws
-        while total < done:  # what has been gone beyond was not enough
-            total = min(total + settings.draws, most)
+        total, windows, n = _first_total(settings, done), window_ends(settings.warmup), 10
         while True:
             if done == total:
-                kept = [_join(kept)]
-                if total == most or enough(x for k, x in kept[0].items() if k.startswith("draw ")):
+                rows = [_join(rows)]
+                if total == _most(settings) or enough(x for k, x in rows[0].items() if k.startswith("draw ")):
                     break
-                total = min(total + settings.draws, most)
+                total = min(total + settings.draws, _most(settings))
             since = perf_counter()
-            until = next((end for end in meet if end > done), total)
-            n = min(n, size, until - done, total - done, settings.every - done % settings.every)
-            state, (values, stats) = advance_all((state, jnp.full(settings.chains, n, jnp.int32)))
-            rows = {f"{kind} {k}": x for kind, of in (("draw", values), ("stat", stats)) for k, x in of.items()}
-            first = max(settings.warmup - done, 0)  # nothing of warm-up is kept
-            kept.append({k: np.asarray(x)[:, first:n] for k, x in rows.items()})
+            window_end = next((end for end in windows if end > done), total)
+            n = min(n, chain.chunk, window_end - done, total - done, settings.every - done % settings.every)
+            state, new = advance((state, jnp.full(settings.chains, n, jnp.int32)))
+            warming = max(settings.warmup - done, 0)  # iterations that are not kept
+            rows.append({k: np.asarray(x)[:, warming:n] for k, x in new.items()})
             done += n
-            if done in meet:
+            if done in windows:
                 state = agree(state)
             if path is not None and (done % settings.every == 0 or done == total):
-                kept = [_join(kept)]
+                rows = [_join(rows)]
                 seconds = before + perf_counter() - started
-                files.write(path, facts, files.Checkpoint(done, seconds, files.to_arrays(state), kept[0]))
+                files.write(path, facts, files.Checkpoint(done, seconds, files.to_arrays(state), rows[0]))
             if settings.progress is not None:
                 settings.progress(done, total)
-            n = max(1, int(n * min(_PACE / (perf_counter() - since), size)))
-        values, stats = ({k[5:]: x for k, x in kept[0].items() if k.startswith(kind)} for kind in ("draw ", "stat "))
+            n = max(1, int(n * min(_PACE / (perf_counter() - since), chain.chunk)))
+        values, stats = (
+            {k.removeprefix(kind): x for k, x in rows[0].items() if k.startswith(kind)} for kind in ("draw ", "stat ")
+        )
         return Draws(values, stats, compiling, before + perf_counter() - started, found.done if found else 0)
 
     return run
 
 
-def _join(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _most(settings: NUTS) -> int:
+    """Most iterations of a chain, warm-up included."""
+    return settings.warmup + max(settings.draws, settings.longest or 0)
+
+
+def _first_total(settings: NUTS, done: int) -> int:
+    """Iterations after which the draws are judged next, when some have been made already."""
+    total = settings.warmup + settings.draws
+    while total < done:
+        total = min(total + settings.draws, _most(settings))
+    return total
+
+
+def _join(parts: list[Rows]) -> Rows:
     return {k: np.concatenate([p[k] for p in parts], axis=1) for k in parts[0]}
 
 
-def _refuse_another(path: Path, potential: Callable[[Any], Any], state: Any) -> None:
-    """Data or weights that a model holds without showing them still change its density where the chains stood."""
-    here = np.asarray(jax.jit(lambda z: jax.lax.map(potential, z))(state.z))
-    there = np.asarray(state.potential_energy)
-    if not np.all(np.isclose(here, there, rtol=1e-6, atol=1e-6) | (there > _PLAIN / 2)):
-        told = f"where its first chain stood, the log density was {-there[0]:.6g} and is {-here[0]:.6g} now"
-        raise files.other_run(path, f"the model or its data have changed ({told})")
-
-
-def _statistics(state: Any) -> dict[str, Any]:
-    """ArviZ's names for what the kernel reports of an iteration."""
-    return {
-        "diverging": state.diverging,
-        "energy": state.energy,
-        "lp": -state.potential_energy,
-        "n_steps": state.num_steps,
-        "tree_depth": jnp.ceil(jnp.log2(state.num_steps + 1.0)).astype(jnp.int32),
-        "acceptance_rate": state.accept_prob,
-        "step_size": state.adapt_state.step_size,
-    }
-
-
-def side_by_side(chains: int) -> int:
-    """How many chains run at once, each on a core: see `bayescal.use_cores`."""
-    return max(n for n in range(1, jax.local_device_count() + 1) if chains % n == 0)
-
-
-def over_chains(chains: int) -> Callable[..., Any]:
-    """Map over chains: on as many devices at once as divide them, one after another on each.
-
-    Vectorised chains wait for the longest trajectory among them, which measures slower on a CPU.
-    """
-    devices = side_by_side(chains)
-    if devices == 1:
-        return lambda f: jax.jit(lambda x: jax.lax.map(f, x))
-
-    def parallel(f):
-        run = jax.pmap(lambda x: jax.lax.map(f, x), devices=jax.local_devices()[:devices])
-
-        def split(x):
-            return jax.tree.map(lambda a: a.reshape(devices, chains // devices, *a.shape[1:]), x)
-
-        def join(x):
-            return jax.tree.map(lambda a: a.reshape(chains, *a.shape[2:]), x)
-
-        return _Staged(run, split, join)
-
-    return parallel
-
-
-@dataclass(frozen=True)
-class _Staged:
-    """A pmapped function of (chains, …) trees, with jit's `lower(…).compile()`."""
-
-    run: Any
-    split: Callable[[Any], Any]
-    join: Callable[[Any], Any]
-
-    def __call__(self, x: Any) -> Any:
-        return self.join(self.run(self.split(x)))
-
-    def lower(self, x: Any) -> "_Staged":
-        return _Staged(self.run.lower(jax.eval_shape(self.split, x)), self.split, self.join)
-
-    def compile(self) -> "_Staged":
-        return _Staged(self.run.compile(), self.split, self.join)
+def _refuse_other_density(path: Path, potential: Callable[[Raw], Float[Array, ""]], state: HMCState) -> None:
+    """Data or weights inside a model that its description does not name still change its density at the checkpoint."""
+    now = np.asarray(jax.jit(lambda at: jax.lax.map(potential, at))(state.z))
+    saved = np.asarray(state.potential_energy)
+    if not np.all(np.isclose(now, saved, rtol=1e-6, atol=1e-6) | (saved > PLATEAU / 2)):
+        change = f"at its first chain's point the log density was {-saved[0]:.6g} and is {-now[0]:.6g} now"
+        raise files.other_run(path, f"the model or its data have changed ({change})")

@@ -1,6 +1,6 @@
 """Stochastic variational inference: the nearest density of a family, and whether it is near enough."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal
@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.flatten_util import ravel_pytree
-from numpyro.distributions import biject_to
-from numpyro.infer.util import potential_energy
 
 from bayescal.errors import InputError
+from bayescal.evaluation.batches import systematic
 from bayescal.evaluation.compile import Aside, random_keys
+from bayescal.evaluation.density import Density, Values
 from bayescal.posterior.guides import GUIDES
 from bayescal.posterior.nuts import Progress
 from bayescal.posterior.psis import K_HAT, smoothed_weights
@@ -108,35 +107,26 @@ class Approximated:
         return float(np.isnan(self.elbo).mean())
 
 
-def compile_svi(
-    model: Callable[[], Any], settings: SVI, supports: Mapping[str, Any], shapes: Mapping[str, Any]
-) -> Callable[[np.random.Generator, Mapping[str, Any]], Approximated]:
-    """Trace the optimisation of a NumPyro model's guide, and begin to compile it in another thread.
-
-    Args:
-        supports, shapes: of the latent sites, on their own scale.
+def compile_svi(density: Density, settings: SVI) -> Callable[[np.random.Generator, Values], Approximated]:
+    """Trace the optimisation of a guide, and start to compile it in another thread.
 
     Returns:
-        `run(rng, centre) -> Approximated`: the guide begins around `centre`.
+        `run(rng, centre) -> Approximated`, where the guide starts around `centre`.
     """
-    transforms = {n: biject_to(s) for n, s in supports.items()}
-    zeros = {n: jnp.zeros(t.inverse_shape(shapes[n])) for n, t in transforms.items()}
-    flat, unflatten = ravel_pytree(zeros)
-    d = len(flat)
+    d = density.size
     if settings.guide != "mean-field" and d > _WIDEST:
         raise InputError(
             f"SVI: the {settings.guide} guide learns every correlation of {d:,} numbers, more than {_WIDEST:,}: use "
             'guide="mean-field", a model with the costs integrated out (method="marginal"), or NUTS.'
         )
     guide = GUIDES[settings.guide]()
-    log_p = lambda point: -potential_energy(model, (), {}, unflatten(point))
+    log_p = lambda point: density.log_prob(density.unflatten(point))
     rate = optax.cosine_decay_schedule(settings.learning_rate, settings.steps, alpha=1e-3)
     optimiser = optax.chain(optax.clip_by_global_norm(1e4), optax.adam(rate, b2=0.99))
     averaging = settings.steps - int(_AVERAGED * settings.steps)
 
     def begin(key, centre):
-        at, _ = ravel_pytree({n: transforms[n].inv(jnp.asarray(x, float)) for n, x in centre.items()})
-        params = guide.begin(at, key)
+        params = guide.begin(density.flatten(density.unconstrain(centre)), key)
         return params, optimiser.init(params), jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32), key
 
     def loss(params, noise):
@@ -163,13 +153,13 @@ def compile_svi(
         def one(key):
             point, log_q = guide.draw(params, jax.random.normal(key, (d,)))
             lp = log_p(point)
-            return {n: transforms[n](x) for n, x in unflatten(point).items()}, lp, lp - log_q
+            return density.constrain(density.unflatten(point)), lp, lp - log_q
 
         return jax.vmap(one)(keys)
 
     key = random_keys(np.random.default_rng(), 1)[0]
     begin_now = jax.jit(begin)
-    centre = {n: jax.ShapeDtypeStruct(s, float) for n, s in shapes.items()}
+    centre = {n: jax.ShapeDtypeStruct(s.shape, float) for n, s in density.sites.items()}
     state = jax.eval_shape(begin_now, key, centre)
     begin_now = Aside(begin_now, key, centre, brief=True)
     advance_now = Aside(jax.jit(advance), state, jax.ShapeDtypeStruct((), jnp.int32))
@@ -192,7 +182,7 @@ def compile_svi(
         keys = random_keys(rng, -(-_MORE * settings.draws // _BATCH) * _BATCH)
         weighed = [weigh_now(state[2], k)[2] for k in _batches(keys)]
         k_hat, weights = _pareto(np.concatenate(weighed))
-        at = _systematic(weights, settings.draws, rng) if k_hat <= K_HAT else np.arange(settings.draws)
+        at = systematic(weights, settings.draws, rng) if k_hat <= K_HAT else np.arange(settings.draws)
         # What is kept is drawn a second time: the others would fill the memory where people are many.
         keys = keys[np.resize(at, -(-len(at) // _BATCH) * _BATCH)]
         kept = [jax.tree.map(np.asarray, weigh_now(state[2], k)) for k in _batches(keys)]
@@ -226,12 +216,6 @@ def _pareto(log_weight: np.ndarray) -> tuple[float, np.ndarray]:
     weights = np.zeros(len(log_weight))
     weights[some] = np.exp(smooth[:, 0])
     return float(k_hat[0]), weights
-
-
-def _systematic(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Which to keep, each as often as its weight says give or take one, in random order."""
-    edges = np.cumsum(weights)
-    return rng.permutation(np.searchsorted(edges, (np.arange(n) + rng.random()) / n * edges[-1]))
 
 
 def _rise(elbo: np.ndarray) -> tuple[float, float]:

@@ -20,6 +20,15 @@ def personal(tree: xr.DataTree) -> xr.Dataset:
     return tree.children["people" if "people" in tree.children else "posterior"].to_dataset()
 
 
+def thinned(values: Sites, most: int) -> Sites:
+    """The same draws (chain, draw, …) if they are at most `most`, otherwise evenly spaced ones of each chain."""
+    chains, draws = next(iter(values.values())).shape[:2]
+    if chains * draws <= most:
+        return values
+    kept = evenly(draws, max(most // chains, 5))
+    return {n: x[:, kept] for n, x in values.items()}
+
+
 def at_draws(
     model: Callable[[], Any], tree: xr.DataTree, of: Callable[[Any], Any], most: int, rng: np.random.Generator
 ) -> Any:

@@ -11,7 +11,7 @@ from bayescal.report.figures import BLUE, GREY, ORANGE, WIDTH, figure
 
 
 def predictive(table: pd.DataFrame) -> Figure:
-    """Each statistic on a scale of its own: the 90% interval of replications reaches from -1 to 1."""
+    """Each statistic on its own scale: the 90% interval of replications reaches from -1 to 1."""
     at = np.arange(len(table))[::-1]
     half = np.maximum((table["high"] - table["low"]).to_numpy(float) / 2, 1e-12)
     middle = (table["high"] + table["low"]).to_numpy(float) / 2
@@ -32,15 +32,15 @@ def predictive(table: pd.DataFrame) -> Figure:
 
 
 def pit(found: Mapping[str, Any] | None) -> Figure | None:
-    """The ECDF of the PIT less the uniform's, with the band that it stays in where the model is right."""
+    """The ECDF of the PIT minus that of a uniform distribution, with its band under a correct model."""
     if found is None:
         return None
     at, ecdf, low, high = (np.asarray(found[n], float) for n in ("at", "ecdf", "low", "high"))
     fig, ax = figure(WIDTH, 2.6)
-    ax.fill_between(at, low - at, high - at, color=BLUE, alpha=0.25, lw=0, label="expected of a right model")
-    ax.plot(at, ecdf - at, color=ORANGE, lw=1.5, label="found")
+    ax.fill_between(at, low - at, high - at, color=BLUE, alpha=0.25, lw=0, label="expected of a correct model")
+    ax.plot(at, ecdf - at, color=ORANGE, lw=1.5, label="observed")
     ax.axhline(0, color=GREY, lw=0.8, ls=":")
     ax.set_xlabel("probability integral transform")
-    ax.set_ylabel("ECDF less uniform")
+    ax.set_ylabel("ECDF minus uniform")
     ax.legend(frameon=False, fontsize=9, loc="upper right")
     return fig

@@ -1,8 +1,8 @@
 """The figures of a report. Matplotlib's object interface only: nothing global is touched."""
 
-from typing import Any
-
 import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
@@ -24,14 +24,16 @@ def figure(width: float, height: float) -> tuple[Figure, Axes]:
     return fig, ax
 
 
-def interval(draws: np.ndarray, level: float = 0.9) -> np.ndarray:
+def interval(draws: Shaped[np.ndarray, "draws ..."], level: float = 0.9) -> Float[np.ndarray, "3 ..."]:
     """(low, median, high) over the first axis."""
     return np.quantile(draws, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
 
 
 def cost_forest(fit: Fit, pooled: Fit | None, units: str) -> Figure | None:
-    """The cost of each game, group or person, with that of one cost for all as a band behind them; of more than sixty
-    in the order of their costs."""
+    """The cost of each game, group or person, with one cost for all as a band behind them.
+
+    They are in the order of their costs; of more than sixty no labels are shown.
+    """
     costs = own_costs(fit)
     if costs is None:
         return None
@@ -70,10 +72,11 @@ def log_cost_axis(ax: Axes, low: float, high: float) -> None:
 
 
 def population_of_costs(fit: Fit, units: str) -> Figure | None:
-    """Where the costs of the population lie: the density of log cost of a log-normal population, draw by draw."""
+    """The density of log cost in a log-normal population, with its 90 % credible band."""
     posterior = fit.tree["posterior"].to_dataset()
     names = next((n for n in (("log_cost_mean", "log_cost_sd"), ("log_mean", "log_sd")) if n[0] in posterior), None)
-    if names is None or names[1] not in posterior or own_costs(fit) is None:
+    costs = own_costs(fit)
+    if names is None or names[1] not in posterior or costs is None:
         return None
     mean, sd = (posterior[n].to_numpy().reshape(-1) for n in names)
     some = evenly(len(mean), 400)
@@ -83,9 +86,9 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     fig, ax = figure(WIDTH, 2.6)
     ax.fill_between(np.exp(at), low, high, color=BLUE, alpha=0.3, lw=0, label="90%")
     ax.plot(np.exp(at), mid, color=BLUE, label="density of log cost")
-    own = own_costs(fit).median(("chain", "draw")).to_numpy()
-    own = own[(own > np.exp(at[0])) & (own < np.exp(at[-1]))]
-    ax.plot(own, np.full(len(own), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
+    medians = costs.median(("chain", "draw")).to_numpy()
+    medians = medians[(medians > np.exp(at[0])) & (medians < np.exp(at[-1]))]
+    ax.plot(medians, np.full(len(medians), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
     log_cost_axis(ax, float(np.exp(at[0])), float(np.exp(at[-1])))
     ax.set_yticks([])
     ax.set_xlabel(f"cost, {units} per nat")
@@ -93,8 +96,8 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     return fig
 
 
-def observed_and_predicted(fit: Any, nash: np.ndarray | None) -> Figure:
-    """Each cell's share of each action (of the first, where there are two): seen, predicted, rational, random."""
+def observed_and_predicted(fit: Fit, nash: Float[np.ndarray, "cells actions"] | None) -> Figure:
+    """Each cell's share of each action (of the first, where there are two): observed, predicted, rational, uniform."""
     observed = fit.tree["observed_data"]["choices"].to_numpy()
     total = fit.tree["constant_data"]["total"].to_numpy()
     available = fit.tree["constant_data"]["available"].to_numpy()
@@ -127,8 +130,20 @@ def observed_and_predicted(fit: Any, nash: np.ndarray | None) -> Figure:
     return fig
 
 
-def _of_games(tree: Any, observed: Any, total: Any, available: Any, predicted: Any) -> Any:
-    """The choices of many people, added up by game and role; of many games the most played."""
+def _of_games(
+    tree: xr.DataTree,
+    observed: Shaped[np.ndarray, "cells actions"],
+    total: Shaped[np.ndarray, " cells"],
+    available: Bool[np.ndarray, "cells actions"],
+    predicted: Shaped[np.ndarray, "draws cells actions"],
+) -> tuple[
+    list[str],
+    Float[np.ndarray, "rows actions"],
+    Float[np.ndarray, " rows"],
+    Bool[np.ndarray, "rows actions"],
+    Float[np.ndarray, "draws rows actions"],
+]:
+    """The choices of many people, summed by game and role; of many games the most played."""
     constant = tree["constant_data"]
     names = np.char.add(np.char.add(constant["cell_game"].to_numpy(), " · "), constant["cell_role"].to_numpy())
     labels, of = np.unique(names, return_inverse=True)
@@ -139,24 +154,27 @@ def _of_games(tree: Any, observed: Any, total: Any, available: Any, predicted: A
     return list(labels[kept]), add @ observed, add @ total, available[first], summed
 
 
-def play_and_predicted(fit: Any, values: np.ndarray, labels: tuple[str, ...], ordered: bool) -> Figure:
+def play_and_predicted(
+    fit: Fit, values: Float[np.ndarray, " actions"], labels: tuple[str, ...], ordered: bool
+) -> Figure:
     """Decisions over time, each predicted given what the person had seen: by round, by action, and by person.
 
     Args:
-        values, labels: of each action. Where the grid is no quantity, the share of the last action is shown.
+        values, labels: of each action. Where actions are not quantities, the share of the last one is shown.
     """
     constant = fit.tree["constant_data"]
     seen = fit.tree["observed_data"]["choice"].to_numpy()
     drawn = fit.tree["posterior_predictive"]["choice"].to_numpy().reshape(-1, len(seen))
-    # A few hundred draws give the bands.
-    drawn = drawn[evenly(len(drawn), 300)]
+    drawn = drawn[evenly(len(drawn), 300)]  # enough for the bands
     size = len(values)
     number = values if ordered else (np.arange(size) == size - 1).astype(float)
     what = "mean decision" if ordered else f"share of “{labels[-1]}”"
     rounds, of_round = np.unique(constant["round"].to_numpy(), return_inverse=True)
     people, of_person = np.unique(constant["participant"].to_numpy(), return_inverse=True)
 
-    def mean_by(group: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def mean_by(
+        group: Int[np.ndarray, " decisions"], x: Float[np.ndarray, " decisions"]
+    ) -> Float[np.ndarray, " groups"]:
         return np.bincount(group, x) / np.bincount(group)
 
     fig = Figure(figsize=(WIDTH, 6.6), layout="constrained", facecolor="white")
@@ -180,7 +198,7 @@ def play_and_predicted(fit: Any, values: np.ndarray, labels: tuple[str, ...], or
     by_person = interval(np.stack([mean_by(of_person, number[d]) for d in drawn]))
     below.vlines(np.arange(len(people)), by_person[0][order], by_person[2][order], color=BLUE, alpha=0.5, lw=4)
     below.plot(np.arange(len(people)), own[order], "o", color=ORANGE, ms=3)
-    below.set_xlabel("people, in the order of what they did")
+    below.set_xlabel("people, in the order of their means")
     below.set_ylabel(what)
     for ax in (above, middle, below):
         ax.spines[["top", "right"]].set_visible(False)

@@ -1,66 +1,9 @@
-"""Formulae as MathML, which browsers set without help."""
+"""The formulas that every report shows."""
 
-import re
+from markupsafe import Markup
 
-from markupsafe import Markup, escape
+from bayescal.comparison.mathml import EXP, LOG, formula, over, power, row, sub, total
 
-Piece = str | Markup  # text is split into letters, numbers and signs; markup is taken as it is
-
-_TOKEN = re.compile(r"[A-Za-zλπψφστμεκθρℓ]|\d+(?:\.\d+)?|\S")
-
-
-def formula(*pieces: Piece) -> Markup:
-    """A formula on a line of its own."""
-    return Markup('<math display="block">{}</math>').format(row(*pieces))
-
-
-def row(*pieces: Piece) -> Markup:
-    return Markup("<mrow>{}</mrow>").format(Markup("").join(map(_markup, pieces)))
-
-
-def sub(base: Piece, below: Piece) -> Markup:
-    return Markup("<msub>{}{}</msub>").format(_one(base), _one(below))
-
-
-def power(base: Piece, above: Piece) -> Markup:
-    return Markup("<msup>{}{}</msup>").format(_one(base), _one(above))
-
-
-def over(top: Piece, bottom: Piece) -> Markup:
-    return Markup("<mfrac>{}{}</mfrac>").format(_one(top), _one(bottom))
-
-
-def total(below: Piece) -> Markup:
-    """A sum over something."""
-    return Markup("<munder><mo>∑</mo>{}</munder>").format(_one(below))
-
-
-def word(text: str) -> Markup:
-    """A name of several letters: exp, log, max."""
-    return Markup("<mi>{}</mi><mo>&#8289;</mo>").format(text)
-
-
-def text(words: str) -> Markup:
-    return Markup("<mtext>{}</mtext>").format(words)
-
-
-def _markup(piece: Piece) -> Markup:
-    if isinstance(piece, Markup):
-        return piece
-    return Markup("").join(_token(token) for token in _TOKEN.findall(piece))
-
-
-def _token(token: str) -> Markup:
-    kind = "mn" if token[0].isdigit() else "mi" if token.isalpha() else "mo"
-    return Markup(f"<{kind}>{escape(token)}</{kind}>")
-
-
-def _one(piece: Piece) -> Markup:
-    return row(piece)
-
-
-EXP = word("exp")
-LOG = Markup("<mspace width='0.17em'></mspace>") + word("log")
 CHOICE = {  # by whether decisions are linked over time
     kind: formula("π(a|o)=", over(row("q(a|o)", EXP, f"({value}/λ)"), row(total("b"), "q(b|o)", EXP, f"({other}/λ)")))
     for kind, value, other in ((False, "U(o,a)", "U(o,b)"), (True, "Q(o,a)", "Q(o,b)"))
@@ -77,15 +20,3 @@ AIM = formula(
     over(row("π(", sub("a", "t"), "|", sub("o", "t"), ")"), row("q(", sub("a", "t"), "|", sub("o", "t"), ")")),
     ")]",
 )
-POPULATION = formula(LOG, sub("λ", "i"), "∼", text("Normal"), "(μ,", power("σ", "2"), ")")
-LAPSE = formula("p(a)=(1−ε)π(a)+", over("ε", text("number of actions")))
-REPLY = formula(
-    sub("a", "k"), "=", Markup("<munder><mi>argmax</mi><mi>a</mi></munder>"), "E[u(a,", sub("a", "k−1"), ")]"
-)
-HIERARCHY = formula(
-    sub("π", "k"), "(a)∝", EXP, "(", over("1", "λ"), total("h<k"), sub("g", "h"), "E[u(a,", sub("a", "h"), ")]),  ",
-    text("  "), sub("g", "h"), "∝", over(power("τ", "h"), "h!"),
-)  # fmt: skip
-_SOFT = over(row(EXP, "(u(a,b)/λ)"), row(total("c"), EXP, "(u(c,b)/λ)"))
-GR2_L = formula(sub("π", "k"), "(a)=", total("b"), sub("π", "k−1"), "(b)", _SOFT)
-GR2_M = formula(sub("π", "k"), "(a)=", total("b"), total("h<k"), sub("g", "h"), sub("π", "h"), "(b)", _SOFT)

@@ -1,9 +1,11 @@
-"""Every number of a report, for programs: what report.json holds, and what the page is made from."""
+"""The numbers of a report, for programs and for the page: what report.json holds."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from bayescal.plain import plain
 from bayescal.posterior.fit import Fit
@@ -12,33 +14,140 @@ from bayescal.report.people import everyone, own_dimension
 from bayescal.study.load import Study
 
 _GAMES = 60  # rows of the table of games
+_GRIDS = 12  # grids that are listed
+_COMMONEST = 4  # actions in a row of the table of games
+
+Json = dict[str, Any]  # as JSON has it: what is not finite is None
 
 
-def collect(study: Study | None, fits: Mapping[str, Fit], command: str) -> dict[str, Any]:
-    """What could not be computed is null."""
-    return plain(
-        {
-            "study": of_study(study, fits),
-            "command": command,
-            "fits": {name: of_fit(fit) for name, fit in fits.items()},
-        }
-    )
+@dataclass(frozen=True)
+class GridFacts:
+    """A grid of actions, and how many roles of games have it."""
+
+    actions: int
+    ordered: bool
+    labels: str
+    roles: int
 
 
-def of_fit(fit: Fit) -> dict[str, Any]:
-    found, people = fit.identifiability(), everyone(fit)
-    own = own_dimension(fit)
-    shared = [str(n) for n, x in fit.tree["posterior"].data_vars.items() if x.dims[-1] != own and n != "precision"]
-    return {
-        "status": str(fit.status),
-        "converged": fit.converged,
-        "provenance": fit.provenance,
-        "mean_log_likelihood": log_score(fit),
-        "identifiability": {"sentences": found.sentences, "table": found.table.to_dict("index")},
-        "summary": summarise(fit.tree, shared).to_dict("index") if shared else {},
-        "each": own,
-        "people": {} if people is None else people.to_dict("index"),
-    }
+@dataclass(frozen=True)
+class ChoiceFacts:
+    """What was chosen in one role of a game.
+
+    Attributes:
+        shares: the commonest actions with their shares.
+        of: how many rows there are, of which the table may show fewer.
+    """
+
+    game: str
+    role: str
+    decisions: int
+    shares: str
+    of: int
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """Facts of the data.
+
+    Attributes:
+        found: whether the study was at hand. If not, the facts are those that the fits know; others are absent.
+        units: of payoffs.
+        rows: of the table; `masked` of them have no known history and are not used.
+        left_out: people none of whose decisions are used.
+        rounds: the first and the last.
+        shares: what was chosen, by game and role.
+    """
+
+    name: str
+    title: str
+    decisions: int
+    snapped: int
+    over_time: bool
+    data_hash: str
+    found: bool = False
+    units: str = "payoff units"
+    shares: list[ChoiceFacts] = field(default_factory=list)
+    source: str = ""
+    licence: str = ""
+    citation: str = ""
+    rows: int | None = None
+    masked: int = 0
+    left_out: list[str] = field(default_factory=list)
+    participants: int | None = None
+    groups: int | None = None
+    games: int | None = None
+    rounds: list[int] | None = None
+    grids: list[GridFacts] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, study: Study | None, fits: Mapping[str, Fit]) -> "StudyFacts":
+        return _of_fits(fits) if study is None else _of_study(study)
+
+
+@dataclass(frozen=True)
+class FitFacts:
+    """Facts of a fit.
+
+    Attributes:
+        status: whether it can be trusted, as a sentence.
+        mean_log_likelihood: posterior mean of the log-likelihood of all data, in sample.
+        identifiability: "sentences" for the reader, and the "table" by parameter.
+        summary: by parameter, of those that everybody shares.
+        each: whose cost (or level) is their own: "participant", "group" or "game"; None where it is one for all.
+        people: by label of these, decisions and posterior intervals.
+    """
+
+    status: str
+    converged: bool
+    provenance: Json
+    mean_log_likelihood: float | None
+    identifiability: Json
+    summary: Json
+    each: str | None
+    people: Json
+
+    @classmethod
+    def of(cls, fit: Fit) -> "FitFacts":
+        found, people, own = fit.identifiability(), everyone(fit), own_dimension(fit)
+        shared = [str(n) for n, x in fit.tree["posterior"].data_vars.items() if x.dims[-1] != own and n != "precision"]
+        return cls(
+            status=str(fit.status),
+            converged=fit.converged,
+            provenance=plain(fit.provenance),
+            mean_log_likelihood=plain(log_score(fit)),
+            identifiability=plain({"sentences": found.sentences, "table": found.table.to_dict("index")}),
+            summary=plain(summarise(fit.tree, shared).to_dict("index")) if shared else {},
+            each=own,
+            people={} if people is None else plain(people.to_dict("index")),
+        )
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Everything that a report says, as data.
+
+    Attributes:
+        command: that makes the report again.
+        main: the name of the fit that the report is mainly about.
+        comparison: of the fits, None where they are not compared.
+        checks: by the name of the fit.
+        verdict, warnings: sentences.
+        figures: file names.
+    """
+
+    study: StudyFacts
+    command: str
+    fits: dict[str, FitFacts]
+    main: str
+    comparison: Json | None
+    checks: dict[str, Json]
+    verdict: list[str]
+    warnings: list[str]
+    figures: list[str]
+
+    def as_dict(self) -> Json:
+        return plain(asdict(self))
 
 
 def log_score(fit: Fit) -> float:
@@ -46,63 +155,56 @@ def log_score(fit: Fit) -> float:
     return float(sum(v.sum().item() for v in fit.tree["log_likelihood"].mean(("chain", "draw")).data_vars.values()))
 
 
-def of_study(study: Study | None, fits: Mapping[str, Fit]) -> dict[str, Any]:
-    """Facts of the data; where the study is not at hand, those that the fits know."""
-    known = next(iter(fits.values()))
-    told: dict[str, Any] = {
-        "name": known.provenance.get("study", ""),
-        "title": known.provenance.get("study", "") or "Decisions",
-        "decisions": _decisions(known),
-        "snapped": known.provenance.get("snapped", 0),
-        "over_time": "choice" in known.tree["observed_data"],
-        "data_hash": known.provenance.get("data_hash", ""),
-        "units": "payoff units",
-        "found": study is not None,
-        "shares": [],
-    }
-    if study is None:
-        return told
+def _of_fits(fits: Mapping[str, Fit]) -> StudyFacts:
+    fit = next(iter(fits.values()))
+    known, constant = fit.provenance, fit.tree["constant_data"].to_dataset()
+    return StudyFacts(
+        name=known.get("study", ""),
+        title=known.get("study", "") or "Decisions",
+        decisions=int(constant["total"].sum()) if "total" in constant else int(constant.sizes.get("decision", 0)),
+        snapped=int(known.get("snapped", 0)),
+        over_time="choice" in fit.tree["observed_data"],
+        data_hash=known.get("data_hash", ""),
+    )
+
+
+def _of_study(study: Study) -> StudyFacts:
     decisions = study.decisions
-    play = decisions.play
-    rounds = decisions.table.get("round")
-    levels = {f"{n}s": len(decisions.levels(n)) if n in decisions.cells else None for n in ("participant", "group")}
-    return told | {
-        "name": study.name,
-        "title": study.title,
-        "source": study.source,
-        "licence": study.licence,
-        "citation": study.citation,
-        "units": study.units,
-        "decisions": decisions.total if play is None else len(play.row),
-        "rows": len(decisions.table),
-        "snapped": decisions.snapped,
-        "masked": 0 if play is None else play.masked,
-        "left_out": [] if play is None else list(play.left_out),
-        "over_time": play is not None,
-        "data_hash": decisions.data_hash,
-        **levels,
-        "games": len(decisions.game_names),
-        "rounds": None if rounds is None else [int(rounds.min()), int(rounds.max())],
-        "grids": _grids(study),
-        "shares": _shares(study),
-    }
+    play, rounds = decisions.play, decisions.table.get("round")
+    count = lambda level: len(decisions.levels(level)) if level in decisions.cells else None
+    return StudyFacts(
+        name=study.name,
+        title=study.title,
+        decisions=int(decisions.total) if play is None else len(play.row),
+        snapped=int(decisions.snapped),
+        over_time=play is not None,
+        data_hash=decisions.data_hash,
+        found=True,
+        units=study.units,
+        shares=_shares(study),
+        source=study.source,
+        licence=study.licence,
+        citation=study.citation,
+        rows=len(decisions.table),
+        masked=0 if play is None else int(play.masked),
+        left_out=[] if play is None else list(play.left_out),
+        participants=count("participant"),
+        groups=count("group"),
+        games=len(decisions.game_names),
+        rounds=None if rounds is None else [int(rounds.min()), int(rounds.max())],
+        grids=_grids(study),
+    )
 
 
-def _decisions(fit: Fit) -> int:
-    constant = fit.tree["constant_data"].to_dataset()
-    return int(constant["total"].sum()) if "total" in constant else int(constant.sizes.get("decision", 0))
-
-
-def _grids(study: Study) -> list[dict[str, Any]]:
-    """Each different grid of actions, and how many roles of games have it."""
-    found: dict[Any, int] = {}
+def _grids(study: Study) -> list[GridFacts]:
+    roles: dict[tuple[tuple[float, ...] | None, tuple[str, ...]], int] = {}
     for game in study.decisions.environments.values():
         for values, labels in zip(game.action_values, game.action_labels, strict=True):
             key = (tuple(map(float, values)) if game.ordered else None, tuple(labels))
-            found[key] = found.get(key, 0) + 1
+            roles[key] = roles.get(key, 0) + 1
     return [
-        {"actions": len(labels), "ordered": values is not None, "labels": _some(labels), "roles": n}
-        for (values, labels), n in list(found.items())[:12]
+        GridFacts(len(labels), values is not None, _some(labels), n)
+        for (values, labels), n in list(roles.items())[:_GRIDS]
     ]
 
 
@@ -110,21 +212,22 @@ def _some(labels: tuple[str, ...]) -> str:
     return ", ".join(labels) if len(labels) <= 8 else f"{', '.join(labels[:3])}, … {labels[-1]}"
 
 
-def _shares(study: Study) -> list[dict[str, Any]]:
-    """One line per game and role: decisions, and the commonest actions with their shares."""
-    decisions, out = study.decisions, []
+def _shares(study: Study) -> list[ChoiceFacts]:
+    """One row for each game and role; of many the most played."""
+    decisions = study.decisions
     pairs = zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)
-    totals: dict[tuple[int, int], np.ndarray] = {}
+    totals: dict[tuple[int, int], Float[np.ndarray, " actions"]] = {}
     for counts, pair in zip(decisions.counts, pairs, strict=True):
         totals[pair] = totals.get(pair, 0) + counts
-    played = sorted(totals, key=lambda pair: -totals[pair].sum())[:_GAMES]
+    played = set(sorted(totals, key=lambda pair: -totals[pair].sum())[:_GAMES])
+    rows = []
     for (g, r), counts in totals.items():
         if (g, r) not in played:
             continue
-        env = decisions.environments[decisions.game_names[g]]
+        game = decisions.environments[decisions.game_names[g]]
         shares = counts / counts.sum()
-        top = [a for a in np.argsort(-shares, kind="stable")[:4] if shares[a] > 0]
-        told = ", ".join(f"{env.action_labels[r][a]} {shares[a]:.1%}" for a in sorted(top))
-        line = {"game": decisions.game_names[g], "role": env.role_names[r], "decisions": int(counts.sum())}
-        out.append(line | {"shares": told, "of": len(totals)})
-    return out
+        commonest = [a for a in np.argsort(-shares, kind="stable")[:_COMMONEST] if shares[a] > 0]
+        chosen = ", ".join(f"{game.action_labels[r][a]} {shares[a]:.1%}" for a in sorted(commonest))
+        row = ChoiceFacts(decisions.game_names[g], game.role_names[r], int(counts.sum()), chosen, len(totals))
+        rows.append(row)
+    return rows

@@ -1,45 +1,44 @@
-"""Everybody's own numbers: a row for each person, group or game that has a cost (or a level) of its own."""
-
-from typing import Any
+"""The posterior of each person's, group's or game's own cost (or level)."""
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.tree import personal
 
-SHOWN = 60  # rows of a page; of more the extremes are shown
-_PLAIN = ("log_cost", "log_cost_offset", "precision")  # what is said by the cost already
+SHOWN = 60  # rows on the page; of more the extremes are shown
+_SAME_AS_COST = ("log_cost", "log_cost_offset", "precision")  # not shown, because the cost says the same
 
 
 def own_dimension(fit: Fit) -> str | None:
-    """Of what the fit has a number each: "participant", "group" or "game"; None where costs are one for all."""
+    """Whose cost (or level) is their own: "participant", "group" or "game"; None where it is one for all."""
     draws = personal(fit.tree)
     return next((str(draws[n].dims[-1]) for n in ("cost", "level") if n in draws and draws[n].ndim == 3), None)
 
 
-def own_costs(fit: Fit) -> Any:
-    """The draws of everybody's cost; None where it is one for all."""
+def own_costs(fit: Fit) -> xr.DataArray | None:
+    """The draws of each one's own cost; None where it is one for all."""
     draws = personal(fit.tree)
     return draws["cost"] if "cost" in draws and draws["cost"].ndim == 3 else None
 
 
 def everyone(fit: Fit) -> pd.DataFrame | None:
-    """By label: decisions, and of each number the median and the ends of the 90% interval.
+    """By label, the number of decisions, and the median and 90 % interval of each parameter.
 
-    Columns are "decisions" and, for each number, its name, "NAME low" and "NAME high"; of a level, which is a whole
-    number, the likeliest and the probability that it is that one.
+    Columns are "decisions" and, for each parameter, its name, "NAME low" and "NAME high". A level is a whole number: it
+    has its most probable value, and "level probability".
     """
     dim = own_dimension(fit)
     if dim is None:
         return None
     draws = personal(fit.tree)
     labels = [str(x) for x in draws[dim].to_numpy()]
-    columns: dict[str, Any] = {}
+    columns: dict[str, object] = {}
     if (made := decisions_of(fit, dim)) is not None:
         columns["decisions"] = [made.get(label, 0) for label in labels]
     for name, x in draws.data_vars.items():
-        if x.dims[2:] != (dim,) or name in _PLAIN or str(name).endswith("_offset"):
+        if x.dims[2:] != (dim,) or name in _SAME_AS_COST or str(name).endswith("_offset"):
             continue
         values = x.to_numpy().reshape(-1, len(labels))
         plain = str(name).removesuffix(f"_by_{dim}")
@@ -54,16 +53,16 @@ def everyone(fit: Fit) -> pd.DataFrame | None:
 
 
 def decisions_of(fit: Fit, dim: str) -> dict[str, int] | None:
-    """How many decisions of each label there are; None where the fit does not say."""
+    """The number of decisions by label; None where the fit does not say."""
     constant = fit.tree["constant_data"].to_dataset()
     if f"cell_{dim}" in constant:
-        of, n = constant[f"cell_{dim}"].to_numpy(), constant["total"].to_numpy()
+        labels_of_rows, n = constant[f"cell_{dim}"].to_numpy(), constant["total"].to_numpy()
     elif dim in constant:
-        of = constant[dim].to_numpy()
-        n = np.ones(len(of), int)
+        labels_of_rows = constant[dim].to_numpy()
+        n = np.ones(len(labels_of_rows), int)
     else:
         return None
-    labels, index = np.unique(of.astype(str), return_inverse=True)
+    labels, index = np.unique(labels_of_rows.astype(str), return_inverse=True)
     return dict(zip(labels.tolist(), np.bincount(index, n).astype(int).tolist(), strict=True))
 
 

@@ -11,19 +11,19 @@ from matplotlib.figure import Figure
 
 from bayescal.report.figures import BLUE, GREEN, GREY, ORANGE
 
-# What is drawn in one of these takes the page's colour of that name, so that it can be read on light and on dark.
+# These colours are replaced by the page's colours of that name, so that figures are readable on light and on dark.
 _NAMES = {"#ffffff": "paper", "#000000": "ink"}
 _NAMES |= {x.lower(): name for x, name in ((BLUE, "blue"), (ORANGE, "orange"), (GREEN, "green"), (GREY, "grey"))}
 _A_COLOUR = re.compile(rf"(?:{'|'.join(_NAMES)})(?![0-9a-f])", re.IGNORECASE)
-_LARGEST = 200_000  # bytes of an SVG that stands in a page; a larger one stands there as PNG
+_LARGEST = 200_000  # bytes of an SVG that is put into the page; a larger figure is a PNG there
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, drawn.
+    """A figure as files.
 
     Attributes:
-        alt: what a reader who cannot see it is told.
+        alt: its content in words, for screen readers.
     """
 
     name: str
@@ -33,14 +33,14 @@ class Picture:
 
     @property
     def inline(self) -> Markup:
-        """An element to stand in a page."""
+        """An HTML element."""
         alt = Markup.escape(self.alt)
         if len(self.svg) > _LARGEST:
             data = base64.b64encode(self.png).decode()
             return Markup('<img alt="{}" src="data:image/png;base64,{}">').format(self.alt, Markup(data))
         text = self.svg.decode()
         text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
-        # Ids that no other figure has.
+        # Make ids unique to this figure.
         text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{self.name}-", text)
         text = _A_COLOUR.sub(lambda found: f"var(--{_NAMES[found[0].lower()]})", text)
         size = re.search(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ', text)
@@ -50,10 +50,10 @@ class Picture:
 
 
 def draw(name: str, figure: Figure, alt: str) -> Picture:
-    """The same figure gives the same files: no dates in them, no random names."""
+    """The same figure gives the same files, without dates or random ids."""
     with rc_context({"svg.hashsalt": name}):
         png = _image(figure, "png")
-        figure.set_layout_engine("none")  # the places found are kept: finding them takes longest
+        figure.set_layout_engine("none")  # keep the layout: computing it takes longest
         return Picture(name, _image(figure, "svg"), png, alt)
 
 

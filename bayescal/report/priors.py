@@ -1,11 +1,11 @@
-"""What the hyperpriors believe: of the parameters, and of what people will do, beside the data and the posterior."""
+"""What the hyperpriors imply for the parameters and for choices, beside the posterior and the data."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from scipy.stats import gaussian_kde
@@ -19,12 +19,14 @@ _GAMES = 6  # of the shares of many actions
 _ROWS = 40  # of the shares of one action
 
 
-def prior_picture(source: Fit | Callable[[], Any], *, units: str = "payoff units", seed: int = 0) -> Figure:
-    """Draw what the hyperpriors believe: on the left of each parameter (costs on a log axis, beside the posterior where
-    there is one), on the right of people's choices, beside what they chose.
+def prior_picture(source: Fit | Callable[[], object], *, units: str = "payoff units", seed: int = 0) -> Figure:
+    """Draw what the hyperpriors imply.
+
+    On the left are the parameters, with the posterior where there is one (costs on a log axis); on the right are
+    people's choices, with what they chose.
 
     Args:
-        source: a fit, or a model before any data are looked at.
+        source: a fit, or a model, of which only prior draws are made.
         seed: of the prior draws of a model.
 
     `prior_picture(model).savefig("prior.png")`.
@@ -75,7 +77,7 @@ def _legend(side: SubFigure, ax: Axes) -> None:
 
 
 def _parameter(ax: Axes, name: str, tree: xr.DataTree) -> None:
-    """Densities, each scaled to the same height: the comparison is of place and width."""
+    """Densities, each scaled to the same height: location and width are compared."""
     cost = name.split("[")[0] in ("log_cost", "log_cost_mean", "log_mean") or name.startswith("log_mean_")
     for group, style, colour in (("prior", ":", GREY), ("posterior", "-", BLUE)):
         if group not in tree.children:
@@ -101,7 +103,7 @@ def _parameter(ax: Axes, name: str, tree: xr.DataTree) -> None:
 
 
 def _choices(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
-    """Panels of what people will do, with their heights in rows; none where the model has no choices that we know."""
+    """Panels of predicted choices, with their heights in rows; none where the model predicts something else."""
     predicted = tree["prior_predictive"].to_dataset()
     if "choices" in predicted and "total" in tree["constant_data"]:
         return _counted(tree)
@@ -111,7 +113,7 @@ def _choices(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
 
 
 def _counted(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
-    """Counts by game and role, each over all people."""
+    """Counts by game and role, over all people."""
     constant = tree["constant_data"].to_dataset()
     total, available = constant["total"].to_numpy(), constant["available"].to_numpy()
     keys = [constant[k].to_numpy().astype(str) for k in ("cell_game", "cell_role") if k in constant]
@@ -120,26 +122,26 @@ def _counted(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
     counts = tree["prior_predictive"]["choices"].to_numpy().reshape(-1, *available.shape)
     seen = tree["observed_data"]["choices"].to_numpy()
 
-    def shares(x: np.ndarray) -> np.ndarray:
+    def shares(x: Shaped[np.ndarray, "*draws cells actions"]) -> Float[np.ndarray, "*draws games actions"]:
         """(…, cell, action) to (…, game and role, action)."""
         summed = np.stack([x[..., of == g, :].sum(axis=-2) for g in range(len(labels))], axis=-2)
         return summed / np.bincount(of, total)[:, None]
 
-    believed, seen = shares(counts), shares(seen)
+    predicted, observed = shares(counts), shares(seen)
     there = np.stack([available[of == g].any(axis=0) for g in range(len(labels))])
     if there.sum(axis=1).max() == 2:
         shown = slice(0, _ROWS)
-        first, told = believed[:, shown, 0], "share of the first action"
-        draw = lambda ax: _rows(ax, list(labels[shown]), first, seen[shown, 0], told)
+        first = predicted[:, shown, 0]
+        draw = lambda ax: _rows(ax, list(labels[shown]), first, observed[shown, 0], "share of the first action")
         return [(draw, max(2, -(-min(len(labels), _ROWS) // 7)))]
     return [
-        (lambda ax, g=g: _bars(ax, believed[:, g, there[g]], seen[g, there[g]], str(labels[g])), 1)
+        (lambda ax, g=g: _bars(ax, predicted[:, g, there[g]], observed[g, there[g]], str(labels[g])), 1)
         for g in range(min(len(labels), _GAMES))
     ]
 
 
 def _decided(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
-    """Decisions one by one: the shares of the actions over all of them, and how the mean action moves by round."""
+    """Single decisions: the share of each action over all of them, and the mean action by round."""
     seen = tree["observed_data"]["choice"].to_numpy()
     drawn = tree["prior_predictive"]["choice"].to_numpy().reshape(-1, len(seen))
     size = int(max(seen.max(), drawn.max())) + 1
@@ -160,28 +162,36 @@ def _decided(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
     return panels
 
 
-def _rows(ax: Axes, labels: list[str], believed: np.ndarray, seen: np.ndarray, what: str) -> None:
+def _rows(
+    ax: Axes,
+    labels: list[str],
+    predicted: Float[np.ndarray, "draws rows"],
+    observed: Float[np.ndarray, " rows"],
+    what: str,
+) -> None:
     at = np.arange(len(labels))[::-1]
     for level, width, alpha in ((0.9, 3, 0.35), (0.5, 6, 0.6)):
-        low, _, high = interval(believed, level)
-        ax.hlines(at, low, high, color=GREEN, lw=width, alpha=alpha, label=f"believed, {level:.0%}")
-    ax.plot(seen, at, "o", color=ORANGE, ms=4, label="seen")
+        low, _, high = interval(predicted, level)
+        ax.hlines(at, low, high, color=GREEN, lw=width, alpha=alpha, label=f"predicted, {level:.0%}")
+    ax.plot(observed, at, "o", color=ORANGE, ms=4, label="observed")
     ax.set_yticks(at, labels, fontsize=7)
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel(what, fontsize=8)
     ax.tick_params(axis="x", labelsize=7)
 
 
-def _bars(ax: Axes, believed: np.ndarray, seen: np.ndarray, title: str) -> None:
-    _band(ax, np.arange(len(seen)), believed)
-    ax.plot(seen, "o", color=ORANGE, ms=3, label="seen")
+def _bars(
+    ax: Axes, predicted: Float[np.ndarray, "draws actions"], observed: Float[np.ndarray, " actions"], title: str
+) -> None:
+    _band(ax, np.arange(len(observed)), predicted)
+    ax.plot(observed, "o", color=ORANGE, ms=3, label="observed")
     ax.set_title(title, fontsize=8, loc="left")
     ax.set_ylabel("share", fontsize=8)
     ax.set_xlabel("action, in the order of the grid", fontsize=8)
     ax.tick_params(labelsize=7)
 
 
-def _band(ax: Axes, at: np.ndarray, believed: np.ndarray) -> None:
+def _band(ax: Axes, at: Shaped[np.ndarray, " points"], predicted: Float[np.ndarray, "draws points"]) -> None:
     for level, alpha in ((0.9, 0.25), (0.5, 0.45)):
-        low, _, high = interval(believed, level)
-        ax.fill_between(at, low, high, color=GREEN, alpha=alpha, lw=0, label=f"believed, {level:.0%}")
+        low, _, high = interval(predicted, level)
+        ax.fill_between(at, low, high, color=GREEN, alpha=alpha, lw=0, label=f"predicted, {level:.0%}")

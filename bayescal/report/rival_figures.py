@@ -1,18 +1,17 @@
-"""The figures of a comparison: who wins, whom it owes that to, and whether probabilities are what they say."""
-
-from typing import Any
+"""The figures of a comparison: which model is best, for whom, and whether its probabilities are calibrated."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayescal.comparison.compare import clear
+from bayescal.comparison.compare import Comparison
+from bayescal.comparison.verdict import clear
 from bayescal.report.figures import BLUE, GREY, MANY, ORANGE, WIDTH, figure
 from bayescal.report.people import name_of
 
 _PANELS = 4
 
 
-def advantages(comparison: Any) -> Figure:
+def advantages(comparison: Comparison) -> Figure:
     """How much worse than the best each model predicts, out of sample, with one and two standard errors."""
     table = comparison.table
     at = np.arange(len(table))[::-1]
@@ -31,12 +30,11 @@ def advantages(comparison: Any) -> Figure:
     return fig
 
 
-def who_says_so(comparison: Any) -> tuple[Figure, str] | None:
-    """By unit: by how much the best model predicts it better than the second best; and that in words."""
-    sound = [n for n, x in comparison.table["excluded"].items() if not x and n in comparison.pointwise]
-    if len(sound) < 2 or len(comparison.pointwise) < 2:
+def leads(comparison: Comparison) -> tuple[Figure, str] | None:
+    """(by how much the best model predicts each unit better than the second best, the same as a sentence)."""
+    if len(comparison.trusted) < 2 or len(comparison.pointwise) < 2:
         return None
-    first, second = sound[:2]
+    first, second = comparison.trusted[:2]
     ahead = (comparison.pointwise[first] - comparison.pointwise[second]).dropna().sort_values().to_numpy()
     many = len(ahead) > MANY
     fig, ax = figure(WIDTH, 2.6)
@@ -48,36 +46,36 @@ def who_says_so(comparison: Any) -> tuple[Figure, str] | None:
     what = name_of(comparison.unit, 2)
     ax.set_xlabel(f"{len(ahead):,} {what}, in order")
     ax.set_ylabel("nats ahead")
-    told = f"“{first}” predicts {(ahead > 0).sum():,} of {len(ahead):,} {what} better than “{second}” does."
+    sentence = f"“{first}” predicts {(ahead > 0).sum():,} of {len(ahead):,} {what} better than “{second}” does."
     most = np.sort(ahead)[::-1].cumsum()
     lead = comparison.table.loc[second]
     certain = clear(lead["difference"], lead["difference_se"])
     if certain and len(ahead) >= 10 and (share := (np.argmax(most >= ahead.sum()) + 1) / len(ahead)) < 0.1:
-        told += f" All of its lead comes from {share:.0%} of them."
-    return fig, told
+        sentence += f" All of its lead comes from {share:.0%} of them."
+    return fig, sentence
 
 
-def calibration(comparison: Any) -> Figure | None:
-    """Of actions given a probability, how many were taken; the best models that are not excluded."""
-    found = comparison.calibration
-    if not len(found):
+def calibration(comparison: Comparison) -> Figure | None:
+    """The share of actions taken, by predicted probability, for the best models that can be trusted."""
+    rows_of = comparison.calibration
+    if not len(rows_of):
         return None
-    sound = [n for n, x in comparison.table["excluded"].items() if not x and (found["model"] == n).any()][:_PANELS]
-    if not sound:
+    shown = [n for n in comparison.trusted if (rows_of["model"] == n).any()][:_PANELS]
+    if not shown:
         return None
-    rows = -(-len(sound) // 2)
+    rows = -(-len(shown) // 2)
     fig = Figure(figsize=(WIDTH, 0.4 + 2.4 * rows), layout="constrained", facecolor="white")
-    axes = np.ravel(np.asarray(fig.subplots(rows, min(len(sound), 2), sharex=True, sharey=True)))
-    highest = float(found.loc[found["model"].isin(sound), ["predicted", "high"]].max().max())
-    for ax, name in zip(axes, sound, strict=False):
-        mine = found[found["model"] == name]
+    axes = np.ravel(np.asarray(fig.subplots(rows, min(len(shown), 2), sharex=True, sharey=True)))
+    highest = float(rows_of.loc[rows_of["model"].isin(shown), ["predicted", "high"]].max().max())
+    for ax, name in zip(axes, shown, strict=False):
+        mine = rows_of[rows_of["model"] == name]
         ax.plot([0, highest], [0, highest], ":", color=GREY, lw=1)
         ax.vlines(mine["predicted"], mine["low"], mine["high"], color=BLUE, lw=1.5)
         ax.plot(mine["predicted"], mine["observed"], "o", color=BLUE, ms=4)
         ax.set_title(name, fontsize=9, loc="left")
         ax.spines[["top", "right"]].set_visible(False)
-    for ax in axes[len(sound) :]:
+    for ax in axes[len(shown) :]:
         ax.axis("off")
-    fig.supxlabel("probability that was given", fontsize=9)
-    fig.supylabel("share that was taken", fontsize=9)
+    fig.supxlabel("predicted probability", fontsize=9)
+    fig.supylabel("share taken", fontsize=9)
     return fig

@@ -1,23 +1,116 @@
-"""The tables of a report: rows of texts, ready to be shown."""
+"""The tables of a report: rows of texts, ready for display."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayescal.comparison.compare import Comparison
+from bayescal.diagnostics.base import Check
+from bayescal.diagnostics.check import Checks
 from bayescal.posterior.psis import K_HAT
+from bayescal.report.numbers import FitFacts, GridFacts, Json, StudyFacts
 from bayescal.report.people import extremes, name_of
 
+Number = float | int | np.number
 
-def number(x: float | None, digits: int = 3) -> str:
+
+@dataclass(frozen=True)
+class Row:
+    """A named row of texts, with notes below it."""
+
+    name: str
+    cells: list[str]
+    excluded: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows below the names of their columns."""
+
+    columns: list[str]
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class ComparisonTables:
+    """The tables of a comparison.
+
+    Attributes:
+        models: best first.
+        scores: predictions of a new person; None where they were not scored.
+        floor: of nats per decision, that no model of a new person can beat.
+        unit, units: what was left out, one and several.
+    """
+
+    models: Table
+    scores: Table | None
+    floor: float | None
+    unit: str
+    units: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, and the number by which a column is sorted."""
+
+    value: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PeopleRow:
+    name: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class PeopleTable:
+    """The sortable table of each person, group or game.
+
+    Attributes:
+        fit: the name of the fit.
+        one, several: what a row is.
+        n: how many there are, of which the table may show fewer.
+        by: the column that the rows are in the order of.
+    """
+
+    fit: str
+    one: str
+    several: str
+    n: int
+    columns: list[str]
+    rows: list[PeopleRow]
+    by: str
+
+
+@dataclass(frozen=True)
+class CheckTable:
+    """The checks of a fit, failures first.
+
+    Attributes:
+        tally: how many failed or passed.
+        sensitivity: power-scaling sensitivity by parameter.
+    """
+
+    status: str
+    checks: list[Check]
+    passed: bool
+    tally: str
+    sensitivity: Json | None
+
+
+def number(x: Number | None, digits: int = 3) -> str:
     if x is None or not np.isfinite(x):
         return "–"
     return f"{x:,.{digits}f}".replace("-", "−")
 
 
-def significant(x: float | None, digits: int = 3) -> str:
-    """So many digits that count, and no powers of ten where they can be helped."""
+def significant(x: Number | None, digits: int = 3) -> str:
+    """Round to significant digits, without powers of ten where possible."""
     if x is None or not np.isfinite(x):
         return "–"
     size = abs(x)
@@ -27,63 +120,53 @@ def significant(x: float | None, digits: int = 3) -> str:
     return number(x, places)
 
 
-def comparison(found: Any) -> dict[str, Any]:
-    """The rows of the comparison, with what is to be noted of each; and what is predicted of a new person."""
+def comparison(compared: Comparison) -> ComparisonTables:
     rows = []
-    for name, row in found.table.iterrows():
+    for name, row in compared.table.iterrows():
         first = row["difference"] == 0 and not np.nan_to_num(row["difference_se"])
         cells = ["" if first else f"{number(row['difference'], 1)} ± {number(row['difference_se'], 1)}"]
         cells += [number(row["per_decision"], 4), "" if row["excluded"] else number(row["weight"], 2)]
         cells += [number(row["k_hat"], 2), str(row["how"])]
-        rows.append(
-            {"name": str(name), "excluded": bool(row["excluded"]), "cells": cells, "notes": _notes(row, found.unit)}
-        )
-    floors = found.scores.get("floor", pd.Series(dtype=float)).dropna()
-    return {
-        "columns": ["model", "difference", "nats per decision", "weight", "k-hat", "left out by"],
-        "rows": rows,
-        "scores": _scores(found.scores),
-        "floor": float(floors.iloc[0]) if len(floors) else None,
-        "unit": name_of(found.unit),
-        "units": name_of(found.unit, 2),
-    }
+        rows.append(Row(str(name), cells, bool(row["excluded"]), _notes(row, compared.unit)))
+    floors = compared.scores.get("floor", pd.Series(dtype=float)).dropna()
+    return ComparisonTables(
+        models=Table(["model", "difference", "nats per decision", "weight", "k-hat", "left out by"], rows),
+        scores=_scores(compared.scores),
+        floor=float(floors.iloc[0]) if len(floors) else None,
+        unit=name_of(compared.unit),
+        units=name_of(compared.unit, 2),
+    )
 
 
-def _scores(scores: pd.DataFrame) -> dict[str, Any] | None:
+def _scores(scores: pd.DataFrame) -> Table | None:
     """Columns that no model fills are left out."""
-    told = {
+    every: dict[str, tuple[str, Callable[[float], str]]] = {
         "share_predicted": ("decisions predicted", lambda x: f"{x:.1%}"),
         "mean_error": ("mean error, units of the action", significant),
         "log_score": ("nats per decision", lambda x: number(x, 4)),
     }
-    told = {key: how for key, how in told.items() if key in scores and scores[key].notna().any()}
-    if not told:
+    shown = {key: how for key, how in every.items() if key in scores and scores[key].notna().any()}
+    if not shown:
         return None
     rows = [
-        {
-            "name": str(name),
-            "cells": [show(row[key]) if np.isfinite(row[key]) else "–" for key, (_, show) in told.items()],
-        }
+        Row(str(name), [text(row[key]) if np.isfinite(row[key]) else "–" for key, (_, text) in shown.items()])
         for name, row in scores.dropna(how="all").iterrows()
     ]
-    return {"columns": ["model", *(title for title, _ in told.values())], "rows": rows}
+    return Table(["model", *(title for title, _ in shown.values())], rows)
 
 
-def _notes(row: Any, unit: str) -> list[str]:
+def _notes(row: pd.Series, unit: str) -> tuple[str, ...]:
     notes = []
     if row["excluded"]:
         notes.append(f"Not to be trusted: {row['reason']}.")
-    if row["k_bad"] > 0 and str(row["how"]) == "psis":
-        n = int(row["k_bad"])
-        notes.append(
-            f"k-hat is above {K_HAT} in {n:,} {name_of(unit, n)}: what is predicted of them is not to be trusted."
-        )
-    return notes
+    if n := int(row["unreliable"]):
+        notes.append(f"k-hat is above {K_HAT} for {n:,} {name_of(unit, n)}: their densities are unreliable.")
+    return tuple(notes)
 
 
-def people(fit: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """The sortable table of everybody: a column for each number, its interval beside it."""
-    table = pd.DataFrame.from_dict(fit["people"], orient="index")
+def people(fit: FitFacts, name: str) -> PeopleTable | None:
+    """A column for each parameter, its interval beside it."""
+    table = pd.DataFrame.from_dict(fit.people, orient="index")
     if not len(table):
         return None
     named = [c for c in table if f"{c} low" in table]
@@ -99,42 +182,37 @@ def people(fit: Mapping[str, Any], name: str) -> dict[str, Any] | None:
             if column in named:
                 low, high = row[f"{column} low"], row[f"{column} high"]
                 cells.append(_cell(high - low, f"{significant(low)} to {significant(high)}"))
-        rows.append({"name": str(label), "cells": cells})
+        rows.append(PeopleRow(str(label), cells))
     for column in numbers:
         columns += [column, f"{column}, 90%"] if column in named else [column]
-    one = name_of(str(fit["each"]))
-    return {
-        "fit": name, "one": one, "several": name_of(str(fit["each"]), 2), "n": len(table), "rows": rows,
-        "columns": [one, *columns], "by": by,
-    }  # fmt: skip
+    dim = str(fit.each)
+    return PeopleTable(name, name_of(dim), name_of(dim, 2), len(table), [name_of(dim), *columns], rows, by)
 
 
-def _cell(value: Any, text: str) -> dict[str, Any]:
-    return {"value": f"{float(value):.6g}" if np.isfinite(value) else "", "text": text}
+def _cell(value: Number, text: str) -> Cell:
+    return Cell(f"{float(value):.6g}" if np.isfinite(value) else "", text)
 
 
-def predictive(checks: Any) -> pd.DataFrame:
-    """The predictive checks, with their names as a column."""
+def predictive(checks: Checks) -> pd.DataFrame:
+    """The posterior predictive checks, with their names as a column."""
     table = checks.predictive
     if not len(table):
         return pd.DataFrame()
     return table.rename_axis("statistic").reset_index()
 
 
-def checks(found: Any) -> dict[str, Any]:
-    """What was looked at, failures first."""
+def checks(found: Checks) -> CheckTable:
     applied = sum(c.applies for c in found.items)
-    items = sorted(found.items, key=lambda c: (c.passed is not False, not c.warns, c.passed is None))
-    return {
-        "status": found.status,
-        "items": items,
-        "passed": found.passed,
-        "tally": f"{len(found.failed)} of {applied} failed" if found.failed else f"{applied} passed",
-        "sensitivity": _framed(found.sensitivity),
-    }
+    return CheckTable(
+        status=str(found.status),
+        checks=sorted(found.items, key=lambda c: (c.passed is not False, not c.warns, c.passed is None)),
+        passed=found.passed,
+        tally=f"{len(found.failed)} of {applied} failed" if found.failed else f"{applied} passed",
+        sensitivity=_sensitivity(found.sensitivity),
+    )
 
 
-def _framed(table: pd.DataFrame | None) -> dict[str, Any] | None:
+def _sensitivity(table: pd.DataFrame | None) -> Json | None:
     if table is None or not len(table):
         return None
     rows = [
@@ -144,77 +222,71 @@ def _framed(table: pd.DataFrame | None) -> dict[str, Any] | None:
     return {"columns": ["parameter", *map(str, table.columns)], "rows": rows}
 
 
-def facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a referee asks of the data first."""
-    count = lambda key: f"{study[key]:,}" if study.get(key) else ""
-    told = [
-        ("people", count("participants") or "not told apart"),
-        ("groups", count("groups")),
-        ("games", count("games")),
-        ("rounds", _rounds(study.get("rounds"))),
-        ("decisions", f"{study['decisions']:,}"),
-        ("grid of actions", _grids(study.get("grids", []))),
-        (
-            "snapped",
-            f"{study['snapped']:,} decisions moved to the nearest value of the grid" if study["snapped"] else "none",
-        ),
+def facts(study: StudyFacts) -> list[tuple[str, str]]:
+    """What a referee asks about the data first."""
+    count = lambda n: f"{n:,}" if n else ""
+    snapped = f"{study.snapped:,} decisions moved to the nearest value of the grid" if study.snapped else "none"
+    always = [("decisions", f"{study.decisions:,}"), ("snapped", snapped)]
+    if not study.found:
+        return always
+    rows = [
+        ("people", count(study.participants) or "no subject identifiers"),
+        ("groups", count(study.groups)),
+        ("games", count(study.games)),
+        ("rounds", _rounds(study.rounds)),
+        always[0],
+        ("grid of actions", _grids(study.grids)),
+        always[1],
         ("not used", _masked(study)),
-        ("source", study.get("source", "")),
-        ("licence", study.get("licence", "")),
-        ("citation", study.get("citation", "")),
+        ("source", study.source),
+        ("licence", study.licence),
+        ("citation", study.citation),
     ]
-    if not study["found"]:
-        told = [t for t in told if t[0] in ("decisions", "snapped")]
-    return [(name, text) for name, text in told if text]
+    return [(name, text) for name, text in rows if text]
 
 
 def _rounds(rounds: list[int] | None) -> str:
     return "" if rounds is None else str(rounds[0]) if rounds[0] == rounds[1] else f"{rounds[0]} to {rounds[1]}"
 
 
-def _grids(grids: Iterable[Mapping[str, Any]]) -> str:
-    told = []
-    for grid in grids:
-        kind = "ordered values" if grid["ordered"] else "actions"
-        told.append(
-            f"{grid['actions']} {kind}: {grid['labels']}" + (f" ({grid['roles']} roles)" if grid["roles"] > 1 else "")
-        )
-    return "; ".join(told)
+def _grids(grids: Iterable[GridFacts]) -> str:
+    several = lambda grid: f" ({grid.roles} roles)" if grid.roles > 1 else ""
+    kind = lambda grid: "ordered values" if grid.ordered else "actions"
+    return "; ".join(f"{grid.actions} {kind(grid)}: {grid.labels}{several(grid)}" for grid in grids)
 
 
-def _masked(study: Mapping[str, Any]) -> str:
-    if not study.get("masked"):
+def _masked(study: StudyFacts) -> str:
+    if not study.masked:
         return "none"
-    told = f"{study['masked']:,} of {study['rows']:,} rows: what was seen before them is not known"
-    left_out = study.get("left_out", [])
-    return told + (f"; of {len(left_out):,} people nothing is used" if left_out else "")
+    text = f"{study.masked:,} of {study.rows:,} rows: what was seen before them is not known"
+    return text + (f"; all decisions of {len(study.left_out):,} people" if study.left_out else "")
 
 
 def settings(provenance: Mapping[str, Any]) -> str:
     """How a fit was made."""
-    told = [f"seed {provenance.get('seed', '–')}"]
+    parts = [f"seed {provenance.get('seed', '–')}"]
     if "guide" in provenance:
-        told.append(
+        parts.append(
             f"SVI with the {provenance['guide']} guide, {provenance['steps']:,} steps, {provenance['draws']:,} draws"
         )
     elif "chains" in provenance:
-        told.append(
+        parts.append(
             f"NUTS, {provenance['chains']} chains × {provenance['draws']:,} draws after {provenance['warmup']:,} of "
             "warmup"
         )
     elif "grid_points" in provenance:
-        told.append(f"a grid of {provenance['grid_points']} points a parameter")
+        parts.append(f"a grid of {provenance['grid_points']} points per parameter")
     if "seconds_sampling" in provenance:
-        told.append(
+        parts.append(
             f"{provenance['seconds_compiling']:.0f} s compiling, {provenance['seconds_sampling']:.0f} s sampling"
         )
-    return "; ".join(told)
+    return "; ".join(parts)
 
 
 def versions(provenance: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Once, where all fits were made with the same."""
-    told = {name: ", ".join(f"{k} {v}" for k, v in p.get("versions", {}).items()) for name, p in provenance.items()}
-    different = dict.fromkeys(t for t in told.values() if t)
+    """One row where all fits were made with the same versions, else one for each fit."""
+    of_fits = {name: ", ".join(f"{k} {v}" for k, v in p.get("versions", {}).items()) for name, p in provenance.items()}
+    different = dict.fromkeys(text for text in of_fits.values() if text)
     if len(different) <= 1:
         return [("versions", text) for text in different]
-    return [(f"versions, {name}", text) for name, text in told.items() if text]
+    return [(f"versions, {name}", text) for name, text in of_fits.items() if text]

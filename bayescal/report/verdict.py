@@ -1,11 +1,13 @@
-"""What was found, in sentences, each with what it rests on; and what speaks against believing them."""
+"""The findings of a report in sentences, and the warnings that a reader needs."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import xarray as xr
 
+from bayescal.comparison.compare import Comparison
+from bayescal.diagnostics.check import Checks
 from bayescal.posterior.fit import Fit
 from bayescal.report.figures import interval
 from bayescal.report.people import name_of, own_costs, own_dimension
@@ -14,45 +16,46 @@ from bayescal.report.tables import significant
 POOLED = ("pooled", "common cost")
 
 
-def main_fit(fits: Mapping[str, Fit], comparison: Any = None) -> str:
-    """The name of the fit that the report tells most of: the best that was not excluded, or the richest."""
-    if comparison is not None:
-        sound = [str(n) for n, out in comparison.table["excluded"].items() if not out and n in fits]
-        if sound:
-            return sound[0]
+def main_fit(fits: Mapping[str, Fit], comparison: Comparison | None = None) -> str:
+    """The fit that the report is mainly about: the best that can be trusted, or the richest."""
+    if comparison is not None and (trusted := [name for name in comparison.trusted if name in fits]):
+        return trusted[0]
     return "by game" if "by game" in fits else list(fits)[-1]
 
 
 def people_fit(fits: Mapping[str, Fit], main: str) -> str | None:
-    """The name of the fit whose people are shown: the main one, or the last with costs (else levels) of their own."""
-    having = [name for name, fit in fits.items() if own_dimension(fit) is not None]
-    having = [main] if main in having else [n for n in having if own_costs(fits[n]) is not None] or having
-    return having[-1] if having else None
+    """The fit whose people are shown: the main one, or the last with costs (else levels) of people's own."""
+    personal = [name for name, fit in fits.items() if own_dimension(fit) is not None]
+    if main in personal:
+        return main
+    personal = [n for n in personal if own_costs(fits[n]) is not None] or personal
+    return personal[-1] if personal else None
 
 
 def pooled_fit(fits: Mapping[str, Fit]) -> str | None:
-    """The name of the fit with one cost for all."""
+    """The fit with one cost for all."""
     return next((n for n in POOLED if n in fits and "cost" in fits[n].tree["posterior"]), None)
 
 
 def findings(fits: Mapping[str, Fit], main: str, units: str, parameters: tuple[str, ...]) -> list[str]:
-    """What the posteriors say of costs, habits and the game."""
-    told = []
+    """What the posteriors say about costs, habits and parameters of the game."""
+    sentences = []
     if pooled := pooled_fit(fits):
         low, mid, high = interval(fits[pooled].tree["posterior"]["cost"].to_numpy().reshape(-1))
-        told.append(
-            f"If one cost holds for everybody, it is {significant(mid)} {units} per nat of information (90% interval "
+        sentences.append(
+            f"If everybody has the same cost, it is {significant(mid)} {units} per nat of information (90% interval "
             f"{significant(low)} to {significant(high)})."
         )
-    if (people := people_fit(fits, main)) and (spread := _spread(fits[people], units)):
-        told.append(spread)
+    people = people_fit(fits, main)
+    if people and (spread := _spread(fits[people], units)):
+        sentences.append(spread)
     for name in dict.fromkeys([main, *([people] if people else [])]):
         inferred = {str(n): x for n, x in fits[name].tree["posterior"].data_vars.items() if x.ndim == 2}
-        game = [_told(n, inferred[n]) for n in parameters if n in inferred]
-        habits = [_told(n.removeprefix("psi_"), x) for n, x in inferred.items() if n.startswith("psi_")]
-        told += [f"The game: {', '.join(game)} (90% intervals)."] if game else []
-        told += [f"Habits that people fall back on: {', '.join(habits)} (90% intervals)."] if habits else []
-    return list(dict.fromkeys(told))
+        game = [_estimate(n, inferred[n]) for n in parameters if n in inferred]
+        habits = [_estimate(n.removeprefix("psi_"), x) for n, x in inferred.items() if n.startswith("psi_")]
+        sentences += [f"Parameters of the game: {', '.join(game)} (90% intervals)."] if game else []
+        sentences += [f"Parameters of the habit: {', '.join(habits)} (90% intervals)."] if habits else []
+    return list(dict.fromkeys(sentences))
 
 
 def _spread(fit: Fit, units: str) -> str | None:
@@ -64,8 +67,10 @@ def _spread(fit: Fit, units: str) -> str | None:
     dim = str(costs.dims[-1])
     medians = costs.median(("chain", "draw")).to_numpy()
     labels = costs[dim].to_numpy()
-    level, cheap, dear = name_of(dim), str(labels[medians.argmin()]), str(labels[medians.argmax()])
-    extremes = f"lowest in {cheap} ({significant(medians.min())}), highest in {dear} ({significant(medians.max())})"
+    level, lowest, highest = name_of(dim), str(labels[medians.argmin()]), str(labels[medians.argmax()])
+    extremes = (
+        f"lowest for {lowest} ({significant(medians.min())}), highest for {highest} ({significant(medians.max())})"
+    )
     if middle not in posterior or sd not in posterior:
         return f"Costs by {level} in {units} per nat: {extremes}."
     typical = interval(np.exp(posterior[middle].to_numpy().reshape(-1)))
@@ -78,33 +83,33 @@ def _spread(fit: Fit, units: str) -> str | None:
     )
 
 
-def _told(name: str, draws: Any) -> str:
+def _estimate(name: str, draws: xr.DataArray) -> str:
     low, mid, high = interval(draws.to_numpy().reshape(-1))
     return f"{name} {significant(mid)} ({significant(low)} to {significant(high)})"
 
 
-def compared(verdict: str) -> list[str]:
-    """The verdict of a comparison by sentences, as they are printed."""
-    told = [x for x in re.split(r"(?<=\.) (?=[A-Z])", verdict) if x]
-    return [re.sub(r"(?<![\w.])-(?=\d)", "−", f"{x[:1].upper()}{x[1:]}") for x in told]
+def compared(sentences: Iterable[str]) -> list[str]:
+    """The verdict of a comparison as it is printed."""
+    return [re.sub(r"(?<![\w.])-(?=\d)", "−", f"{x[:1].upper()}{x[1:]}") for x in sentences]
 
 
-def warnings(fits: Mapping[str, Fit], checks: Mapping[str, Any], comparison: Any = None) -> list[str]:
+def warnings(fits: Mapping[str, Fit], checks: Mapping[str, Checks], comparison: Comparison | None = None) -> list[str]:
     """What a reader must know before believing the rest."""
-    told = () if comparison is None else comparison.table.index  # which says it of those that it excludes
-    out = [f"The fit “{n}” is {fit.status}" for n, fit in fits.items() if not fit.converged and n not in told]
+    in_verdict = () if comparison is None else tuple(map(str, comparison.table.index))  # it names those it excludes
+    sentences = [
+        f"The fit “{n}” is {fit.status}" for n, fit in fits.items() if not fit.converged and n not in in_verdict
+    ]
     if comparison is None and len(fits) > 1:
-        out.append(
-            "The fits below have not been compared out of sample: which of them is nearest to the data that it was "
-            "fitted to says little."
+        sentences.append(
+            "The fits below have not been compared out of sample: in-sample fit is no basis for model selection."
         )
     for name, found in checks.items():
-        if not found.computed and name not in told and fits[name].converged:
+        if not found.computed and name not in in_verdict and fits[name].converged:
             failed = [c.name for c in found.failed if c.about == "computation"]
-            out.append(f"The draws of “{name}” are not to be trusted: {', '.join(failed)}.")
-    return out
+            sentences.append(f"The draws of “{name}” are not to be trusted: {', '.join(failed)}.")
+    return sentences
 
 
-def tally(checks: Mapping[str, Any], main: str) -> str:
-    """What the checks of the main fit say."""
+def tally(checks: Mapping[str, Checks], main: str) -> str:
+    """The checks of the main fit in one sentence."""
     return f"Checks of “{main}” {checks[main].status}" if main in checks else ""

@@ -1,65 +1,51 @@
 """`dataset.toml`: what a study's table means, where it comes from, and which games it records."""
 
-import difflib
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bayescal.errors import InputError
-from bayescal.populations import POPULATIONS
-from bayescal.registry import Registry
+from bayescal.study.keys import META, META_RULES, MODEL, MODEL_RULES, SECTIONS, unknown_names, wrong_values
 from bayescal.study.wide import Wide, read_wide
 from bayescal.table.columns import Columns
-from bayescal.table.decisions import LEVELS
 
 FILE = "dataset.toml"
-TEXTS = (
-    "title", "source", "licence", "citation", "units", "file", "sha256", "external", "where", "address", "commit",
-    "derived", "reader",
-)  # fmt: skip
-COUNTS = ("people", "decisions")
-META = TEXTS + COUNTS
-MODEL = (
-    "by", "snap", "hyperpriors", "tolerance", "cost", "parameters", "policy", "prior", "prior_parameters", "chance",
-    "population", "beliefs", "method", "covariates", "groups", "lapse", "learning",
-)  # fmt: skip
-FLAGS = ("snap", "chance", "lapse", "learning")
-METHODS = ("joint", "marginal", "compressed")
-BELIEFS = ("consistent", "free")  # or a table of the values that they are fixed at
-SECTIONS = ("meta", "columns", "games", "model", "wide")
+Section = Mapping[str, Any]  # of a TOML file: texts, numbers, lists and tables by key
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A checked dataset.toml.
 
+    Nothing in it is code. A program of the study's own is game.py beside it, and runs only if the user trusts it.
+
     Example:
-        [meta]                         # title is needed, the rest is good manners
+        [meta]                         # only the title is needed
         title = "Two matching-pennies games"
         source = "https://doi.org/..."
         licence = "CC-BY-4.0"
         citation = "Author (2020). Title. Journal."
         units = "euro cents"
         file = "decisions.csv"         # beside dataset.toml; this is the default
-        sha256 = "..."                 # of that file: checked when it is given
-        where = "treatment == 1"       # which rows, where it is not all
-        people = 120                   # how many there are, for `bayescal data list`
+        sha256 = "..."                 # of that file; checked if it is given
+        where = "treatment == 1"       # which rows to use, if not all
+        people = 120                   # how many people and decisions, for `bayescal data list`
         decisions = 2400
 
-        # of a registered set, instead of file: a table that does not come with bayescal
-        external = "folder/file.csv"   # where it is below $BAYESCAL_DATA_DIR or the user's cache
+        # for a registered set, instead of file: a table that does not ship with bayescal
+        external = "folder/file.csv"   # its place below $BAYESCAL_DATA_DIR or the user's cache
         address = "https://..."        # of the original file, which `bayescal data add` fetches ...
         commit = "2085872f..."
         derived = "names dropped"      # ... unless the table is not the original: what was done to it
-        reader = "nagel-1995"          # a function of bayescal.study.readers, instead of [columns] and [games]
+        reader = "nagel-1995"          # one of bayescal.study.readers, instead of [columns] and [games]
 
         [columns]                      # what the file calls a column, where it has another name
         participant = "subject_id"
         round = ["round", "period"]    # one of these
 
-        [wide]                         # of a spreadsheet with a column a subject or a round, see `Wide`
+        [wide]                         # for a spreadsheet with a column for each subject or round, see `Wide`
         columns = "round *"
         into = "round"
 
@@ -74,22 +60,22 @@ class Dataset:
         snap = false                   # move values between two grid points to the nearer one
         hyperpriors = {}
 
-        # of games over time:
-        tolerance = 0.01               # by how much a recorded number may differ from what the game makes it
-        cost = 1.0                     # a known cost, where parameters of the game are inferred instead
+        # for games over time:
+        tolerance = 0.01               # how far a recorded number may differ from the one that the game gives
+        cost = 1.0                     # a known cost: parameters of the game are inferred instead
         parameters = ["RC"]
-        policy = "beer-game"           # a learned policy as the likelihood (`bayescal models`)
-        prior = ["Previous", { kind = "Focal", every = 5 }]   # or: habits, of which the product is the prior
-        prior_parameters = true        # infer the habits' parameters too: for all, or by "group", or by "participant"
-        chance = true                  # what chance does is counted from the table first
+        policy = "beer-game"           # the likelihood uses a learned policy (`bayescal models`)
+        prior = ["Previous", { kind = "Focal", every = 5 }]   # or: the habit is the product of these
+        prior_parameters = true        # infer the habits' parameters too: for all, by "group" or by "participant"
+        chance = true                  # estimate chance moves from the table first
 
-        # of people who differ:
+        # for people who differ:
         population = "log-normal"      # costs are private and drawn from it
-        beliefs = "consistent"         # of what others' costs are: or "free", or { log_mean = 1.0, log_sd = 0.5 }
+        beliefs = "consistent"         # about others' costs: or "free", or { log_mean = 1.0, log_sd = 0.5 }
         method = "marginal"            # or "joint", "compressed"
-        covariates = "~ treatment + age"   # of log cost; columns of the table
+        covariates = "~ treatment + age"   # of log cost: columns of the table
         groups = "session"             # the column of group effects
-        lapse = true                   # some decisions are made without thinking
+        lapse = true                   # some decisions are made at random
         learning = true                # costs drift over rounds
     """
 
@@ -123,7 +109,7 @@ class Dataset:
     derived: str = ""
     reader: str = ""
     population: str | None = None
-    beliefs: Any = None
+    beliefs: Literal["consistent", "free"] | Mapping[str, float] | None = None
     method: str | None = None
     covariates: str | None = None
     groups: str | None = None
@@ -136,12 +122,18 @@ class Dataset:
 
     @property
     def registered(self) -> bool:
-        """Whether the table does not come with bayescal."""
+        """Whether the table does not ship with bayescal."""
         return bool(self.external)
 
 
 class Checked(NamedTuple):
-    """What could be read of a dataset.toml: faulty keys are left out; `usable` where columns and games are known."""
+    """What could be read of a dataset.toml.
+
+    Attributes:
+        dataset: without the keys that are wrong.
+        faults: a sentence for each fault.
+        usable: whether columns and games are known, so that the table can be read.
+    """
 
     dataset: Dataset
     faults: list[str]
@@ -156,107 +148,39 @@ def read_dataset(path: Path) -> Dataset:
     return checked.dataset
 
 
-def check_dataset(path: Path, changed: Mapping[str, Any] | None = None) -> Checked:
-    """The dataset.toml at `path` and every fault in it; InputError where it cannot be read at all.
+def check_dataset(path: Path, changed: Section | None = None) -> Checked:
+    """The dataset.toml at `path` and every fault in it; InputError if it cannot be read at all.
 
     Args:
-        changed: keys of [model] in place of what it says.
+        changed: keys of [model] in place of what the file says.
     """
-    content = _parse(path)
-    unknown = _unknown(path, "section", content, SECTIONS)
+    content = read_toml(path)
+    unknown = unknown_names(path, "section", content, SECTIONS)
     broken: list[str] = []  # without these the table cannot be read
     meta, columns, games, model, unfolded = (_section(path, content, name, broken) for name in SECTIONS)
     model = {**model, **(changed or {})}
     wide = read_wide(path, unfolded, broken)
-    faults = _unknown(path, "key", meta, META, "meta") + _unknown(path, "key", model, MODEL, "model")
+    faults = unknown_names(path, "key", meta, META, "meta") + unknown_names(path, "key", model, MODEL, "model")
     if not meta.get("title"):
         faults.append(f'{path} has no title: write [meta] and title = "..." in it.')
-    wrong = _wrong(path, "meta", meta, _META_RULES) + _wrong(path, "model", model, _MODEL_RULES)
-    if "reader" in meta and (columns or games or unfolded):
-        broken.append(f"{path}: the reader knows columns and games: leave out [columns], [games] and [wide], or it.")
-    if not games and "reader" not in meta:
-        broken.append(
-            f'{path} names no games: write [games] and, for each, what the table calls it = "the name of '
-            'a game" (see `bayescal games`), = "payoffs.json" or = { payoffs = [...] }.'
-        )
-    for key, value in columns.items():
-        several = value if isinstance(value, list) and value else [value]
-        if not all(isinstance(v, str) for v in several):
-            broken.append(f"{path}: {key} under [columns] is {value!r}: write the name of a column in quotes.")
     if "prior" in model and "policy" in model:
         faults.append(
             f"{path}: [model] has a policy and a prior, but a learned policy has a prior of its own: leave one."
         )
-    sound = lambda section, known: {k: v for k, v in section.items() if k in known and k not in {n for n, _ in wrong}}
-    settings: dict[str, Any] = {"title": ""} | sound(meta, META) | sound(model, MODEL)
+    wrong = wrong_values(path, "meta", meta, META_RULES) + wrong_values(path, "model", model, MODEL_RULES)
+    broken += _broken(path, meta, columns, games, unfolded)
+    wrong_keys = {fault.key for fault in wrong}
+    known = {key: meta[key] for key in META if key in meta} | {key: model[key] for key in MODEL if key in model}
+    settings: dict[str, Any] = {"title": ""} | {k: v for k, v in known.items() if k not in wrong_keys}
     for key in ("parameters", "prior"):
         settings[key] = tuple(settings.get(key, ()))
     dataset = Dataset(folder=path.parent, games=games, columns=columns, wide=wide, **settings)
-    return Checked(dataset, [*unknown, *faults, *(text for _, text in wrong), *broken], not (unknown or broken))
+    every = [*unknown, *faults, *(fault.sentence for fault in wrong), *broken]
+    return Checked(dataset, every, not (unknown or broken))
 
 
-def _positive(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and value > 0
-
-
-def _count(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int) and value > 0
-
-
-def _names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(n, str) for n in value)
-
-
-def _habits(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(h, str) or (isinstance(h, dict) and "kind" in h) for h in value)
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _one_of(choices: Collection[Any] | Registry[Any]) -> tuple[Any, Any]:
-    # A function, since a user may register a choice later.
-    return (lambda value: value in choices), lambda: f"write one of {', '.join(map(repr, choices))}"
-
-
-_META_RULES = dict.fromkeys(TEXTS, (_text, "write a text in quotes")) | dict.fromkeys(
-    COUNTS, (_count, "write a whole number")
-)
-_MODEL_RULES = {
-    **dict.fromkeys(FLAGS, (_flag, "write true or false")),
-    **dict.fromkeys(("tolerance", "cost"), (_positive, "write a positive number")),
-    "by": _one_of(LEVELS),
-    "prior_parameters": _one_of((True, False, "shared", "group", "participant")),
-    "method": _one_of(METHODS),
-    "beliefs": (
-        lambda value: value in BELIEFS or isinstance(value, dict),
-        'write "consistent", "free" or the values of the population\'s parameters, { log_mean = 1.0, log_sd = 0.5 }',
-    ),
-    "population": _one_of(POPULATIONS),
-    "parameters": (_names, 'write a list of names, ["RC", "theta11"]'),
-    "prior": (_habits, 'write a list of habits, ["Previous", { kind = "Focal", every = 5 }]'),
-    "policy": (_text, "write the name of a model in quotes"),
-    "covariates": (_text, 'write a formula in quotes, "~ treatment + age"'),
-    "groups": (_text, "write the name of a column in quotes"),
-    "hyperpriors": (lambda value: isinstance(value, dict), "write a table, [model.hyperpriors]"),
-}
-
-
-def _wrong(path: Path, name: str, section: Mapping[str, Any], rules: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(key, what is wrong with its value) of each that is."""
-    found = []
-    for key, (right, fix) in rules.items():
-        if key in section and not right(section[key]):
-            found.append((key, f"{path}: {key} under [{name}] is {section[key]!r}: {fix() if callable(fix) else fix}."))
-    return found
-
-
-def _parse(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a dataset.toml."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -269,21 +193,26 @@ def _parse(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not TOML: {error}. Correct it there (texts need quotes).") from None
 
 
-def _section(path: Path, content: dict[str, Any], name: str, faults: list[str]) -> dict[str, Any]:
+def _broken(path: Path, meta: Section, columns: Section, games: Section, wide: Section) -> list[str]:
+    """Faults without whose repair the table cannot be read."""
+    faults = []
+    if "reader" in meta and (columns or games or wide):
+        faults.append(f"{path}: the reader knows columns and games: leave out [columns], [games] and [wide], or it.")
+    if not games and "reader" not in meta:
+        faults.append(
+            f'{path} names no games: write [games] and, for each, what the table calls it = "the name of '
+            'a game" (see `bayescal games`), = "payoffs.json" or = { payoffs = [...] }.'
+        )
+    for key, value in columns.items():
+        several = value if isinstance(value, list) and value else [value]
+        if not all(isinstance(v, str) for v in several):
+            faults.append(f"{path}: {key} under [columns] is {value!r}: write the name of a column in quotes.")
+    return faults
+
+
+def _section(path: Path, content: Section, name: str, faults: list[str]) -> dict[str, Any]:
     section = content.get(name, {})
     if isinstance(section, dict):
         return section
     faults.append(f"{path}: {name} is {section!r}: write a section, [{name}].")
     return {}
-
-
-def _unknown(path: Path, kind: str, found: Iterable[str], known: tuple[str, ...], section: str = "") -> list[str]:
-    """A misspelt key would be ignored in silence."""
-    where = f" under [{section}]" if section else ""
-    faults = []
-    for name in found:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
-            faults.append(f"{path} has an unknown {kind} {name!r}{where}: {hint}")
-    return faults

@@ -43,7 +43,7 @@ class Trainer(eqx.Module):
     @classmethod
     def example(cls) -> Self:
         """A small trainer that learns a small solvable game in a second or two. The laws of the tests run on it."""
-        return cls(example_policy())  # ty: ignore[too-many-positional-arguments]
+        return cls(example_policy())
 
 
 class GradientTrainer(Trainer):

@@ -17,7 +17,7 @@ import pandas as pd
 import bayescal as bc
 from bayescal.comparison import compare_study
 from bayescal.comparison.recovery import Confusion, recover_models
-from bayescal.comparison.rivals.field import rivals
+from bayescal.comparison.rivals import rivals
 from bayescal.study.load import Study
 
 # Where people differ in what they do, and explanations in what they say of it. Plain RL is absent: it is "rational" as

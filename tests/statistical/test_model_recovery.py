@@ -10,7 +10,7 @@ from bayescal.comparison.loo import from_mixture, psis, units_of_rows
 from bayescal.comparison.pointwise import pointwise
 from bayescal.comparison.recovery import recover_models
 from bayescal.comparison.refit import left_out_together, refit
-from bayescal.comparison.rivals.field import rivals
+from bayescal.comparison.rivals import rivals
 from bayescal.posterior.infer import infer
 from bayescal.posterior.nuts import NUTS
 from bayescal.study.load import Study

@@ -22,7 +22,7 @@ from bayescal.diagnostics import check
 from bayescal.posterior.status import Problem, Status
 from bayescal.report import write_report
 from bayescal.report.figures import cost_forest, population_of_costs
-from bayescal.report.numbers import of_fit
+from bayescal.report.numbers import FitFacts
 from bayescal.report.people import everyone
 from bayescal.report.tables import people as people_table
 
@@ -78,9 +78,9 @@ def test_levels_of_people_are_told_with_their_probability():
     table = everyone(fit)
     assert table["level"].tolist() == [0, 0, 1, 0]
     assert table["level probability"].tolist() == [1.0, 0.75, 1.0, 1.0]
-    shown = people_table(of_fit(fit), "level-k")
-    assert shown["columns"] == ["person", "decisions", "level", "level probability"]
-    assert [c["text"] for c in shown["rows"][-1]["cells"]] == ["10", "1", "1.00"]
+    shown = people_table(FitFacts.of(fit), "level-k")
+    assert shown.columns == ["person", "decisions", "level", "level probability"]
+    assert [c.text for c in shown.rows[-1].cells] == ["10", "1", "1.00"]
     assert cost_forest(fit, None, "euros") is None and population_of_costs(fit, "euros") is None
 
 

@@ -17,8 +17,8 @@ import bayescal.diagnostics.recover
 import bayescal.diagnostics.sbc
 from bayescal.cli import main
 from bayescal.diagnostics import Checks, check, loo_pit, predictive, sensitivity
-from bayescal.diagnostics.computed import _certificate
-from bayescal.diagnostics.pit import is_uniform, left_out
+from bayescal.diagnostics.computed import certificate_check
+from bayescal.diagnostics.pit import left_out, pit_check
 from bayescal.diagnostics.predictive import compared, play_statistics, predicts
 from bayescal.diagnostics.replicates import Replicates
 from bayescal.posterior.fit import Fit
@@ -86,7 +86,7 @@ def apart(fit):
         ("effective sample size (bulk)", "fewer: mean", lambda f: normal_fit(draws=50)),
         ("effective sample size (tail)", "fewer: mean", lambda f: changed(f, "posterior", mean=walk((CHAINS, DRAWS)))),
         ("likelihood", "1 of 20,000", lambda f: changed(f, "log_likelihood", x=nan_at(f.tree["log_likelihood"]["x"]))),
-        ("walls of the policy's box", "log_mean (40%)", lambda f: at_walls(0.4)),
+        ("bounds of the trained domain", "log_mean (40%)", lambda f: at_walls(0.4)),
     ],
 )  # fmt: skip
 def test_broken_computations_are_caught(name, said, broken):
@@ -106,24 +106,24 @@ def at_walls(share):
 
 
 def test_walls_that_are_far_away_pass():
-    assert check(at_walls(0.01))["walls of the policy's box"].passed
+    assert check(at_walls(0.01))["bounds of the trained domain"].passed
 
 
-def test_the_certificate():
+def test_thecertificate_check():
     learned = normal_fit(model="AmortisedPolicy with a Uniform prior")
     budget = {
         "total_variation": {"median": 0.004},
         "decisions_below_a_tenth_of_sd": {"phi.log_mean": {"median": 900.0}},
     }
-    good = _certificate(learned, budget, 800)
+    good = certificate_check(learned, budget, 800)
     assert good.passed and "900 decisions" in good.found
-    many = _certificate(learned, budget, 1000)
+    many = certificate_check(learned, budget, 1000)
     assert many.warns and "--reweight" in many.advice
-    assert _certificate(learned, budget | {"total_variation": {"median": 0.2}}, 10).passed is False
-    reply = lambda mean: _certificate(learned, {"best_reply_gain": {"mean": mean, "standard error": 0.01}}, 10)
+    assert certificate_check(learned, budget | {"total_variation": {"median": 0.2}}, 10).passed is False
+    reply = lambda mean: certificate_check(learned, {"best_reply_gain": {"mean": mean, "standard error": 0.01}}, 10)
     assert reply(0.01).passed and reply(0.05).warns
-    assert _certificate(learned, None, 10).warns
-    assert not _certificate(normal_fit(), None, 10).applies
+    assert certificate_check(learned, None, 10).warns
+    assert not certificate_check(normal_fit(), None, 10).applies
     assert check(normal_fit(model="AmortisedPolicy …", certificate=budget)).certificate == budget
 
 
@@ -131,7 +131,10 @@ def test_what_the_prior_decides():
     """One number of great noise leaves the mean where it was assumed; ten that contradict a narrow prior do not."""
     driven = check(normal_fit(prior=(5.0, 0.3), seen=np.array([4.0]), noise=3.0))
     assert driven.sensitivity.loc["mean", "verdict"] == "prior-driven"
-    assert driven["prior sensitivity"].warns and "mean is what the hyperpriors say" in driven["prior sensitivity"].found
+    assert (
+        driven["prior sensitivity"].warns
+        and "mean is determined by the hyperpriors" in driven["prior sensitivity"].found
+    )
     assert driven["identifiability"].warns and driven.passed  # a warning is no failure
     torn = check(normal_fit(prior=(0.0, 0.3), seen=SEEN + 3))
     assert torn.sensitivity.loc["mean", "verdict"] == "prior and data disagree"
@@ -139,7 +142,7 @@ def test_what_the_prior_decides():
     flat = normal_fit()
     assert sensitivity(changed(flat, "log_prior", mean=np.zeros((CHAINS, DRAWS)))).loc["mean", "prior"] == 0
     unsolved = sensitivity(changed(flat, "log_likelihood", x=nan_at(flat.tree["log_likelihood"]["x"])))
-    assert unsolved.loc["mean", "verdict"] == "cannot be told"
+    assert unsolved.loc["mean", "verdict"] == "unknown"
     # Only hyperpriors are scaled, where the fit knows them.
     one = normal_fit(hyperpriors={"other": "Normal"})
     one.tree["log_prior"]["other"] = one.tree["log_prior"]["mean"] * 0
@@ -377,21 +380,21 @@ def test_places_of_decisions(orders):
     decisions, likely = orders
     pit = lambda p: loo_pit(chosen(p, decisions), decisions)
     right = pit(likely)
-    assert is_uniform(right, decisions).passed and right["k_hat_bad"] == 0 and right["decisions"] == 300
+    assert pit_check(right, decisions).passed and right["k_hat_bad"] == 0 and right["decisions"] == 300
     assert ((right["low"] <= right["ecdf"]) & (right["ecdf"] <= right["high"])).all()
-    high = is_uniform(pit(np.roll(likely, 1, axis=1) + 1e-9), decisions)
+    high = pit_check(pit(np.roll(likely, 1, axis=1) + 1e-9), decisions)
     assert high.passed is False and high.found.endswith("predictions are too high")
     flat = likely**0.3 / np.sum(likely**0.3, axis=1, keepdims=True)
     sharp = likely**3 / np.sum(likely**3, axis=1, keepdims=True)
-    assert is_uniform(pit(flat), decisions).found.endswith("predictions are too wide")
-    assert is_uniform(pit(sharp), decisions).found.endswith("predictions are too narrow")
+    assert pit_check(pit(flat), decisions).found.endswith("predictions are too wide")
+    assert pit_check(pit(sharp), decisions).found.endswith("predictions are too narrow")
 
 
 def test_weights_that_fail_are_told(orders):
     decisions, likely = orders
     fit = chosen(likely, decisions)
     noisy = 3 * np.random.default_rng(0).normal(size=fit.tree["log_likelihood"]["choice"].shape)
-    said = is_uniform(loo_pit(changed(fit, "log_likelihood", choice=noisy), decisions), decisions)
+    said = pit_check(loo_pit(changed(fit, "log_likelihood", choice=noisy), decisions), decisions)
     assert said.warns and "cannot be left out" in said.found
     # Too few draws for a tail: nothing is told; draws that do not differ need no weights.
     few = noisy[0, :20]

@@ -175,7 +175,9 @@ def test_people_are_a_count_and_readers_exist(mine):
     (mine / "dataset.toml").write_text(TOML.replace("[columns]", 'people = "many"\n[columns]'))
     assert "people under [meta] is 'many': write a whole number" in refused("validate", str(mine))
     (mine / "dataset.toml").write_text('[meta]\ntitle = "T"\nreader = "nagel-1996"\n')
-    assert "no reader 'nagel-1996' of data sets: the readers are beauty-contest-mturk" in refused("validate", str(mine))
+    assert "There is no reader of data sets called 'nagel-1996': did you mean nagel-1995" in refused(
+        "validate", str(mine)
+    )
     (mine / "dataset.toml").write_text(TOML.replace("[columns]", 'reader = "nagel-1995"\n[columns]'))
     assert "the reader knows columns and games" in refused("validate", str(mine))
 

@@ -1,6 +1,7 @@
 """The comparison of explanations: what is left out, by how much a model is ahead, and what may not be compared."""
 
 import dataclasses
+import itertools
 import json
 from importlib import import_module
 
@@ -20,14 +21,15 @@ from scipy.stats import norm
 import bayescal as bc
 from bayescal.cli import main
 from bayescal.comparison import compare, loo
-from bayescal.comparison.compare import clear, judge
-from bayescal.comparison.loo import LeftOut, leave_one_out, parts_of, psis
+from bayescal.comparison.compare import judge
+from bayescal.comparison.loo import How, LeftOut, leave_one_out, parts_of, psis
 from bayescal.comparison.pointwise import Pointwise, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
 from bayescal.comparison.refit import refit
-from bayescal.comparison.rivals.field import Rivals
+from bayescal.comparison.rivals import Rivals
 from bayescal.comparison.scores import Chances, calibration, entropy, predict_new, score
 from bayescal.comparison.stacking import stack
+from bayescal.comparison.verdict import clear
 from bayescal.errors import InputError
 from bayescal.model.build import build_model
 from bayescal.populations import Homogeneous
@@ -162,13 +164,16 @@ def test_the_verdict_names_what_is_clear_and_what_is_not():
     assert found.best == "m0"
     assert "cannot be told apart from m1" in found.verdict
     assert "beats m2 by 100 ± 8" in found.verdict
+    close, far = found.conclusion.behind
+    assert (found.conclusion.best, close.model, close.clear, far.clear) == ("m0", "m1", False, True)
+    assert far.nats == pytest.approx(100) and far.se == found.table.loc["m2", "difference_se"]
     row = found.table.loc["m2"]
     assert row["difference"] == pytest.approx(-100)
     apart = found.pointwise["m2"] - found.pointwise["m0"]
     assert row["difference_se"] == pytest.approx(np.sqrt(30) * apart.std(ddof=1))
 
 
-@pytest.mark.parametrize(("difference", "se", "expected"), [(-5, 2, True), (-5, 3, False), (-3, 0.1, False)])
+@pytest.mark.parametrize(("difference", "se", "expected"), [(-5.0, 2.0, True), (-5.0, 3.0, False), (-3.0, 0.1, False)])
 def test_a_difference_is_clear_beyond_two_errors_and_four_nats(difference, se, expected):
     assert clear(difference, se) is expected
 
@@ -179,18 +184,19 @@ def test_a_fit_that_failed_is_shown_and_marked_and_not_in_the_verdict():
     found = judge_of(left, first, {"m0": failed, "m1": Status(), "m2": Status()})
     assert list(found.table.index) == ["m1", "m2", "m0"]
     assert found.best == "m1" and found.verdict.startswith("m1 beats m2 by 50")
-    assert "Not in the verdict: m0 (transitions diverged)" in found.verdict
+    assert "cannot be trusted: m0 (transitions diverged)" in found.verdict
     assert found.table.loc["m0", "excluded"] and np.isnan(found.table.loc["m0", "weight"])
+    assert found.conclusion.excluded == {"m0": "transitions diverged"} and found.trusted == ("m1", "m2")
     nobody = judge_of(left, first, dict.fromkeys(left, failed))
-    assert nobody.best is None and nobody.verdict.startswith("No explanation can be named")
+    assert nobody.best is None and nobody.verdict.startswith("No model can be named")
 
 
 def test_weights_that_are_not_to_be_trusted_are_told():
     left, first = rivals_of(0.0, 50.0)
     left["m1"] = dataclasses.replace(left["m1"], k_hat=np.r_[0.9, 0.8, np.zeros(28)])
     found = judge_of(left, first)
-    assert "m1 (2 above k-hat 0.7)" in found.verdict
-    left["m1"] = dataclasses.replace(left["m1"], how="refit of 2")
+    assert "m1 (2 above k-hat 0.7)" in found.verdict and found.conclusion.unreliable == {"m1": 2}
+    left["m1"] = dataclasses.replace(left["m1"], how=How(refits=2))
     assert "k-hat" not in judge_of(left, first).verdict
 
 
@@ -277,6 +283,12 @@ def fixed(fit, **changes):
     return dataclasses.replace(fit, tree=xr.DataTree.from_dict(groups), provenance={})
 
 
+def test_orders_of_counts_are_as_many_as_can_be_listed():
+    counts = np.array([[3, 1, 0], [2, 2, 1], [0, 0, 5]])
+    listed = [len(set(itertools.permutations(np.repeat(range(3), row)))) for row in counts]
+    np.testing.assert_allclose(np.exp(ways(counts)), listed, rtol=1e-12)
+
+
 def test_orders_of_counted_choices_are_taken_off(hunt):
     decisions, _, fit = hunt
     found = pointwise(fit, "participant")
@@ -353,7 +365,7 @@ def left_out_by(people, monkeypatch):
 def test_whom_weights_cannot_leave_out_the_mixture_can(monkeypatch):
     people = dict.fromkeys("abcde", (6, 0)) | {"other": (0, 60)}
     found, weighted, exact = left_out_by(people, monkeypatch)
-    assert weighted.bad.tolist() == [5] and found.how == "mixture for 1"
+    assert weighted.bad.tolist() == [5] and str(found.how) == "mixture for 1"
     # Some 300 effective draws, four standard errors.
     assert found.elpd == pytest.approx(exact, abs=4 / np.sqrt(300))
 
@@ -404,7 +416,7 @@ def test_a_fit_that_diverged_is_made_once_more_in_smaller_steps(hunt, monkeypatc
 def test_a_mixture_of_parts_that_are_far_apart_is_not_trusted(monkeypatch):
     people = {"a": (100, 900), "b": (10, 990), "c": (400, 600), "d": (50, 950)}
     found, weighted, exact = left_out_by(people, monkeypatch)
-    assert len(weighted.bad) >= 3 and "refit of" in found.how
+    assert len(weighted.bad) >= 3 and found.how.refits
     assert found.elpd == pytest.approx(exact, abs=0.5)
     assert np.abs(weighted.elpd - exact).max() > 2
 
@@ -527,7 +539,7 @@ def test_the_command_compares_fits_that_were_saved(hunt, tmp_path):
         (["x.nc", "--folds", "3"], "--folds: of a study"),
         (["selten-chmura", "--draws", "3"], "--draws is 3"),
         (["selten-chmura", "--unit", "participant"], "no column 'participant'"),
-        (["selten-chmura", "--only", "magic"], "no explanation 'magic'"),
+        (["selten-chmura", "--only", "magic"], "no rival model 'magic'"),
     ],
 )
 def test_the_command_says_what_is_wrong(asked, said, tmp_path):

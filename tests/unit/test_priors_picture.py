@@ -35,7 +35,7 @@ def test_of_a_model_before_its_data(tmp_path):
     assert titles(fig) == ["cost"] and fig.axes[0].get_xscale() == "log"
     (shares,) = [ax for ax in fig.axes if ax.get_xlabel() == "share of the first action"]
     seen = dict(
-        zip([t.get_text() for t in shares.get_yticklabels()], lines_at(shares, "seen").get_xdata(), strict=True)
+        zip([t.get_text() for t in shares.get_yticklabels()], lines_at(shares, "observed").get_xdata(), strict=True)
     )
     assert seen == {"stag-hunt · row": 0.75, "stag-hunt · column": 1.0}
     fig.savefig(tmp_path / "prior.png")
@@ -79,6 +79,6 @@ def test_of_a_fit(kind, named):
     assert [x.get_label() for x in fig.axes[0].get_lines()] == ["prior", "posterior"]
     shares = next(ax for ax in fig.axes if ax.get_title(loc="left") == named[0])
     expected = [0.1, 0.2, 0.3, 0.4] if kind == "counted" else [0.25] * 4
-    np.testing.assert_allclose(lines_at(shares, "seen").get_ydata(), expected)
+    np.testing.assert_allclose(lines_at(shares, "observed").get_ydata(), expected)
     bands = {c.get_label() for c in shares.collections}
-    assert bands == {"believed, 90%", "believed, 50%"}
+    assert bands == {"predicted, 90%", "predicted, 50%"}

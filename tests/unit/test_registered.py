@@ -16,7 +16,7 @@ from bayescal.populations import POPULATIONS
 from bayescal.resources import resource_path
 from bayescal.study import add_table, load_study
 from bayescal.study.dataset import FILE, read_dataset
-from bayescal.study.readers import read_with, reader_names
+from bayescal.study.readers import READERS, read_with
 from bayescal.study.where import DATA_DIR, find_table, study_names
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -60,7 +60,7 @@ def test_a_registered_set_holds_what_it_is_registered_for(name):
 
 def test_every_reader_is_used_and_populations_have_a_class():
     used = {dataset(name).reader for name in NAMES} - {""}
-    assert used == set(reader_names())
+    assert used == set(READERS)
     for name in POPULATIONS:
         assert isinstance(POPULATIONS[name], type)
 
@@ -182,7 +182,7 @@ def test_payoffs_that_contradict_the_game_are_named(tmp_path):
     broken = same[2].split(",")
     broken[3] = "99"
     (tmp_path / "games.csv").write_text("\n".join([head, *same[:2], ",".join(broken), *same[3:]]))
-    with pytest.raises(InputError, match=r"games.csv, line \d: the payoffs of game '151'"):
+    with pytest.raises(InputError, match=r"games.csv, columns rAC.*, line \d: the payoffs of game '151'"):
         read_with("matrix-games-zhu", tmp_path / "games.csv", {})
 
 

@@ -109,7 +109,7 @@ def test_the_verdict_comes_first_and_the_excluded_fit_is_marked(page, comparison
 def test_it_says_what_matters(page, checks):
     text = words(page)
     for said in (
-        "If one cost holds for everybody",
+        "If everybody has the same cost",
         "not identified",
         "How to reproduce",
         "Selten, R. and Chmura, T.",
@@ -121,7 +121,7 @@ def test_it_says_what_matters(page, checks):
 
 def test_without_a_comparison_a_bad_fit_is_told_of(study, fits, tmp_path):
     text = words(write_report(study, fits, tmp_path))
-    assert "not to be trusted" in text and "Which explanation wins" not in text
+    assert "not to be trusted" in text and "Which model predicts best" not in text
     assert "have not been compared out of sample" in text
 
 

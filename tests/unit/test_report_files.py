@@ -34,7 +34,11 @@ def test_a_report_from_files(folder):
     result = CliRunner().invoke(main, ["report", *paths, "--json", "--out", str(folder / "out")])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert told["study_found"] and set(told["checks"]) == {"pooled", "by game"} and "No explanation" in told["verdict"]
+    assert (
+        told["study_found"]
+        and set(told["checks"]) == {"pooled", "by game"}
+        and "No model can be named" in told["verdict"]
+    )
     numbers = json.loads((folder / "out" / "report.json").read_text())
     assert numbers["study"]["title"] == load_study("selten-chmura").title and numbers["study"]["games"] == 2
     assert numbers["command"].splitlines()[0] == "bayescal calibrate x"

@@ -11,9 +11,10 @@ from numpyro.infer.util import log_density, potential_energy
 from scipy.stats import norm
 
 import bayescal as bc
-from bayescal.diagnostics.recover import LEVELS, Recovered, _recovered, recover
+from bayescal.diagnostics.base import Outcome
+from bayescal.diagnostics.recover import LEVELS, Recovered, recover, recovered_from
 from bayescal.diagnostics.replicates import Replicates, _simulator, dearer, replicate, with_data
-from bayescal.diagnostics.sbc import ERROR, KEPT, _rank, ecdf_band, sbc, uniformity
+from bayescal.diagnostics.sbc import ERROR, KEPT, ecdf_band, ranked, sbc, uniformity
 from bayescal.evaluation.sites import Site, sites_of
 
 SETTINGS = {"replicates": 100, "kept": KEPT, "warmup": 300, "target_accept": 0.8, "seed": 0, "progress": None}
@@ -51,12 +52,12 @@ def test_planted_errors_fail(bias, spread, which, said):
     """A bias shows in the mean, noise that is larger than it is taken for in how badly the data fit; intervals around a
     mean that is off, or that are too short, do not hold the truth as often as they say."""
     made = replicate(seen(), seen(bias, spread), **SETTINGS)
-    found, again = _rank(made, KEPT), _recovered(made)
-    assert not found.calibrated and found.verdict.startswith("not calibrated")
+    found, again = ranked(made, KEPT), recovered_from(made)
+    assert found.outcome is Outcome.FAILED and not found.calibrated
     assert found.summary().loc[which, "p_value"] < ERROR / 10
     if bias:
         assert "mean are not uniform, its posterior mostly too high" in found.verdict
-    assert not again.recovered and again.verdict.startswith("not recovered") and said in again.verdict
+    assert again.outcome is Outcome.FAILED and not again.recovered and said in again.verdict
 
 
 def test_p_values_of_uniform_ranks_are_uniform():
@@ -87,12 +88,13 @@ def test_samplers_that_fail_are_counted():
     diverging[1] = 200
     drawn[2, 5] = np.nan
     made = Replicates(("x",), rng.normal(size=(100, 1)), drawn, diverging, 0.0, 0.0)
-    found = _rank(made, KEPT)
+    found = ranked(made, KEPT)
     assert (found.failed, found.lost, len(found.ranks)) == (2, 1, 99)
-    again = _recovered(made)
+    again = recovered_from(made)
     assert (again.failed, again.lost, again.replicates) == (2, 1, 99)
-    for told in (found.verdict, again.verdict):
-        assert told.startswith("cannot be told") and "3 of 100 samplers failed" in told
+    for result in (found, again):
+        assert result.outcome is Outcome.UNDECIDED and "3 of 100 samplers failed" in result.verdict
+        assert result.as_dict()["outcome"] == "undecided"
 
 
 def test_recovery_of_a_right_model():

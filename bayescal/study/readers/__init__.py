@@ -1,36 +1,36 @@
-"""Readers of registered sets: from the file as it is to a tidy table and the games, by name, that it records.
+"""Readers of registered data sets: from the file as it is to a tidy table and the games that it records.
 
-A reader is a function `read(path, **options)`, one a file: bayescal/data/readers/nagel_1995.py is `reader =
-"nagel-1995"` in a dataset.toml. Its table has the columns of `Decisions.from_table`, and covariates beside them; its
-options are those of the games. The table's index says which line of the file a row is from.
+`READERS` holds them by the name that a dataset.toml gives (`reader = "nagel-1995"` under [meta]). A new one is one
+file with a `Reader` and one line here; a reader of your own joins them with `READERS.register("my-lab", reader)`.
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any
 
-import pandas as pd
+from bayescal.registry import Registry
+from bayescal.study.readers.base import Reader, Reading
 
-from bayescal.environments.base import Environment
-from bayescal.errors import InputError
-
-Reading = tuple[pd.DataFrame, Mapping[str, Environment]]
-
-
-def reader_names() -> tuple[str, ...]:
-    return tuple(m.name.replace("_", "-") for m in iter_modules(__path__) if not m.name.startswith("_"))
+READERS: Registry[Reader] = Registry(
+    "reader of data sets",
+    {
+        name: f"bayescal.study.readers.{module}:READER"
+        for name, module in {
+            "beauty-contest-mturk": "beauty_contest_mturk",
+            "matrix-games-zhu": "matrix_games_zhu",
+            "nagel-1995": "nagel_1995",
+            "nagel-2002": "nagel_2002",
+            "public-goods": "public_goods",
+            "repeated-pd": "repeated_pd",
+            "volunteers-dilemma": "volunteers_dilemma",
+        }.items()
+    },
+)
 
 
 def read_with(name: str, path: Path, options: Mapping[str, Any]) -> Reading:
-    """(tidy table, games by name) of the file, by the reader of that name."""
-    if name not in reader_names():
-        raise InputError(f"There is no reader {name!r} of data sets: the readers are {', '.join(reader_names())}.")
-    read = import_module(f"{__name__}.{name.replace('-', '_')}").read
-    try:
-        return read(path, **options)
-    except TypeError as error:
-        if not options or "argument" not in str(error):
-            raise
-        raise InputError(f"The games of {path.name} cannot be built with {', '.join(options)}: {error}.") from None
+    """The tidy table and the games of a file, by the reader of that name."""
+    return READERS[name](path, options)
+
+
+__all__ = ["READERS", "Reader", "Reading", "read_with"]

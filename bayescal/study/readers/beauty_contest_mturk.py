@@ -1,4 +1,4 @@
-"""Engelhardt & Galeazzi (2019): beauty contests of 2, 4 and 8 people, who guessed eight times, told the result."""
+"""Engelhardt & Galeazzi (2019): beauty contests of 2, 4 and 8 people, eight rounds with feedback."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,15 @@ from typing import Any
 import pandas as pd
 
 from bayescal.environments.beauty_contest import BeautyContest
-from bayescal.study.readers import Reading
-from bayescal.study.readers._raw import raw_table, wholes
+from bayescal.study.readers.base import Reader, Reading
+from bayescal.study.readers.raw import raw_table, wholes
+
+COLUMNS = ("group_size", "group", "round", "subject", "guess")
 
 
 def read(path: Path, **options: Any) -> Reading:
-    raw = raw_table(path, ("group_size", "group", "round", "subject", "guess"))
+    """Groups of one size play one game."""
+    raw = raw_table(path, COLUMNS)
     size = wholes(raw, "group_size", path)
     table = pd.DataFrame(
         {
@@ -24,4 +27,19 @@ def read(path: Path, **options: Any) -> Reading:
         }
     )
     games = {f"{n} players": BeautyContest(int(n), 2 / 3, **options) for n in sorted(set(size.tolist()))}
-    return table, games
+    return Reading(table, games)
+
+
+EXAMPLE = """\
+group_size,group,round,subject,guess
+2,7,1,ann,50
+2,7,1,bob,33
+2,7,2,ann,20
+2,7,2,bob,22.0
+4,8,1,cy,66
+4,8,1,dee,0
+4,8,1,eve,12
+4,8,1,fay,100
+"""
+
+READER = Reader(read, COLUMNS, decisions=("guess",), labels=("group", "subject"), example=EXAMPLE)

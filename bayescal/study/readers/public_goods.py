@@ -7,19 +7,19 @@ import numpy as np
 import pandas as pd
 
 from bayescal.environments.public_goods import PublicGoods
-from bayescal.study.readers import Reading
-from bayescal.study.readers._raw import numbers, raw_table, wholes
+from bayescal.study.readers.base import Reader, Reading
+from bayescal.study.readers.raw import numbers, raw_table, wholes
 
-NEEDED = ("game", "participant", "group_size", "mpcr", "endowment", "round", "contribution")
+COLUMNS = ("game", "participant", "group_size", "mpcr", "endowment", "round", "contribution")
 
 
 def read(path: Path, **options: Any) -> Reading:
-    """A group is one of the file's games; groups of one size, with the same return and choices, play one game here.
+    """A group is one of the file's games; groups with the same size, return and choices play one game here.
 
-    Half of the experiment's games let people give all or nothing. The file does not say which; games of one size and
-    return are taken to be such if nobody in any of them ever gave anything between.
+    In half of the experiment's games people could give only all or nothing. The file does not say in which; games of
+    one size and return are taken to be of that kind if nobody in them ever gave an amount in between.
     """
-    raw = raw_table(path, NEEDED)
+    raw = raw_table(path, COLUMNS)
     size, endowment = wholes(raw, "group_size", path), wholes(raw, "endowment", path)
     mpcr, given = numbers(raw, "mpcr", path), numbers(raw, "contribution", path)
     kinds = pd.DataFrame({"size": size, "endowment": endowment, "mpcr": mpcr}, index=raw.index)
@@ -53,9 +53,23 @@ def read(path: Path, **options: Any) -> Reading:
         )
         for name, (n, endowment, mpcr, binary) in zip(names, distinct.itertuples(index=False, name=None), strict=True)
     }
-    return table, games
+    return Reading(table, games)
 
 
 def _name(size: int, endowment: int, mpcr: float, binary: bool) -> str:
     money = "" if endowment == 20 else f", endowment {endowment}"
     return f"{size} players, return {mpcr:g}{money}{', all or nothing' if binary else ''}"
+
+
+EXAMPLE = """\
+game,participant,group_size,mpcr,endowment,round,contribution,chat
+g1,p1,2,0.6,20,1,20,1
+g1,p2,2,0.6,20,1,0,1
+g1,p1,2,0.6,20,2,20,1
+g1,p2,2,0.6,20,2,20,1
+g2,p3,3,0.5,20,1,7,0
+g2,p4,3,0.5,20,1,0,0
+g2,p5,3,0.5,20,1,20,0
+"""
+
+READER = Reader(read, COLUMNS, decisions=("contribution",), labels=("game", "participant"), example=EXAMPLE)

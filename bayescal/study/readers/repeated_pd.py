@@ -1,25 +1,27 @@
-"""Dal Bo & Frechette (2011): prisoner's dilemmas that go on with a known probability, and then begin with another."""
+"""Dal Bo & Frechette (2011): repeated prisoner's dilemmas with a known continuation probability, rematched."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float, Int
 
 from bayescal.environments.repeated_dilemma import repeated_dilemma
 from bayescal.errors import InputError
-from bayescal.study.readers import Reading
-from bayescal.study.readers._raw import numbers, raw_table, wholes
+from bayescal.study.readers.base import Reader, Reading
+from bayescal.study.readers.raw import numbers, raw_table, wholes
 
-NEEDED = ("match", "round", "date", "r", "delta", "coop", "group", "id")
+Rows = Int[np.ndarray, " rows"]
+COLUMNS = ("match", "round", "date", "r", "delta", "coop", "group", "id")
 
 
 def read(path: Path, **options: Any) -> Reading:
-    """A session is a group. Rounds are numbered through all of a person's matches, so that a person decides once a
-    round; `match` and `match_round` say where that is. What was seen is the last round of the same match, from the
-    rows of both: player 1 is the one of the lower number.
+    """A session is a group. Rounds are numbered through all matches of a person, so that a person decides once a
+    round; `match` and `match_round` say which match and which of its rounds that is. A player has seen the last round
+    of the same match, from the rows of both players. Player 1 is the one with the lower number.
     """
-    raw = raw_table(path, NEEDED, skip_to="match\t")
+    raw = raw_table(path, COLUMNS, skip_to="match\t")
     match, within, pair, who = (wholes(raw, name, path) for name in ("match", "round", "group", "id"))
     delta, reward = numbers(raw, "delta", path), wholes(raw, "r", path)
     defects = 1 - wholes(raw, "coop", path)
@@ -45,7 +47,8 @@ def read(path: Path, **options: Any) -> Reading:
         index=raw.index,
     )
     kinds = sorted(set(zip(reward.tolist(), delta.tolist(), strict=True)))
-    return table, {_name(r, d): repeated_dilemma(**({"reward": r, "discount": d} | options)) for r, d in kinds}
+    games = {_name(r, d): repeated_dilemma(**({"reward": r, "discount": d} | options)) for r, d in kinds}
+    return Reading(table, games)
 
 
 def _name(reward: float, delta: float) -> str:
@@ -53,10 +56,10 @@ def _name(reward: float, delta: float) -> str:
 
 
 def _seen(
-    pair: np.ndarray, within: np.ndarray, who: np.ndarray, action: np.ndarray, raw: pd.DataFrame, path: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """(whether a row is the second player's, the state before it: 0 in a match's first round, then 1 + 2 a1 + a2;
-    NaN where the round before is not recorded)."""
+    pair: Rows, within: Rows, who: Rows, action: Rows, raw: pd.DataFrame, path: Path
+) -> tuple[Bool[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
+    """(whether a row is the second player's, the state before it: 0 in the first round of a match, then 1 + 2 a1 + a2;
+    NaN if the round before is not recorded)."""
     order = np.lexsort([who, within, pair])
     first, other = order[::2], order[1::2]
     paired = len(order) % 2 == 0 and np.array_equal(
@@ -66,8 +69,8 @@ def _seen(
         sizes = pd.Series(who).groupby([pair, within]).transform("nunique").to_numpy()
         at = int(np.flatnonzero(sizes != 2)[0]) if (sizes != 2).any() else 0
         raise InputError(
-            f"{path.name}, line {raw.index[at]}: a match is played by two, each with one row a round; find the rows of "
-            f"group {pair[at]}, round {within[at]}."
+            f"{path.name}, column 'group', line {raw.index[at]}: a match is played by two, each with one row a round; "
+            f"correct the rows of group {pair[at]}, round {within[at]}."
         )
     outcome = 1 + 2 * action[first] + action[other]
     follows = np.append(False, (pair[first][1:] == pair[first][:-1]) & (within[first][1:] == within[first][:-1] + 1))
@@ -76,3 +79,21 @@ def _seen(
     second[other] = True
     state[first] = state[other] = before
     return second, state
+
+
+EXAMPLE = """\
+* Dictionary *
+match:\t\tmatch #
+
+match\tround\tdate\tr\tdelta\tcoop\tgroup\tid
+1\t1\t9.1\t40\t.75\t1\t51\t7
+1\t1\t9.1\t40\t.75\t0\t51\t3
+1\t2\t9.1\t40\t.75\t0\t51\t7
+1\t2\t9.1\t40\t.75\t1\t51\t3
+2\t1\t9.1\t40\t.75\t1\t52\t7
+2\t1\t9.1\t40\t.75\t1\t52\t4
+1\t1\t9.2\t32\t.5\t0\t61\t11
+1\t1\t9.2\t32\t.5\t1\t61\t12
+"""
+
+READER = Reader(read, COLUMNS, decisions=("coop",), labels=("date",), example=EXAMPLE)

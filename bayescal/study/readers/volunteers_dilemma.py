@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 
 from bayescal.environments.volunteers_dilemma import VolunteersDilemma
-from bayescal.study.readers import Reading
-from bayescal.study.readers._raw import label, raw_table, wholes
+from bayescal.study.readers.base import Reader, Reading
+from bayescal.study.readers.raw import label, raw_table, wholes
+
+COLUMNS = ("session", "round", "subject", "group_size", "volunteer")
 
 
 def read(path: Path, **options: Any) -> Reading:
-    """Numbers of people start anew in every session."""
-    raw = raw_table(path, ("session", "round", "subject", "group_size", "volunteer"))
+    """Subjects are numbered from 1 in every session, so that a participant is a session and a number."""
+    raw = raw_table(path, COLUMNS)
     size = wholes(raw, "group_size", path)
     volunteer = wholes(raw, "volunteer", path)
     table = pd.DataFrame(
@@ -28,4 +30,18 @@ def read(path: Path, **options: Any) -> Reading:
         index=raw.index,
     )
     games = {f"{n} players": VolunteersDilemma(int(n), **options) for n in sorted(set(size.tolist()))}
-    return table, games
+    return Reading(table, games)
+
+
+EXAMPLE = """\
+session,round,subject,group_size,volunteer
+1,1,1,2,1
+1,1,2,2,0
+1,2,1,2,0
+1,2,2,2,0
+2,1,1,3,1
+2,1,2,3,0
+2,1,3,3,1
+"""
+
+READER = Reader(read, COLUMNS, decisions=("volunteer",), labels=("session", "subject"), example=EXAMPLE)

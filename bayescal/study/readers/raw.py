@@ -1,13 +1,14 @@
-"""What readers share: a file's columns, checked."""
+"""What readers share: the file's cells with its lines, and columns of numbers, checked."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from bayescal.errors import InputError
+from bayescal.table.faults import listed
 from bayescal.table.files import read_table, read_text
 
 
@@ -16,9 +17,9 @@ def raw_table(path: Path, columns: Sequence[str], skip_to: str | None = None) ->
 
     Args:
         columns: what the reader needs.
-        skip_to: of a table separated by tabs, with a preface: how the header begins.
+        skip_to: for a table separated by tabs below a preface: how its header begins.
     """
-    table = read_table(path) if skip_to is None else _tabbed(path, skip_to)
+    table = read_table(path) if skip_to is None else _tab_separated(path, skip_to)
     missing = [name for name in columns if name not in table]
     if missing:
         raise InputError(
@@ -29,30 +30,37 @@ def raw_table(path: Path, columns: Sequence[str], skip_to: str | None = None) ->
 
 
 def numbers(table: pd.DataFrame, name: str, path: Path) -> Float[np.ndarray, " rows"]:
-    """A column of numbers, none of them missing."""
+    """A column of numbers without missing values."""
     found = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
-    bad = np.flatnonzero(~np.isfinite(found))
-    if len(bad):
-        told = ", ".join(f"line {table.index[i]} holds {table[name].iloc[i]!r}" for i in bad[:5])
-        more = f" and {len(bad) - 5:,} more" if len(bad) > 5 else ""
-        raise InputError(f"{path.name}, column {name!r}: {told}{more}: write a number there.")
+    refuse_cells(table, name, path, ~np.isfinite(found), "write a number there")
     return found
 
 
-def wholes(table: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    return numbers(table, name, path).astype(np.int64)
+def wholes(table: pd.DataFrame, name: str, path: Path) -> Int[np.ndarray, " rows"]:
+    """A column of whole numbers without missing values."""
+    found = numbers(table, name, path)
+    refuse_cells(table, name, path, found != np.floor(found), "write a whole number there")
+    return found.astype(np.int64)
+
+
+def refuse_cells(table: pd.DataFrame, name: str, path: Path, bad: Bool[np.ndarray, " rows"], fix: str) -> None:
+    """An InputError that names the bad cells of a column by line, if there are any."""
+    rows = [int(i) for i in np.flatnonzero(bad)]
+    if rows:
+        cells = listed(rows, lambda i: f"line {table.index[i]} holds {table[name].iloc[i]!r}")
+        raise InputError(f"{path.name}, column {name!r}: {cells}: {fix}.")
 
 
 def label(*parts: np.ndarray | pd.Series) -> np.ndarray:
     """One text from several columns, row by row: session 4 and person 7 are 4-7."""
     texts = [np.asarray(part).astype(str) for part in parts]
-    out = texts[0]
+    joined = texts[0]
     for text in texts[1:]:
-        out = np.char.add(np.char.add(out.astype(str), "-"), text)
-    return out.astype(object)
+        joined = np.char.add(np.char.add(joined.astype(str), "-"), text)
+    return joined.astype(object)
 
 
-def _tabbed(path: Path, skip_to: str) -> pd.DataFrame:
+def _tab_separated(path: Path, skip_to: str) -> pd.DataFrame:
     lines = read_text(path).splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith(skip_to)), None)
     if start is None:
@@ -60,7 +68,7 @@ def _tabbed(path: Path, skip_to: str) -> pd.DataFrame:
     rows = [line.split("\t") for line in lines[start:]]
     ragged = [i for i, row in enumerate(rows) if len(row) != len(rows[0])]
     if ragged:
-        told = ", ".join(f"line {start + 1 + i} has {len(rows[i])}" for i in ragged[:5])
-        raise InputError(f"{path.name}: the header names {len(rows[0])} columns, but {told}: separate them by tabs.")
+        some = listed(ragged, lambda i: f"line {start + 1 + i} has {len(rows[i])}")
+        raise InputError(f"{path.name}: the header names {len(rows[0])} columns, but {some}: separate them by tabs.")
     index = pd.Index(np.arange(len(rows) - 1) + start + 2, name="line")
     return pd.DataFrame(rows[1:], columns=rows[0], index=index, dtype=object)

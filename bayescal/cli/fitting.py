@@ -1,0 +1,161 @@
+"""The commands that fit models to decisions, and that look at fits. What they do is imported when they run."""
+
+from typing import Any
+
+import click
+
+from bayescal.cli import options as opt
+
+
+@click.command()
+@click.argument("study")
+@opt.draws(1000)
+@opt.warmup(600)
+@opt.chains
+@opt.seed
+@opt.policy
+@opt.method_options
+@opt.model_options
+@opt.which
+@click.option("--tolerance", type=float, help="How far a recorded number may differ from the one that the game gives.")
+@click.option("--snap", is_flag=True, help="Move decisions between two values of the grid to the nearer one.")
+@click.option(
+    "--reweight", is_flag=True, help="Check a learned policy: reweight its draws to the exact posterior, and report."
+)
+@click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
+@opt.as_json
+def calibrate(**asked: Any) -> None:
+    """Infer the costs of information behind the decisions of STUDY, and write a report.
+
+    STUDY is a name (see `bayescal data list`) or a folder with a dataset.toml.
+
+    \b
+    bayescal calibrate selten-chmura
+    bayescal calibrate my-experiment/ --draws 2000 --out results
+    bayescal calibrate bus-engine --data buses.csv --where "group == 4" --method mle --json
+
+    After an interruption, rerun the same command with --resume: it continues from the last checkpoint and gives the
+    same draws.
+    """
+    from bayescal.cli.calibrate import Calibration, calibrate_study
+
+    calibrate_study(Calibration(**asked))
+
+
+@click.command()
+@click.argument("what", nargs=-1, required=True, metavar="STUDY | FIT FIT ...")
+@click.option("--only", multiple=True, metavar="NAME", help="A rival model, such as 'common cost' (may be repeated).")
+@click.option(
+    "--unit",
+    type=click.Choice(["participant", "group", "game", "decision"]),
+    help="What is left out at a time [default: participants if they are known, else groups, else games].",
+)
+@click.option("--folds", type=int, help="Number of folds instead of one unit at a time; a group is in one fold.")
+@click.option("--ablation", is_flag=True, help="Instead of the rivals: populations of costs, crossed with habits.")
+@opt.draws(500)
+@opt.warmup(300)
+@opt.chains
+@opt.seed
+@opt.policy
+@opt.which
+@opt.resume
+@click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY-compared].")
+@opt.as_json
+def compare(what: tuple[str, ...], **asked: Any) -> None:
+    """Which model predicts best out of sample? Fits the rival models of STUDY, or compares saved FITs.
+
+    \b
+    bayescal compare selten-chmura
+    bayescal compare newsvendor-expedited --only "common cost" --only "different costs" --folds 10
+    bayescal compare volunteers-dilemma --ablation
+    bayescal compare out/common-cost.nc out/different-costs.nc
+
+    After an interruption, rerun the same command with --resume: it continues and gives the same numbers.
+    """
+    from bayescal.cli.compare import Contest, compare_what
+
+    compare_what(what, Contest(**asked))
+
+
+@click.command()
+@click.argument("fits", nargs=-1, required=True, metavar="FIT…")
+@click.option("--out", help="Folder for the report [default: that of the first fit].")
+@opt.trust
+@opt.as_json
+def report(fits: tuple[str, ...], **asked: Any) -> None:
+    """Write the report of saved fits (.nc or .zarr). Several fits of the same decisions are compared.
+
+    \b
+    bayescal report bayescal-out/selten-chmura/*.nc
+    """
+    from bayescal.cli.report import report_fits
+
+    report_fits(fits, **asked)
+
+
+@click.command()
+@click.argument("what", nargs=-1, required=True, metavar="STUDY | FIT...")
+@opt.draws(1000, "For a study: ")
+@opt.warmup(600, "For a study: ")
+@opt.chains
+@opt.seed
+@click.option("--out", help="For a study: folder to save the fits in.")
+@opt.policy
+@opt.which
+@opt.strict
+@opt.as_json
+def check(what: tuple[str, ...], **asked: Any) -> None:
+    """Can a fit be trusted? Checks saved FITs (.nc or .zarr), or fits STUDY and checks the result.
+
+    The checks: convergence, how much the data say about each parameter, and posterior predictive checks.
+
+    \b
+    bayescal check bayescal-out/selten-chmura/pooled.nc
+    bayescal check newsvendor-expedited --strict
+    """
+    from bayescal.cli.checks import Checking, check_what
+
+    check_what(what, Checking(**asked))
+
+
+@click.command()
+@click.argument("study")
+@click.option("--replicates", type=int, default=200, show_default=True, help="Number of simulated data sets.")
+@opt.simulated
+@opt.policy
+@opt.which
+@opt.strict
+@opt.as_json
+def sbc(**asked: Any) -> None:
+    """Simulation-based calibration of STUDY's model: is inference right on data that the model has generated?
+
+    Parameters are drawn from the hyperpriors, decisions are simulated and fitted. The ranks of the true values among
+    the posterior draws are uniform if model and sampler are right.
+
+    \b
+    bayescal sbc cournot-simulated
+    bayescal sbc selten-chmura --model pooled --self-test
+    """
+    from bayescal.cli.checks import Replication, simulate_and_fit
+
+    simulate_and_fit(Replication(kind="sbc", **asked))
+
+
+@click.command()
+@click.argument("study")
+@click.option("--replicates", type=int, default=50, show_default=True, help="Number of simulated data sets.")
+@opt.simulated
+@opt.policy
+@opt.which
+@opt.strict
+@opt.as_json
+def recover(**asked: Any) -> None:
+    """Parameter recovery: how precisely would an experiment like STUDY estimate the model's parameters?
+
+    \b
+    bayescal recover cournot-simulated
+    bayescal recover my-experiment/ --replicates 100
+    """
+    from bayescal.cli.checks import Replication, simulate_and_fit
+
+    simulate_and_fit(Replication(kind="recover", **asked))

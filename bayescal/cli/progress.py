@@ -1,0 +1,99 @@
+"""What is said on standard error before and while models are fitted."""
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayescal.cli.show import say
+from bayescal.errors import InputError
+from bayescal.plain import listed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+    from bayescal.table.decisions import Decisions
+
+
+class FitProgress:
+    """A progress bar for each fit, and one that pulses while a fit is compiled or summarised."""
+
+    def __init__(self, console: "Console"):
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self.between = self.bars.add_task("preparing ", total=None)
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "FitProgress":
+        self.bars.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self.bars.update(self.between, visible=False)
+        self.bars.__exit__(*raised)
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if name not in self.tasks:
+            self.tasks[name] = self.bars.add_task(f"{name:<10}", total=total)
+        self.bars.update(self.tasks[name], completed=done, total=total)
+        self.bars.update(self.between, visible=done == total)
+
+
+def say_masked(decisions: "Decisions", console: "Console") -> None:
+    """How many rows are not used because what was seen before them is not known."""
+    if decisions.play is not None and decisions.play.masked:
+        rows = f"{decisions.play.masked:,} of {len(decisions.table):,} rows"
+        say(console, f"{rows} are not used as decisions: what was seen before them is not known.")
+        if left_out := decisions.play.left_out:
+            say(console, f"No row is used of {listed(left_out, 5)}.")
+
+
+def say_snapped(decisions: "Decisions", console: "Console") -> None:
+    """How many decisions were moved to the grid."""
+    if decisions.snapped:
+        moved = f"{decisions.snapped:,} of {decisions.total:,} decisions"
+        say(console, f"{moved} were between two values of the grid and are moved to the nearer one.")
+
+
+def say_checkpoints(folder: Path, resume: bool, console: "Console") -> None:
+    """Whether the run continues from the checkpoints of an interrupted one."""
+    found = [str(p) for p in sorted(folder.glob(".*.checkpoint"))]
+    if resume and not found:
+        say(console, f"{folder} has no checkpoint to continue from: the run starts from the beginning.")
+    elif found and not resume:
+        say(
+            console,
+            f"An interrupted run left {', '.join(found)}, which this run overwrites; --resume would continue it.",
+        )
+
+
+def say_interrupted(folder: Path, console: "Console") -> None:
+    """How to continue after Ctrl-C."""
+    left = any(folder.glob(".*.checkpoint"))
+    how = "the same command with --resume continues from the last checkpoint" if left else "no checkpoint was saved yet"
+    say(console, f"Interrupted: {how}.")
+
+
+def check_writable(folder: Path) -> None:
+    """Fail before the long work, not after it; leave nothing behind when failing."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # only folders that were made here and are still empty
+        raise InputError(
+            f"--out {folder}: the folder cannot be written to ({error.strerror}); choose another one."
+        ) from None

@@ -1,0 +1,41 @@
+"""What the rivals of limited reasoning share: everybody is of one of a few levels, which are summed out."""
+
+import numpy as np
+import numpyro.distributions as dist
+
+from bayescal.comparison.rivals.base import Field, NotApplicable
+from bayescal.comparison.rivals.habits import one_of_each
+from bayescal.errors import InputError
+from bayescal.model.hyperpriors import Hyperpriors
+from bayescal.policies.level_k import Kind, LevelKPolicy, dominant
+
+HIGHEST_POISSON = 10  # level, where levels are Poisson
+
+
+def level_policy(field: Field, kind: Kind, highest: int) -> LevelKPolicy:
+    """The policy of levels up to `highest`, or 1 where the best reply is the same whatever the others do.
+
+    Raises:
+        NotApplicable: the games are not one-shot games of several players, or too large for this kind.
+    """
+    if field.over_time:
+        raise NotApplicable(f"levels are defined for one-shot games, and {field.game.name} is a game over time")
+    if field.alone:
+        raise NotApplicable(f"{field.game.name} has no others to reason about")
+    games = one_of_each(field.one_shot_games)
+    levels = 1 if replies_are_the_same(field) else highest
+    try:
+        policies = [LevelKPolicy(game, kind, levels=levels) for game in games]
+    except InputError as error:
+        raise NotApplicable(str(error)) from None
+    return policies[0]
+
+
+def replies_are_the_same(field: Field) -> bool:
+    """Whether the best reply is the same whatever the others do, in every game."""
+    return all(dominant(game) for game in one_of_each(field.one_shot_games))
+
+
+def poisson_hyperprior() -> Hyperpriors:
+    """Of the mean level: half of it below 1.5, the mean that Camerer, Ho & Chong (2004) find in most games."""
+    return {"tau": dist.LogNormal(np.log(1.5), 0.7)}
