@@ -168,28 +168,28 @@ print(study.decisions.total, "decisions by", len(study.decisions.levels("partici
 
 
 # %%
-class NoEffort(Policy):
-    """Everybody makes the smallest effort."""
+class TokenEffort(Policy):
+    """Everybody makes the smallest effort above zero."""
 
     environment: bc.Environment
 
     def log_prob(self, observation, cost, phi, psi, params):
         actions = self.environment.mask.shape[1]
-        return jnp.where(jnp.arange(actions) == 0, 0.0, -jnp.inf)
+        return jnp.where(jnp.arange(actions) == 1, 0.0, -jnp.inf)
 
     def log_prior(self, psi=None):
         return jnp.zeros(self.environment.mask.shape)
 
 
 RIVALS.register(
-    "no effort",
+    "token effort",
     Rival(
-        "no effort",
-        "Everybody makes the smallest effort, with lapses.",
-        lambda field: field.typed(NoEffort(field.game), lapse_hyperprior(), "The smallest effort, with lapses"),
+        "token effort",
+        "Everybody makes the smallest effort above zero, with lapses.",
+        lambda field: field.typed(TokenEffort(field.game), lapse_hyperprior(), "A token effort, with lapses"),
     ),
 )
-rivals = bc.rivals(study, only=["no effort", "common cost"])
+rivals = bc.rivals(study, only=["token effort", "common cost"])
 for name, model in rivals.models.items():
     fit = bc.infer(model, bc.Grid(draws=100))
     print(f"{name}: {fit.status}")
