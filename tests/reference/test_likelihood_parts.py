@@ -61,6 +61,8 @@ def test_single_choices_are_categorical():
     draws = np.asarray(single.sample(jax.random.key(0), (4000,)))
     for i, p in enumerate(PROBS):
         assert st.chisquare(np.bincount(draws[:, i], minlength=4)[p > 0], 4000 * p[p > 0]).pvalue > 1e-3
+    rounded = Chosen(jnp.log(jnp.array([0.3, 0.6])))  # rounding may leave less than one: never an action too many
+    assert np.asarray(rounded.sample(jax.random.key(0), (200,))).max() == 1
 
 
 def test_lapses_are_even_over_the_actions_that_there_are():
