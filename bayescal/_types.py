@@ -4,7 +4,7 @@ Dimensions: `actions` of the (padded) grid, `roles`, `players`, `situations`, `n
 `people`, `rows` of data, `draws` of a posterior.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 import jax
@@ -19,3 +19,5 @@ RoleActions: TypeAlias = Float[Array, "roles actions"]
 Index: TypeAlias = int | Int[Array, ""] | Int[np.ndarray, ""] | np.integer
 Parameters: TypeAlias = Mapping[str, Scalar | AnyArray]  # psi, phi or parameters of a game, by name
 Key: TypeAlias = PRNGKeyArray
+Number: TypeAlias = float | int | np.floating | np.integer
+Numbers: TypeAlias = Iterable[Number] | np.ndarray  # a grid, as users give it

@@ -1,6 +1,5 @@
 """The p-beauty contest: guess p times the average guess."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import equinox as eqx
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.base import Params, symmetric_fields
 from bayescal.environments.joint import LARGEST_TABLE
 from bayescal.environments.totals import GameOfTotals
@@ -39,10 +38,10 @@ class BeautyContest(GameOfTotals):
     def __init__(
         self,
         players: int = 3,
-        multiplier: float = 2 / 3,
-        guesses: Sequence[float] = tuple(range(101)),
+        multiplier: Number = 2 / 3,
+        guesses: Numbers = tuple(range(101)),
         *,
-        prize: float = 1.0,
+        prize: Number = 1.0,
         payoff: Literal["distance", "winner"] = "distance",
     ):
         grid = np.asarray(guesses, float)

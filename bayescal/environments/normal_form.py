@@ -1,14 +1,14 @@
 """Any finite game of n players, from its payoff tensor."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Numbers
 from bayescal.environments.base import OneShot, Params
 from bayescal.errors import InputError
 
@@ -27,16 +27,16 @@ class NormalForm(OneShot):
         (2, ('L', 'R'))
     """
 
-    default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    default_payoffs: Float[AnyArray, "players ..."] = eqx.field(converter=lambda p: np.asarray(p, float))
 
     def __init__(
         self,
-        payoffs: Any,
+        payoffs: ArrayLike,
         *,
         name: str = "game",
         role_names: Sequence[str] | None = None,
         action_labels: Sequence[Sequence[str]] | None = None,
-        action_values: Sequence[Sequence[float]] | None = None,
+        action_values: Sequence[Numbers] | None = None,
     ):
         tensor = check_payoffs(payoffs, name)
         players, sizes = tensor.shape[0], tensor.shape[1:]
@@ -139,7 +139,7 @@ class NormalForm(OneShot):
         return tensor
 
 
-def check_payoffs(payoffs: Any, where: str) -> np.ndarray:
+def check_payoffs(payoffs: ArrayLike, where: str) -> Float[np.ndarray, "players ..."]:
     """Payoffs as one (players, A1, …, An) array of finite numbers, or a sentence that says what is wrong."""
     expected = "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
     try:
