@@ -4,8 +4,8 @@ Dimensions: `actions` of the (padded) grid, `roles`, `players`, `situations`, `n
 `people`, `rows` of data, `draws` of a posterior.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -21,3 +21,4 @@ Parameters: TypeAlias = Mapping[str, Scalar | AnyArray]  # psi, phi or parameter
 Key: TypeAlias = PRNGKeyArray
 Number: TypeAlias = float | int | np.floating | np.integer
 Numbers: TypeAlias = Iterable[Number] | np.ndarray  # a grid, as users give it
+Nested: TypeAlias = AnyArray | Sequence[Any]  # numbers as nested lists, or an array

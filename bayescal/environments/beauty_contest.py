@@ -1,7 +1,5 @@
 """The p-beauty contest: guess p times the average guess."""
 
-from typing import Literal
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +31,7 @@ class BeautyContest(GameOfTotals):
 
     multiplier: float
     prize: float
-    payoff: Literal["distance", "winner"] = eqx.field(static=True)
+    payoff: str = eqx.field(static=True)
 
     def __init__(
         self,
@@ -42,7 +40,7 @@ class BeautyContest(GameOfTotals):
         guesses: Numbers = tuple(range(101)),
         *,
         prize: Number = 1.0,
-        payoff: Literal["distance", "winner"] = "distance",
+        payoff: str = "distance",
     ):
         grid = np.asarray(guesses, float)
         if players < 2:

@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
-from numpy.typing import ArrayLike
 
-from bayescal._types import AnyArray, Number, Numbers
+from bayescal._types import AnyArray, Nested, Number, Numbers
 from bayescal.environments.base import Params, Seen, rules
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.replay import Fault, Replay
@@ -121,8 +120,8 @@ class MarkovGame(Markov):
 
     def __init__(
         self,
-        payoffs: ArrayLike,
-        transitions: ArrayLike,
+        payoffs: Nested,
+        transitions: Nested,
         discount: Number,
         *,
         name: str = "markov-game",

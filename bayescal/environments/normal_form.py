@@ -6,7 +6,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from numpy.typing import ArrayLike
 
 from bayescal._types import AnyArray, Numbers
 from bayescal.environments.base import OneShot, Params
@@ -31,7 +30,7 @@ class NormalForm(OneShot):
 
     def __init__(
         self,
-        payoffs: ArrayLike,
+        payoffs: object,
         *,
         name: str = "game",
         role_names: Sequence[str] | None = None,
@@ -139,11 +138,11 @@ class NormalForm(OneShot):
         return tensor
 
 
-def check_payoffs(payoffs: ArrayLike, where: str) -> Float[np.ndarray, "players ..."]:
+def check_payoffs(payoffs: object, where: str) -> Float[np.ndarray, "players ..."]:
     """Payoffs as one (players, A1, …, An) array of finite numbers, or a sentence that says what is wrong."""
     expected = "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
     try:
-        tensor = np.asarray(payoffs, float)
+        tensor = np.array(payoffs, dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"{where}: the payoffs are ragged or not all numbers; {expected}.") from None
     if tensor.ndim < 2 or tensor.shape[0] != tensor.ndim - 1:

@@ -1,7 +1,7 @@
 """Supply chains: everybody orders from the next one up, waits, and pays for stocks and for backlogs."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -299,7 +299,7 @@ class SupplyChain(Environment):
 
 
 def beer_game(
-    demand: Literal["uniform", "step"] | Chances | Numbers = "uniform",
+    demand: str | Chances | Numbers = "uniform",
     orders: Numbers = range(21),
     *,
     name: str = "beer-game",

@@ -4,9 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from numpy.typing import ArrayLike
 
-from bayescal._types import AnyArray, Number, Numbers
+from bayescal._types import AnyArray, Nested, Number, Numbers
 from bayescal.environments.base import OneShot, Params, symmetric_fields
 from bayescal.errors import InputError
 
@@ -16,7 +15,7 @@ class SymmetricMatrix(OneShot):
 
     default_payoffs: Float[AnyArray, "actions actions"] = eqx.field(converter=lambda p: np.asarray(p, float))
 
-    def __init__(self, matrix: ArrayLike, *, name: str, action_values: Numbers):
+    def __init__(self, matrix: Nested, *, name: str, action_values: Numbers):
         self.default_payoffs = np.asarray(matrix, float)
         vars(self).update(symmetric_fields(name, "player", 2, action_values, ordered=True))
 
