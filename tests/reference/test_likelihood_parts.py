@@ -7,6 +7,7 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import scipy.stats as st
+from bayescal.likelihood.plays import Chosen, distinct
 from numpy.polynomial import chebyshev as cheb
 from numpyro.distributions import constraints
 from scipy.interpolate import BarycentricInterpolator
@@ -19,7 +20,6 @@ from bayescal.likelihood.base import BLOCKS, rounds_as_time, unpack
 from bayescal.likelihood.choices import Choices, lapsed
 from bayescal.likelihood.evidence import Error, Evidence
 from bayescal.likelihood.marginal import draw_log_costs, even_nodes, lagrange, log_marginal, log_weights, spread_of
-from bayescal.likelihood.plays import Chosen, distinct
 from bayescal.likelihood.surface import Surface
 from bayescal.model.people import LogCosts, inside_walls
 
