@@ -9,6 +9,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from bayescal._types import Actions, Costs, Observation, Parameters, RoleActions, Seen
@@ -150,7 +151,10 @@ class Policy(eqx.Module):
 
     def all_params(self, params: Parameters | None) -> dict[str, Array]:
         """The parameters of the game: those given, and the game's own for the rest."""
-        return {n: jnp.asarray(x) for n, x in {**self.environment.params, **(params or {})}.items()}
+        # NumPy arrays are copied: JAX finds the constants of a trace by the identity of the array, and would give one
+        # that it met in float32 to a float64 trace.
+        fresh = lambda x: np.array(x) if isinstance(x, np.ndarray) else x
+        return {n: jnp.asarray(fresh(x)) for n, x in {**self.environment.params, **(params or {})}.items()}
 
 
 class PriorPolicy(Policy):
