@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array
 from numpyro import handlers
 from numpyro.distributions import Distribution
 from numpyro.distributions.distribution import Unit
@@ -127,7 +126,7 @@ def compile_evaluation(
     return run
 
 
-def _to_predict(distribution: Distribution, key: Key) -> Distribution | Array:
+def _to_predict(distribution: Distribution, key: Key) -> Any:
     """A draw, or the distribution itself where it can be drawn from outside the compiled pass."""
     return distribution if hasattr(distribution, "draw") else distribution.sample(key)
 
