@@ -94,7 +94,7 @@ class Evidence(eqx.Module):
     def parts(
         self, shared: Mapping[str, Scalar | AnyArray]
     ) -> tuple[Float[Array, " people"], Float[Array, "people nodes"]]:
-        """What the curves are the sum of: each person's level, and the rest in the precision in which U is stored."""
+        """(each person's level, the rest of the curve in the precision of U): their sum is the curve."""
         return combine(self.level, self.U, chebyshev.evaluate(self.V, chebyshev.to_unit(self.domain, shared)))
 
     def log_marginal(
