@@ -100,7 +100,7 @@ def gradient_is_that_of_the_loss(run: Run) -> None:
     trainer = run.trainer
     assert isinstance(trainer, GradientTrainer)
     state = run.state(3)
-    _, data = jax.jit(trainer.experience)(KEY, state)
+    _, data = jax.jit(lambda key, state: trainer.experience(key, state))(KEY, state)
     with double_precision():
         widen = lambda tree: jax.tree.map(
             lambda x: jnp.asarray(np.asarray(x, float)) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
@@ -111,7 +111,7 @@ def gradient_is_that_of_the_loss(run: Run) -> None:
         shifted = lambda by: jax.tree.map(jnp.add, weights, by)
         weights = shifted(normal(1e-3))  # away from the weights that collected the data, where PPO's clipping begins
         loss = jax.jit(lambda by: trainer.loss(jax.tree.map(jnp.add, weights, by), data)[0])
-        (value, _), slope = jax.jit(trainer.gradient)(weights, data)
+        (value, _), slope = jax.jit(lambda weights, data: trainer.gradient(weights, data))(weights, data)
         none = jax.tree.map(jnp.zeros_like, weights)
         np.testing.assert_allclose(value, loss(none), rtol=1e-9)
         h = 1e-6
