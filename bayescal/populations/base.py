@@ -1,7 +1,7 @@
 """How costs are spread over people: lambda ~ F_phi."""
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -55,7 +55,7 @@ class Population(eqx.Module):
         return type(self).__name__
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "Population":
         """An instance without options: what a study means by the name, and what the laws are tested on."""
         return cls()
 

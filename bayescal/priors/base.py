@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Self
 
 import equinox as eqx
 import jax
@@ -61,7 +60,7 @@ class Prior(eqx.Module):
         return type(self).__name__
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "Prior":
         """An instance without options: what a study means by the name alone, and what the laws are tested on."""
         return cls()
 
