@@ -77,7 +77,7 @@ class Chosen(dist.Distribution):
 
 
 def lapsed(
-    log_p: Float[Array, "..."], lapse: Scalar | None, options: Scalar | Int[np.ndarray, "..."]
+    log_p: Float[Array, "..."], lapse: Scalar | None, options: int | np.integer | Int[AnyArray, "..."]
 ) -> Float[Array, "..."]:
     """With probability `lapse` any of the options, uniformly; else as `log_p` says."""
     if lapse is None:
