@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jaxtyping
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -19,5 +20,6 @@ RoleActions = Float[Array, "roles actions"]
 Index = int | Int[Array, ""] | Int[np.ndarray, ""] | np.integer
 Parameters = Mapping[str, Scalar | AnyArray]  # psi, phi or parameters of a game, by name
 Key = PRNGKeyArray
+Keys = jaxtyping.Key[Array, "..."]  # many keys
 NumPyroModel = Callable[[], object]  # a model without arguments, called inside NumPyro's handlers
 Facts = Mapping[str, Any]  # what a JSON file holds, by name
