@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
+from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
 from bayescal.errors import InputError

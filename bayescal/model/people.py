@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
+from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
 from bayescal.domain import Interval

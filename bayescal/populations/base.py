@@ -5,8 +5,8 @@ from typing import Self
 
 import equinox as eqx
 import numpy as np
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
+from numpyro import distributions as dist
 
 from bayescal.domain import POSITIVE, Interval
 from bayescal.errors import InputError

@@ -1,8 +1,8 @@
 """Everybody has the same cost."""
 
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
+from numpyro import distributions as dist
 
 from bayescal.domain import POSITIVE, Interval
 from bayescal.populations.base import Phi, Population, default_cost

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
+from numpyro import distributions as dist
 
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.populations.base import Phi, Population, default_log_cost

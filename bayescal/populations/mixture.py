@@ -4,8 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
+from numpyro import distributions as dist
 
 from bayescal.domain import REAL, Interval
 from bayescal.errors import InputError

@@ -4,9 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Float, PRNGKeyArray
+from numpyro import distributions as dist
 
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.errors import InputError

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 
 from bayescal.domain import POSITIVE, Interval
 from bayescal.priors.base import Tilt

@@ -7,7 +7,7 @@ from typing import Any, Self
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal.domain import Interval
 
@@ -33,7 +33,7 @@ class Prior(eqx.Module):
         """A value for each parameter, used when none is given."""
 
     @abstractmethod
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         """The hyperprior of each parameter, used when none is given.
 
         Args:

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal.domain import Interval
 from bayescal.environments.base import Environment, role_of_player
@@ -48,7 +48,7 @@ class Empirical(Prior):
     def defaults(self) -> dict[str, float]:
         return {}
 
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         return {}
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Float
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal.domain import Interval
 from bayescal.priors.anchored import Anchored
@@ -32,7 +32,7 @@ class Fixed(Prior):
     def defaults(self) -> dict[str, float]:
         return dict(self.psi)
 
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         return {}
 
     @property

@@ -5,8 +5,8 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 
 from bayescal.domain import REAL, Interval
 from bayescal.priors.base import Tilt

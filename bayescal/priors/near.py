@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 
 from bayescal.domain import POSITIVE, Interval
 from bayescal.errors import InputError

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal.domain import Interval
 from bayescal.priors.base import Prior
@@ -31,7 +31,7 @@ class Uniform(Prior):
     def defaults(self) -> dict[str, float]:
         return {}
 
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         return {}
 
     @property
