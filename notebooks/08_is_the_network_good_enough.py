@@ -150,8 +150,8 @@ for axis, (share, found) in zip(axes, ranks.items(), strict=False):
     low, high = np.quantile(np.random.default_rng(0).binomial(n, 0.1, 10_000), [0.025, 0.975])
     axis.axhspan(low, high, color="0.6", alpha=0.3, lw=0)
     axis.set(xlabel="rank of the truth among the draws")
-    told = "its error does not show" if found.calibrated else "its error shows"
-    axis.set_title(f"{share * 9600:,.0f} choices: {told}", loc="left", fontsize=11)
+    verdict = "its error does not show" if found.calibrated else "its error shows"
+    axis.set_title(f"{share * 9600:,.0f} choices: {verdict}", loc="left", fontsize=11)
 axes[0].set_ylabel(f"of {n} simulated data sets")
 axes[0].annotate("95% of bars, if right", (2, high), fontsize=8, va="bottom")
 plt.show()

@@ -1,14 +1,11 @@
 """Symmetric two-player games: one role, one matrix."""
 
-from collections.abc import Iterable
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from numpy.typing import ArrayLike
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Nested, Number, Numbers
 from bayescal.environments.base import OneShot, Params, symmetric_fields
 from bayescal.errors import InputError
 
@@ -18,7 +15,7 @@ class SymmetricMatrix(OneShot):
 
     default_payoffs: Float[AnyArray, "actions actions"] = eqx.field(converter=lambda p: np.asarray(p, float))
 
-    def __init__(self, matrix: ArrayLike, *, name: str, action_values: Iterable[float]):
+    def __init__(self, matrix: Nested, *, name: str, action_values: Numbers):
         self.default_payoffs = np.asarray(matrix, float)
         vars(self).update(symmetric_fields(name, "player", 2, action_values, ordered=True))
 
@@ -50,7 +47,7 @@ class SymmetricMatrix(OneShot):
 
 
 def travelers_dilemma(
-    low: float = 180.0, high: float = 300.0, step: float = 10.0, reward: float = 5.0, unit: float = 100.0
+    low: Number = 180.0, high: Number = 300.0, step: Number = 10.0, reward: Number = 5.0, unit: Number = 100.0
 ) -> SymmetricMatrix:
     """The traveller's dilemma (Basu 1994; Goeree & Holt 2001): both get the lower claim, and `reward` passes from
     the higher claimant to the lower.
@@ -75,7 +72,7 @@ def travelers_dilemma(
     return SymmetricMatrix(matrix, name="travelers-dilemma", action_values=claims)
 
 
-def request_game(bonus: float = 20.0) -> SymmetricMatrix:
+def request_game(bonus: Number = 20.0) -> SymmetricMatrix:
     """The 11-20 money request game (Arad & Rubinstein 2012): get what you ask for, and a bonus of 20 for asking
     exactly one less than the other.
 

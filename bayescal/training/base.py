@@ -1,7 +1,6 @@
 """A trainer improves a policy step by step; the loop around it belongs to `train`."""
 
 from abc import abstractmethod
-from typing import Self
 
 import equinox as eqx
 import jax
@@ -41,7 +40,7 @@ class Trainer(eqx.Module):
         """The number of steps of a complete training."""
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "Trainer":
         """A small trainer that learns a small solvable game in a second or two. The laws of the tests run on it."""
         return cls(example_policy())
 

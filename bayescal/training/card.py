@@ -78,7 +78,7 @@ def how_it_was_measured(certificate: Mapping[str, Any]) -> str:
     return (
         f"Compared with the {certificate['oracle']}, at {solved} points drawn evenly from the trained domain"
         f"{unsolved}, and at {certificate['corners_solved']} of {certificate['corners']} corners. "
-        f"Games: {', '.join(certificate['games'])}."
+        f"Games: {'; '.join(certificate['games'])}."
     )
 
 

@@ -15,7 +15,7 @@ that updates are matrix products on stored rows.
 """
 
 from functools import partial
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -130,7 +130,7 @@ class KLPPO(GradientTrainer):
         return rational(self.skeleton) if self.plain else self.skeleton
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "KLPPO":
         return cls(example_policy(), steps=100, games=64, rollout=4, learning_rate=5e-3)
 
     def init(self, key: PRNGKeyArray) -> State:
@@ -157,7 +157,7 @@ class KLPPO(GradientTrainer):
         state, batch = self.experience(play, state)
         networks, memory, measures = self._learn(learn, state.networks, state.memory, batch)
         mean = average(state.average, networks.actor, state.count, self.steps)
-        info = {"reward": jnp.mean(batch.reward)} | jax.tree.map(jnp.mean, measures)
+        info = {"reward": jnp.mean(batch.reward)} | measures
         return State(networks, mean, memory, state.worlds, state.games, state.count + 1), info
 
     def loss(self, weights: Actors, data: Batch) -> tuple[Float[Array, ""], Info]:
@@ -229,7 +229,7 @@ class KLPPO(GradientTrainer):
         order = jax.vmap(partial(jax.random.permutation, x=rows))(jax.random.split(key, self.epochs))
         order = order.reshape(self.epochs * self.minibatches, -1)
         (networks, memory), measures = jax.lax.scan(update, (networks, memory), order)
-        return networks, memory, measures
+        return networks, memory, jax.tree.map(jnp.mean, measures)
 
 
 def advantages(

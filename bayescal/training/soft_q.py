@@ -9,7 +9,7 @@ with a slowly following copy of itself in V. There is no actor, and there are no
 trajectory-KL: V contains the player's own future cost of information.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -85,7 +85,7 @@ class SoftQ(Regression):
     lag: int = eqx.field(static=True, default=0)
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "SoftQ":
         return cls(example_policy(), steps=400, games=64)
 
     def init(self, key: PRNGKeyArray) -> State:
@@ -163,4 +163,4 @@ class SoftQ(Regression):
     def _rounds(self) -> float:
         """How many rounds ahead matter."""
         env = self.skeleton.environment
-        return min(env.horizon, 1 / (1 - env.discount)) if env.discount < 1 else env.horizon
+        return float(min(env.horizon, 1 / (1 - env.discount)) if env.discount < 1 else env.horizon)

@@ -12,7 +12,7 @@ plain target U(p(Q)) circles and forgets; the Newton step does neither.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -82,7 +82,7 @@ class SoftQExpected(Regression):
             )
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "SoftQExpected":
         return cls(example_policy(), steps=300, batch=32)
 
     def init(self, key: PRNGKeyArray) -> Learner:

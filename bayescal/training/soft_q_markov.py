@@ -7,7 +7,7 @@ a linear system, and the values of all actions under it are the target: a Newton
 nothing else.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -61,7 +61,7 @@ class SoftQMarkov(Regression):
             raise InputError(f"SoftQMarkov is for Markov environments of one player; {env.name} is not one: use SoftQ.")
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "SoftQMarkov":
         """A ring of three places with rents and a toll: stay or go on."""
         rents, toll = jnp.array([0.0, 2.0, 0.5]), 0.3
         stay, on = jnp.eye(3), jnp.roll(jnp.eye(3), 1, axis=1)

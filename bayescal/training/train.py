@@ -91,6 +91,8 @@ def train(
     root = jax.random.key(seed)
     keys = jax.vmap(lambda m: jax.random.fold_in(root, m))(jnp.arange(members))
 
+    step_of_all = over_members(trainer.step, members)
+
     @jax.jit
     def advance(states: PyTree, first: Array, count: Array) -> tuple[PyTree, Info]:
         """`count` steps of every member; the figures are averages over steps and members."""
@@ -98,10 +100,10 @@ def train(
         def body(i: Array, carry: tuple[PyTree, Info]) -> tuple[PyTree, Info]:
             states, total = carry
             now = jax.vmap(lambda k: jax.random.fold_in(jax.random.fold_in(k, 1), first + i))(keys)
-            states, info = jax.vmap(trainer.step)(now, states)
+            states, info = step_of_all(now, states)
             return states, jax.tree.map(lambda t, x: t + jnp.mean(x) / count, total, info)
 
-        _, shapes = jax.eval_shape(jax.vmap(trainer.step), keys, states)
+        _, shapes = jax.eval_shape(step_of_all, keys, states)
         zero = {name: jnp.zeros((), x.dtype) for name, x in shapes.items()}
         return jax.lax.fori_loop(0, count, body, (states, zero))
 
@@ -149,6 +151,15 @@ def train(
         # It is removed once the policy is saved, so that a crash between the two loses nothing.
         write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
     return Trained(tuple(member(m) for m in range(members)), tuple(history), compiling, time.perf_counter() - started)
+
+
+def over_members(step: Callable, members: int) -> Callable:
+    """`step` with a leading axis of members. A single member is not mapped over: under `vmap` every branch of a
+    condition is computed, such as every game of a policy for several."""
+    if members > 1:
+        return jax.vmap(step)
+    first = lambda tree: jax.tree.map(lambda x: x[0], tree)
+    return lambda *args: jax.tree.map(lambda x: x[None], step(*map(first, args)))
 
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import bayescal as bc
 
 
 def recipe() -> bc.Recipe:
-    """The policy's box, and how it is trained."""
+    """The policy's domain, and how it is trained."""
     contests = [bc.BeautyContest(players, guesses=np.linspace(0, 100, 51)) for players in range(2, 21)]
     domain = {
         "cost": (0.001, 1.0),
@@ -24,7 +24,7 @@ def recipe() -> bc.Recipe:
         title="p-beauty contest, 2 to 20 players, p from 0.5 to 1.2, private log-normal costs",
         about=(
             "Guesses from 0 to 100 in steps of 2. For p above 1 several equilibria exist at small costs; the policy "
-            "follows the branch that begins at the prior."
+            "follows the branch that starts at the prior."
         ),
         trainer=bc.SoftQExpected(policy, steps=15_000, batch=128, newton=False, outlier=1e-2),
     )

@@ -1,10 +1,10 @@
-"""The beer game with private costs of information; people fall back on their last order and on the order they got.
+"""The beer game with private costs of information; habits are the last order and the order received.
 
 Retailer, wholesaler, distributor and factory with the delays and costs of Sterman (1989), demand U{0..8} (Croson &
-Donohue 2006), orders from 0 to 20, everybody paid the own cost of holding and backlog. Each person's cost of
-information is an own affair, log-normal over people. The prior is a product of two habits: staying near the last
-order (`psi.pull_0`) and passing on the order that came in (`psi.pull_1`); with pulls of zero it is uniform. Train it
-with `bayescal train beer-game`.
+Donohue 2006), orders from 0 to 20, each pays the own cost of holding and backlog. Each person's cost of
+information is private, log-normal over people. The prior is a product of two habits: staying near the last order
+(`psi.pull_0`) and passing on the order that came in (`psi.pull_1`); with pulls of zero it is uniform. Train it with
+`bayescal train beer-game`.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from bayescal.training import SoftQ
 
 
 def recipe() -> bc.Recipe:
-    """The policy's box, and how it is trained."""
+    """The policy's domain, and how it is trained."""
     domain = {
         "cost": (0.05, 50.0),  # money per nat; a wrong order of ten units costs about 15
         "phi.log_mean": (np.log(0.1), np.log(25.0)),
@@ -34,8 +34,8 @@ def recipe() -> bc.Recipe:
     )
     return bc.Recipe(
         title="Beer game, 4 roles, 21 orders, private log-normal costs, previous-order and demand-chasing priors",
-        about="Everybody orders from the next one up, waits three weeks, and pays for stocks and for backlogs.",
-        # The target follows in 50 steps: what an order does shows weeks later, and has to travel back.
+        about="Everybody orders from the next one up, waits three weeks, and pays for stock and backlog.",
+        # The target follows in 50 steps: the effect of an order shows weeks later, and must reach its value.
         trainer=SoftQ(policy, steps=70_000, games=128, tries=7, level=0.3, lag=50),
         points=40,
     )

@@ -1,8 +1,8 @@
-"""When to replace a bus engine (Rust 1987), learned: the demonstration that a learned likelihood is right.
+"""When to replace a bus engine (Rust 1987), learned: a check of learned likelihoods.
 
-The problem has an exact solution (`bayescal.ExactPolicy`), so every figure of the certificate is an error that was
-measured. Usage is that of Rust's group 4, as counted in his data: the policy answers for these buses, and for any
-replacement cost and operating cost in its box. Train it with `bayescal train bus-engine`.
+The problem has an exact solution (`bayescal.ExactPolicy`), so every figure of the certificate is a measured error.
+Usage is that of Rust's group 4, as counted in his data: the policy answers for these buses, and for any replacement
+cost and operating cost in its domain. Train it with `bayescal train bus-engine`.
 """
 
 import bayescal as bc
@@ -11,7 +11,7 @@ MONTHS = (1682, 2555, 55)  # of group 4 in which a bus was driven on by 0, 1 and
 
 
 def recipe() -> bc.Recipe:
-    """The policy's box, and how it is trained."""
+    """The policy's domain, and how it is trained."""
     policy = bc.AmortisedPolicy(
         bc.get_game("bus-engine", usage=MONTHS),
         {"cost": (0.5, 2.0), "params.RC": (3.0, 40.0), "params.theta11": (0.3, 20.0)},

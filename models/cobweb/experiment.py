@@ -2,7 +2,7 @@
 
 The market is that of Hommes, Sonnemans, Tuinstra & van de Velden (2007): kappa is 0.22 in their stable treatment, 0.5
 in the unstable and 2 in the strongly unstable one. Each forecaster's cost of information is private, log-normal over
-people, who fall back on adaptive expectations, naive at a gain of 1. Train it with `bayescal train cobweb`.
+people; the habit is adaptive expectations, naive at a gain of 1. Train it with `bayescal train cobweb`.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import bayescal as bc
 
 
 def recipe() -> bc.Recipe:
-    """The policy's box, and how it is trained."""
+    """The policy's domain, and how it is trained."""
     domain = {
         "cost": (10.0, 10_000.0),  # points per nat; a perfect forecast brings 1,300
         "phi.log_mean": (np.log(30.0), np.log(3000.0)),
@@ -30,7 +30,7 @@ def recipe() -> bc.Recipe:
     )
     return bc.Recipe(
         title="Cobweb, 6 forecasters, 50 rounds, any treatment, private log-normal costs, adaptive expectations",
-        about="Producers forecast the price that their forecasts make; each knows its own cost of information only.",
+        about="Producers forecast the price that their forecasts determine; each knows only its own cost.",
         trainer=bc.SoftQ(policy, steps=12_000, games=64, tries=16, draws=4, explore=0.3, lag=30, everyone=False),
         points=16,
     )

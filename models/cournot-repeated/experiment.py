@@ -1,8 +1,8 @@
 """Cournot duopoly over 25 rounds with the same rival: firms see what the market brought before they choose again.
 
 The market is that of Huck, Normann & Oechssler (1999, 2004), P = max(100 - Q, 0) at a unit cost of 1. Each firm's cost
-of information is private, log-normal over firms; people fall back on their own last quantity and on imitation of the
-other's. Train it with `bayescal train cournot-repeated`.
+of information is private, log-normal over firms; the habits are the own last quantity and imitation of
+the other's. Train it with `bayescal train cournot-repeated`.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import bayescal as bc
 
 
 def recipe() -> bc.Recipe:
-    """The policy's box, and how it is trained."""
+    """The policy's domain, and how it is trained."""
     domain = {
         "cost": (10.0, 10_000.0),  # money per nat; joint profits are at most 2,450
         "phi.log_mean": (np.log(30.0), np.log(3000.0)),
@@ -29,7 +29,7 @@ def recipe() -> bc.Recipe:
     )
     return bc.Recipe(
         title="Cournot duopoly, 25 rounds, private log-normal costs, habits of repeating and imitating",
-        about="Two firms meet in 25 rounds; each knows its own cost of information and sees what both have sold.",
+        about="Two firms meet in 25 rounds; each knows its own cost of information and sees both quantities.",
         trainer=bc.SoftQ(policy, steps=12_000, games=64, tries=16, draws=4, explore=0.3, lag=30, everyone=False),
         points=16,
     )

@@ -2,8 +2,8 @@
 
 The market is that of Huck, Normann & Oechssler (1999, 2004), P = max(a - b Q, 0) at a unit cost of 1, with a and b
 in the domain: a = 100 and b = 1 are theirs. Quantities run from 0 to 60 in steps of 2. Each firm's cost of
-information is its own affair, log-normal over firms; people fall back on quantities near an anchor, such as the
-last round's average quantity. Train it with `bayescal train cournot`.
+information is private, log-normal over firms; the habit is a quantity near an anchor, such as the last round's
+average quantity. Train it with `bayescal train cournot`.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ import bayescal as bc
 
 
 def recipe() -> bc.Recipe:
-    """The policy's box, and how it is trained."""
+    """The policy's domain, and how it is trained."""
     markets = [bc.Cournot(firms, np.linspace(0, 60, 31)) for firms in (2, 3, 4, 5)]
     domain = {
         "cost": (2.5, 2500.0),  # money per nat; payoffs spread over about 2,500
@@ -33,6 +33,6 @@ def recipe() -> bc.Recipe:
     )
     return bc.Recipe(
         title="Cournot, 2 to 5 firms, 31 quantities, private log-normal costs, anchored prior",
-        about="Firms choose quantities; each knows its own cost of information and the distribution of the others'.",
+        about="Firms choose quantities; each knows its own cost and the distribution of the others' costs.",
         trainer=bc.SoftQExpected(policy, steps=35_000, batch=128, learning_rate=5e-3, outlier=1e-2),
     )

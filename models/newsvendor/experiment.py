@@ -1,10 +1,10 @@
-"""A newsvendor of 30 days who foresees that today's order is part of tomorrow's habit.
+"""A newsvendor over 30 days who foresees that today's order is part of tomorrow's habit.
 
 The game is that of Villa, Castañeda & Urrea's base treatment, as in Bolton & Katok (2008): price 12, cost 3, demand 1
 to 100 equally likely, orders 0 to 100. The habit is a product: exactly the previous order, adaptive expectations
-between it and the last demand, the usual order, the centre, and multiples of ten and of five. All of it is in the
-domain, in a box that holds the people of that experiment with room to spare. The exact solution is known
-(`Newsvendor.exact_table`), so that the certificate can say how good the network is. Train it with
+between it and the last demand, the usual order, the centre, and multiples of ten and of five. All of these
+are in the domain, which holds the people of that experiment with room to spare. The exact solution is known
+(`Newsvendor.exact_values`), so the certificate measures the network's error. Train it with
 `bayescal train newsvendor`.
 """
 
@@ -13,7 +13,7 @@ from bayescal.priors import Adaptive, Centre, Focal, Product, Repeat, Usual
 
 
 def recipe() -> bc.Recipe:
-    """The policy's box, and how it is trained."""
+    """The policy's domain, and how it is trained."""
     domain = {
         "cost": (50.0, 100_000.0),  # money per nat; expected profits are at most 342
         "psi.bonus_0": (0.0, 3.5),  # exactly the previous order
@@ -33,7 +33,7 @@ def recipe() -> bc.Recipe:
     )
     return bc.Recipe(
         title="Newsvendor, 30 days, own cost, habits of repeating, chasing, usual, central and round orders",
-        about="One person orders before demand is known and knows that today's order is tomorrow's habit.",
+        about="One person orders before demand is known, and foresees that today's order is part of tomorrow's habit.",
         trainer=bc.SoftQ(policy, steps=20_000, games=64, tries=16, draws=8, explore=0.5, lag=30),
         points=60,
     )

@@ -8,6 +8,7 @@ import dataclasses
 from functools import cache
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,10 +62,12 @@ def differ(a, b) -> float:
 
 
 def is_pure(run: Run) -> None:
-    """Traced and compiled afresh, the same key and state give the same result; another key gives another."""
+    """Traced twice it is the same program; the same key and state give the same result, and another key another."""
     state = run.state(3)
+    programs = [jax.make_jaxpr(lambda key, state: run.trainer.step(key, state))(KEY, state) for _ in range(2)]
+    assert str(programs[0]) == str(programs[1]) and same(programs[0].consts, programs[1].consts)
     once, info = run.step(KEY, state)
-    again, info_again = jax.jit(lambda key, state: run.trainer.step(key, state))(KEY, state)
+    again, info_again = run.step(KEY, state)
     assert same(once, again) and same(info, info_again)
     assert not same(once, run.step(jax.random.key(8), state)[0])
     assert jax.tree.structure(once) == jax.tree.structure(state), "a step must keep the structure of the state"
@@ -76,14 +79,11 @@ def is_pure(run: Run) -> None:
 def may_be_mapped_over_keys(run: Run) -> None:
     """Mapping over keys is a loop over keys, up to rounding."""
     keys = jax.random.split(KEY, 2)
-
-    def two(key):
-        state, _ = run.trainer.step(key, run.trainer.init(key))
-        return run.trainer.policy(state).network
-
-    mapped = jax.jit(jax.vmap(two))(keys)
-    for i, key in enumerate(keys):
-        alone = run.trainer.policy(run.step(key, run.init(key))[0]).network
+    states = [run.init(key) for key in keys]
+    mapped, _ = jax.jit(jax.vmap(run.trainer.step))(keys, jax.tree.map(lambda *x: jnp.stack(x), *states))
+    mapped = run.trainer.policy(mapped).network
+    for i, (key, state) in enumerate(zip(keys, states, strict=True)):
+        alone = run.trainer.policy(run.step(key, state)[0]).network
         assert differ(jax.tree.map(lambda x, i=i: x[i], mapped), alone) < 1e-4
     assert differ(*(jax.tree.map(lambda x, i=i: x[i], mapped) for i in range(2))) > 1e-3
 
@@ -100,7 +100,7 @@ def gradient_is_that_of_the_loss(run: Run) -> None:
     trainer = run.trainer
     assert isinstance(trainer, GradientTrainer)
     state = run.state(3)
-    _, data = jax.jit(trainer.experience)(KEY, state)
+    _, data = jax.jit(lambda key, state: trainer.experience(key, state))(KEY, state)
     with double_precision():
         widen = lambda tree: jax.tree.map(
             lambda x: jnp.asarray(np.asarray(x, float)) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
@@ -111,7 +111,7 @@ def gradient_is_that_of_the_loss(run: Run) -> None:
         shifted = lambda by: jax.tree.map(jnp.add, weights, by)
         weights = shifted(normal(1e-3))  # away from the weights that collected the data, where PPO's clipping begins
         loss = jax.jit(lambda by: trainer.loss(jax.tree.map(jnp.add, weights, by), data)[0])
-        (value, _), slope = jax.jit(trainer.gradient)(weights, data)
+        (value, _), slope = jax.jit(lambda weights, data: trainer.gradient(weights, data))(weights, data)
         none = jax.tree.map(jnp.zeros_like, weights)
         np.testing.assert_allclose(value, loss(none), rtol=1e-9)
         h = 1e-6
@@ -170,9 +170,13 @@ def observed(policy) -> list[tuple[Any]]:
 
 def choices(policy, n: int = 16) -> np.ndarray:
     """Probabilities (points, observations, actions) at n points of the domain."""
-    points = sample_points(policy, jax.random.key(3), n)
+    return np.exp(np.asarray(log_choices(policy, sample_points(policy, jax.random.key(3), n)), float))
+
+
+@eqx.filter_jit
+def log_choices(policy, points):
     ask = lambda p: jnp.stack([policy.log_prob(*o, p.cost, p.phi, p.psi, p.params) for o in observed(policy)])
-    return np.exp(np.asarray(jax.jit(jax.vmap(ask))(points), float))
+    return jax.vmap(ask)(points)
 
 
 def softmax(x):

@@ -19,7 +19,7 @@ from bayescal.training.certificate import certify, oracle_kl
 from bayescal.training.check import check_environment
 from bayescal.training.rounds import soft_value
 from bayescal.training.soft_q import SoftQ
-from bayescal.training.train import CHECKPOINT, train
+from bayescal.training.train import CHECKPOINT, over_members, train
 
 BOX = {"cost": (2.0, 200.0), "phi.log_mean": (2.0, 4.0), "phi.log_sd": (0.1, 0.8)}
 
@@ -151,6 +151,17 @@ def test_members_of_an_ensemble_differ_and_their_disagreement_is_measured():
     assert not same(*[p.network for p in both.policies])
     figures = certify(both.policies[0], points=10, ensemble=both.policies[1:])
     assert figures["ensemble_disagreement_kl"]["mean"] > 0
+
+
+def test_of_games_that_differ_in_their_players_one_is_computed_in_a_step():
+    trainer = recipe(steps=5)
+    lowered = lambda members: (
+        jax.jit(over_members(trainer.step, members))
+        .lower(*jax.eval_shape(lambda k: (k, jax.vmap(trainer.init)(k)), jax.random.split(jax.random.key(0), members)))
+        .as_text()
+    )
+    assert "stablehlo.case" in lowered(1)
+    assert "stablehlo.case" not in lowered(2)  # under vmap a condition computes both branches
 
 
 def test_bad_checkpoints_are_refused_and_stay(tmp_path):
