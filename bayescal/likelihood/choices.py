@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
+from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
 from bayescal._types import AnyArray, Key, Scalar

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
+from numpyro import distributions as dist
 
 from bayescal._types import Costs
 from bayescal.domain import Interval

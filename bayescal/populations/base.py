@@ -5,8 +5,8 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 
 from bayescal._types import AnyArray, Costs, Key, Parameters, Scalar
 from bayescal.domain import POSITIVE, Interval

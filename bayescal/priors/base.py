@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
@@ -34,7 +34,7 @@ class Prior(eqx.Module):
         """A value for each parameter, used when none is given."""
 
     @abstractmethod
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         """The hyperprior of each parameter, used when none is given.
 
         Args:
