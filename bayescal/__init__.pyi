@@ -42,8 +42,8 @@ from .model.build import build_model as build_model
 from .parallel import use_cores as use_cores
 from .policies.amortised import AmortisedPolicy as AmortisedPolicy
 from .policies.exact import ExactPolicy as ExactPolicy
-from .policies.exact import Solution as Solution
 from .policies.exact import equilibrium as equilibrium
+from .policies.one_shot import Solution as Solution
 from .posterior.calibrate import calibrate as calibrate
 from .posterior.calibrate import estimate as estimate
 from .posterior.fit import Fit as Fit

@@ -1,8 +1,8 @@
-"""One kind of error for bad input: a clear sentence that says where, what was found, and what to do."""
+"""Errors for bad input: a sentence that says where the fault is, what was found, and what to do."""
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message is one sentence per offender, all offenders at once.
+    """The input cannot be used. The message has one sentence for each fault, and all faults together.
 
     Example:
         >>> import bayescal as bc
@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 class DomainError(InputError):
-    """A value outside the box that a policy answers for.
+    """A value outside the trained domain of a policy.
 
     Example:
         >>> import bayescal as bc

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing files and folders completely or not at all."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Generator[Path]:
-    """The same for a folder. One that was there is moved aside, and deleted once the new one is in its place.
+    """The same for a folder. An existing one is moved aside, and deleted once the new one is in its place.
 
     Raises:
         InputError: the folder above it cannot be written to.

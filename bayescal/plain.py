@@ -1,15 +1,25 @@
-"""What others read: values as JSON has them, and names as a sentence has them."""
+"""Values as JSON has them, and lists of names as a sentence has them."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+# By name, values as JSON or TOML have them: options of a game, keys of a section.
+Options = Mapping[str, Any]
 
 
-def plain(value: Any) -> Any:
-    """As JSON has it: keys are texts, arrays are lists, and what is not a finite number is null."""
+@runtime_checkable
+class Listable(Protocol):
+    """An array, or a number of NumPy or JAX."""
+
+    def tolist(self) -> Any: ...
+
+
+def plain(value: object) -> Any:
+    """A value as JSON has it: keys are texts, arrays are lists, and numbers that are not finite are null."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
-    if hasattr(value, "tolist"):
+    if isinstance(value, Listable):
         value = value.tolist()
     if isinstance(value, list | tuple | set):
         return [plain(v) for v in value]
@@ -17,6 +27,6 @@ def plain(value: Any) -> Any:
 
 
 def listed(names: Sequence[str], most: int | None = 4) -> str:
-    """`a, b and c`; of many the first few (None: all), and how many there are besides."""
+    """`a, b and c`. Of many names only the first few (None: all), and how many more there are."""
     shown = names if most is None or len(names) <= most + 1 else [*names[:most], f"{len(names) - most:,} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -1,4 +1,4 @@
-"""Where `data/` (studies) and `models/` (the zoo) are: packed in the wheel, or beside the package."""
+"""Where `data/` (studies) and `models/` (learned policies) are: in the wheel, or beside the package in a checkout."""
 
 from importlib.resources import files
 from pathlib import Path

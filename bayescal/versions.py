@@ -1,4 +1,4 @@
-"""What numbers were computed with."""
+"""Versions of the packages that numbers depend on."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -7,11 +7,12 @@ _PACKAGES = ("bayescal", "jax", "numpyro", "equinox", "optax", "arviz", "numpy")
 
 
 def versions() -> dict[str, str]:
+    """By package, the installed version; of Python too."""
     return {"python": platform.python_version()} | {p: _version(p) for p in _PACKAGES}
 
 
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # a checkout on the path without being installed
+    except PackageNotFoundError:  # a checkout that is on the path but not installed
         return "unknown"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
@@ -18,6 +18,7 @@ from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.parallel import use_cores
+from bayescal.plain import Options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,7 +111,7 @@ def _compare_fits(saved: Sequence[str], asked: Contest) -> None:
     _show(comparison, asked.as_json, {})
 
 
-def _save(numbers: dict[str, Any], folder: Path) -> None:
+def _save(numbers: Options, folder: Path) -> None:
     write_atomically(folder / COMPARISON, json.dumps(numbers, indent=1, allow_nan=False).encode())
 
 

@@ -1,19 +1,19 @@
-"""`bayescal data`: which data sets there are, what is in them, and whether one's own is as it should be."""
+"""`bayescal data`: list and describe data sets, check your own, and get registered ones."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from bayescal.cli.options import as_json, trust
 from bayescal.cli.show import print_json, print_table
+from bayescal.plain import Options
 
 if TYPE_CHECKING:
     from bayescal.study import Study
 
-SHOWN = 20  # games that are described before "and ... more"
-FEW = 4  # actions of which every share is told
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+SHOWN = 20  # games that are shown before "and ... more"
+FEW = 4  # actions whose shares are all shown
 
 
 @click.group()
@@ -26,7 +26,7 @@ def data() -> None:
 def list_studies(as_json: bool) -> None:
     """List the data sets.
 
-    The tables of some ship with bayescal; others are registered by address and sum, and `bayescal data add` gets them.
+    Some ship with their table. Others are registered by address and checksum, and `bayescal data add` gets them.
     """
     from bayescal.resources import resource_path
     from bayescal.study.dataset import FILE, read_dataset
@@ -54,18 +54,19 @@ def list_studies(as_json: bool) -> None:
 @data.command()
 @click.argument("study", metavar="NAME")
 @click.option("--data", "table", help="A table in place of the study's own.")
+@trust
 @as_json
-def describe(study: str, table: str | None, as_json: bool) -> None:
-    """Tell what NAME (a data set, or a folder with a dataset.toml) holds: its columns, source and licence, and what
-    people did in each game."""
+def describe(study: str, table: str | None, trust: bool, as_json: bool) -> None:
+    """Describe NAME (a data set, or a folder with a dataset.toml): its columns, source and licence, and what people
+    did in each game."""
     from bayescal.study import load_study
 
-    found = load_study(study, data=table)
+    found = load_study(study, data=table, trust=trust)
     decisions = found.decisions
     rows = list(_by_game(found))
     if as_json:
-        told = {key: getattr(found, key) for key in ("name", "title", "source", "licence", "citation", "units")}
-        print_json(told | {"columns": list(found.columns)} | _counts(found) | {"games": rows})
+        facts = {key: getattr(found, key) for key in ("name", "title", "source", "licence", "citation", "units")}
+        print_json(facts | {"columns": list(found.columns)} | _counts(found) | {"games": rows})
         return
     lines = {
         "source": found.source, "licence": found.licence, "citation": found.citation, "units": found.units,
@@ -94,11 +95,14 @@ def describe(study: str, table: str | None, as_json: bool) -> None:
 @click.argument("game", metavar="ENV")
 @click.option(
     "--wide", type=click.Choice(["round", "participant"]),
-    help="A spreadsheet with a column for each round, or for each participant.",
+    help="A wide table, with a column for each round or for each participant.",
 )  # fmt: skip
 @click.option("--out", metavar="FOLDER", help="Write dataset.toml and decisions.csv there [default: print them].")
-def template(game: str, wide: str | None, out: str | None) -> None:
-    """Begin a study of your own of ENV, a name (see `bayescal games`): a commented dataset.toml and an example table.
+@trust
+def template(game: str, wide: Literal["round", "participant"] | None, out: str | None, trust: bool) -> None:
+    """Start a study of your own: a commented dataset.toml and an example table of ENV, a game (see `bayescal games`).
+
+    ENV may also be a folder with a game.py, if --trust allows it to run (FOLDER/NAME if it registers several games).
 
     \b
     bayescal data template cournot-3 --out my-study
@@ -106,17 +110,18 @@ def template(game: str, wide: str | None, out: str | None) -> None:
     """
     from bayescal.cli.template import write_template
 
-    write_template(game, wide, out)
+    write_template(game, wide, out, trust)
 
 
 @data.command()
 @click.argument("path")
+@trust
 @as_json
-def validate(path: str, as_json: bool) -> None:
-    """Check PATH, a folder with a dataset.toml or the table beside one: every fault at once, or that it is fine."""
+def validate(path: str, trust: bool, as_json: bool) -> None:
+    """Check PATH, a folder with a dataset.toml or the table beside one. All faults are reported together."""
     from bayescal.study import check_study
 
-    study = check_study(path)
+    study = check_study(path, trust=trust)
     if as_json:
         print_json({"name": study.name, "valid": True} | _counts(study))
         return
@@ -128,8 +133,8 @@ def validate(path: str, as_json: bool) -> None:
 @click.option("--file", help="A copy of the table that you have, instead of fetching it.")
 @as_json
 def add(study: str, file: str | None, as_json: bool) -> None:
-    """Get the table of the registered set NAME, check its sum, and put it where `bayescal calibrate NAME` finds it:
-    into the folder $BAYESCAL_DATA_DIR, or else into your cache."""
+    """Get the table of the registered set NAME, check its checksum, and put it where `bayescal calibrate NAME` finds
+    it: in the folder $BAYESCAL_DATA_DIR, or else in your cache."""
     from bayescal.study import add_table
 
     path = add_table(study, file)
@@ -140,7 +145,7 @@ def add(study: str, file: str | None, as_json: bool) -> None:
 
 
 def _counts(study: "Study") -> dict[str, Any]:
-    """How much a study holds; None where people or groups are not told apart."""
+    """The size of a study; None if there are no subject or group identifiers."""
     decisions = study.decisions
     levels = {key: len(decisions.levels(key)) if key in decisions.cells else None for key in ("participant", "group")}
     return {
@@ -163,12 +168,12 @@ def _holds(study: "Study") -> str:
     if counts["snapped"]:
         text += f"; {counts['snapped']:,} were moved to the nearest value of the grid"
     if counts["masked"]:
-        text += f"; {counts['masked']:,} are not used, as what was seen before them is not known"
+        text += f"; {counts['masked']:,} are not used, because what was seen before them is not known"
     return text
 
 
 def _by_game(study: "Study") -> Iterable[dict[str, Any]]:
-    """One row a game and role: how often it was played, by how many, and what was done."""
+    """One row for each game and role: how often it was played, by how many, and what was done."""
     import numpy as np
 
     decisions = study.decisions
@@ -177,7 +182,7 @@ def _by_game(study: "Study") -> Iterable[dict[str, Any]]:
         game = decisions.environments[name]
         r = game.role_names.index(role)
         shares = {label: float(row[label]) for label in game.action_labels[r]}
-        told: dict[str, Any] = {
+        line: dict[str, Any] = {
             "game": name, "role": role, "decisions": int(row["decisions"]), "participants": row.get("participants"),
             "shares": shares,
         }  # fmt: skip
@@ -185,11 +190,11 @@ def _by_game(study: "Study") -> Iterable[dict[str, Any]]:
             values, share = np.asarray(game.action_values[r]), np.array(list(shares.values()))
             order = np.argsort(values)
             middle = values[order][np.searchsorted(np.cumsum(share[order]), 0.5 - 1e-9)]
-            told |= {"mean": float(values @ share), "median": float(middle)}
-        yield told
+            line |= {"mean": float(values @ share), "median": float(middle)}
+        yield line
 
 
-def _done(row: dict[str, Any]) -> str:
+def _done(row: Options) -> str:
     if "mean" in row and len(row["shares"]) > FEW:
         return f"mean {row['mean']:.2f}, median {row['median']:g}"
     most = sorted(row["shares"].items(), key=lambda item: -item[1])

@@ -95,11 +95,11 @@ def report(fits: tuple[str, ...], **asked: Any) -> None:
 
 @click.command()
 @click.argument("what", nargs=-1, required=True, metavar="STUDY | FIT...")
-@opt.draws(1000, "For a study: ")
-@opt.warmup(600, "For a study: ")
+@opt.draws(1000, "(STUDY) ")
+@opt.warmup(600, "(STUDY) ")
 @opt.chains
 @opt.seed
-@click.option("--out", help="For a study: folder to save the fits in.")
+@click.option("--out", help="(STUDY) Folder to save the fits in.")
 @opt.policy
 @opt.which
 @opt.strict

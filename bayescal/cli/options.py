@@ -21,12 +21,18 @@ def together(*options: Option) -> Option:
     return decorate
 
 
+def _sentence(note: str, text: str) -> str:
+    return note + text if note else text[0].upper() + text[1:]
+
+
 def draws(kept: int, note: str = "") -> Option:
-    return click.option("--draws", type=int, default=kept, show_default=True, help=f"{note}kept draws per chain.")
+    return click.option(
+        "--draws", type=int, default=kept, show_default=True, help=_sentence(note, "kept draws per chain.")
+    )
 
 
 def warmup(discarded: int, note: str = "") -> Option:
-    return click.option("--warmup", type=int, default=discarded, show_default=True, help=f"{note}warm-up draws.")
+    return click.option("--warmup", type=int, default=discarded, show_default=True, help=f"{note}Warm-up draws.")
 
 
 chains = click.option("--chains", type=int, default=4, show_default=True, help="Independent chains.")
@@ -95,7 +101,7 @@ method_options = together(
     click.option("--checkpoint-every", type=int, default=100, show_default=True, help="Draws between checkpoints."),
 )
 simulated = together(
-    warmup(300, "Each replicate: "),
+    warmup(300, "(per replicate) "),
     seed,
     click.option("--model", help="Which of the study's standard models [default: the last]."),
     click.option("--cores", type=int, default=2, show_default=True, help="Replicates that run at the same time."),

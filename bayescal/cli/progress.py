@@ -3,7 +3,8 @@
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from bayescal.cli.show import say
 from bayescal.errors import InputError
@@ -37,9 +38,9 @@ class FitProgress:
         self.bars.__enter__()
         return self
 
-    def __exit__(self, *raised: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.bars.update(self.between, visible=False)
-        self.bars.__exit__(*raised)
+        self.bars.__exit__(kind, error, at)
 
     def __call__(self, name: str, done: int, total: int) -> None:
         if name not in self.tasks:

@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bayescal.errors import InputError
+from bayescal.plain import Options
 
 if TYPE_CHECKING:
     from bayescal.comparison import Comparison
@@ -39,7 +40,7 @@ def fits_among(what: Sequence[str], verb: str) -> list[str]:
     return fits
 
 
-def save_fits(fits: "Mapping[str, Fit]", folder: Path, *, command: str, loaded: Mapping[str, Any]) -> None:
+def save_fits(fits: "Mapping[str, Fit]", folder: Path, *, command: str, loaded: Options) -> None:
     """A file NAME.nc for each fit, with its name, the command and how its study was loaded.
 
     Args:

@@ -2,10 +2,10 @@
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -15,6 +15,7 @@ from bayescal.cli.solve import read_costs, read_json
 from bayescal.environments.named import GAMES
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
+from bayescal.plain import Options
 
 if TYPE_CHECKING:
     from bayescal.environments.base import Environment
@@ -80,7 +81,7 @@ def simulate_game(asked: Simulation) -> None:
     )
 
 
-def find_player(game: str, policy: str | None, prior: str | None, options: Mapping[str, Any] | None = None) -> Player:
+def find_player(game: str, policy: str | None, prior: str | None, options: Options | None = None) -> Player:
     """The policy that plays a game.
 
     One-shot games are solved. A game over time is played by the trained model of its name, and solved if there is
@@ -104,7 +105,7 @@ def find_player(game: str, policy: str | None, prior: str | None, options: Mappi
     return Player(learned, f"played by the learned policy {policy or game}")
 
 
-def _environment(game: str, options: Mapping[str, Any], *, needed: bool) -> "Environment | None":
+def _environment(game: str, options: Options, *, needed: bool) -> "Environment | None":
     """A named game or a file of payoffs; of a model, its game if it is needed, else None."""
     from bayescal.training.recipe import find_model, model_names, read_recipe
 

@@ -1,10 +1,11 @@
-"""`bayescal data template`: a dataset.toml to begin with, and simulated decisions for it."""
+"""`bayescal data template`: a dataset.toml to start with, and simulated decisions for it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bayescal.cli.games import registered_name
 from bayescal.environments.named import GAMES
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
@@ -12,17 +13,19 @@ from bayescal.files import write_atomically
 if TYPE_CHECKING:
     from bayescal.environments.base import Environment
     from bayescal.policies.base import Policy
+    from bayescal.study.template import Layout
 
 SHOWN = 6  # lines of the table that are printed
-GROUPS, PEOPLE, ROUNDS = 4, 8, 20  # of the simulated table, people in games that are played alone
+GROUPS, PEOPLE, ROUNDS = 4, 8, 20  # of the simulated table; PEOPLE in games with one player
 
 
-def write_template(game: str, wide: Any, out: str | None) -> None:
+def write_template(game: str, wide: "Layout | None", out: str | None, trust: bool) -> None:
     """Print a template, or write its two files into a folder."""
     if out is not None:
         _check_free(Path(out))
     from bayescal.study.template import FILE, TABLE, make_template
 
+    game = registered_name(game, trust)
     named = GAMES[game]
     environment = named.build(**named.template)
     from bayescal.policies.exact import ExactPolicy
@@ -54,7 +57,7 @@ def write_template(game: str, wide: Any, out: str | None) -> None:
         return
     folder = Path(out)
     write_atomically(folder / TABLE, template.csv.encode())
-    write_atomically(folder / FILE, template.toml.encode())  # last: with it the folder is a study
+    write_atomically(folder / FILE, template.toml.encode())  # last, since it makes the folder a study
     click.echo(f"{folder / FILE} and {folder / TABLE}: try `bayescal data validate {out}`, then put in your own table.")
 
 

@@ -1,13 +1,20 @@
-"""`bayescal train`, `certify`, `models`: the zoo of learned policies."""
+"""`bayescal train`, `certify` and `models`: learned policies."""
 
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from bayescal.cli.progress import check_writable
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
+from bayescal.plain import Options
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from bayescal.training.train import Report
 
 
 def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as_json: bool) -> None:
@@ -22,7 +29,7 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
     folder = Path(out) if out else source
     check_writable(folder)
     if out is not None and folder.resolve() != source.resolve():
-        _keep_recipe(source, folder)
+        _copy_recipe(source, folder)
     console.print(
         f"[bold]{recipe.title}[/bold]\n{recipe.trainer.steps:,} steps; writing to {folder}",
         highlight=False,
@@ -35,7 +42,7 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
             )
     except KeyboardInterrupt:
         again = f"bayescal train {model}" + (f" --out {out}" if out else "")
-        say(console, f"Interrupted; what was learned is safe in {folder}. Go on with: {again}")
+        say(console, f"Interrupted; the training so far is saved in {folder}. Continue with: {again}")
         raise
     _show(certificate, folder, as_json)
 
@@ -77,12 +84,10 @@ def list_zoo(as_json: bool) -> None:
         table.add_row(f"[bold]{model['name']}[/bold]", box or "not trained yet", *_figures(model["certificate"]))
     console = Console()
     console.print(table)
-    say(
-        console, "\n* decisions up to which the network's error moves no parameter by a tenth of its sd (median point)."
-    )
+    say(console, "\n* so many decisions move no parameter by a tenth of its sd through the network's error (median).")
 
 
-def _figures(certificate: dict[str, Any] | None) -> list[str]:
+def _figures(certificate: Options | None) -> list[str]:
     if not certificate or certificate["oracle"] is None:
         return [""] * 5
     kl, corners = certificate["kl"], certificate["corner_kl"]
@@ -90,9 +95,9 @@ def _figures(certificate: dict[str, Any] | None) -> list[str]:
     return [*(f"{kl[x]:.1g}" for x in ("median", "mean", "q95")), f"{corners['max']:.1g}", f"{fewest:,.0f}"]
 
 
-def _show(certificate: dict[str, Any], folder: Path, as_json: bool) -> None:
+def _show(certificate: Options, folder: Path, as_json: bool) -> None:
     if as_json:
-        print_json(certificate | {"folder": str(folder)})
+        print_json({**certificate, "folder": str(folder)})
         return
     table = empty_table("", ["measured"], ["mean", "median", "95%", "max"])
     for name, figures in certificate.items():
@@ -106,8 +111,8 @@ def _show(certificate: dict[str, Any], folder: Path, as_json: bool) -> None:
     say(console, f"Card: {folder / 'card.md'}")
 
 
-def _keep_recipe(source: Path, folder: Path) -> None:
-    """A model elsewhere is whole too: it has its experiment beside its weights."""
+def _copy_recipe(source: Path, folder: Path) -> None:
+    """Copy the experiment beside the weights, so that the folder is complete."""
     from bayescal.files import write_atomically
     from bayescal.training.recipe import EXPERIMENT
 
@@ -115,7 +120,7 @@ def _keep_recipe(source: Path, folder: Path) -> None:
 
 
 class _Bars:
-    """Steps, loss, gap, divergence from the exact policy, and the time left."""
+    """A progress bar with steps, loss, divergence from the exact policy, and the time left."""
 
     def __init__(self, console: Console):
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -126,7 +131,7 @@ class _Bars:
             TimeElapsedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
         self.bars = Progress(*columns, console=console)
-        self.tasks: dict[str, Any] = {}
+        self.tasks: dict[str, TaskID] = {}
         self.kl = ""
 
     def __enter__(self) -> "_Bars":
@@ -134,10 +139,10 @@ class _Bars:
         self.tasks["training"] = self.bars.add_task("compiling", total=None, figures="")
         return self
 
-    def __exit__(self, *raised: Any) -> None:
-        self.bars.__exit__(*raised)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bars.__exit__(kind, error, at)
 
-    def training(self, report: Any, kl: float | None) -> None:
+    def training(self, report: "Report", kl: float | None) -> None:
         self.kl = self.kl if kl is None else f" KL to exact {kl:.1e}"
         figures = " ".join(f"{n} {x:.1e}" for n, x in report.info.items()) + self.kl
         self.bars.update(

@@ -61,7 +61,7 @@ def _one(piece: Piece) -> Markup:
 
 EXP = word("exp")
 LOG = Markup("<mspace width='0.17em'></mspace>") + word("log")
-ARGMAX = Markup("<munder><mi>argmax</mi><mi>a</mi></munder>")
+ARGMAX = Markup("<munder><mi>argmax</mi><mi>a</mi></munder><mspace width='0.3em'></mspace>")
 # Formulas that several rival models share.
 LAPSE = formula("p(a)=(1−ε)π(a)+", over("ε", text("number of actions")))
 LOG_NORMAL = formula(LOG, sub("λ", "i"), "∼", text("Normal"), "(μ,", power("σ", "2"), ")")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayescal._types import Facts, NumPyroModel
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.computed import computation, is_learned
 from bayescal.diagnostics.pit import loo_pit, pit_check
@@ -14,6 +15,8 @@ from bayescal.diagnostics.sensitivity import prior_check, sensitivity
 from bayescal.errors import InputError
 from bayescal.plain import listed, plain
 from bayescal.posterior.fit import Fit
+from bayescal.posterior.summary import SHARE_AT_BOUNDS
+from bayescal.study.load import Study
 from bayescal.table.decisions import Decisions
 
 _MARKS = {outcome: outcome.value for outcome in Outcome} | {Outcome.NOT_APPLICABLE: "–"}
@@ -44,10 +47,10 @@ class Checks:
     items: tuple[Check, ...]
     predictive: pd.DataFrame
     prior_predictive: pd.DataFrame
-    pit: Mapping[str, Any] | None
+    pit: Facts | None
     sensitivity: pd.DataFrame
     walls: Mapping[str, float]
-    certificate: Mapping[str, Any] | None
+    certificate: Facts | None
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -82,7 +85,9 @@ class Checks:
         return next(c for c in self.items if c.name == name)
 
     def __str__(self) -> str:
-        lines = [f"{_MARKS[c.outcome]:<8}{c.name}: {c.found}{f' → {c.advice}' if c.advice else ''}" for c in self.items]
+        lines = [
+            f"{_MARKS[c.outcome]:<10}{c.name}: {c.found}{f' → {c.advice}' if c.advice else ''}" for c in self.items
+        ]
         return "\n".join([*lines, self.status])
 
     __repr__ = __str__
@@ -105,7 +110,7 @@ class Checks:
         )
 
 
-def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> Checks:
+def check(fit: Fit, model: NumPyroModel | None = None, study: Study | None = None, *, seed: int = 0) -> Checks:
     """Check a fit: did the sampler converge, do the data inform the parameters, does the model describe the decisions?
 
     Args:
@@ -150,7 +155,7 @@ def check(fit: Fit, model: Any = None, study: Any = None, *, seed: int = 0) -> C
         prior_predictive=none if before is None else before,
         pit=pit,
         sensitivity=scaled,
-        walls=fit.provenance.get("posterior_share_at_the_walls", {}),
+        walls=fit.provenance.get(SHARE_AT_BOUNDS, {}),
         certificate=certificate,
     )
 
@@ -168,7 +173,7 @@ def _identified(fit: Fit) -> Check:
     return Check(name, Outcome.PASSED, narrowed, about="model")
 
 
-def _certificate(fit: Fit, study: Any) -> Mapping[str, Any] | None:
+def _certificate(fit: Fit, study: Study | None) -> Facts | None:
     if found := fit.provenance.get("certificate"):
         return found
     policy = getattr(study, "policy", None)

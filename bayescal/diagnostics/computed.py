@@ -1,18 +1,18 @@
 """Whether the draws are those of the posterior: the sampler, the trained domain, and the policy's certificate."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayescal._types import Facts
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.plain import listed
+from bayescal.policies.base import PolicyFacts
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT
-from bayescal.posterior.status import AT_BOUNDS, ESS, R_HAT
+from bayescal.posterior.status import AT_BOUNDS, ESS, GRID_EDGE, R_HAT, Problem, Status
+from bayescal.posterior.summary import SHARE_AT_BOUNDS
 
 E_BFMI = 0.3
 MAX_DISTANCE = 0.05  # median total variation from the exact policy, above which a network is not used as a likelihood
@@ -20,10 +20,13 @@ MAX_DISTANCE = 0.05  # median total variation from the exact policy, above which
 
 def is_learned(fit: Fit) -> bool:
     """Whether the likelihood is a learned policy."""
-    return "AmortisedPolicy" in str(fit.provenance.get("model", ""))
+    if facts := fit.provenance.get("policy"):
+        return PolicyFacts.from_dict(facts).learned
+    # Files of earlier versions do not name the policy; only learned policies have a trained domain.
+    return bool(fit.provenance.get(SHARE_AT_BOUNDS))
 
 
-def computation(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int | None) -> list[Check]:
+def computation(fit: Fit, certificate: Facts | None, decisions: int | None) -> list[Check]:
     """The checks of the computation.
 
     Args:
@@ -112,12 +115,21 @@ def _svi(fit: Fit) -> list[Check]:
         _passes(
             "effective sample size (weights)", ess >= ESS, f"{ess:,.0f}, where {ESS} are wanted", "Take more draws."
         ),
-        _passes("status", fit.converged, str(fit.status), "Do what the status says."),
+        _optimised(fit.status),
     ]  # fmt: skip
 
 
+def _optimised(status: Status) -> Check:
+    problems = [p for p in (Problem.NO_GRADIENT, Problem.STILL_RISING) if p in status.problems]
+    found = "; ".join(p.value for p in problems) or "the evidence lower bound has stopped rising"
+    return _passes("optimisation", not problems, found, " ".join(p.remedy for p in problems))
+
+
 def _grid(fit: Fit) -> list[Check]:
-    return [_passes("edge of the grid", fit.converged, str(fit.status), "Give the grid wider ranges.")]
+    edge, beyond = fit.status.numbers.get("edge"), Problem.BEYOND_GRID in fit.status.problems
+    share = "" if edge is None else f"{edge:.1g} of the posterior lies there, where "
+    found = f"{share}{GRID_EDGE:.1%} is too much"
+    return [_passes("edge of the grid", not beyond, found, Problem.BEYOND_GRID.remedy)]
 
 
 def _passes(name: str, passed: bool, found: str, advice: str) -> Check:
@@ -135,7 +147,7 @@ def _finite(fit: Fit) -> Check:
 
 
 def _at_bounds(fit: Fit) -> Check:
-    name, shares = "bounds of the trained domain", fit.provenance.get("posterior_share_at_the_walls")
+    name, shares = "bounds of the trained domain", fit.provenance.get(SHARE_AT_BOUNDS)
     if not shares:
         return Check(name, Outcome.NOT_APPLICABLE, "the likelihood holds for all values")
     crowded = [f"{n} ({share:.0%})" for n, share in shares.items() if share > AT_BOUNDS]
@@ -148,7 +160,7 @@ def _at_bounds(fit: Fit) -> Check:
     return Check(name, Outcome.PASSED, f"at most {shares[most]:.1%} of the posterior lies there ({most})")
 
 
-def certificate_check(fit: Fit, certificate: Mapping[str, Any] | None, decisions: int | None) -> Check:
+def certificate_check(fit: Fit, certificate: Facts | None, decisions: int | None) -> Check:
     """From the network's error budget, where it was compared with the exact policy; otherwise from what a best reply
     gains against it."""
     name = "certificate of the policy"

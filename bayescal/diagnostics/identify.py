@@ -1,7 +1,6 @@
-"""Before the data: what can a design tell of each parameter?"""
+"""Before the data: how much will a design say about each parameter?"""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float
 from numpyro import handlers
 from scipy.linalg import eigh
 
+from bayescal._types import Key, NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
@@ -18,22 +18,23 @@ from bayescal.evaluation.sites import Sites, compile_evaluation, compile_prior, 
 from bayescal.posterior.identifiability import MOST, NO_RIDGES, UNMOVED, Identifiability, combination, verdict_of
 from bayescal.precision import double_precision
 
-_AT = 6  # places of the prior where a design is judged
-_WIDEST = 500
-_BATCH = 50
+_POINTS = 6  # prior draws at which a design is judged
+_MOST_NUMBERS = 500  # unconstrained
+_BATCH = 50  # simulations in one call of the compiled program
+_WEIGHT = 0.2  # relative to the largest, below which a parameter is left out of a combination
 
 
-def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
-    """Before the data: what can a design like this one tell of each parameter of a NumPyro model?
+def identify(model: NumPyroModel, *, seed: int = 0) -> Identifiability:
+    """Before the data: how much will a design like this one say about each parameter of a NumPyro model?
 
-    At places drawn from the prior of the top-level parameters, those below them (the costs of games or people) and data
-    laid out as the model's own are simulated; the slopes of their log density have as covariance the information I that
-    the design gives there, and with the top level's prior precision P the posterior to expect is about (I + P)^-1 on
-    the unconstrained scale. A direction along which the likelihood is flat has no slope in any simulation, so that it
-    is found whatever their number.
+    At draws from the prior of the top-level parameters, the parameters below them (the costs of games or people) and
+    data with the model's design are simulated. The covariance of the gradients of their log density is the information
+    I of the design, and with the top level's prior precision P the expected posterior covariance is about (I + P)^-1 on
+    the unconstrained scale. A direction in which the likelihood is flat has a gradient of zero in every simulation, so
+    that a few simulations find it.
 
     Raises:
-        InputError: a model of more than 500 numbers, or one whose simulations have no finite slope.
+        InputError: a model of more than 500 numbers, or one whose simulations have no finite gradient.
 
     Example:
         >>> import bayescal as bc
@@ -43,8 +44,8 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
         ...     cost = numpyro.sample("cost", dist.LogNormal(0.0, 1.0))
         ...     with numpyro.plate("decision", 100):  # only their ratio matters
         ...         numpyro.sample("choice", dist.Bernoulli(logits=scale / cost), obs=1)
-        >>> found = bc.identify(model)
-        >>> found.after_data, len(found.unknown)
+        >>> expected = bc.identify(model)
+        >>> expected.after_data, len(expected.unknown)
         (False, 1)
     """
     whole = getattr(model, "evaluated", None) or model
@@ -53,9 +54,9 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
         sites = sites_of(whole)
         density = Density(whole, {n: s for n, s in sites.items() if s.kind == "latent"})
         d = density.size
-        if d > _WIDEST:
+        if d > _MOST_NUMBERS:
             raise InputError(
-                f"identify: this model has {d:,} numbers, more than {_WIDEST}: judge the design by some of the people."
+                f"identify: this model has {d:,} numbers, more than {_MOST_NUMBERS}: give it fewer people."
             )
         flatten = jax.jit(jax.vmap(lambda values: density.flatten(density.unconstrain(values))))
         prior = {n: jnp.asarray(x[0]) for n, x in compile_prior(whole, 2000)(rng).items()}
@@ -72,7 +73,7 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
         below = jax.jit(jax.vmap(_drawn_below(whole, density.names), in_axes=(None, 0)))
         slope = jax.jit(jax.vmap(jax.grad(_below(density, top))))
         expected = []
-        for at in rng.choice(len(points), _AT, replace=False):
+        for at in rng.choice(len(points), _POINTS, replace=False):
             here = below({n: prior[n][at] for n in top}, random_keys(rng, simulations))
             data = simulate({n: np.asarray(x)[None] for n, x in here.items()}, rng)[3]
             given = flatten(here), {n: jnp.asarray(x[0]) for n, x in data.items()}
@@ -80,11 +81,11 @@ def identify(model: Callable[[], Any], *, seed: int = 0) -> Identifiability:
             scores = np.concatenate([np.asarray(slope(*p)) for p in parts])
             scores = scores[np.isfinite(scores).all(axis=1)]
             if len(scores) > d + 2:
-                # An estimated covariance of few simulations has too large an inverse; the mean of a Wishart's is known.
+                # The inverse of an estimated covariance is too large; the mean of an inverse Wishart corrects it.
                 information = scores.T @ scores / (len(scores) - d - 1)
                 expected.append(np.linalg.inv(information + precision))
     if not expected:
-        raise InputError("identify: the log-likelihood of what the model itself simulates has no finite slope.")
+        raise InputError("identify: the log-likelihood of data simulated from the model has no finite gradient.")
     return _before(density, spread, np.mean(expected, axis=0))
 
 
@@ -109,20 +110,20 @@ def _before(
             "prior sd": sds,
             "posterior sd": left,
             "contraction": shrunk,
-            "verdict": ["next to nothing to expect" if c < UNMOVED else verdict_of(c, np.inf) for c in shrunk],
+            "verdict": ["hardly informed" if c < UNMOVED else verdict_of(c, np.inf) for c in shrunk],
         },
         index=labels,
     )
-    # Combinations that stay as uncertain as they were: C v = k S v with k near one.
+    # Combinations that stay as uncertain as before the data: C v = k S v with k near one.
     share, forms = eigh(later, prior)
-    told = []
+    unknown = []
     for k, form in zip(share, forms.T, strict=True):
         weight = form * sds
         weight = weight / weight[np.argmax(abs(weight))]
-        parts = np.flatnonzero(abs(weight) > 0.2)
+        parts = np.flatnonzero(abs(weight) > _WEIGHT)
         if 1 - k < UNMOVED and len(parts) > 1 and not (shrunk[parts] < UNMOVED).all():
-            told.append(combination([labels[i] for i in parts], form[parts]))
-    return Identifiability(table, NO_RIDGES, tuple(told), after_data=False)
+            unknown.append(combination([labels[i] for i in parts], form[parts]))
+    return Identifiability(table, NO_RIDGES, tuple(unknown), after_data=False)
 
 
 def _top_level(density: Density, flat: Float[Array, " size"]) -> set[str]:
@@ -147,10 +148,10 @@ def _below(density: Density, top: set[str]) -> Callable[[Float[Array, " size"], 
     return log_density
 
 
-def _drawn_below(model: Callable[[], Any], names: tuple[str, ...]) -> Callable[..., Any]:
-    """Draws of every latent site where those of the top level have these values."""
+def _drawn_below(model: NumPyroModel, names: tuple[str, ...]) -> Callable[[Sites, Key], dict[str, Array]]:
+    """(values of the top level, key) -> a draw of every latent site given them."""
 
-    def draw(top: Mapping[str, Any], key: Any) -> dict[str, Any]:
+    def draw(top: Sites, key: Key) -> dict[str, Array]:
         trace = handlers.trace(handlers.seed(handlers.substitute(model, data=dict(top)), key)).get_trace()
         return {n: jnp.asarray(trace[n]["value"], float) for n in names}
 

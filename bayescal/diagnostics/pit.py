@@ -6,12 +6,13 @@ the predictions are right. A decision is left out by weighting the draws by the 
 Vehtari, Gelman & Gabry 2017). The test of uniformity uses the whole ECDF at once.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from bayescal._types import Facts, NumPyroModel
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.sbc import KEPT, ecdf_band, uniformity
 from bayescal.evaluation.batches import evenly
@@ -26,7 +27,9 @@ _DECISIONS = 2000  # most decisions that are used
 _DRAWS = 1000  # most draws that are used
 
 
-def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: int = 0) -> dict[str, Any] | None:
+def loo_pit(
+    fit: Fit, decisions: Decisions | None, model: NumPyroModel | None = None, *, seed: int = 0
+) -> dict[str, Any] | None:
     """The transforms of (at most 2,000) decisions on ordered grids; None where actions have no order, or where their
     probabilities are neither in the fit nor given by `model`.
 
@@ -64,7 +67,11 @@ def loo_pit(fit: Fit, decisions: Decisions | None, model: Any = None, *, seed: i
     }
 
 
-def left_out(below: np.ndarray, at: np.ndarray, log_p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def left_out(
+    below: Float[np.ndarray, "draws decisions"],
+    at: Float[np.ndarray, "draws decisions"],
+    log_p: Float[np.ndarray, "draws decisions"],
+) -> tuple[Float[np.ndarray, " decisions"], Float[np.ndarray, " decisions"], Float[np.ndarray, " decisions"]]:
     """(probability below, probability, k-hat) of each decision when it is left out, from those at each draw."""
     log_w, k_hat = smoothed_weights(log_p)
     weights = np.exp(log_w)
@@ -86,7 +93,7 @@ def _from_draws(fit: Fit, rng: np.random.Generator) -> tuple[int, tuple[np.ndarr
     return len(seen), ((drawn < chosen) * 1.0, (drawn == chosen) * 1.0, flat(log_p), np.ones(len(rows), int))
 
 
-def _from_model(fit: Fit, model: Any, rng: np.random.Generator) -> tuple[int, tuple[np.ndarray, ...]]:
+def _from_model(fit: Fit, model: NumPyroModel, rng: np.random.Generator) -> tuple[int, tuple[np.ndarray, ...]]:
     """(decisions in all, their probabilities) from those that the model gives to every action, at some draws."""
     observed = fit.tree["observed_data"]
     if "choices" in observed:
@@ -99,7 +106,7 @@ def _from_model(fit: Fit, model: Any, rng: np.random.Generator) -> tuple[int, tu
     kept, often = np.unique(of[_chosen(len(of), rng)], return_counts=True)
     row, action = row[kept], jnp.asarray(action[kept])[:, None]
 
-    def places(log_probs):
+    def places(log_probs: Float[Array, "rows actions"]) -> tuple[Float[Array, " some"], ...]:
         p = jnp.exp(log_p := log_probs[row])
         own = lambda x: jnp.take_along_axis(x, action, axis=1)[:, 0]
         return jnp.where(jnp.arange(p.shape[1]) < action, p, 0.0).sum(axis=1), own(p), own(log_p)
@@ -107,7 +114,7 @@ def _from_model(fit: Fit, model: Any, rng: np.random.Generator) -> tuple[int, tu
     return len(of), (*at_draws(model, fit.tree, places, _DRAWS, rng), often)
 
 
-def pit_check(found: Mapping[str, Any] | None, decisions: Decisions | None) -> Check:
+def pit_check(found: Facts | None, decisions: Decisions | None) -> Check:
     """Whether the transforms are uniform."""
     name = "LOO-PIT"
     if decisions is None:
@@ -134,7 +141,7 @@ def pit_check(found: Mapping[str, Any] | None, decisions: Decisions | None) -> C
     )  # fmt: skip
 
 
-def _shape(values: np.ndarray) -> str:
+def _shape(values: Float[np.ndarray, " decisions"]) -> str:
     """How they differ from uniform: predictions too low or too high, too narrow or too wide."""
     n, mean = len(values), values.mean()
     z_mean, z_spread = (mean - 0.5) * np.sqrt(12 * n), (values.var() - 1 / 12) * np.sqrt(180 * n)

@@ -1,11 +1,9 @@
-"""Simulate and fit again and again: what `sbc` and `recover` look at.
+"""Replicates: simulated data sets and their posteriors, for `sbc` and `recover`.
 
-Parameters are drawn from their hyperpriors, decisions made at them, and the posterior of these decisions sampled.
-
-All replicates go through one compiled program, in which the data are an argument.
+Parameters are drawn from their hyperpriors, decisions are simulated at them, and their posterior is sampled. One
+compiled program, of which the data are an argument, runs all replicates.
 """
 
-import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,40 +14,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from arviz_stats.base import array_stats
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from numpyro import handlers
 from numpyro.primitives import Messenger
 
+from bayescal._types import Key, NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
-from bayescal.evaluation.sites import Site, latent_sites, log_likelihood, sites_of
-from bayescal.likelihood.one_shot import OneShotLikelihood
+from bayescal.evaluation.sites import Site, Sites, latent_sites, log_likelihood, sites_of
+from bayescal.likelihood.one_shot import OneShotPrivate
 from bayescal.posterior.kernel import Kernel
 from bayescal.posterior.many import Many, Progress, highest_of_draws
 from bayescal.precision import double_precision
 
-Model = Callable[[], Any]
+Model = NumPyroModel
 
-KEPT = 99  # draws among which a parameter has its rank: 100 ranks
+KEPT = 99  # draws among which a parameter is ranked: 100 ranks
 WARMUP = 300
 THIN = 10  # draws for each that is kept
 LOG_LIKELIHOOD = "log_likelihood"
 
 _AT_ONCE = 5  # replicates between two reports of progress, on each device
-_DIVERGING = 0.01  # the share of diverging draws that is still few
-_FAILED = 0.02  # and of replicates whose sampler failed
+_DIVERGING = 0.01  # largest share of diverging draws of a replicate
+_FAILED = 0.02  # largest share of replicates whose sampler failed
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Replicates:
-    """Truths, and draws of the posteriors of what was simulated at them.
+    """True parameters, and draws from the posteriors of data simulated at them.
 
     Attributes:
-        names: of the quantities: every parameter that is one number, and the log-likelihood.
+        names: of the quantities: every scalar parameter, and the log-likelihood.
         truth: the values that data were simulated at.
         draws: of the posterior of each replicate.
-        diverging: of these draws.
+        diverging: how many of these draws diverged.
     """
 
     names: tuple[str, ...]
@@ -64,10 +63,10 @@ class Replicates:
         return np.isfinite(self.draws).all(axis=(1, 2)) & np.isfinite(self.truth).all(axis=1)
 
     def usable(self) -> tuple["Replicates", int, int]:
-        """(those with finite draws; of them how many samplers failed; how many are lost)."""
+        """(replicates with finite draws, how many of their samplers failed, how many replicates are lost)."""
         kept = self.finite
         some = dataclasses.replace(self, truth=self.truth[kept], draws=self.draws[kept], diverging=self.diverging[kept])
-        # (replicates, quantities): half as many independent draws as are kept of a thinned chain.
+        # An effective sample size of half the draws that a thinned chain keeps.
         ess = array_stats.ess(np.moveaxis(some.draws, 2, 1)[:, :, None, :], method="bulk")
         enough = (ess >= some.draws.shape[1] // THIN / 2).all(axis=1)
         failed = (some.diverging > _DIVERGING * some.draws.shape[1]) | ~enough
@@ -75,6 +74,7 @@ class Replicates:
 
 
 def too_many_failed(failed: int, total: int) -> bool:
+    """Whether too many samplers failed for the replicates to be judged."""
     return failed > _FAILED * total
 
 
@@ -88,11 +88,10 @@ def replicate(
     seed: int,
     progress: Progress | None,
 ) -> Replicates:
-    """What `sbc` and `recover` look at; their arguments are those of this.
+    """Simulate data and sample their posteriors; for the arguments see `sbc`.
 
-    Args:
-        truth: what decisions are simulated from; `model` itself when None.
-        kept: a tenth of the draws of each posterior.
+    Raises:
+        InputError: too few replicates or draws, or a model without a scalar parameter.
     """
     if replicates < 20 or kept < 9:
         raise InputError(f"{replicates} replicates and {kept} draws: at least 20 and 9 are needed.")
@@ -101,7 +100,7 @@ def replicate(
         latent = latent_sites(model)
         names = [n for n, s in latent.items() if not s.shape]
         if not names:
-            raise InputError("The model has no parameter that is one number, so none can be looked for in simulations.")
+            raise InputError("The model has no scalar parameter, so there is none to recover.")
         simulate = _simulator(model if truth is None else truth, latent)
         one = _replicate(simulate, with_data(model), Density(model, latent), names, kept, warmup, target_accept)
         many, rng = Many(one, replicates, _AT_ONCE), np.random.default_rng(seed)
@@ -113,14 +112,14 @@ def replicate(
 
 
 def dearer(model: Model, share: float = 0.1) -> Model:
-    """A truth with a planted error: information costs people more, by this share, than the model's log costs say. Given
-    as `truth` to `sbc` or `recover` it must be found, or these would find nothing."""
+    """A model with a planted error: the cost of information is higher, by this share, than its log costs say. Given as
+    `truth` to `sbc` or `recover` it must be detected, otherwise they would detect nothing."""
     whole = getattr(model, "evaluated", None) or model
     with double_precision():
         if "log_cost" not in sites_of(whole):
-            raise InputError("The model has no site log_cost, so no cost can be made dearer than it says.")
+            raise InputError("The model has no site log_cost, so no cost can be raised.")
 
-    def planted():
+    def planted() -> object:
         with _Dearer(float(np.log1p(share))):
             return whole()
 
@@ -128,26 +127,26 @@ def dearer(model: Model, share: float = 0.1) -> Model:
 
 
 class _Dearer(Messenger):
-    """What follows from log costs follows from dearer ones; handlers outside see them as they were drawn."""
+    """Inside the model log costs are higher; handlers outside see them as they were drawn."""
 
-    def __init__(self, by: float):
+    def __init__(self, by: float) -> None:
         super().__init__()
         self.by = by
 
-    def postprocess_message(self, msg):
+    def postprocess_message(self, msg: dict[str, Any]) -> None:
         if msg.get("name") == "log_cost":
             msg["value"] = msg["value"] + self.by
 
 
-def _simulator(model: Model, latent: Mapping[str, Site]) -> Callable[[Any], tuple[Any, Any]]:
+def _simulator(model: Model, latent: Mapping[str, Site]) -> Callable[[Key], tuple[Sites, Sites]]:
     """key -> (values of the latent sites, data), from the model with nothing integrated out."""
     whole = getattr(model, "evaluated", None) or model
     found = {n: s.shape for n, s in sites_of(whole).items() if s.kind in ("latent", "deterministic")}
     absent = [n for n, s in latent.items() if found.get(n) != s.shape]
     if absent:
-        raise InputError(f"Data are simulated from a model without {', '.join(absent)}: change its policy only.")
+        raise InputError(f"The model that data are simulated from has no {', '.join(absent)}: change its policy only.")
 
-    def simulate(key):
+    def simulate(key: Key) -> tuple[Sites, Sites]:
         trace = handlers.trace(handlers.seed(handlers.uncondition(whole), key)).get_trace()
         data = {n: s["value"] for n, s in trace.items() if s.get("infer", {}).get("was_observed")}
         return {n: trace[n]["value"] for n in latent}, data
@@ -155,41 +154,40 @@ def _simulator(model: Model, latent: Mapping[str, Site]) -> Callable[[Any], tupl
     return simulate
 
 
-def with_data(model: Model) -> Callable[[Any], Model]:
+def with_data(model: Model) -> Callable[[Sites], Model]:
     """data -> the model that has observed them."""
     integrated = getattr(model, "integrated", None)
     if integrated is None:
-        # What is observed and has no data is a factor, such as the slope of a transform inside a policy's walls.
+        # An observed site without data is a factor, such as the Jacobian of a transform to a trained domain.
         observed = lambda site: site["type"] == "sample" and site["is_observed"]
         seen = lambda data: lambda site: data.get(site["name"]) if observed(site) else None
         return lambda data: handlers.substitute(model, substitute_fn=seen(data))
     compressed = getattr(integrated, "evidence", None) is not None
-    if compressed or not isinstance(integrated.likelihood, OneShotLikelihood):
-        what = "An Evidence is of its own data only" if compressed else "In games over time"
-        other = "marginal" if isinstance(integrated.likelihood, OneShotLikelihood) else "joint"
+    if compressed or not isinstance(integrated.likelihood, OneShotPrivate):
+        what = "An Evidence holds its own data only" if compressed else "In games over time data cannot be replaced"
+        other = "marginal" if isinstance(integrated.likelihood, OneShotPrivate) else "joint"
         raise InputError(f'{what}: build the model with method="{other}".')
 
-    def observing(data):
-        likelihood: Any = copy.copy(integrated.likelihood)
-        likelihood.counts = data["choices"].astype(float)
+    def observing(data: Sites) -> Model:
+        likelihood = integrated.likelihood.with_counts(data["choices"].astype(float))
         return dataclasses.replace(integrated, likelihood=likelihood).model
 
     return observing
 
 
 def _replicate(
-    simulate: Callable[[Any], tuple[Any, Any]],
-    with_data: Callable[[Any], Model],
+    simulate: Callable[[Key], tuple[Sites, Sites]],
+    with_data: Callable[[Sites], Model],
     density: Density,
     names: list[str],
     kept: int,
     warmup: int,
     target_accept: float,
-) -> Callable[[Any], tuple[Any, Any, Any]]:
-    """keys -> (the truth, draws of every quantity, how many diverged)."""
+) -> Callable[[Key], tuple[Float[Array, " quantities"], Float[Array, "draws quantities"], Int[Array, ""]]]:
+    """keys -> (the truth, draws of every quantity, how many of them diverged)."""
     dense = len(names) == len(density.names)
 
-    def one(keys):
+    def one(keys: Key) -> tuple[Float[Array, " quantities"], Float[Array, "draws quantities"], Int[Array, ""]]:
         truth, data = simulate(keys[0])
         observed = dataclasses.replace(density, model=with_data(data))
         kernel = Kernel(observed.potential, warmup, target_accept, dense=dense)

@@ -12,19 +12,20 @@ The cost is one equilibrium per draw; exact sampling needs a dozen of its gradie
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import equinox as eqx
 import numpy as np
 import xarray as xr
+from jaxtyping import Array, Float
 from numpyro.infer.util import log_density
 
+from bayescal._types import Key, NumPyroModel
 from bayescal.diagnostics.reweighted import EVEN, Reweighted, table_of
 from bayescal.domain import Domain
 from bayescal.errors import InputError
 from bayescal.evaluation.batches import numbers_of, of_every_draw
-from bayescal.evaluation.sites import Site, latent_sites
+from bayescal.evaluation.sites import Site, Sites, latent_sites
 from bayescal.model.build import from_spec
 from bayescal.model.spec import ModelSpec
 from bayescal.policies.amortised import AmortisedPolicy
@@ -64,9 +65,7 @@ def exact_twin(policy: Policy) -> ExactPolicy:
         ) from None
 
 
-def reweight(
-    fit: Fit, model: Callable[[], Any], exact: Callable[[], None] | None = None, *, draws: int = DRAWS
-) -> Reweighted:
+def reweight(fit: Fit, model: NumPyroModel, exact: NumPyroModel | None = None, *, draws: int = DRAWS) -> Reweighted:
     """Is the network good enough for these data? Weight a learned fit's draws to the exact posterior.
 
     Args:
@@ -116,7 +115,7 @@ def reweight(
     return Reweighted(k_hat, float(limit), _heaviest(log_w), effective, unsolved, tree, table)
 
 
-def _exact_model(model: Any) -> Callable[[], None]:
+def _exact_model(model: NumPyroModel) -> NumPyroModel:
     spec = getattr(model, "spec", None)
     if spec is None:
         raise InputError(
@@ -129,7 +128,7 @@ def _exact_model(model: Any) -> Callable[[], None]:
     return from_spec(exact)
 
 
-def _check_sites(fit: Fit, model: Any, latent: Mapping[str, Site], exact: Callable[[], None]) -> None:
+def _check_sites(fit: Fit, model: NumPyroModel, latent: Mapping[str, Site], exact: NumPyroModel) -> None:
     fitted, given = fit.provenance.get("model"), getattr(model, "description", "")
     if fitted and given and fitted != given:
         raise InputError(f"The fit was drawn from another model ({fitted}) than the one given ({given}).")
@@ -160,12 +159,14 @@ def _thinned(posterior: xr.Dataset, most: int) -> xr.Dataset:
     return posterior.isel(draw=(np.arange(keep) * per_chain) // keep)
 
 
-def _evaluate(model: Any, draws: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _evaluate(
+    model: NumPyroModel, draws: Mapping[str, np.ndarray]
+) -> tuple[Float[np.ndarray, " draws"], dict[str, np.ndarray]]:
     """(log joint density of each draw, flattened; every site (chain, draw, …): the draws, what the model computes from
     them, and draws of what it integrates out)."""
 
-    def one(values, _):
-        total, trace = log_density(model, (), {}, values)
+    def one(values: Sites, _: Key) -> tuple[Float[Array, ""], dict[str, Array]]:
+        total, trace = log_density(model, (), {}, dict(values))
         return total, {n: s["value"] for n, s in trace.items() if s["type"] == "deterministic"}
 
     numbers, rng = numbers_of(model), np.random.default_rng(0)
@@ -176,7 +177,7 @@ def _evaluate(model: Any, draws: Mapping[str, np.ndarray]) -> tuple[np.ndarray, 
     return total.reshape(-1), {**draws, **added, **stated}
 
 
-def _smooth(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
+def _smooth(log_ratio: Float[np.ndarray, " draws"]) -> tuple[Float[np.ndarray, " draws"], float]:
     """(normalised log weights, k-hat). Draws without density weigh nothing and are not part of the tail."""
     some = np.isfinite(log_ratio)
     log_w = np.full(len(log_ratio), -np.inf)
@@ -189,5 +190,5 @@ def _smooth(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
     return log_w, float(k_hat[0]) if np.isfinite(k_hat[0]) else np.inf
 
 
-def _heaviest(log_w: np.ndarray) -> float:
+def _heaviest(log_w: Float[np.ndarray, "..."]) -> float:
     return float(log_w.size * np.exp(log_w.max()))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int
 from scipy.stats import binom
 
 from bayescal.diagnostics.base import Outcome
@@ -170,7 +171,7 @@ def ranked(found: Replicates, kept: int) -> Ranks:
     )
 
 
-def uniformity(ranks: np.ndarray, kept: int) -> float:
+def uniformity(ranks: Int[np.ndarray, " replicates"], kept: int) -> float:
     """The p-value of ranks: the probability that the ECDF of as many uniform ranks is as extreme at any rank."""
     table, null = _null(len(ranks), kept)
     return float(
@@ -178,7 +179,7 @@ def uniformity(ranks: np.ndarray, kept: int) -> float:
     )
 
 
-def ecdf_band(n: int, kept: int, error: float) -> tuple[np.ndarray, np.ndarray]:
+def ecdf_band(n: int, kept: int, error: float) -> tuple[Float[np.ndarray, " kept"], Float[np.ndarray, " kept"]]:
     """(low, high): the ECDF of n uniform ranks leaves this band at some rank with probability `error`."""
     _, null = _null(n, kept)
     tail = np.quantile(null, error)
@@ -186,13 +187,13 @@ def ecdf_band(n: int, kept: int, error: float) -> tuple[np.ndarray, np.ndarray]:
     return binom.ppf(tail, n, at) / n, binom.isf(tail, n, at) / n
 
 
-def _ecdf(ranks: np.ndarray, kept: int) -> np.ndarray:
+def _ecdf(ranks: Int[np.ndarray, " replicates"], kept: int) -> Int[np.ndarray, " kept"]:
     """The number of ranks that are at most 0, 1, …, kept - 1."""
     return np.cumsum(np.bincount(ranks, minlength=kept + 1))[:-1]
 
 
 @cache
-def _null(n: int, kept: int) -> tuple[np.ndarray, np.ndarray]:
+def _null(n: int, kept: int) -> tuple[Float[np.ndarray, "{n}+1 {kept}"], Float[np.ndarray, " sets"]]:
     """(the smaller tail probability of each count at each rank; in simulated sets its minimum over ranks, sorted)."""
     counts, at = np.arange(n + 1)[:, None], np.arange(1, kept + 1) / (kept + 1)
     table = np.minimum(binom.cdf(counts, n, at), binom.sf(counts - 1, n, at))
@@ -200,5 +201,8 @@ def _null(n: int, kept: int) -> tuple[np.ndarray, np.ndarray]:
     return table, np.sort(_outermost(np.cumsum(drawn, axis=1)[:, :-1], table))
 
 
-def _outermost(counts: np.ndarray, table: np.ndarray) -> np.ndarray:
+def _outermost(
+    counts: Int[np.ndarray, "sets kept"], table: Float[np.ndarray, "counts kept"]
+) -> Float[np.ndarray, " sets"]:
+    """The smallest tail probability over ranks of each set."""
     return table[counts, np.arange(table.shape[1])].min(axis=1)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -14,16 +14,17 @@ import pandas as pd
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.counts import CountRecord, statistics_of_counts
 from bayescal.environments.joint import check_enumerable, joint_probabilities, payoffs_by_enumeration
 from bayescal.environments.replay import Replay
 from bayescal.environments.statistics import PlayRecord, Statistic, statistics_of_play
 from bayescal.errors import InputError
 
-Params = dict[str, Any]  # arrays by name, which may be inferred or vmapped over
+Params = Mapping[str, Any]  # arrays by name, which may be inferred or vmapped over
 State = PyTree
 Observation = PyTree
+Seen = Mapping[str, Any]  # an observation of a game over time: arrays by name
 
 
 class Environment(eqx.Module):
@@ -133,7 +134,7 @@ class Environment(eqx.Module):
         """Those columns for one round: one number per player."""
         return {}
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """What each person saw before each recorded decision, rebuilt from the decisions (see `Replay`)."""
         raise NotImplementedError(f"{type(self).__name__} cannot rebuild from a table what people saw.")
 
@@ -279,7 +280,7 @@ class OneShot(Environment):
     def see(self, observation: Observation, params: Params) -> Float[Array, " numbers"]:
         return jnp.zeros(0)  # a network gets the role separately
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """In a one-shot game a person observes nothing but the role."""
         return Replay({}, np.ones(len(table), bool))
 
@@ -298,12 +299,12 @@ def role_of_player(role_counts: Sequence[int]) -> tuple[int, ...]:
 def rules(
     name: str,
     roles: Mapping[str, int],
-    action_values: Sequence[Iterable[float]],
+    action_values: Sequence[Numbers],
     *,
     ordered: bool,
     labels: Sequence[Sequence[str]] | None = None,
     horizon: int = 1,
-    discount: float = 1.0,
+    discount: Number = 1.0,
 ) -> dict[str, Any]:
     """The static fields of an environment, for `vars(self).update(rules(...))` in its `__init__`.
 
@@ -327,7 +328,7 @@ def rules(
 
 
 def symmetric_fields(
-    name: str, role: str, players: int, action_values: Iterable[float], *, ordered: bool, labels: Any = None
+    name: str, role: str, players: int, action_values: Numbers, *, ordered: bool, labels: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """The static fields of a one-shot game whose players share one role."""
     named = None if labels is None else [labels]

@@ -1,14 +1,11 @@
 """The p-beauty contest: guess p times the average guess."""
 
-from collections.abc import Sequence
-from typing import Literal
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.base import Params, symmetric_fields
 from bayescal.environments.joint import LARGEST_TABLE
 from bayescal.environments.totals import GameOfTotals
@@ -34,16 +31,16 @@ class BeautyContest(GameOfTotals):
 
     multiplier: float
     prize: float
-    payoff: Literal["distance", "winner"] = eqx.field(static=True)
+    payoff: str = eqx.field(static=True)
 
     def __init__(
         self,
         players: int = 3,
-        multiplier: float = 2 / 3,
-        guesses: Sequence[float] = tuple(range(101)),
+        multiplier: Number = 2 / 3,
+        guesses: Numbers = tuple(range(101)),
         *,
-        prize: float = 1.0,
-        payoff: Literal["distance", "winner"] = "distance",
+        prize: Number = 1.0,
+        payoff: str = "distance",
     ):
         grid = np.asarray(guesses, float)
         if players < 2:

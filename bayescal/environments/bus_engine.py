@@ -1,6 +1,6 @@
 """Rust's bus engines: keep an engine that costs more with every mile, or replace it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float, Int
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.base import Params, rules
 from bayescal.environments.markov import Markov, states_of
 from bayescal.environments.replay import Fault, Replay, previous_row
@@ -43,11 +43,11 @@ class BusEngine(Markov):
     # Rust (1987), table IX, group 4: usage as counted in his data.
     def __init__(
         self,
-        RC: float = 10.075,
-        theta11: float = 2.293,
-        usage: Sequence[float] = (0.3919, 0.5953, 0.0128),
+        RC: Number = 10.075,
+        theta11: Number = 2.293,
+        usage: Numbers = (0.3919, 0.5953, 0.0128),
         *,
-        discount: float = 0.9999,
+        discount: Number = 0.9999,
         bins: int = 90,
         horizon: int = 120,
     ):
@@ -114,7 +114,7 @@ class BusEngine(Markov):
     ) -> dict[str, Float[Array, " players"]]:
         return {"state": jnp.full(1, before, float)}
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """Each bus's first month is left out, as in Rust's likelihood, which is conditional on it.
 
         A state must be a bin, and cannot be below the month before's unless the engine was replaced.

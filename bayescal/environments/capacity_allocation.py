@@ -1,20 +1,19 @@
 """Capacity allocation: retailers order from one supplier who may not have enough."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+import pandas as pd
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from bayescal._types import AnyArray, Costs, Number, Numbers
 from bayescal.environments.base import Environment, Params, rules
-from bayescal.environments.demand import Distribution, distribution, draw
+from bayescal.environments.demand import Chances, Distribution, distribution, draw
 from bayescal.environments.replay import Fault, Replay, contradictions, first_round, previous_row, round_table
 from bayescal.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class AllocationState(NamedTuple):
@@ -61,12 +60,12 @@ class CapacityAllocation(Environment):
     def __init__(
         self,
         retailers: int = 2,
-        orders: Iterable[float] = range(41),
+        orders: Numbers = range(41),
         *,
-        capacity: float = 30.0,
-        price: float = 10.0,
-        cost: float = 5.0,
-        demand: Mapping[float, float] | None = None,
+        capacity: Number = 30.0,
+        price: Number = 10.0,
+        cost: Number = 5.0,
+        demand: Chances | None = None,
         rounds: int = 30,
         name: str | None = None,
     ):
@@ -101,8 +100,8 @@ class CapacityAllocation(Environment):
         return AllocationState(jnp.zeros((), jnp.int32), nothing, nothing, nothing)
 
     def step(
-        self, key: PRNGKeyArray, state: AllocationState, joint_action: Int[Array, " players"], params: Params
-    ) -> tuple[AllocationState, Float[Array, " players"], Any]:
+        self, key: PRNGKeyArray, state: AllocationState, joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[AllocationState, Float[Array, " players"], Bool[Array, ""]]:
         orders = jnp.asarray(self.action_values[0], jnp.result_type(float))[joint_action]
         received = allocate(orders, params["capacity"])
         demand = draw(key, self.demand, (self.players,))
@@ -141,12 +140,12 @@ class CapacityAllocation(Environment):
         }
 
     def record(
-        self, before: AllocationState, joint_action: Int[Array, " players"], after: AllocationState, params: Params
+        self, before: AllocationState, joint_action: Int[AnyArray, " players"], after: AllocationState, params: Params
     ) -> dict[str, Float[Array, " players"]]:
         total = jnp.full_like(after.orders, jnp.sum(after.orders))
         return {"demand": after.demand, "received": after.received, "total": total}
 
-    def replay(self, table: "pd.DataFrame", *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """Totals and allocations follow from the orders where all retailers of a group are in the table; else they
         are what was recorded."""
         value, total, received = (table[n].to_numpy(float) for n in ("value", "total", "received"))
@@ -179,7 +178,7 @@ class CapacityAllocation(Environment):
         return Replay({n: np.nan_to_num(x) for n, x in observations.items()}, known, sorted(faults))
 
 
-def allocate(orders: Float[Array, " players"], capacity: Any) -> Float[Array, " players"]:
+def allocate(orders: Float[Array, " players"], capacity: Costs) -> Float[Array, " players"]:
     """Proportional allocation: everybody the same share of the order when there is not enough."""
     total = jnp.sum(orders)
     return orders * jnp.minimum(1.0, capacity / jnp.maximum(total, 1e-30))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
+from bayescal._types import Number
 from bayescal.environments.replay import Fault, Replay, contradictions
 from bayescal.errors import InputError
 
@@ -26,7 +27,7 @@ class Start(NamedTuple):
     shipping_delay: int
 
 
-def replay_chains(table: pd.DataFrame, roles: int, start: Start, tolerance: float) -> Replay:
+def replay_chains(table: pd.DataFrame, roles: int, start: Start, tolerance: Number) -> Replay:
     """What every echelon saw before each order.
 
     A number follows from the orders of the whole group where the table has them; else it is the recorded number (of a

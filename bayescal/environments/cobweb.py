@@ -1,6 +1,7 @@
 """The cobweb: producers forecast a price, and their forecasts make it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bayescal.environments.base import Environment, Params, rules
+from bayescal._types import AnyArray, Costs, Number, Numbers
+from bayescal.environments.base import Environment, Params, Seen, rules
 from bayescal.environments.market_rounds import (
     beyond,
     column,
@@ -28,6 +30,7 @@ from bayescal.errors import InputError
 TREATMENTS = {"stable": 0.22, "unstable": 0.5, "strongly unstable": 2.0}
 DEMAND, SLOPE, FIRMS = 13.8, 1.5, 6  # p = (DEMAND - supply of FIRMS firms) / SLOPE
 MOST, LOSS = 1300.0, 260.0  # points for a perfect forecast, and lost for a squared unit of error
+FORECASTS = tuple(np.linspace(0, 10, 101).tolist())
 SURPRISE = 6.0  # standard deviations of noise, beyond which a price contradicts the forecasts
 
 
@@ -71,12 +74,12 @@ class Cobweb(Environment):
 
     def __init__(
         self,
-        kappa: float = TREATMENTS["stable"],
+        kappa: Number = TREATMENTS["stable"],
         players: int = FIRMS,
         rounds: int = 50,
-        forecasts: Sequence[float] = tuple(np.linspace(0, 10, 101)),
+        forecasts: Numbers = FORECASTS,
         *,
-        noise: float = 0.5,
+        noise: Number = 0.5,
         window: int = 3,
         name: str | None = None,
     ):
@@ -87,19 +90,24 @@ class Cobweb(Environment):
             raise InputError(
                 f"Cobweb: {players} players, {rounds} rounds, a window of {window} were given; each must be at least 1."
             )
-        if kappa <= 0 or noise < 0:
-            raise InputError(f"Cobweb: kappa {kappa:g} must be above zero and the noise {noise:g} not below.")
+        if not (kappa > 0 and noise >= 0 and np.isfinite(kappa + noise)):
+            raise InputError(
+                f"Cobweb: kappa is {kappa:g} and the standard deviation of noise {noise:g}; give a positive number and "
+                "one of zero or more."
+            )
         self.kappa, self.noise, self.window = float(kappa), float(noise), int(window)
         vars(self).update(rules(name or "cobweb", {"forecaster": players}, [grid], ordered=True, horizon=rounds))
 
-    def reset(self, key, params) -> Market:
+    def reset(self, key: PRNGKeyArray, params: Params) -> Market:
         dtype = jnp.result_type(float)
         past = jnp.zeros(self.window, dtype)
         return Market(
             jnp.zeros((), jnp.int32), past, jnp.zeros((self.players, self.window), dtype), jnp.zeros((), dtype)
         )
 
-    def step(self, key, state, joint_action, params):
+    def step(
+        self, key: PRNGKeyArray, state: Market, joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[Market, Float[Array, " players"], Bool[Array, ""]]:
         forecasts = self._grid[joint_action]
         noise = self.noise * jax.random.normal(key, (), forecasts.dtype)
         price = self.price(jnp.mean(supply(forecasts, params["kappa"])), noise)
@@ -112,19 +120,19 @@ class Cobweb(Environment):
         payoffs = jnp.maximum(MOST - LOSS * (price - forecasts) ** 2, 0.0)
         return after, payoffs, after.round >= self.horizon
 
-    def price(self, mean_supply: Any, noise: Any = 0.0) -> Any:
+    def price(self, mean_supply: Costs, noise: Costs = 0.0) -> Any:
         return (DEMAND - FIRMS * mean_supply) / SLOPE + noise
 
-    def rational_price(self, kappa: float | None = None) -> float:
+    def rational_price(self, kappa: Number | None = None) -> float:
         """The price that, forecast by all, comes true on average."""
-        kappa = self.kappa if kappa is None else kappa
+        kappa = float(self.kappa if kappa is None else kappa)
         low, high = self.price(2.0), self.price(0.0)  # supply is between 0 and 2
         for _ in range(100):  # the naive map falls, so halving the interval finds where it crosses the diagonal
             middle = (low + high) / 2
             low, high = (middle, high) if self.price(supply(middle, kappa, np)) > middle else (low, middle)
         return (low + high) / 2
 
-    def naive_slope(self, kappa: float | None = None) -> float:
+    def naive_slope(self, kappa: Number | None = None) -> float:
         """The slope, at the rational price, of the map from a price that all expect to come again to the next one."""
         kappa = self.kappa if kappa is None else kappa
         return -FIRMS / SLOPE * kappa / np.cosh(kappa * (self.rational_price(kappa) - 6)) ** 2
@@ -139,7 +147,7 @@ class Cobweb(Environment):
             "round": state.round,
         }
 
-    def see(self, observation: Mapping[str, Any], params: Params) -> Float[Array, " numbers"]:
+    def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
         there = (jnp.arange(self.window) < observation["round"]).astype(jnp.result_type(float))
         left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
         # What the forecasts were on average follows from prices; so does, roughly, what naive people expect to come.
@@ -158,13 +166,15 @@ class Cobweb(Environment):
             "noise": "the price less what the forecasts imply (optional)",
         }
 
-    def record(self, before, joint_action, after: Market, params) -> dict[str, Float[Array, " players"]]:
+    def record(
+        self, before: Market, joint_action: Int[AnyArray, " players"], after: Market, params: Params
+    ) -> dict[str, Float[Array, " players"]]:
         return {
             "price": jnp.broadcast_to(after.prices[0], (self.players,)),
             "noise": jnp.broadcast_to(after.noise, (self.players,)),
         }
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """The window of past prices and own forecasts before each forecast.
 
         A recorded price contradicts the forecasts where it differs from what they and the recorded noise imply by more
@@ -258,9 +268,9 @@ def cobweb(treatment: str = "stable", **kwargs: Any) -> Cobweb:
     return Cobweb(TREATMENTS[treatment], name=f"cobweb-{treatment.replace(' ', '-')}", **kwargs)
 
 
-def supply(forecast: Any, kappa: Any, xp: Any = jnp) -> Any:
+def supply(forecast: Costs, kappa: Costs, xp: ModuleType = jnp) -> Any:
     return xp.tanh(kappa * (forecast - 6)) + 1
 
 
-def _push(past: Float[Array, " window"], latest: Any) -> Float[Array, " window"]:
+def _push(past: Float[Array, " window"], latest: Float[Array, ""]) -> Float[Array, " window"]:
     return jnp.concatenate([jnp.reshape(latest, (1,)), past[:-1]])

@@ -1,12 +1,10 @@
 """Cournot competition: firms choose quantities, the market finds the price."""
 
-from collections.abc import Sequence
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.base import Params, symmetric_fields
 from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
@@ -40,11 +38,11 @@ class Cournot(GameOfTotals):
     def __init__(
         self,
         firms: int = 2,
-        quantities: Sequence[float] = tuple(range(101)),
+        quantities: Numbers = tuple(range(101)),
         *,
-        intercept: float = 100.0,
-        slope: float = 1.0,
-        cost: float = 1.0,
+        intercept: Number = 100.0,
+        slope: Number = 1.0,
+        cost: Number = 1.0,
         name: str | None = None,
     ):
         grid = np.asarray(quantities, float)

@@ -1,14 +1,15 @@
 """Cournot competition round after round: firms see what the market brought before they choose again."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bayescal.environments.base import Environment, Params, rules
+from bayescal._types import AnyArray, Number, Numbers
+from bayescal.environments.base import Environment, Params, Seen, rules
 from bayescal.environments.cournot import Cournot
 from bayescal.environments.market_rounds import beyond, column, earlier, find_rounds, shared, sums_by_round
 from bayescal.environments.replay import Replay, contradictions, previous_row
@@ -52,12 +53,12 @@ class RepeatedCournot(Environment):
     def __init__(
         self,
         firms: int = 2,
-        quantities: Sequence[float] = tuple(range(101)),
+        quantities: Numbers = tuple(range(101)),
         rounds: int = 25,
         *,
-        intercept: float = 100.0,
-        slope: float = 1.0,
-        cost: float = 1.0,
+        intercept: Number = 100.0,
+        slope: Number = 1.0,
+        cost: Number = 1.0,
         name: str | None = None,
     ):
         market = Cournot(firms, quantities, intercept=intercept, slope=slope, cost=cost)
@@ -73,12 +74,14 @@ class RepeatedCournot(Environment):
         """One round of it, as a game of its own."""
         return Cournot(self.players, self.action_values[0], intercept=self.intercept, slope=self.slope, cost=self.cost)
 
-    def reset(self, key, params) -> Outcome:
+    def reset(self, key: PRNGKeyArray, params: Params) -> Outcome:
         dtype = jnp.result_type(float)
         none = jnp.zeros(self.players, dtype)
         return Outcome(jnp.zeros((), jnp.int32), none, jnp.zeros((), dtype), none)
 
-    def step(self, key, state, joint_action, params):
+    def step(
+        self, key: PRNGKeyArray, state: Outcome, joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[Outcome, Float[Array, " players"], Bool[Array, ""]]:
         q = jnp.asarray(self.action_values[0], state.quantities.dtype)[joint_action]
         price = jnp.maximum(params["intercept"] - params["slope"] * jnp.sum(q), 0.0).astype(q.dtype)
         profits = ((price - params["cost"]) * q).astype(q.dtype)
@@ -96,7 +99,7 @@ class RepeatedCournot(Environment):
             "round": state.round,
         }
 
-    def see(self, observation: Mapping[str, Any], params: Params) -> Float[Array, " numbers"]:
+    def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
         # Price and profit follow from quantities.
         left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
         low, high = self.action_values[0][0], self.action_values[0][-1]
@@ -123,10 +126,12 @@ class RepeatedCournot(Environment):
             "may have decimals: snap = true. The learned policy `cournot-repeated` is for two firms.",
         )
 
-    def record(self, before, joint_action, after: Outcome, params) -> dict[str, Float[Array, " players"]]:
+    def record(
+        self, before: Outcome, joint_action: Int[AnyArray, " players"], after: Outcome, params: Params
+    ) -> dict[str, Float[Array, " players"]]:
         return {"price": jnp.broadcast_to(after.price, (self.players,)), "profit": after.profits}
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """The market outcome of the round before each decision. Where a rival's row is missing, the others' total
         follows from the recorded price, unless that is zero."""
         rounds, q = find_rounds(table), table["value"].to_numpy(float)

@@ -1,24 +1,27 @@
 """What customers want: a distribution on a grid, drawn from without a table look-up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from bayescal._types import Number, Numbers
 from bayescal.errors import InputError
 
+Chances = Mapping[Any, Number]  # {value: probability}
 Distribution = tuple[tuple[float, ...], tuple[float, ...]]  # values in rising order, and their probabilities
 
 
-def uniform(values: Iterable[float]) -> dict[float, float]:
+def uniform(values: Numbers) -> dict[float, float]:
     """Every value with the same probability."""
     grid = [float(v) for v in values]
     return dict.fromkeys(grid, 1 / len(grid))
 
 
-def distribution(demand: Mapping[float, float], who: str) -> Distribution:
+def distribution(demand: Chances, who: str) -> Distribution:
     """A demand {value: probability}, validated; `who` asks is named in errors."""
     values = np.asarray(sorted(demand), float)
     weights = np.asarray([demand[v] for v in sorted(demand)], float)

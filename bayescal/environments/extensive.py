@@ -1,26 +1,23 @@
 """Finite games in extensive form: who moves when, knowing what."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+import pandas as pd
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bayescal.environments.base import Params, rules
+from bayescal._types import AnyArray, Number
+from bayescal.environments.base import Params, Seen, rules
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import states_of
 from bayescal.environments.replay import Fault, Replay
 from bayescal.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CHANCE, END = -1, -2  # movers that are no player
 
@@ -29,14 +26,14 @@ CHANCE, END = -1, -2  # movers that are no player
 class End:
     """The game is over: what each player gets."""
 
-    payoffs: tuple[float, ...]
+    payoffs: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
 class Chance:
     """Nature moves: (probability, what follows)."""
 
-    branches: tuple[tuple[float, Node], ...]
+    branches: "tuple[tuple[float, Node], ...]"
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Move:
 
     player: int
     situation: str
-    actions: Mapping[str, Node]
+    actions: "Mapping[str, Node]"
 
 
 Node = End | Chance | Move
@@ -66,7 +63,7 @@ class Tree:
     actions: tuple[tuple[tuple[str, ...], ...], ...]  # labels, by player and situation
 
     @cached_property
-    def key(self) -> Any:
+    def key(self) -> Hashable:
         """The rules without the payoffs."""
         return (
             tuple(self.mover), tuple(self.situation), tuple(map(tuple, self.children)),
@@ -152,7 +149,7 @@ class ExtensiveForm(FiniteGame):
         (2, 2)
     """
 
-    default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    default_payoffs: Float[AnyArray, "ends players"] = eqx.field(converter=lambda p: np.asarray(p, float))
     tree: Tree = eqx.field(static=True)
 
     def __init__(self, root: Node, *, name: str = "extensive-form", role_names: Sequence[str]):
@@ -179,7 +176,7 @@ class ExtensiveForm(FiniteGame):
         return list(zip(self.tree.situations[player], self.tree.actions[player], strict=True))
 
     @property
-    def possible(self) -> np.ndarray:
+    def possible(self) -> Bool[np.ndarray, "players situations actions"]:
         """(players, situations, actions): what can be chosen."""
         out = np.zeros((self.players, self.situation_count, self.mask.shape[1]), bool)
         for i, rows in enumerate(self.tree.actions):
@@ -195,7 +192,9 @@ class ExtensiveForm(FiniteGame):
     def reset(self, key: PRNGKeyArray, params: Params) -> Int[Array, ""]:
         return self._nature(key, jnp.zeros((), jnp.int32))
 
-    def step(self, key, state, joint_action, params):
+    def step(
+        self, key: PRNGKeyArray, state: Int[Array, ""], joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[Int[Array, ""], Float[Array, " players"], Bool[Array, ""]]:
         tree = self.tree
         mover = jnp.asarray(tree.mover)[state]
         action = joint_action[jnp.maximum(mover, 0)]
@@ -220,12 +219,12 @@ class ExtensiveForm(FiniteGame):
         chance = lambda carry: jnp.asarray(tree.mover)[carry[0]] == CHANCE
         return jax.lax.while_loop(chance, go, (node, key))[0]
 
-    def observe(self, state: Any, player: int) -> dict[str, Array]:
+    def observe(self, state: Int[AnyArray, ""], player: int) -> dict[str, Array]:
         moving = jnp.asarray(self.tree.mover)[state] == player
         situation = jnp.where(moving, jnp.asarray(self.tree.situation)[state], 0)
         return {"situation": situation.astype(jnp.int32), "moving": moving.astype(jnp.result_type(float))}
 
-    def see(self, observation: Any, params: Params) -> Float[Array, " numbers"]:
+    def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
         here = jax.nn.one_hot(observation["situation"], self.situation_count)
         return jnp.append(here * observation["moving"], observation["moving"])
 
@@ -237,11 +236,17 @@ class ExtensiveForm(FiniteGame):
         )
         return {"situation": f"number of the situation that the player moved in ({named})"}
 
-    def record(self, before: Any, joint_action: Any, after: Any, params: Params) -> dict[str, Any]:
+    def record(
+        self,
+        before: Int[Array, ""],
+        joint_action: Int[AnyArray, " players"],
+        after: Int[Array, ""],
+        params: Params,
+    ) -> dict[str, Float[Array, " players"]]:
         seen = [self.observe(before, i) for i in range(self.players)]
         return {"situation": jnp.stack([jnp.where(o["moving"] > 0, o["situation"], jnp.nan) for o in seen])}
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """The situation is recorded; rows without one are of players who did not move."""
         recorded = table["situation"].to_numpy(float)
         count = np.array([len(s) for s in self.tree.situations])[table["role_index"].to_numpy()]
@@ -283,7 +288,7 @@ def kuhn_poker() -> ExtensiveForm:
     )
 
 
-def centipede(large: float = 0.4, small: float = 0.1, moves: int = 4, factor: float = 2.0) -> ExtensiveForm:
+def centipede(large: Number = 0.4, small: Number = 0.1, moves: int = 4, factor: Number = 2.0) -> ExtensiveForm:
     """The centipede game (McKelvey & Palfrey 1992, Econometrica 60:803-836): take the larger pile or pass, and both
     piles double; four moves, from piles of 0.40 and 0.10 dollars."""
 

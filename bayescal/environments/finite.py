@@ -1,14 +1,12 @@
 """Games over time with finitely many situations, which one table of choices describes completely."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Bool
 
-from bayescal.environments.base import Environment
+from bayescal.environments.base import Environment, Seen
 
 
 class FiniteGame(Environment):
@@ -45,6 +43,6 @@ class FiniteGame(Environment):
     def situations_of(self, player: int) -> list[tuple[str, tuple[str, ...]]]:
         """(name, labels of the actions) of each situation of a player."""
 
-    def situation_of(self, observation: Any) -> Int[Array, ...]:
+    def situation_of(self, observation: Seen) -> Any:
         """The index of the situation that was observed."""
         return observation[self.situation_key]

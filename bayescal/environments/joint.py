@@ -33,7 +33,7 @@ def payoffs_by_enumeration(
     return jax.vmap(lambda action: jax.vmap(lambda column: one(action, column))(columns))(jnp.arange(sizes[player]))
 
 
-def joint_probabilities(mixtures: Sequence[Float[Array, " actions"]]) -> Float[Array, " joint"]:
+def joint_probabilities(mixtures: Sequence[Float[Array, " _"]]) -> Float[Array, " joint"]:
     """The probability of each joint action of independent players, the last player's action fastest."""
     joint = jnp.ones(1, mixtures[0].dtype if mixtures else jnp.result_type(float))
     for mixture in mixtures:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from bayescal._types import Number
 from bayescal.environments.replay import Fault, contradictions, round_table
 
 
@@ -49,7 +50,7 @@ def earlier(x: Float[np.ndarray, " rounds"], rounds: Rounds) -> Float[np.ndarray
     return np.where(rounds.before >= 0, x[rounds.before], np.nan)
 
 
-def disagreements(column: str, x: Float[np.ndarray, " rows"], rounds: Rounds, tolerance: float) -> list[Fault]:
+def disagreements(column: str, x: Float[np.ndarray, " rows"], rounds: Rounds, tolerance: Number) -> list[Fault]:
     """Rows that hold another number than the rest of their round."""
     return contradictions(column, x, shared(rounds, x)[rounds.of_row], tolerance)
 

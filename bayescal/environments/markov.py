@@ -1,24 +1,21 @@
 """Finite Markov games: a state that everybody sees, payoffs and transitions that it and the actions decide."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+import pandas as pd
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bayescal.environments.base import Params, rules
+from bayescal._types import AnyArray, Nested, Number, Numbers
+from bayescal.environments.base import Params, Seen, rules
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.replay import Fault, Replay
 from bayescal.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Markov(FiniteGame):
@@ -61,27 +58,35 @@ class Markov(FiniteGame):
     def reset(self, key: PRNGKeyArray, params: Params) -> Int[Array, ""]:
         return jax.random.categorical(key, jnp.log(jnp.asarray(self.start))).astype(jnp.int32)
 
-    def step(self, key, state, joint_action, params):
+    def step(
+        self, key: PRNGKeyArray, state: Int[Array, ""], joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[Int[Array, ""], Float[Array, " players"], Bool[Array, ""]]:
         cell = tuple(joint_action[i] for i in range(self.players))
         payoffs = self.payoff_table(params)[(state, slice(None), *cell)]
         chances = self.transition_table(params)[(state, *cell)]
         after = jax.random.categorical(key, jnp.log(chances)).astype(state.dtype)
         return after, payoffs, jnp.asarray(False)
 
-    def observe(self, state: Any, player: int) -> dict[str, Array]:
+    def observe(self, state: Int[AnyArray, ""], player: int) -> dict[str, AnyArray]:
         return {"state": state}
 
-    def see(self, observation: Any, params: Params) -> Float[Array, " states"]:
+    def see(self, observation: Seen, params: Params) -> Float[Array, " states"]:
         return jax.nn.one_hot(observation["state"], self.states)
 
     @property
     def columns(self) -> Mapping[str, str]:
         return {"state": f"the state before the decision, 0 to {self.states - 1}"}
 
-    def record(self, before: Any, joint_action: Any, after: Any, params: Params) -> dict[str, Any]:
+    def record(
+        self,
+        before: Int[Array, ""],
+        joint_action: Int[AnyArray, " players"],
+        after: Int[Array, ""],
+        params: Params,
+    ) -> dict[str, Float[Array, " players"]]:
         return {"state": jnp.full(self.players, before, float)}
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """The state is recorded; a number that is none is a fault."""
         recorded = table["state"].to_numpy(float)
         state, wrong = states_of(recorded, self.states)
@@ -110,20 +115,20 @@ class MarkovGame(Markov):
         (2, 1)
     """
 
-    default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
-    default_transitions: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    default_payoffs: Float[AnyArray, "states players *actions"] = eqx.field(converter=lambda p: np.asarray(p, float))
+    default_transitions: Float[AnyArray, "states *actions states"] = eqx.field(converter=lambda p: np.asarray(p, float))
 
     def __init__(
         self,
-        payoffs: Any,
-        transitions: Any,
-        discount: float,
+        payoffs: Nested,
+        transitions: Nested,
+        discount: Number,
         *,
         name: str = "markov-game",
         role_names: Sequence[str] | None = None,
-        action_values: Sequence[Sequence[float]] | None = None,
+        action_values: Sequence[Numbers] | None = None,
         action_labels: Sequence[Sequence[str]] | None = None,
-        start: Sequence[float] | None = None,
+        start: Numbers | None = None,
         horizon: int = 100,
     ):
         u, p = np.asarray(payoffs, float), np.asarray(transitions, float)
@@ -152,7 +157,7 @@ class MarkovGame(Markov):
         return jnp.asarray(params["transitions"])
 
 
-def _check_tables(name: str, u: np.ndarray, p: np.ndarray, discount: float) -> None:
+def _check_tables(name: str, u: np.ndarray, p: np.ndarray, discount: Number) -> None:
     if u.ndim < 3 or u.ndim != u.shape[1] + 2:
         raise InputError(
             f"{name}: the payoffs have shape {u.shape}; give payoffs[state][player][a1]…[an], with one axis of actions "

@@ -1,6 +1,7 @@
 """The newsvendor: how much to order before demand is known, once or day after day."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bayescal._types import Costs
-from bayescal.environments.base import Environment, Params, rules
-from bayescal.environments.own_solution import Habit, Seen, SolvesItself
+from bayescal._types import AnyArray, Costs, Number, Numbers
+from bayescal.environments.base import Environment, Params, Seen, rules
+from bayescal.environments.own_solution import Habit, SolvesItself
 from bayescal.environments.replay import Fault, Replay, contradictions, first_round, previous_row
 from bayescal.environments.watched import looked_at
 from bayescal.errors import InputError
@@ -66,14 +67,14 @@ class Newsvendor(SolvesItself):
 
     def __init__(
         self,
-        price: float = 12.0,
-        cost: float = 3.0,
-        salvage: float = 0.0,
+        price: Number = 12.0,
+        cost: Number = 3.0,
+        salvage: Number = 0.0,
         *,
-        demand: Sequence[float] | tuple[Sequence[float], Sequence[float]] | None = None,
-        orders: Sequence[float] = tuple(range(101)),
+        demand: Numbers | tuple[Numbers, Numbers] | None = None,
+        orders: Numbers = tuple(range(101)),
         rounds: int = 30,
-        discount: float = 1.0,
+        discount: Number = 1.0,
         name: str | None = None,
     ):
         if not salvage < cost < price:
@@ -99,7 +100,9 @@ class Newsvendor(SolvesItself):
         zero = jnp.zeros((), jnp.result_type(float))
         return Stand(jnp.zeros((), jnp.int32), zero, zero, zero)
 
-    def step(self, key, state, joint_action, params):
+    def step(
+        self, key: PRNGKeyArray, state: Stand, joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[Stand, Float[Array, " players"], Bool[Array, ""]]:
         q = self._grid[joint_action[0]]
         demand = jax.random.choice(key, self._demand, p=jnp.asarray(self.chances, q.dtype))
         after = Stand(state.round + 1, q, demand, state.total + q)
@@ -114,7 +117,7 @@ class Newsvendor(SolvesItself):
             "round": state.round,
         }
 
-    def see(self, observation: Mapping[str, Any], params: Params) -> Float[Array, " numbers"]:
+    def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
         # The last order and demand change what is habitual, not what an order is worth; what is usual stays usual.
         left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
         low, high = self.action_values[0][0], self.action_values[0][-1]
@@ -146,10 +149,12 @@ class Newsvendor(SolvesItself):
             "[games]: price = 12, cost = 9, salvage = 0.",
         )
 
-    def record(self, before: Stand, joint_action, after: Stand, params: Params) -> dict[str, Float[Array, " players"]]:
+    def record(
+        self, before: Stand, joint_action: Int[AnyArray, " players"], after: Stand, params: Params
+    ) -> dict[str, Float[Array, " players"]]:
         return {"demand": after.seen[None], "profit": _profit(after.own, after.seen, params)[None]}
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """Orders and demand of earlier rounds, as seen before each order.
 
         What is usual needs all earlier orders, so rounds after a missing one are not known.
@@ -243,7 +248,7 @@ class Newsvendor(SolvesItself):
         return jnp.concatenate([earlier[::-1], last[None]])
 
     def _habits(
-        self, terms: Sequence[Callable[[Mapping[str, Any]], Any]], usual: Float[Array, " usual"]
+        self, terms: Sequence[Callable[[Seen], Float[Array, " actions"]]], usual: Float[Array, " usual"]
     ) -> Float[Array, "usual own seen actions"]:
         """Their product, one at most, after everything that may have been; axes that none looks at are 1 long."""
         dtype = self._grid.dtype
@@ -273,15 +278,15 @@ class Newsvendor(SolvesItself):
         return jnp.linspace(self._grid[0], self._grid[-1], nodes)
 
 
-def _profit(q: Any, demand: Any, params: Params, xp: Any = jnp) -> Any:
+def _profit(q: Costs, demand: Costs, params: Params, xp: ModuleType = jnp) -> Any:
     return (
         params["price"] * xp.minimum(q, demand) + params["salvage"] * xp.maximum(q - demand, 0.0) - params["cost"] * q
     )
 
 
-def _distribution(demand: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _distribution(demand: Numbers | tuple[Numbers, Numbers]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(values, probabilities) of demand."""
-    pair = isinstance(demand, tuple | list) and len(demand) == 2 and np.ndim(demand[0]) == 1
+    pair = isinstance(demand, tuple | list) and len(demand) == 2 and np.asarray(demand[0]).ndim == 1
     values = np.asarray(demand[0] if pair else demand, float)
     chances = np.asarray(demand[1], float) if pair else np.full(values.shape, 1 / max(values.size, 1))
     if values.ndim != 1 or not len(values) or np.any(np.diff(values) <= 0) or not np.all(np.isfinite(values)):
@@ -294,7 +299,7 @@ def _distribution(demand: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(values.tolist()), tuple((chances / chances.sum()).tolist())
 
 
-def _hats(x: Any, nodes: Float[Array, " nodes"]) -> Float[Array, "... nodes"]:
+def _hats(x: Costs, nodes: Float[Array, " nodes"]) -> Float[Array, "... nodes"]:
     """The weights of the nodes in linear interpolation at x."""
     if len(nodes) == 1:
         return jnp.ones((*jnp.shape(x), 1), nodes.dtype)

@@ -1,14 +1,13 @@
 """Any finite game of n players, from its payoff tensor."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Numbers
 from bayescal.environments.base import OneShot, Params
 from bayescal.errors import InputError
 
@@ -27,16 +26,16 @@ class NormalForm(OneShot):
         (2, ('L', 'R'))
     """
 
-    default_payoffs: Any = eqx.field(converter=lambda p: np.asarray(p, float))
+    default_payoffs: Float[AnyArray, "players ..."] = eqx.field(converter=lambda p: np.asarray(p, float))
 
     def __init__(
         self,
-        payoffs: Any,
+        payoffs: object,
         *,
         name: str = "game",
         role_names: Sequence[str] | None = None,
         action_labels: Sequence[Sequence[str]] | None = None,
-        action_values: Sequence[Sequence[float]] | None = None,
+        action_values: Sequence[Numbers] | None = None,
     ):
         tensor = check_payoffs(payoffs, name)
         players, sizes = tensor.shape[0], tensor.shape[1:]
@@ -143,11 +142,11 @@ class NormalForm(OneShot):
         return tensor
 
 
-def check_payoffs(payoffs: Any, where: str) -> np.ndarray:
+def check_payoffs(payoffs: object, where: str) -> Float[np.ndarray, "players ..."]:
     """Payoffs as one (players, A1, …, An) array of finite numbers, or a sentence that says what is wrong."""
     expected = "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
     try:
-        tensor = np.asarray(payoffs, float)
+        tensor = np.array(payoffs, dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"{where}: the payoffs are ragged or not all numbers; {expected}.") from None
     if tensor.ndim < 2 or tensor.shape[0] != tensor.ndim - 1:

@@ -7,9 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Array, Float
 
 from bayescal._types import Costs
-from bayescal.environments.base import Environment, Params
-
-Seen = Mapping[str, Any]  # an observation: arrays by name
+from bayescal.environments.base import Environment, Params, Seen
 
 
 @runtime_checkable

@@ -1,12 +1,10 @@
 """The public goods game: what is given is multiplied and shared by all."""
 
-from collections.abc import Iterable
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.base import Params, symmetric_fields
 from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
@@ -35,12 +33,14 @@ class PublicGoods(GameOfTotals):
         self,
         players: int = 4,
         *,
-        mpcr: float = 0.4,
-        endowment: float = 20.0,
-        contributions: Iterable[float] | None = None,
+        mpcr: Number = 0.4,
+        endowment: Number = 20.0,
+        contributions: Numbers | None = None,
     ):
         if players < 2:
             raise InputError(f"Public goods: {players} players were given; it takes at least two.")
+        if not (np.isfinite(endowment) and endowment > 0):
+            raise InputError(f"Public goods: the endowment is {endowment:g}; give a positive number.")
         grid = np.arange(np.floor(endowment) + 1) if contributions is None else np.asarray(list(contributions), float)
         if not len(grid) > 1 or grid.min() < 0 or grid.max() > endowment:
             raise InputError(

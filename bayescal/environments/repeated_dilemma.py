@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bayescal._types import Number
 from bayescal.environments.markov import MarkovGame
 from bayescal.environments.statistics import PlayRecord, Statistic, statistics_of_first_action
 from bayescal.errors import InputError
@@ -32,12 +33,12 @@ class RepeatedDilemma(MarkovGame):
 
     def __init__(
         self,
-        reward: float = 40.0,
-        discount: float = 0.75,
+        reward: Number = 40.0,
+        discount: Number = 0.75,
         *,
-        sucker: float = 12.0,
-        temptation: float = 50.0,
-        punishment: float = 25.0,
+        sucker: Number = 12.0,
+        temptation: Number = 50.0,
+        punishment: Number = 25.0,
     ):
         if not temptation > reward > punishment > sucker:
             raise InputError(

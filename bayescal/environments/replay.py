@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from bayescal._types import Number
+
 
 class Fault(NamedTuple):
     """A recorded number that the game contradicts: the row (by position), the column, and both numbers."""
@@ -39,7 +41,7 @@ def contradictions(
     column: str,
     found: Float[np.ndarray, " rows"],
     expected: Float[np.ndarray, " rows"],
-    tolerance: float,
+    tolerance: Number,
 ) -> list[Fault]:
     """Faults of one column: where both numbers are there and differ by more than the tolerance."""
     with np.errstate(invalid="ignore"):

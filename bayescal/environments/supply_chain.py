@@ -1,17 +1,18 @@
 """Supply chains: everybody orders from the next one up, waits, and pays for stocks and for backlogs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.base import Environment, Params, rules
 from bayescal.environments.chain_books import Start, replay_chains
-from bayescal.environments.demand import Distribution, distribution, draw, mean, uniform
+from bayescal.environments.demand import Chances, Distribution, distribution, draw, mean, uniform
 from bayescal.environments.replay import Replay
 from bayescal.environments.statistics import PlayRecord, Statistic, codes, variance_within
 from bayescal.errors import InputError
@@ -105,19 +106,19 @@ class SupplyChain(Environment):
     def __init__(
         self,
         echelons: int = 4,
-        orders: Iterable[float] = range(21),
+        orders: Numbers = range(21),
         *,
-        demand: Mapping[float, float] | Sequence[float] | None = None,
-        holding: float = 0.5,
-        backlog: float = 1.0,
+        demand: Chances | Numbers | None = None,
+        holding: Number = 0.5,
+        backlog: Number = 1.0,
         weeks: int = 36,
         order_delay: int = 1,
         shipping_delay: int = 2,
-        inventory: float | None = None,
-        flow: float | None = None,
+        inventory: Number | None = None,
+        flow: Number | None = None,
         team: bool = False,
         announced: bool = False,
-        discount: float | None = None,
+        discount: Number | None = None,
         name: str | None = None,
     ):
         grid = np.asarray(list(orders), float)
@@ -155,8 +156,8 @@ class SupplyChain(Environment):
         return self._week(key, week, before, on_its_way, each(0.0), mail, transit)
 
     def step(
-        self, key: PRNGKeyArray, state: ChainState, joint_action: Int[Array, " players"], params: Params
-    ) -> tuple[ChainState, Float[Array, " players"], Any]:
+        self, key: PRNGKeyArray, state: ChainState, joint_action: Int[AnyArray, " players"], params: Params
+    ) -> tuple[ChainState, Float[Array, " players"], Bool[Array, ""]]:
         orders, week = self._orders(joint_action), state.week + 1
         costs = week_costs(state.inventory, params)
         payoffs = -jnp.full_like(costs, jnp.mean(costs)) if self.team else -costs
@@ -165,7 +166,16 @@ class SupplyChain(Environment):
         after = self._week(key, week, state.inventory, supply_line, orders, mail, state.transit)
         return after, payoffs, week >= self.horizon if self.announced else jnp.zeros_like(week, bool)
 
-    def _week(self, key, week, inventory, supply_line, own, mail, transit) -> ChainState:
+    def _week(
+        self,
+        key: PRNGKeyArray,
+        week: Int[Array, ""],
+        inventory: Float[Array, " echelons"],
+        supply_line: Float[Array, " echelons"],
+        own: Float[Array, " echelons"],
+        mail: tuple[Float[Array, " echelons"], ...],
+        transit: tuple[Float[Array, " echelons"], ...],
+    ) -> ChainState:
         """Events 1 to 3."""
         arriving, received = transit[0], mail[0]
         incoming = jnp.concatenate([self._demand_of(key, week)[None], received[:-1]])
@@ -176,7 +186,7 @@ class SupplyChain(Environment):
             week, after, incoming, arriving, supply_line - arriving, own, tuple(mail[1:]), (*transit[1:], sent)
         )
 
-    def _orders(self, actions: Int[Array, " players"]) -> Float[Array, " players"]:
+    def _orders(self, actions: Int[AnyArray, " players"]) -> Float[Array, " players"]:
         grid = np.asarray(self.action_values[0])
         if np.allclose(np.diff(grid), grid[1] - grid[0]):
             return grid[0] + (grid[1] - grid[0]) * actions.astype(jnp.result_type(float))  # faster than a look-up
@@ -239,7 +249,7 @@ class SupplyChain(Environment):
         }
 
     def record(
-        self, before: ChainState, joint_action: Int[Array, " players"], after: ChainState, params: Params
+        self, before: ChainState, joint_action: Int[AnyArray, " players"], after: ChainState, params: Params
     ) -> dict[str, Float[Array, " players"]]:
         return {
             "demand": jnp.where(jnp.arange(self.roles) == 0, before.incoming, jnp.nan),
@@ -250,7 +260,7 @@ class SupplyChain(Environment):
             "supply_line": before.supply_line,
         }
 
-    def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
+    def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """The weekly accounts of every chain, from its orders and from what was recorded (see `chain_books`)."""
         start = Start(self.inventory, self.flow, self.order_delay, self.shipping_delay)
         return replay_chains(table, self.roles, start, tolerance)
@@ -289,8 +299,8 @@ class SupplyChain(Environment):
 
 
 def beer_game(
-    demand: Literal["uniform", "step"] | Mapping[float, float] | Sequence[float] = "uniform",
-    orders: Iterable[float] = range(21),
+    demand: str | Chances | Numbers = "uniform",
+    orders: Numbers = range(21),
     *,
     name: str = "beer-game",
     **options: Any,
@@ -331,11 +341,11 @@ def week_costs(inventory: Float[Array, " echelons"], params: Params) -> Float[Ar
     return params["holding"] * jnp.maximum(inventory, 0.0) + params["backlog"] * jnp.maximum(-inventory, 0.0)
 
 
-def _demand(demand: Mapping[float, float] | Sequence[float] | None) -> Distribution:
+def _demand(demand: Chances | Numbers | None) -> Distribution:
     if demand is None:
         return distribution(DEMAND, "SupplyChain")
     if isinstance(demand, Mapping):
-        return distribution(demand, "SupplyChain")
+        return distribution(dict(demand), "SupplyChain")
     weekly = np.asarray(demand, float)
     if weekly.ndim != 1 or not len(weekly) or not np.all(np.isfinite(weekly)) or np.any(weekly < 0):
         raise InputError(
@@ -346,13 +356,13 @@ def _demand(demand: Mapping[float, float] | Sequence[float] | None) -> Distribut
 
 def _check(
     echelons: int,
-    grid: np.ndarray,
-    holding: float,
-    backlog: float,
+    grid: Float[np.ndarray, "..."],
+    holding: Number,
+    backlog: Number,
     weeks: int,
     order_delay: int,
     shipping_delay: int,
-    discount: float | None,
+    discount: Number | None,
     announced: bool,
 ) -> None:
     """Raises InputError with every fault of the arguments."""

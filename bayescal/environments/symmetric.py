@@ -1,15 +1,13 @@
 """Symmetric two-player games: one role, one matrix."""
 
-from collections.abc import Iterable
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from numpy.typing import ArrayLike
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Nested, Number, Numbers
 from bayescal.environments.base import OneShot, Params, symmetric_fields
+from bayescal.errors import InputError
 
 
 class SymmetricMatrix(OneShot):
@@ -17,7 +15,7 @@ class SymmetricMatrix(OneShot):
 
     default_payoffs: Float[AnyArray, "actions actions"] = eqx.field(converter=lambda p: np.asarray(p, float))
 
-    def __init__(self, matrix: ArrayLike, *, name: str, action_values: Iterable[float]):
+    def __init__(self, matrix: Nested, *, name: str, action_values: Numbers):
         self.default_payoffs = np.asarray(matrix, float)
         vars(self).update(symmetric_fields(name, "player", 2, action_values, ordered=True))
 
@@ -49,7 +47,7 @@ class SymmetricMatrix(OneShot):
 
 
 def travelers_dilemma(
-    low: float = 180, high: float = 300, step: float = 10, reward: float = 5, unit: float = 100
+    low: Number = 180.0, high: Number = 300.0, step: Number = 10.0, reward: Number = 5.0, unit: Number = 100.0
 ) -> SymmetricMatrix:
     """The traveller's dilemma (Basu 1994; Goeree & Holt 2001): both get the lower claim, and `reward` passes from
     the higher claimant to the lower.
@@ -63,13 +61,18 @@ def travelers_dilemma(
         >>> print(game.payoffs(np.array([0, 1]), game.params))  # claims of 1.80 and 1.90 dollars
         [1.85 1.75]
     """
+    if not (low < high and step > 0 and high - low >= step and unit > 0 and np.isfinite(high - low)):
+        raise InputError(
+            f"Traveller's dilemma: claims from {low:g} to {high:g} in steps of {step:g}, in units of {unit:g}, were "
+            "given; give two claims or more, and positive steps and units."
+        )
     claims = np.arange(low, high + step / 2, step)
     own, other = claims[:, None], claims[None, :]
     matrix = (np.minimum(own, other) + reward * np.sign(other - own)) / unit
     return SymmetricMatrix(matrix, name="travelers-dilemma", action_values=claims)
 
 
-def request_game(bonus: float = 20) -> SymmetricMatrix:
+def request_game(bonus: Number = 20.0) -> SymmetricMatrix:
     """The 11-20 money request game (Arad & Rubinstein 2012): get what you ask for, and a bonus of 20 for asking
     exactly one less than the other.
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Number
 from bayescal.environments.base import Params, symmetric_fields
 from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
@@ -25,7 +25,7 @@ class VolunteersDilemma(GameOfTotals):
     cost: float
     loss: float
 
-    def __init__(self, players: int = 3, *, benefit: float = 1.0, cost: float = 0.2, loss: float = 0.2):
+    def __init__(self, players: int = 3, *, benefit: Number = 1.0, cost: Number = 0.2, loss: Number = 0.2):
         if players < 2:
             raise InputError(f"Volunteer's dilemma: {players} players were given; it takes at least two.")
         self.benefit, self.cost, self.loss = float(benefit), float(cost), float(loss)

@@ -1,4 +1,4 @@
-"""Functions of one draw, evaluated at many draws in batches of bounded memory."""
+"""Functions of one draw, evaluated at many draws in batches of bounded memory; and which draws to use."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,9 +7,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from bayescal._types import AnyArray, Key
 from bayescal.evaluation.compile import random_keys
 
-Draws = Mapping[str, Any]  # by site
+Draws = Mapping[str, AnyArray]  # by site
 
 BATCH = 500  # most draws in a batch
 AT_ONCE = 2e7  # floats in memory for one batch
@@ -17,17 +18,17 @@ _CACHED = 2e4  # floats that stay in the processor's cache: no more are computed
 
 
 class Batched:
-    """A function of one draw, for a batch of them: as many side by side as stay in the processor's cache, and these
-    one after another.
+    """A function of one draw, for a batch of them: as many side by side as fit in the processor's cache, and these one
+    after another.
 
     Args:
         one: a function of any arguments.
-        numbers: that it works out.
-        most: in a batch.
+        numbers: floats that it computes.
+        most: draws in a batch.
 
     Attributes:
-        size: of the batches that it takes.
-        rounds: how often it goes round.
+        size: draws in each batch.
+        rounds: iterations of the loop.
     """
 
     def __init__(self, one: Callable[..., Any], numbers: float, most: int = BATCH):
@@ -42,9 +43,9 @@ class Batched:
         return jax.lax.map(lambda x: self._one(*x), values, batch_size=self._together)
 
 
-def in_batches(run: Callable[[Draws, Any], Any], draws: Draws, batch: int, rng: np.random.Generator) -> Any:
-    """`run(values, keys)` over draws of shape (chain, draw, …), `batch` of them at a time; what it returns, an entry
-    for each, in the draws' shape."""
+def in_batches(run: Callable[[Draws, Key], Any], draws: Draws, batch: int, rng: np.random.Generator) -> Any:
+    """`run(values, keys)` over draws of shape (chain, draw, …), `batch` of them at a time. What it returns has an entry
+    for each draw, and comes back in the draws' shape."""
     chains, per_chain = next(iter(draws.values())).shape[:2]
     total = chains * per_chain
     flat = {n: np.reshape(x, (total, *x.shape[2:])) for n, x in draws.items()}
@@ -56,19 +57,15 @@ def in_batches(run: Callable[[Draws, Any], Any], draws: Draws, batch: int, rng: 
     return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
 
 
-def numbers_of(model: Any) -> float:
-    """That a model works out for one draw; few, where it does not say."""
+def numbers_of(model: Callable[[], Any]) -> float:
+    """Floats that a model computes per draw; 1 if it does not say."""
     return getattr(model, "numbers", 1.0)
 
 
 def of_every_draw(
-    one: Callable[[Any, Any], Any],
-    values: Draws,
-    numbers: float,
-    rng: np.random.Generator,
-    most: int = BATCH,
+    one: Callable[[Any, Key], Any], values: Draws, numbers: float, rng: np.random.Generator, most: int = BATCH
 ) -> Any:
-    """`one(values, key)` of draws of shape (chain, draw, …), at most so many at once; `numbers` as in `Batched`."""
+    """`one(values, key)` of draws of shape (chain, draw, …), at most `most` at once; `numbers` as in `Batched`."""
     chains, draws = next(iter(values.values())).shape[:2]
     batched = Batched(one, numbers, min(most, chains * draws))
     run = jax.jit(batched)
@@ -91,6 +88,6 @@ def systematic(weights: Float[np.ndarray, " n"], draws: int, rng: np.random.Gene
     return rng.permutation(np.minimum(np.searchsorted(edges, at), len(weights) - 1))
 
 
-def _fill(x: np.ndarray, batch: int) -> np.ndarray:
-    """A last, incomplete batch, filled up with copies of its first row."""
+def _fill(x: AnyArray, batch: int) -> np.ndarray:
+    """A last, incomplete batch, padded with copies of its first row."""
     return np.concatenate([x, np.repeat(x[:1], batch - len(x), axis=0)])

@@ -1,4 +1,4 @@
-"""Compiling in other threads: XLA lets go of Python's lock, so two programs compile while a third is traced."""
+"""Compiling in other threads: XLA releases Python's lock, so that two programs compile while a third is traced."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,18 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayescal._types import Key
+
 _QUICK = {"xla_backend_optimization_level": 0}
-_HEAVY = 3e7  # operations, from which a program is worth optimising even if it runs a few times only
-_SLOW = 10  # operations that an exponential or a logarithm stands for
+_HEAVY = 3e7  # operations, from which a program is worth optimising even if it runs only a few times
+_SLOW = 10  # operations that an exponential or a logarithm counts for
 
 
 class Aside:
-    """A program being compiled. Calling it waits for the compiler, then runs.
+    """A program that is being compiled. Calling it waits for the compiler, then runs it.
 
     Args:
         jitted, shapes: what to compile, and for which arguments.
-        brief: it runs a few times only: unless one run is long, leave out what makes it fast but slow to compile.
-        rounds: how often its loop goes round, of which XLA counts one.
+        brief: it runs only a few times: unless one run is long, skip optimisations that are slow to compile.
+        rounds: iterations of its loop, of which XLA counts one.
     """
 
     def __init__(self, jitted: Any, *shapes: Any, brief: bool = False, rounds: int = 1):
@@ -33,14 +35,14 @@ class Aside:
 
     @property
     def seconds(self) -> float:
-        """How long tracing and compiling it took (perhaps while something else was going on)."""
+        """How long tracing and compiling took (perhaps while something else was running)."""
         return self._tracing + self._compiled.result()[1]
 
     def __call__(self, *args: Any) -> Any:
         return self._compiled.result()[0](*args)
 
 
-def random_keys(rng: np.random.Generator, n: int) -> Any:
+def random_keys(rng: np.random.Generator, n: int) -> Key:
     """JAX keys from NumPy's generator: `jax.random.split` is compiled anew, in half a second, for every n."""
     return jax.random.wrap_key_data(jnp.asarray(rng.integers(0, 2**32, (n, 2), dtype=np.uint32)))
 

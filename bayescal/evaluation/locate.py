@@ -1,4 +1,4 @@
-"""Where the posterior of a model is, roughly: its mode, and normal draws with the curvature there."""
+"""A rough location of a posterior: its mode, and normal draws with the curvature there."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,46 +7,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jax.flatten_util import ravel_pytree
-from numpyro.distributions import biject_to
-from numpyro.infer.util import potential_energy
+from jaxtyping import Float
 
-from bayescal.evaluation.sites import Sites, compile_prior, latent_sites
+from bayescal.evaluation.density import Density
+from bayescal.evaluation.sites import Sites, compile_prior
 
-_SLOPE = 1e-4  # by which parameters are moved to see how the gradient changes
+_SLOPE = 1e-4  # step of the finite differences of the gradient
+_WIDEST = 3.0  # unconstrained units: the largest sd in any direction
 
 
-def locate(model: Callable[[], Any], draws: int, seed: int, *, prior: Sites | None = None) -> dict[str, Any]:
-    """Draws of every latent site, by name: (draws, *shape). Call it in float64.
+def locate(
+    model: Callable[[], Any], draws: int, seed: int, *, prior: Sites | None = None
+) -> dict[str, Float[np.ndarray, "draws ..."]]:
+    """Approximate posterior draws of every latent site. Call it in float64.
 
-    A normal approximation on the unconstrained scale; directions that the data and the hyperpriors leave flat are given
-    no more than three units of it.
+    A normal approximation on the unconstrained scale. In directions that the data and the hyperpriors leave flat its
+    standard deviation is cut off at three units.
 
     Args:
-        prior: draws from the hyperpriors, where they are there already.
+        prior: prior draws, if there are some already.
     """
-    latent = latent_sites(model)
-    transforms = {n: biject_to(s.support) for n, s in latent.items()}
+    density = Density.of(model)
     rng = np.random.default_rng(seed)
     prior = compile_prior(model, 200)(rng) if prior is None else prior
-    middle = {n: transforms[n].inv(jnp.asarray(np.median(prior[n][0], axis=0))) for n in latent}
-    flat, unravel = ravel_pytree(middle)
-    potential = lambda z: potential_energy(model, (), {}, unravel(z))
-    slope = jax.jit(jax.value_and_grad(potential))
+    start = density.flatten(density.unconstrain({n: np.median(prior[n][0], axis=0) for n in density.names}))
+    slope = jax.jit(jax.value_and_grad(lambda z: density.potential(density.unflatten(z))))
 
-    def objective(z: np.ndarray) -> tuple[float, np.ndarray]:
+    def objective(z: Float[np.ndarray, " size"]) -> tuple[float, Float[np.ndarray, " size"]]:
         value, gradient = slope(jnp.asarray(z))
         if not np.isfinite(float(value)):
             return 1e10, np.zeros(len(z))
         return float(value), np.asarray(gradient)
 
-    found = scipy.optimize.minimize(
-        objective, np.asarray(flat), jac=True, method="L-BFGS-B", bounds=[(-30, 30)] * len(flat)
-    )
-    step = _SLOPE * np.eye(len(flat))
-    curvature = np.stack([(objective(found.x + s)[1] - objective(found.x - s)[1]) / (2 * _SLOPE) for s in step])
+    mode = scipy.optimize.minimize(
+        objective, np.asarray(start), jac=True, method="L-BFGS-B", bounds=[(-30, 30)] * len(start)
+    ).x
+    step = _SLOPE * np.eye(len(start))
+    curvature = np.stack([(objective(mode + s)[1] - objective(mode - s)[1]) / (2 * _SLOPE) for s in step])
     values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
-    sd = 1 / np.sqrt(np.maximum(values, 1 / 9))
-    z = found.x + (rng.standard_normal((draws, len(flat))) * sd) @ vectors.T
-    apart = jax.vmap(unravel)(jnp.asarray(z))
-    return {n: np.asarray(transforms[n](apart[n])) for n in latent}
+    sd = 1 / np.sqrt(np.maximum(values, _WIDEST**-2))
+    z = mode + (rng.standard_normal((draws, len(start))) * sd) @ vectors.T
+    raw = jax.vmap(density.unflatten)(jnp.asarray(z))
+    return {n: np.asarray(x) for n, x in density.constrain(raw).items()}

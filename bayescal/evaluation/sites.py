@@ -1,7 +1,7 @@
 """The sites of a NumPyro model, and programs that evaluate them at many draws.
 
-`arviz.from_numpyro` scrambles prior sites in nested plates, has no log_prior group (power-scaling sensitivity needs
-it) and leaves log_likelihood out; here everything is read off the model's trace.
+`arviz.from_numpyro` mixes up prior sites in nested plates, and has neither a log_prior group (which power-scaling
+sensitivity needs) nor log_likelihood. Here everything is read from the model's trace.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,17 +12,19 @@ import jax
 import numpy as np
 from jax.core import Tracer
 from numpyro import handlers
+from numpyro.distributions import Distribution
 from numpyro.distributions.distribution import Unit
 
+from bayescal._types import Key
 from bayescal.evaluation.batches import BATCH, Batched, in_batches, numbers_of
 from bayescal.evaluation.compile import Aside, random_keys
 
-Sites = Mapping[str, Any]
+Sites = Mapping[str, Any]  # values by site: arrays, or distributions that can be drawn from
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a model's trace says of one of its sites, without running it."""
+    """One site of a model, from its trace, without running it."""
 
     kind: str  # "latent", "observed", "deterministic" or "factor"
     shape: tuple[int, ...]
@@ -34,8 +36,8 @@ class Site:
 def sites_of(model: Callable[[], Any]) -> dict[str, Site]:
     """Every site of a model. Dimensions are its plates' names, then the model's `dims` or NAME_dim_k."""
     events = getattr(model, "dims", {})
-    found: dict[str, Site] = {}
-    computed: list[str] = []  # data that the model works out itself
+    sites: dict[str, Site] = {}
+    computed: list[str] = []  # observed values that the model computes itself
 
     def look(key):
         for name, site in trace_of(model, key).items():
@@ -46,30 +48,31 @@ def sites_of(model: Callable[[], Any]) -> dict[str, Site]:
             free = range(len(shape) - len(frames))
             dims = tuple(f.name for f in frames) + tuple(events.get(name, [f"{name}_dim_{k}" for k in free]))
             if site["type"] == "deterministic":
-                found[name] = Site("deterministic", shape, dims)
+                sites[name] = Site("deterministic", shape, dims)
             elif isinstance(site["fn"], Unit):
-                found[name] = Site("factor", shape, dims)
+                sites[name] = Site("factor", shape, dims)
             elif site["is_observed"]:
                 later = isinstance(site["value"], Tracer)
                 computed.extend([name] * later)
-                found[name] = Site("observed", shape, dims, value=None if later else np.asarray(site["value"]))
+                sites[name] = Site("observed", shape, dims, value=None if later else np.asarray(site["value"]))
             else:
-                found[name] = Site("latent", shape, dims, support=site["fn"].support)
+                sites[name] = Site("latent", shape, dims, support=site["fn"].support)
         return key
 
     jax.eval_shape(look, jax.random.key(0))
     if computed:
         values = jax.jit(lambda key: {n: trace_of(model, key)[n]["value"] for n in computed})(jax.random.key(0))
-        found |= {n: replace(found[n], value=np.asarray(x)) for n, x in values.items()}
-    return found
+        sites |= {n: replace(sites[n], value=np.asarray(x)) for n, x in values.items()}
+    return sites
 
 
 def latent_sites(model: Callable[[], Any]) -> dict[str, Site]:
+    """The sites that inference samples."""
     return {n: s for n, s in sites_of(model).items() if s.kind == "latent"}
 
 
 def log_likelihood(model: Callable[[], Any], values: Sites) -> Any:
-    """Of all that is observed together, at values of the latent sites."""
+    """The log density of everything observed, at values of the latent sites."""
     trace = trace_of(handlers.substitute(model, data=dict(values)), 0)
     observed = [s for s in trace.values() if s["type"] == "sample" and s["is_observed"]]
     return sum(s["fn"].log_prob(s["value"]).sum() for s in observed)
@@ -82,12 +85,12 @@ def compile_evaluation(
 
     Args:
         shapes: of the latent sites.
-        most: draws that are gone through at once.
+        most: draws in a batch.
 
     Returns:
         `run(draws, rng)` with draws of shape (chain, draw, …) gives (every latent and deterministic site,
         log-likelihood, log-prior, predictive). The log-likelihood is pointwise, the log-prior summed over each
-        site's plates. Draws go through in batches, so that memory does not grow with their number.
+        site's plates. Draws are evaluated in batches, so that memory does not grow with their number.
     """
 
     def one(values, key):
@@ -123,7 +126,7 @@ def compile_evaluation(
     return run
 
 
-def _to_predict(distribution: Any, key: Any) -> Any:
+def _to_predict(distribution: Distribution, key: Key) -> Any:
     """A draw, or the distribution itself where it can be drawn from outside the compiled pass."""
     return distribution if hasattr(distribution, "draw") else distribution.sample(key)
 
@@ -144,5 +147,6 @@ def compile_prior(model: Callable[[], Any], draws: int) -> Callable[[np.random.G
     return lambda rng: {n: np.asarray(x)[None] for n, x in drawn(random_keys(rng, draws)).items()}
 
 
-def trace_of(model: Callable[[], Any], key: Any) -> dict[str, Any]:
+def trace_of(model: Callable[[], Any], key: Key | int) -> dict[str, Any]:
+    """The trace of a model that is run with this seed."""
     return handlers.trace(handlers.seed(model, key)).get_trace()

@@ -1,94 +1,82 @@
-"""What people with costs of their own did, as a function of those costs.
+"""What a likelihood answers, for people with private costs and for people who behave alike.
 
-A participant's decisions depend on one's own cost and on a few **shared numbers**, named as in a `Domain`: "phi.NAME"
-(what others' costs are believed to be), "psi.NAME" (the prior), "params.NAME" (the game), "lapse" and "drift".
-`curves` gives everybody's log-likelihood at common costs, for integrals over costs; `observe` is a NumPyro statement
-about the decisions of people whose costs are given.
+A likelihood is data plus a behaviour. The data (`OneShotData`, `OverTimeData`) know who chose what in which situation.
+The behaviour gives the log-probability of each action there, as a function of **shared numbers**, named as in a
+`Domain`: "phi.NAME" (the population that others' costs are believed to come from), "psi.NAME" (the habit),
+"params.NAME" (the game), "lapse", "drift", and "cost" where everybody knows it. Shared numbers are scalars, or arrays
+with one entry for each belief group (people who meet each other).
 
-Shared numbers are scalars, or arrays with one entry for each belief group (people who meet each other).
+Both behaviours come for both kinds of data:
+
+                    one-shot games        games over time
+    common cost     OneShotCommon         OverTimeCommon      (or a type of each person: levels of reasoning)
+    private costs   OneShotPrivate        OverTimePrivate
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
+from bayescal._types import AnyArray
+from bayescal.environments.base import Environment
 from bayescal.errors import InputError
-from bayescal.table.decisions import Decisions
+from bayescal.likelihood.one_shot_data import OneShotData
+from bayescal.likelihood.over_time_data import OverTimeData
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.base import Policy
+from bayescal.populations.base import Population
 
-Shared = Mapping[str, Any]
+Number = float | AnyArray
+Shared = Mapping[str, Number]
+OwnPsi = Mapping[str, Float[Array, " participants"]]  # habit parameters of each person
+Labelled = dict[str, tuple[tuple[str, ...], np.ndarray]]  # (dims, values) by name
 
-BLOCKS = 10  # of rounds, in which a drifting cost stands still
 
-
-class Likelihood(ABC):
+@dataclasses.dataclass(frozen=True, eq=False)
+class PrivateLikelihood(ABC):
     """The decisions of people with private costs.
 
+    `curves` gives everybody's log-likelihood at common nodes of log cost, for integrals over costs; `observe` is a
+    NumPyro statement about the decisions of people whose costs are given.
+
     Attributes:
-        participants: their labels; `group` is the belief group of each.
-        names: the shared numbers.
-        decisions: how many each of them made.
+        data: who chose what in which situation.
+        policies: that are asked for probabilities, one for each kind of game in the data.
+        names: the shared numbers it depends on.
         given: shared numbers that are fixed.
-        ways: log of the number of orders in which each person's counted choices can have been made, which is part of
-            `observe` where it observes counts, and not of `curves`.
     """
 
-    participants: tuple[str, ...]
-    group: Int[np.ndarray, " participants"]
+    data: OneShotData | OverTimeData
+    policies: tuple[Policy, ...]
     names: tuple[str, ...]
-    given: Mapping[str, float]
-    decisions: Int[np.ndarray, " participants"]
-    ways: Float[np.ndarray, " participants"]
-    person: Int[np.ndarray, " rows"]  # of whom each row of data is
+    given: Shared
 
-    def __init__(
-        self,
-        decisions: Decisions,
-        group: Int[np.ndarray, " participants"],
-        names: tuple[str, ...],
-        given: Mapping[str, float] | None,
-    ):
-        self.participants, self.source = decisions.levels("participant"), decisions.source
-        self.group, self.names, self.given = group, names, given or {}
+    @abstractmethod
+    def curves(self, log_cost: Float[AnyArray, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
+        """The log-likelihood of each person's decisions at each of these log costs."""
+
+    @abstractmethod
+    def observe(
+        self, log_cost: Float[AnyArray, " participants"], shared: Shared, own_psi: OwnPsi | None = None
+    ) -> None:
+        """The NumPyro site of the decisions of people with these log costs (and habits of their own, if given)."""
 
     @abstractmethod
     def check_support(self) -> None:
-        """See `refuse_impossible`."""
+        """Refuse data that the habit gives probability zero."""
 
-    @abstractmethod
-    def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
-        """The log-likelihood of everybody's decisions at each of these log costs."""
+    def of_some(self, people: Int[np.ndarray, " some"]) -> Self:
+        """The likelihood of some of the people, by index."""
+        return dataclasses.replace(self, data=self.data.of_some(people))
 
-    @abstractmethod
-    def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
-        """A NumPyro site for the decisions of people with these log costs (and, if given, priors of their own)."""
-
-    @property
-    @abstractmethod
-    def learned(self) -> bool:
-        """Whether the policy is a network: cheap, and smooth in everything."""
-
-    @abstractmethod
-    def of_some(self, people: Int[np.ndarray, " some"]) -> "Likelihood":
-        """The likelihood of some of the people, by their place."""
-
-    def _of_some(self, people: Int[np.ndarray, " some"]) -> tuple[Any, Bool[np.ndarray, " rows"]]:
-        """(a copy with these people only, which rows of data are theirs): the rest of the data is still everybody's."""
-        place = np.full(len(self.participants), -1)
-        place[people] = np.arange(len(people))
-        some, kept = copy(self), place[self.person] >= 0
-        some.participants = tuple(self.participants[i] for i in people)
-        some.group, some.decisions, some.ways = self.group[people], self.decisions[people], self.ways[people]
-        some.person = place[self.person[kept]]
-        return some, kept
-
-    def shards(self, most: int) -> Iterator["Likelihood"]:
-        """The same in parts with at most so many decisions each (and one person at the least)."""
-        start, total = 0, np.cumsum(np.minimum(self.decisions, self.rows))
+    def shards(self, most: int) -> Iterator[Self]:
+        """The likelihood in parts with at most `most` decisions each, and at least one person."""
+        start, total = 0, np.cumsum(np.minimum(self.decisions, self.data.most_rows))
         while start < len(self.participants):
             before = total[start - 1] if start else 0
             stop = max(int(np.searchsorted(total, before + most, side="right")), start + 1)
@@ -96,47 +84,129 @@ class Likelihood(ABC):
             start = stop
 
     @property
-    def rows(self) -> int:
-        """Of data, for one person at the most."""
-        return 2**62
+    def participants(self) -> tuple[str, ...]:
+        return self.data.participants
+
+    @property
+    def decisions(self) -> Int[np.ndarray, " participants"]:
+        """How many decisions each person made."""
+        return self.data.decisions
+
+    @property
+    def learned(self) -> bool:
+        """Whether the policy is a network: cheap, and smooth in everything."""
+        return all(p.facts.learned for p in self.policies)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CommonLikelihood(ABC):
+    """The decisions of people who behave alike at the same numbers, or are each of one of a few types.
+
+    Attributes:
+        data: who chose what in which situation.
+        types: how many types there are; 1 where all are alike.
+    """
+
+    data: OneShotData | OverTimeData
 
     @property
     @abstractmethod
-    def coords(self) -> dict[str, Any]: ...
+    def types(self) -> int: ...
+
+    @abstractmethod
+    def log_shares(self, shared: Shared) -> Float[Array, " types"]:
+        """Log-probabilities of the types."""
+
+    @abstractmethod
+    def by_person(self, shared: Shared) -> Float[Array, "participants types"]:
+        """The log-likelihood of each person's decisions if they were of each type."""
+
+    @abstractmethod
+    def observe(self, shared: Shared, type_of: Int[Array, " participants"] | None = None) -> None:
+        """The NumPyro site of the decisions, given the type of each person (None: of the first)."""
+
+    @abstractmethod
+    def check_support(self) -> None:
+        """Refuse data that the habit gives probability zero."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AtOneCost(CommonLikelihood):
+    """People with private costs who all have the same: the shared number "cost"."""
+
+    private: PrivateLikelihood
+
+    @classmethod
+    def of(cls, private: PrivateLikelihood) -> "AtOneCost":
+        return cls(private.data, private)
 
     @property
-    @abstractmethod
-    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
-        """What an analysis needs beside the draws, as (dims, values)."""
+    def types(self) -> int:
+        return 1
 
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """Probabilities that are worked out for one draw."""
+    def log_shares(self, shared: Shared) -> Float[Array, " types"]:
+        return jnp.zeros(1)
+
+    def by_person(self, shared: Shared) -> Float[Array, "participants types"]:
+        return self.private.curves(self._log_cost(shared)[None], shared)
+
+    def observe(self, shared: Shared, type_of: Int[Array, " participants"] | None = None) -> None:
+        self.private.observe(jnp.full(len(self.private.participants), self._log_cost(shared)), shared)
+
+    def _log_cost(self, shared: Shared) -> Float[Array, ""]:
+        return jnp.log(jnp.asarray({**self.private.given, **shared}["cost"]))
+
+    def check_support(self) -> None:
+        self.private.check_support()
 
 
-def unpack(shared: Shared, group: Int[np.ndarray, " rows"]) -> tuple[Any, Any, dict[str, Any]]:
-    """(phi, psi, params) with one entry a row, from scalars or arrays by belief group."""
+def by_kind(shared: Shared) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """(phi, psi, params) by their short names."""
     kinds: dict[str, dict[str, Any]] = {"phi": {}, "psi": {}, "params": {}}
     for name, value in shared.items():
         kind, dot, short = name.partition(".")
         if dot:
-            value = jnp.asarray(value, jnp.result_type(float))
-            kinds[kind][short] = value[group] if value.ndim else jnp.broadcast_to(value, (len(group),))
-    return kinds["phi"] or None, kinds["psi"] or None, kinds["params"]
+            kinds[kind][short] = value
+    return kinds["phi"], kinds["psi"], kinds["params"]
 
 
-def rounds_as_time(decisions: Decisions) -> Float[np.ndarray, " rows"]:
-    """From 0 in the first round to 1 in the last, in at most `BLOCKS` steps."""
-    if "round" not in decisions.table:
-        raise InputError(f"{decisions.source} has no column 'round', so no cost can drift over the rounds.")
-    round_ = decisions.table["round"].to_numpy(float)
-    first, last = round_.min(), round_.max()
-    if not last > first:
+def of_each(cost: Number, level: Float[np.ndarray, " rows"]) -> Number:
+    """One cost for all rows, or that of each row's level."""
+    return jnp.asarray(cost)[level.astype(int)] if jnp.ndim(cost) else cost
+
+
+def by_row(shared: Shared, group: Int[np.ndarray, " rows"]) -> tuple[Any, Any, dict[str, Any]]:
+    """(phi, psi, params) with one entry a row, from scalars or arrays by belief group; None where there are none."""
+
+    def rows(value: Number) -> Array:
+        value = jnp.asarray(value, jnp.result_type(float))
+        return value[group] if value.ndim else jnp.broadcast_to(value, (len(group),))
+
+    phi, psi, params = ({n: rows(x) for n, x in kind.items()} for kind in by_kind(shared))
+    return phi or None, psi or None, params
+
+
+def moving(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The shared numbers on which behaviour depends: a lapse only mixes it with uniform play."""
+    return tuple(n for n in names if n != "lapse")
+
+
+def play_in(policy: Policy, environment: Environment, population: Population | None) -> Policy:
+    """The policy in this game and for this population."""
+    if isinstance(policy, AmortisedPolicy):
+        return policy.play(environment, population)
+    changes: dict[str, Any] = {"environment": environment}
+    if hasattr(policy, "population"):
+        changes["population"] = population
+    return dataclasses.replace(policy, **changes)
+
+
+def refuse_unsolved(log_p: Float[np.ndarray, "..."], policy: Policy) -> None:
+    """Probabilities that are computed once must be numbers."""
+    unsolved = np.isnan(log_p)
+    if unsolved.any():
+        share = unsolved.reshape(len(log_p), -1).any(axis=1).mean()
         raise InputError(
-            f"{decisions.source} has one round ({first:g}) only, so no cost can drift: leave out learning."
+            f"{type(policy).__name__}: no equilibrium was found in {share:.0%} of the games, so what is played in them "
+            "is not known: leave this model out, or those games."
         )
-    time = (round_ - first) / (last - first)
-    if len(np.unique(time)) <= BLOCKS:
-        return time
-    return (np.minimum(np.floor(time * BLOCKS), BLOCKS - 1) + 0.5) / BLOCKS

@@ -1,19 +1,19 @@
 """Chebyshev polynomials of several numbers in a box.
 
-A function of the box's numbers is known by its values at a grid of nodes, `(d_1 + 1) × … × (d_n + 1)` of them, and is
+A function of the box's numbers is represented by its values at a grid of `(d_1 + 1) × … × (d_n + 1)` nodes: it is
 the polynomial of these degrees through them. Where the function is smooth the error falls geometrically with the
 degrees (Trefethen 2019, Approximation Theory and Approximation Practice, chapter 8). Nodes are of the first kind: they
-leave out the ends of the box, so that an error measured there is an honest one.
+exclude the ends of the box, so that errors may be measured there.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Scalar
 from bayescal.domain import Domain
 
 
@@ -24,6 +24,7 @@ def nodes(degrees: Sequence[int]) -> Float[np.ndarray, "nodes numbers"]:
 
 
 def corners(numbers: int) -> Float[np.ndarray, "corners numbers"]:
+    """Of the box [-1, 1] in so many dimensions."""
     return np.array(list(product((-1.0, 1.0), repeat=numbers))).reshape(2**numbers, numbers)
 
 
@@ -47,7 +48,7 @@ def basis(unit: Float[np.ndarray, "points numbers"], degrees: Sequence[int]) -> 
     return out
 
 
-def polynomials(x: Any, degree: int) -> Float[Array, " terms"]:
+def polynomials(x: Scalar, degree: int) -> Float[Array, " terms"]:
     """T_0(x) … T_degree(x), by recurrence: its derivatives are finite at the ends too."""
     terms = [jnp.ones_like(x), x]
     for _ in range(degree - 1):
@@ -63,8 +64,8 @@ def evaluate(coefficients: Float[Array, "rank ..."], unit: Float[Array, " number
     return out
 
 
-def to_unit(domain: Domain, shared: Mapping[str, Any]) -> Float[Array, " numbers"]:
-    """A box's numbers, each brought into [-1, 1]: in its logarithm where the interval is logarithmic."""
+def to_unit(domain: Domain, shared: Mapping[str, Scalar | AnyArray]) -> Float[Array, " numbers"]:
+    """A box's numbers, each scaled to [-1, 1]: in its logarithm if the interval is logarithmic."""
     out = []
     for name, box in domain.intervals:
         x = jnp.asarray(shared[name], float)
@@ -75,7 +76,8 @@ def to_unit(domain: Domain, shared: Mapping[str, Any]) -> Float[Array, " numbers
     return jnp.stack(out) if out else jnp.zeros(0)
 
 
-def from_unit(domain: Domain, unit: Float[Array, "*n numbers"]) -> dict[str, Float[Array, "*n"]]:
+def from_unit(domain: Domain, unit: Float[AnyArray, "*n numbers"]) -> dict[str, Float[AnyArray, "*n"]]:
+    """The inverse of `to_unit`."""
     out = {}
     for axis, (name, box) in enumerate(domain.intervals):
         half = 0.5 * (unit[..., axis] + 1)

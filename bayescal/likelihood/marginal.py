@@ -1,12 +1,11 @@
-"""Private costs integrated out: m_i(phi) = log of the mean of exp(l_i(log cost)) over the population.
+"""Private costs integrated out: m_i(phi), the log of the mean of exp(l_i(log cost)) over the population.
 
 The nodes are fixed and even in log cost; the population moves their weights. The trapezoid rule is then exact to
 1e-5 as long as the population is wider than the nodes' distance h and every person's likelihood wider than 1.25 h, from
 which `even_nodes` chooses h. Populations narrower than h are integrated by their own quadrature, between the nodes of
 which l_i, smooth even where its exponential is a spike, is interpolated by a polynomial of the fifth degree.
 
-All this is of people who fall back on uniform play: habits make likelihoods narrower, and `Integrated.of` then tries
-closer nodes.
+This holds for uniform habits. Other habits make likelihoods narrower, and `Integrated.of` then tries closer nodes.
 """
 
 import jax
@@ -14,20 +13,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayescal._types import Key
 from bayescal.domain import Interval
 from bayescal.populations.base import Phi, Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.populations.mixture import Mixture
 
-_INFORMATION = 0.6  # of log cost in one decision, at the most: 1/2 for a normal choice, 0.44 for one of two
+_INFORMATION = 0.6  # most about log cost in one decision: 1/2 for a normal choice, 0.44 for one of two
 _FEWEST, _MOST = 33, 400
 _FINER = 4  # how much finer than the nodes the grid is from which costs are drawn
-# Gregory's end corrections make the trapezoid rule exact to the fourth order where a wall cuts the integrand.
+# Gregory's end corrections make the trapezoid rule exact to the fourth order where a bound cuts the integrand.
 _ENDS = np.array([3 / 8, 7 / 6, 23 / 24])
 
 
 def even_nodes(interval: Interval, decisions: int) -> Float[np.ndarray, " nodes"]:
-    """Log costs from wall to wall, 0.8 of the smallest sd that a likelihood of so many decisions can have apart."""
+    """Log costs from bound to bound. They are 0.8 of the smallest sd apart that a likelihood of so many decisions can
+    have."""
     narrowest = 1 / np.sqrt(_INFORMATION * max(decisions, 1))
     wanted = int(np.ceil((interval.high - interval.low) / (0.8 * narrowest))) + 1
     return np.linspace(interval.low, interval.high, int(np.clip(wanted, _FEWEST, _MOST)))
@@ -40,7 +41,7 @@ def log_marginal(
     phi: Phi,
     shift: Float[Array, " people"] | None = None,
 ) -> Float[Array, " people"]:
-    """log of the mean likelihood of each person over a population that is cut off at the first and the last node.
+    """log of the mean likelihood of each person over a population truncated at the first and the last node.
 
     Args:
         shift: by how much each person's log cost is moved from the population's.
@@ -71,7 +72,7 @@ def log_marginal(
 def log_weights(
     nodes: Float[Array, " nodes"], population: Population, phi: Phi, shift: Float[Array, " people"] | None = None
 ) -> Float[Array, "*people nodes"]:
-    """Log-probabilities of the nodes in the population, which is cut off beyond them."""
+    """Log-probabilities of the nodes in the population, which is truncated beyond them."""
     log_cost = nodes if shift is None else nodes - shift[:, None]
     density = population.log_density(jnp.exp(log_cost), phi) + log_cost
     ends = np.ones(nodes.shape[0])
@@ -96,6 +97,7 @@ def interpolate(
 
 
 def lagrange(nodes: Float[Array, " nodes"], at: Float[Array, "*people points"]) -> Float[Array, "*people points nodes"]:
+    """By which factors values at the nodes are multiplied and summed, for the polynomial through the six nearest."""
     n = nodes.shape[0]
     place = (at - nodes[0]) / (nodes[1] - nodes[0])
     first = jnp.clip(jnp.floor(jax.lax.stop_gradient(place)) - 2, 0, n - 6)
@@ -108,7 +110,7 @@ def lagrange(nodes: Float[Array, " nodes"], at: Float[Array, "*people points"]) 
 
 
 def draw_log_costs(
-    key: Array,
+    key: Key,
     curves: Float[Array, "people nodes"],
     nodes: Float[Array, " nodes"],
     population: Population,

@@ -1,229 +1,257 @@
-"""The likelihood of one-shot games played by people with costs of their own."""
+"""The likelihood of one-shot games: counts are sufficient."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy.special import gammaln
 
-from bayescal.likelihood.base import Likelihood, Shared, rounds_as_time, unpack
-from bayescal.likelihood.choices import finite, lapsed, observe_counts, refuse_impossible
-from bayescal.likelihood.known_costs import stacked
-from bayescal.likelihood.plays import play_in
-from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.policies.base import Policy, tilt
+from bayescal._types import AnyArray
+from bayescal.likelihood.base import (
+    CommonLikelihood,
+    OwnPsi,
+    PrivateLikelihood,
+    Shared,
+    by_kind,
+    by_row,
+    moving,
+    of_each,
+    play_in,
+    refuse_unsolved,
+)
+from bayescal.likelihood.choices import lapsed
+from bayescal.likelihood.one_shot_data import OneShotData, Stack, cells, personal
+from bayescal.policies.base import ABSENT, Policy, tilt
 from bayescal.populations.base import Population
-from bayescal.table.codes import unique_rows
+from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
-_FEW = 64  # situations that are looped over; more are gathered
+_FEW = 64  # situations whose log-probabilities are computed one by one; more are computed by one vmapped call
 
 
-@dataclass(frozen=True)
-class _Stack:
-    """Games of one shape: their parameters, the belief group and the share of the drift of each."""
+@dataclass(frozen=True, eq=False)
+class OneShotCommon(CommonLikelihood):
+    """One-shot games in which everybody knows everybody's cost, or is of a type, or nobody is named.
 
-    policy: Any
-    params: Any
-    members: Int[np.ndarray, " pairs"]
-    group: Int[np.ndarray, " pairs"]
-    time: Float[np.ndarray, " pairs"]
+    Every game is solved once for each level of the cost. What depends on nothing inferred is solved when the
+    likelihood is built.
 
-
-class OneShotLikelihood(Likelihood):
-    """Of one-shot games: counts are sufficient. Values do not depend on one's own cost, so one solution of each game
-    serves every cost.
-
-    Args:
-        belief: the population that others are believed to come from, where costs are private.
-        group: the belief group of each participant.
-        drifting: costs change over the rounds (in at most ten blocks).
+    Attributes:
+        policies: of each stack of games.
+        given: shared numbers that are fixed.
+        solved: log-probabilities of every instance, where nothing inferred moves them.
     """
 
-    def __init__(
-        self,
+    data: OneShotData
+    policies: tuple[Policy, ...]
+    given: Shared
+    solved: Float[np.ndarray, "instances types roles actions"] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        policy: Policy,
+        population: Population | None,
+        decisions: Decisions,
+        *,
+        given: Shared | None = None,
+        constant: bool = False,
+        level: Int[np.ndarray, " cells"] | None = None,
+    ) -> "OneShotCommon":
+        """
+        Args:
+            policy: in any of the games.
+            population: that everybody's cost comes from, where costs are private and nobody is named.
+            given: shared numbers that are fixed.
+            constant: nothing that is inferred moves the log-probabilities, except lapses.
+            level: of each cell of the decisions; the shared "cost" then has an entry for each level.
+        """
+        rows = cells(decisions)
+        data = OneShotData.of(decisions, rows, np.zeros((len(rows.game), 0)) if level is None else level[:, None])
+        made = cls(data, tuple(play_in(policy, s.environment, population) for s in data.stacks), given or {})
+        return made._solve_now() if constant else made
+
+    def _solve_now(self) -> "OneShotCommon":
+        with double_precision():
+            solved = np.asarray(jax.jit(lambda: self._solve({}))())
+        refuse_unsolved(solved, self.policies[0])
+        return replace(self, solved=solved)
+
+    @property
+    def types(self) -> int:
+        return getattr(self.policies[0], "levels", 0) + 1
+
+    def log_shares(self, shared: Shared) -> Float[Array, " types"]:
+        policy: Any = self.policies[0]
+        return jnp.zeros(1) if self.types == 1 else policy.log_shares(by_kind(shared)[0])
+
+    def tables(self, shared: Shared) -> Float[Array, "instances types roles actions"]:
+        """Log-probabilities of every type in every role of every instance."""
+        return self._solve(shared) if self.solved is None else jnp.asarray(self.solved)
+
+    def _solve(self, shared: Shared) -> Float[Array, "instances types roles actions"]:
+        shared = {**self.given, **shared}
+        cost = shared.get("cost")
+        phi, psi, params = by_kind(shared)
+
+        def stack_of(policy: Any, stack: Stack) -> Float[Array, "members types roles actions"]:
+            one_level = cost is None or jnp.ndim(cost) == 0
+            own = cost if one_level else of_each(cost, stack.by[:, 0])
+
+            def solve(cost, own):
+                if self.types > 1:
+                    return policy.log_prob_by_level(cost, phi, psi or None, own | params)
+                return policy.log_prob_all(cost, phi or None, psi or None, own | params)[None]
+
+            return jax.vmap(solve, in_axes=(None if one_level else 0, 0))(own, stack.params)
+
+        return self.data.tables(list(map(stack_of, self.policies, self.data.stacks)), -jnp.inf)
+
+    def _log_probs(self, shared: Shared) -> Float[Array, "situations types actions"]:
+        log_p = self.data.at(self.tables(shared))
+        return lapsed(log_p, shared.get("lapse"), self.data.sizes[:, None, None])
+
+    def by_person(self, shared: Shared) -> Float[Array, "participants types"]:
+        return self.data.by_person(self._log_probs(shared))
+
+    def observe(self, shared: Shared, type_of: Int[Array, " participants"] | None = None) -> None:
+        log_p = self._log_probs(shared)
+        own = 0 if type_of is None else type_of[self.data.person]
+        self.data.observe(log_p[self.data.situation, own])
+
+    def observe_mixture(self, shared: Shared) -> None:
+        """The NumPyro site of the counts where every decision is somebody else's: probabilities are averaged over
+        types."""
+        by_type = jnp.maximum(self.tables(shared), ABSENT) + self.log_shares(shared)[:, None, None]
+        log_p = self.data.at(jax.nn.logsumexp(by_type, axis=1))
+        log_p = lapsed(jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p), shared.get("lapse"), self.data.sizes[:, None])
+        self.data.observe(log_p[self.data.situation])
+
+    def check_support(self) -> None:
+        self.data.check_support(self.policies)
+
+
+@dataclass(frozen=True, eq=False)
+class OneShotPrivate(PrivateLikelihood):
+    """One-shot games of people with private costs.
+
+    What an action is worth does not depend on one's own cost, so one solution of each instance serves every cost.
+    Values that depend on nothing inferred are computed when the likelihood is built.
+
+    Attributes:
+        policies: of each stack of games.
+        solved: (values, log q) of every instance, where nothing inferred moves them.
+    """
+
+    data: OneShotData
+    policies: tuple[Policy, ...]
+    names: tuple[str, ...]
+    given: Shared
+    solved: tuple[np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def of(
+        cls,
         policy: Policy,
         belief: Population | None,
         decisions: Decisions,
         *,
         group: Int[np.ndarray, " participants"],
-        names: tuple[str, ...],
-        given: Mapping[str, float] | None = None,
+        names: Sequence[str],
+        given: Shared | None = None,
         drifting: bool = False,
-    ):
-        super().__init__(decisions, group, names, given)
-        width = decisions.counts.shape[1]
-        if drifting:
-            table = decisions.table
-            time, place = np.unique(rounds_as_time(decisions), return_inverse=True)
-            columns = [table["game_index"].to_numpy(), table["role_index"].to_numpy()]
-            columns += [table["participant"].cat.codes.to_numpy(), place.reshape(-1)]
-            first, of = unique_rows(columns)
-            flat = np.zeros(len(first) * width)
-            np.add.at(flat, of * width + table["action_index"].to_numpy(), table["n"].to_numpy())
-            self.counts = flat.reshape(-1, width)
-            game, role, self.person, place = (np.asarray(c)[first].astype(int) for c in columns)
-            time = time[place]
-        else:
-            cells = decisions.cells
-            game, role, self.person = (cells[f"{n}_index"].to_numpy() for n in ("game", "role", "participant"))
-            self.counts, time = decisions.counts.astype(float), np.zeros(len(cells))
-        rows = np.stack([game, group[self.person], time, role], axis=1)
-        self.decisions = np.bincount(self.person, self.counts.sum(axis=1), len(self.participants)).astype(int)
-        orders = gammaln(self.counts.sum(axis=1) + 1) - gammaln(self.counts + 1).sum(axis=1)
-        self.ways = np.bincount(self.person, orders, len(self.participants))
-        # A pair is a game as one belief group plays it at one time; a situation is a role in it.
-        pairs, of_row = np.unique(rows[:, :3], axis=0, return_inverse=True)
-        situations, self.situation = np.unique(
-            np.stack([of_row.reshape(-1), rows[:, 3].astype(int)], axis=1), axis=0, return_inverse=True
-        )
-        self.situation = self.situation.reshape(-1)
-        self.pair, self.role = situations[:, 0].astype(int), situations[:, 1].astype(int)
-        self.time = pairs[self.pair, 2]
-        environments = list(decisions.environments.values())
-        games = pairs[:, 0].astype(int)
-        self.width = width
-        self.sizes = np.array([len(environments[games[p]].action_values[r]) for p, r in situations.astype(int)])
-        self.labels = [
-            " · ".join(
-                [
-                    str(decisions.game_names[games[self.pair[s]]]),
-                    environments[games[self.pair[s]]].role_names[self.role[s]],
-                ]
-            )
-            for s in range(len(situations))
-        ]
-        self.stacks = []
-        for first, params, members in stacked(environments, games):
-            own = play_in(policy, first, belief if first.players > 1 else None)
-            self.stacks.append(_Stack(own, params, members, pairs[members, 1].astype(int), pairs[members, 2]))
-        self.pairs = len(pairs)
-        self._sort()
+    ) -> "OneShotPrivate":
+        """
+        Args:
+            policy: in any of the games.
+            belief: the population that others' costs are believed to come from.
+            group: the belief group of each participant.
+            names: the shared numbers that are inferred.
+            given: those that are fixed.
+            drifting: costs change over the rounds (in at most ten blocks).
+        """
+        rows = personal(decisions, drifting=drifting)
+        data = OneShotData.of(decisions, rows, np.stack([group[rows.person], rows.time], axis=1))
+        beliefs = [belief if s.environment.players > 1 else None for s in data.stacks]
+        policies = tuple(play_in(policy, s.environment, b) for s, b in zip(data.stacks, beliefs, strict=True))
+        made = cls(data, policies, tuple(names), given or {})
+        return made if moving(made.names) else made._solve_now()
 
-    def _sort(self) -> None:
-        """Rows by situation."""
-        self._order = np.argsort(self.situation, kind="stable")
-        self._ends = np.searchsorted(self.situation[self._order], np.arange(1, len(self.sizes)))
+    def _solve_now(self) -> "OneShotPrivate":
+        with double_precision():
+            q, log_q = jax.jit(lambda: self._solve({}))()
+            return replace(self, solved=(np.asarray(q), np.asarray(log_q)))
 
-    def _values(
+    def _values(self, shared: Shared) -> tuple[Float[Array, "situations actions"], Float[Array, "situations actions"]]:
+        """(value of each action, log q) by situation."""
+        q, log_q = self._solve(shared) if self.solved is None else map(jnp.asarray, self.solved)
+        return self.data.at(q), self.data.at(log_q)
+
+    def _solve(
         self, shared: Shared
-    ) -> tuple[Float[Array, "pairs roles actions"], Float[Array, "pairs roles actions"]]:
-        """Q and log q of every role of every pair."""
-        roles = max(s.policy.environment.roles for s in self.stacks)
-        shape = (self.pairs, roles, self.width)
-        q, log_q = jnp.zeros(shape), jnp.full(shape, -1e30)
-        for stack in self.stacks:
-            phi, psi, params = unpack({**self.given, **shared}, stack.group)
+    ) -> tuple[Float[Array, "instances roles actions"], Float[Array, "instances roles actions"]]:
+        def stack_of(policy: Any, stack: Stack) -> tuple[Array, Array]:
+            group, time = stack.by.T
+            phi, psi, params = by_row({**self.given, **shared}, group.astype(int))
             if phi is not None and "drift" in shared:
-                phi = jax.vmap(stack.policy.population.shifted)(phi, shared["drift"] * stack.time)
+                phi = jax.vmap(policy.population.shifted)(phi, shared["drift"] * time)
+            one = lambda phi, psi, own, params: (policy.values(None, phi, psi, own | params), policy.log_prior(psi))
+            return jax.vmap(one)(phi, psi, stack.params, params)
 
-            def one(phi, psi, own, changed, stack=stack):
-                policy = stack.policy
-                given = own | changed
-                return policy.values(None, phi, psi, given), policy.log_prior(psi)
+        values, log_priors = zip(*map(stack_of, self.policies, self.data.stacks), strict=True)
+        return self.data.tables(values, 0.0), self.data.tables(log_priors, ABSENT)
 
-            values, log_prior = jax.vmap(one)(phi, psi, stack.params, params)
-            here = (stack.members, slice(0, values.shape[1]), slice(0, values.shape[2]))
-            q, log_q = q.at[here].set(values), log_q.at[here].set(log_prior)
-        return q, log_q
+    @property
+    def _time(self) -> Float[np.ndarray, " situations"]:
+        time = np.zeros(self.data.instances)
+        for stack in self.data.stacks:
+            time[stack.members] = stack.by[:, 1]
+        return time[self.data.instance]
 
-    def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
+    def curves(self, log_cost: Float[AnyArray, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
         q, log_q = self._values(shared)
-        q, log_q = q[self.pair, self.role], log_q[self.pair, self.role]
-        at = jnp.exp(log_cost + shared.get("drift", 0.0) * self.time[:, None])  # (situations, nodes)
+        cost = jnp.exp(log_cost + shared.get("drift", 0.0) * self._time[:, None])  # (situations, nodes)
+        sizes = self.data.sizes
 
         def log_probs(q, log_q, cost, size):
             log_p = jax.vmap(lambda c: tilt(log_q, q, c))(cost)
             return lapsed(log_p, shared.get("lapse"), size)
 
-        if len(self.sizes) <= _FEW:
-            return self._told([log_probs(q[s], log_q[s], at[s], size) for s, size in enumerate(self.sizes)])
-        return self._told(jax.vmap(log_probs)(q, log_q, at, jnp.asarray(self.sizes)))
+        if len(sizes) <= _FEW:
+            return self.data.by_person([log_probs(q[s], log_q[s], cost[s], size) for s, size in enumerate(sizes)])
+        return self.data.by_person(jax.vmap(log_probs)(q, log_q, cost, jnp.asarray(sizes)))
 
-    def _told(self, log_p: Any) -> Float[Array, "participants nodes"]:
-        """The log-likelihood of everybody's decisions, from log-probabilities (nodes, actions) in each situation."""
-        if len(self.sizes) <= _FEW:
-            rows = np.split(self._order, self._ends)
-            parts = [jnp.asarray(self.counts[own]) @ finite(log_p[s]).T for s, own in enumerate(rows)]
-            by_row, person = jnp.concatenate(parts), self.person[self._order]
-        else:
-            by_row = jnp.einsum("ra,rga->rg", jnp.asarray(self.counts), finite(log_p)[self.situation])
-            person = self.person
-        if len(person) == len(self.participants) and (person == np.arange(len(person))).all():
-            return by_row
-        return jax.ops.segment_sum(by_row, person, len(self.participants))
-
-    @property
-    def learned(self) -> bool:
-        return all(isinstance(s.policy, AmortisedPolicy) for s in self.stacks)
-
-    def of_some(self, people: Int[np.ndarray, " some"]) -> "OneShotLikelihood":
-        some, kept = self._of_some(people)
-        some.counts, some.situation = self.counts[kept], self.situation[kept]
-        some._sort()
-        return some
-
-    @property
-    def rows(self) -> int:
-        return int(np.bincount(self.person).max()) * self.width
-
-    def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
-        q, log_q = self._values(shared)
-        q, log_q = q[self.pair, self.role][self.situation], log_q[self.pair, self.role][self.situation]
+    def observe(
+        self, log_cost: Float[AnyArray, " participants"], shared: Shared, own_psi: OwnPsi | None = None
+    ) -> None:
+        situation, person = self.data.situation, self.data.person
+        q, log_q = (x[situation] for x in self._values(shared))
         if own_psi is not None:
-            log_q = self._own_prior({n: x[self.person] for n, x in own_psi.items()})
-        cost = jnp.exp(log_cost[self.person] + shared.get("drift", 0.0) * self.time[self.situation])
-        log_p = lapsed(jax.vmap(tilt)(log_q, q, cost), shared.get("lapse"), self.sizes[self.situation][:, None])
-        observe_counts(log_p, self.counts)
+            log_q = self._own_log_prior({n: x[person] for n, x in own_psi.items()})
+        cost = jnp.exp(log_cost[person] + shared.get("drift", 0.0) * self._time[situation])
+        options = self.data.sizes[situation][:, None]
+        self.data.observe(lapsed(jax.vmap(tilt)(log_q, q, cost), shared.get("lapse"), options))
 
-    def _own_prior(self, psi: Any) -> Float[Array, "rows actions"]:
-        out = jnp.full(self.counts.shape, -1e30)
-        for stack in self.stacks:
-            for role in range(stack.policy.environment.roles):
-                mine = np.isin(self.pair[self.situation], stack.members) & (self.role[self.situation] == role)
-                rows = np.flatnonzero(mine)
+    def _own_log_prior(self, psi: dict[str, Float[Array, " rows"]]) -> Float[Array, "rows actions"]:
+        """log q of each row, at habit parameters of its own."""
+        instance, role_of = self.data.instance[self.data.situation], self.data.role[self.data.situation]
+        out = jnp.full(self.data.counts.shape, ABSENT)
+        for policy, stack in zip(self.policies, self.data.stacks, strict=True):
+            log_prior_of: Any = policy.log_prior_of  # ty: ignore[missing-attribute]
+            for role in range(stack.environment.roles):
+                rows = np.flatnonzero(np.isin(instance, stack.members) & (role_of == role))
                 if len(rows):
-                    row = jax.vmap(lambda p, stack=stack, role=role: stack.policy.log_prior_of(role, p, role))
-                    found = row({n: x[rows] for n, x in psi.items()})
-                    out = out.at[rows, : found.shape[1]].set(found)
+                    own = jax.vmap(lambda p, role=role, of=log_prior_of: of(role, p, role))
+                    log_q = own({n: x[rows] for n, x in psi.items()})
+                    out = out.at[rows, : log_q.shape[1]].set(log_q)
         return out
 
-    @property
-    def coords(self) -> dict[str, Any]:
-        people = np.asarray(self.participants, dtype=str)[self.person]
-        games = np.asarray(self.labels, dtype=str)[self.situation]
-        return {"cell": np.char.add(np.char.add(people, " · "), games), "action": np.arange(self.width)}
-
-    @property
-    def constant(self) -> dict[str, tuple[tuple[str, ...], Any]]:
-        available = np.arange(self.width)[None, :] < self.sizes[self.situation][:, None]
-        names = np.asarray([label.split(" · ") for label in self.labels], dtype=str)
-        return {
-            "total": (("cell",), self.counts.sum(axis=1).astype(int)),
-            "available": (("cell", "action"), available),
-            "cell_game": (("cell",), names[self.situation, 0]),
-            "cell_role": (("cell",), names[self.situation, 1]),
-            "cell_participant": (("cell",), np.asarray(self.participants, dtype=str)[self.person]),
-        }
-
-    @property
-    def size(self) -> int:
-        return self.counts.size
+    def with_counts(self, counts: Float[Array, "rows actions"]) -> "OneShotPrivate":
+        """The same people with other choices; `ways` stays, as it moves no posterior."""
+        return replace(self, data=replace(self.data, counts=counts))
 
     def check_support(self) -> None:
-        offenders = []
-        for stack in self.stacks:
-            env = stack.policy.environment
-            possible = np.asarray(stack.policy.log_prior() > -1e29)
-            for s in np.flatnonzero(np.isin(self.pair, stack.members)):
-                rows = self.situation == s
-                chosen = self.counts[rows].sum(axis=0)[: possible.shape[1]]
-                offenders += [
-                    f"{self.labels[s]}, action {env.action_labels[self.role[s]][a]} (chosen {chosen[a]:.0f} times)"
-                    for a in np.flatnonzero((chosen > 0) & ~possible[self.role[s]])
-                ]
-        refuse_impossible(self.source, offenders)
+        self.data.check_support(self.policies)

@@ -1,129 +1,298 @@
-"""The likelihood of games over time played by people with costs of their own."""
+"""The likelihood of games over time: decisions one by one, each given what was seen before it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from bayescal._types import AnyArray
+from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
+from bayescal.errors import InputError
 from bayescal.evaluation.batches import AT_ONCE
-from bayescal.likelihood.base import Likelihood, Shared, rounds_as_time, unpack
+from bayescal.likelihood.base import (
+    CommonLikelihood,
+    OwnPsi,
+    PrivateLikelihood,
+    Shared,
+    by_kind,
+    by_row,
+    of_each,
+    play_in,
+    refuse_unsolved,
+)
 from bayescal.likelihood.choices import finite, lapsed
-from bayescal.likelihood.plays import Played, by_role, distinct, play_in
-from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.likelihood.over_time_data import OverTimeData, Part
+from bayescal.likelihood.rounds import rounds_as_time
 from bayescal.policies.base import ABSENT, Policy
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.base import Population
+from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
 
-@dataclass(frozen=True)
-class _Part:
-    """See `Played.parts`."""
+@dataclass(frozen=True, eq=False)
+class OverTimeCommon(CommonLikelihood):
+    """Games over time in which everybody knows everybody's cost.
 
-    policy: Any
-    role: int
+    What depends on nothing inferred is solved when the likelihood is built.
+
+    Attributes:
+        policies: of each game.
+        given: shared numbers that are fixed.
+        solved: log-probabilities of each part by situation, where nothing inferred moves them.
+    """
+
+    data: OverTimeData
+    policies: tuple[Policy, ...]
+    given: Shared
+    solved: tuple[Float[np.ndarray, "situations actions"], ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        policy: Policy,
+        population: Population | None,
+        decisions: Decisions,
+        *,
+        given: Shared | None = None,
+        constant: bool = False,
+        by: str | None = None,
+    ) -> "OverTimeCommon":
+        """
+        Args:
+            policy: in any of the games.
+            population: that a learned policy believes others' costs to come from.
+            given: shared numbers that are fixed.
+            constant: nothing that is inferred moves the log-probabilities, except lapses.
+            by: the level that costs belong to; the shared "cost" then has an entry for each level.
+
+        Raises:
+            InputError: players would have to know each other's costs.
+        """
+        assert decisions.play is not None
+        environments = list(decisions.environments.values())
+        crowded = [e for e in environments if e.players > 1]
+        if by == "participant" and crowded:
+            raise InputError(
+                f"by='participant' with costs that everybody knows: the players of {crowded[0].name} would have to "
+                "know each other's. Give a population (bayescal.populations.LogNormal()), whose members know only "
+                "their own."
+            )
+        levels = np.zeros((len(decisions.play.row), 0))
+        if by is not None:
+            levels = decisions.table[by].cat.codes.to_numpy()[decisions.play.row][:, None].astype(float)
+        data = OverTimeData.of(decisions, levels)
+        policies = tuple(play_in(policy, e, population if e.players > 1 else None) for e in environments)
+        made = cls(data, policies, given or {})
+        return made._solve_now() if constant else made
+
+    def _solve_now(self) -> "OverTimeCommon":
+        solved = []
+        with double_precision():
+            for part in self.data.parts:
+                solve = lambda seen, part=part: self._solve(part._replace(seen=seen), {})
+                # A finite game is solved outside a compiled program, so that what was seen only looks up.
+                rows = (solve if isinstance(part.environment, FiniteGame) else jax.jit(solve))(part.seen)
+                refuse_unsolved(np.asarray(rows), self.policies[part.game])
+                solved.append(np.asarray(rows))
+        return replace(self, solved=tuple(solved))
+
+    @property
+    def types(self) -> int:
+        return 1
+
+    def log_shares(self, shared: Shared) -> Float[Array, " types"]:
+        return jnp.zeros(1)
+
+    def _solve(self, part: Part, shared: Shared) -> Float[Array, "situations actions"]:
+        shared = {**self.given, **shared}
+        phi, psi, params = by_kind(shared)
+        cost = shared.get("cost", 0.0)  # policies without a cost of information ignore it
+        own = of_each(cost, part.by[:, 0]) if part.by.shape[1] else cost
+        policy, params = self.policies[part.game], {**part.environment.params, **params}
+        return policy.log_prob_cells(part.role, part.seen, own, phi or None, psi or None, params)
+
+    def _log_probs(self, shared: Shared) -> Iterator[tuple[Part, Float[Array, "situations actions"]]]:
+        for i, part in enumerate(self.data.parts):
+            log_p = self._solve(part, shared) if self.solved is None else jnp.asarray(self.solved[i])
+            yield part, lapsed(log_p, shared.get("lapse"), part.options)
+
+    def by_person(self, shared: Shared) -> Float[Array, "participants types"]:
+        return sum(
+            (
+                self.data.by_person(finite(log_p)[part.situation, self.data.chosen_in(part)][:, None], part.here)
+                for part, log_p in self._log_probs(shared)
+            ),
+            jnp.zeros((len(self.data.participants), 1)),
+        )
+
+    def observe(self, shared: Shared, type_of: Int[Array, " participants"] | None = None) -> None:
+        self.data.observe([(part.here, log_p[part.situation]) for part, log_p in self._log_probs(shared)])
+
+    def check_support(self) -> None:
+        self.data.check_support(self.policies)
+
+
+class _Solution(NamedTuple):
+    """Decisions of a part that one solution answers for: those of one belief group at one time.
+
+    Attributes:
+        here: which of the part's decisions they are.
+        seen: by the index of what `log_p` holds.
+        log_p: at each cost, in each situation of the game.
+    """
+
     here: Int[np.ndarray, " some"]
-    of: Int[np.ndarray, " some"]
-    seen: Mapping[str, np.ndarray]  # by distinct situation
-    group: Int[np.ndarray, " distinct"]
-    time: Float[np.ndarray, " distinct"]
-    params: Any
+    seen: Int[np.ndarray, " some"]
+    log_p: Float[Array, "costs situations actions"]
 
 
-class PlayLikelihood(Played, Likelihood):
-    """Of games over time: decisions one by one, each given what was seen before it."""
+@dataclass(frozen=True, eq=False)
+class OverTimePrivate(PrivateLikelihood):
+    """Games over time of people with private costs.
 
-    def __init__(
-        self,
+    There are three ways to the log-probabilities of a part, fastest first: one solution for all costs and situations
+    (finite games); values that are the same everywhere, and one matrix product (a newsvendor); situation by situation.
+
+    Attributes:
+        policies: of each game.
+    """
+
+    data: OverTimeData
+    policies: tuple[Policy, ...]
+    names: tuple[str, ...]
+    given: Shared
+
+    @classmethod
+    def of(
+        cls,
         policy: Policy,
         belief: Population | None,
         decisions: Decisions,
         *,
         group: Int[np.ndarray, " participants"],
-        names: tuple[str, ...],
-        given: Mapping[str, float] | None = None,
+        names: Sequence[str],
+        given: Shared | None = None,
         drifting: bool = False,
-    ):
-        Played.__init__(self, decisions)
-        Likelihood.__init__(self, decisions, group, names, given)
-        self.person = self.played["participant"].cat.codes.to_numpy()
-        self.decisions = np.bincount(self.person, minlength=len(self.participants))
-        self.ways = np.zeros(len(self.participants))
+    ) -> "OverTimePrivate":
+        """See `OneShotPrivate.of`."""
         assert decisions.play is not None
-        time = rounds_as_time(decisions)[decisions.play.row] if drifting else np.zeros(len(self.chosen))
-        environments = decisions.environments
-        own = {n: play_in(policy, e, belief if e.players > 1 else None) for n, e in environments.items()}
-        for name, role, rows, seen in by_role(decisions):
-            grouped = group[self.person[rows]]
-            seen, first, of = distinct(seen, np.stack([grouped, time[rows]], axis=1))
-            where = grouped[first], time[rows][first]
-            self.parts.append(_Part(own[name], role, rows, of, seen, *where, environments[name].params))
+        row = decisions.play.row
+        time = rounds_as_time(decisions)[row] if drifting else np.zeros(len(row))
+        person = decisions.table["participant"].cat.codes.to_numpy()[row]
+        data = OverTimeData.of(decisions, np.stack([group[person], time], axis=1))
+        environments = decisions.environments.values()
+        policies = tuple(play_in(policy, e, belief if e.players > 1 else None) for e in environments)
+        return cls(data, policies, tuple(names), given or {})
 
-    def _log_probs(self, part: _Part, seen: Any, cost: Any, shared: Shared, group: Any, psi: Any = None) -> Array:
-        """Row by row: (rows, actions). `cost` is one number a row."""
-        phi, own_psi, params = unpack({**self.given, **shared}, group)
-        psi = own_psi if psi is None else psi
-        given = {n: x for n, x in part.params.items() if n not in params}
-        one = lambda seen, cost, phi, psi, params: part.policy.log_prob(
-            (part.role, seen), cost, phi, psi, {**given, **params}
-        )
-        log_p = jax.vmap(one)(seen, cost, phi, psi, params)
-        size = len(part.policy.environment.action_values[part.role])
-        return lapsed(log_p, shared.get("lapse"), size)
+    def curves(self, log_cost: Float[AnyArray, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
+        total = jnp.zeros((len(self.participants), log_cost.shape[0]))
+        for part in self.data.parts:
+            for here, log_p in self._of_chosen(part, log_cost, shared):
+                total = total + self.data.by_person(log_p, here)
+        return total
 
-    @property
-    def learned(self) -> bool:
-        return all(isinstance(p.policy, AmortisedPolicy) for p in self.parts)
+    def _of_chosen(
+        self, part: Part, log_cost: Float[AnyArray, " nodes"], shared: Shared
+    ) -> Iterator[tuple[Int[np.ndarray, " some"], Float[Array, "some nodes"]]]:
+        """(which decisions, log-probability of what was chosen at each node of log cost)."""
+        chosen = self.data.chosen_in(part)
+        if self._tabled(part):
+            for solution in self._solutions(part, log_cost, shared):
+                log_p = finite(solution.log_p)[:, solution.seen, chosen[solution.here]]
+                yield part.here[solution.here], log_p.T
+        elif (q := self._values_everywhere(part, shared)) is not None:
+            yield part.here, self._tilted(part, q, log_cost, shared)
+        else:
+            group, time = part.by.T
+            drift = shared.get("drift", 0.0) * time
 
-    def of_some(self, people: Int[np.ndarray, " some"]) -> "PlayLikelihood":
-        some, kept = self._of_some(people)
-        became = np.cumsum(kept) - 1
-        some.chosen, some.played, some.parts = self.chosen[kept], self.played.iloc[kept], []
-        for part in self.parts:
-            mine = kept[part.here]
-            if mine.any():
-                used, of = np.unique(part.of[mine], return_inverse=True)
-                seen = {k: v[used] for k, v in part.seen.items()}
-                changed = {"here": became[part.here[mine]], "of": of.reshape(-1), "seen": seen}
-                some.parts.append(replace(part, **changed, group=part.group[used], time=part.time[used]))
-        return some
+            def node(x: Float[Array, ""]) -> Float[Array, " decisions"]:
+                log_p = self._log_probs(part, part.seen, jnp.exp(x + drift), shared, group.astype(int))
+                return finite(log_p)[part.situation, chosen]
 
-    def _tables(
-        self, part: _Part, log_cost: Float[Array, " people"], shared: Shared
-    ) -> Iterator[tuple[Array, Int[np.ndarray, " some"], Any]]:
-        """By belief group and time, one solution for all: (log-probabilities of the part's role at each of these costs,
-        by what may be seen; which of the part's decisions were made there; what was seen before each)."""
-        for group, time in sorted(set(zip(part.group.tolist(), part.time.tolist(), strict=True))):
-            here = np.flatnonzero((part.group[part.of] == group) & (part.time[part.of] == time))
-            seen = part.policy.place(part.role, part.seen)[1][part.of[here]]
-            yield self._table(part, log_cost, group, time, shared), here, seen
+            batch = int(np.clip(AT_ONCE / (len(group) * self.data.width * 4), 1, log_cost.shape[0]))
+            yield part.here, jax.lax.map(node, log_cost, batch_size=batch).T
 
-    def _table(self, part: _Part, log_cost: Float[Array, " people"], group: int, time: float, shared: Shared) -> Array:
-        phi, psi, params = jax.tree.map(lambda x: x[0], unpack({**self.given, **shared}, np.array([group])))
-        own = {**part.params, **params}
-        cost = jnp.exp(log_cost + shared.get("drift", 0.0) * time)
-        log_p = part.policy.tables(cost, phi, psi, own)[:, part.role]
-        return lapsed(log_p, shared.get("lapse"), len(part.policy.environment.action_values[part.role]))
+    def observe(
+        self, log_cost: Float[AnyArray, " participants"], shared: Shared, own_psi: OwnPsi | None = None
+    ) -> None:
+        self.data.observe([x for part in self.data.parts for x in self._of_everybody(part, log_cost, shared, own_psi)])
 
-    def _values_everywhere(self, part: _Part, shared: Shared) -> Float[Array, " actions"] | None:
-        """What actions are worth, where that depends on nothing that is seen or inferred."""
-        environment = part.policy.environment
+    def _of_everybody(
+        self, part: Part, log_cost: Float[AnyArray, " participants"], shared: Shared, own_psi: OwnPsi | None
+    ) -> Iterator[tuple[Int[np.ndarray, " some"], Float[Array, "some actions"]]]:
+        """(which decisions, log-probabilities of all actions at the cost of who decided)."""
+        person = self.data.person_in(part)
+        if self._tabled(part) and own_psi is None:
+            for solution in self._solutions(part, log_cost, shared):
+                yield part.here[solution.here], solution.log_p[person[solution.here], solution.seen]
+        else:
+            # People differ in their costs, so that situations are those of one person.
+            group, time = part.by[part.situation].T
+            cost = jnp.exp(log_cost[person] + shared.get("drift", 0.0) * time)
+            seen = {k: v[part.situation] for k, v in part.seen.items()}
+            psi = None if own_psi is None else {n: x[person] for n, x in own_psi.items()}
+            yield part.here, self._log_probs(part, seen, cost, shared, group.astype(int), psi)
+
+    def _log_probs(
+        self,
+        part: Part,
+        seen: Mapping[str, np.ndarray],
+        cost: Float[Array, " rows"],
+        shared: Shared,
+        group: Int[np.ndarray, " rows"],
+        own_psi: dict[str, Float[Array, " rows"]] | None = None,
+    ) -> Float[Array, "rows actions"]:
+        """Row by row, at a cost for each."""
+        phi, psi, params = by_row({**self.given, **shared}, group)
+        policy = self.policies[part.game]
+        own = {n: x for n, x in part.environment.params.items() if n not in params}
+
+        def one(seen, cost, phi, psi, params):
+            return policy.log_prob((part.role, seen), cost, phi, psi, {**own, **params})
+
+        log_p = jax.vmap(one)(seen, cost, phi, psi if own_psi is None else own_psi, params)
+        return lapsed(log_p, shared.get("lapse"), part.options)
+
+    # --- One solution for all costs and situations -------------------------------------------------------------------
+
+    def _tabled(self, part: Part) -> bool:
+        return getattr(self.policies[part.game], "tabled", False)
+
+    def _solutions(self, part: Part, log_cost: Float[AnyArray, " costs"], shared: Shared) -> Iterator[_Solution]:
+        policy: Any = self.policies[part.game]
+        group, time = part.by.T
+        for g, t in sorted(set(zip(group.tolist(), time.tolist(), strict=True))):
+            here = np.flatnonzero(((group == g) & (time == t))[part.situation])
+            seen = policy.place(part.role, part.seen)[1][part.situation[here]]
+            by_group = by_row({**self.given, **shared}, np.array([int(g)]))
+            phi, psi, params = jax.tree.map(lambda x: x[0], by_group)
+            cost = jnp.exp(log_cost + shared.get("drift", 0.0) * t)
+            log_p = policy.tables(cost, phi, psi, {**part.environment.params, **params})[:, part.role]
+            yield _Solution(here, seen, lapsed(log_p, shared.get("lapse"), part.options))
+
+    # --- Values that are the same everywhere -------------------------------------------------------------------------
+
+    def _values_everywhere(self, part: Part, shared: Shared) -> Float[Array, " actions"] | None:
+        """What actions are worth, if that depends on nothing that is seen or inferred."""
         moves = "drift" in shared or any(n.startswith("params.") for n in shared)
-        solved = isinstance(part.policy, ExactPolicy)
-        own = isinstance(environment, SolvesItself) and solved and not moves
-        return environment.values_everywhere(part.params) if own else None
+        environment, policy = part.environment, self.policies[part.game]
+        own = isinstance(environment, SolvesItself) and isinstance(policy, ExactPolicy) and not moves
+        return environment.values_everywhere(environment.params) if own else None
 
     def _tilted(
-        self, part: _Part, q: Float[Array, " actions"], log_cost: Float[Array, " nodes"], shared: Shared
+        self, part: Part, q: Float[Array, " actions"], log_cost: Float[AnyArray, " nodes"], shared: Shared
     ) -> Float[Array, "decisions nodes"]:
         """Log-probabilities of the part's decisions at each cost: Z of all situations is one product of matrices."""
-        _, psi, _ = unpack({**self.given, **shared}, part.group)
-        prior, grid = part.policy.prior, jnp.asarray(part.policy.environment.action_values[part.role], q.dtype)
+        policy: Any = self.policies[part.game]
+        prior, grid = policy.prior, jnp.asarray(part.environment.action_values[part.role], q.dtype)
+        psi = by_row({**self.given, **shared}, part.by[:, 0].astype(int))[1]
         # Weights do, where probabilities would be normalised twice.
         weight = lambda seen, psi: prior.log_weight(seen, psi or prior.defaults, role=part.role, action_values=grid)
         log_q = jnp.maximum(jax.vmap(weight)(part.seen, psi), ABSENT)
@@ -132,47 +301,9 @@ class PlayLikelihood(Played, Likelihood):
         gain = (q - jnp.max(q))[:, None] / jnp.exp(log_cost)
         z = jnp.exp(log_q) @ jnp.exp(gain)
         log_z = jnp.log(jnp.maximum(z, jnp.finfo(z.dtype).tiny))
-        of, chosen = part.of, self.chosen[part.here]
-        log_p = log_q[of, chosen][:, None] + gain[chosen] - log_z[of]
-        return lapsed(log_p, shared.get("lapse"), len(part.policy.environment.action_values[part.role]))
+        situation, chosen = part.situation, self.data.chosen_in(part)
+        log_p = log_q[situation, chosen][:, None] + gain[chosen] - log_z[situation]
+        return lapsed(log_p, shared.get("lapse"), part.options)
 
-    def curves(self, log_cost: Float[Array, " nodes"], shared: Shared) -> Float[Array, "participants nodes"]:
-        total = jnp.zeros((len(self.participants), log_cost.shape[0]))
-        for part in self.parts:
-            if getattr(part.policy, "tabled", False):
-                for table, here, seen in self._tables(part, log_cost, shared):
-                    rows = finite(table)[:, seen, self.chosen[part.here[here]]]
-                    total = total + jax.ops.segment_sum(rows.T, self.person[part.here[here]], len(self.participants))
-                continue
-            if (q := self._values_everywhere(part, shared)) is not None:
-                rows = self._tilted(part, q, log_cost, shared)
-                total = total + jax.ops.segment_sum(rows, self.person[part.here], len(self.participants))
-                continue
-            drift = shared.get("drift", 0.0) * part.time
-
-            def node(x, part=part, drift=drift):
-                cost = jnp.exp(x + drift)
-                log_p = finite(self._log_probs(part, part.seen, cost, shared, part.group))
-                return log_p[part.of, self.chosen[part.here]]
-
-            batch = int(np.clip(AT_ONCE / (len(part.group) * self.width * 4), 1, log_cost.shape[0]))
-            rows = jax.lax.map(node, log_cost, batch_size=batch)  # (nodes, decisions)
-            total = total + jax.ops.segment_sum(rows.T, self.person[part.here], len(self.participants))
-        return total
-
-    def observe(self, log_cost: Float[Array, " participants"], shared: Shared, own_psi: Any = None) -> None:
-        log_probs = jnp.full((len(self.chosen), self.width), -jnp.inf)
-        for part in self.parts:
-            # People differ in their costs: here the distinct situations are those of one person.
-            person = self.person[part.here]
-            if getattr(part.policy, "tabled", False) and own_psi is None:
-                for table, here, seen in self._tables(part, log_cost, shared):
-                    rows = table[person[here], seen]
-                    log_probs = log_probs.at[part.here[here], : rows.shape[1]].set(rows)
-                continue
-            cost = jnp.exp(log_cost[person] + shared.get("drift", 0.0) * part.time[part.of])
-            seen = {k: v[part.of] for k, v in part.seen.items()}
-            psi = None if own_psi is None else {n: x[person] for n, x in own_psi.items()}
-            rows = self._log_probs(part, seen, cost, shared, part.group[part.of], psi)
-            log_probs = log_probs.at[part.here, : rows.shape[1]].set(rows)
-        self._observe(log_probs)
+    def check_support(self) -> None:
+        self.data.check_support(self.policies)

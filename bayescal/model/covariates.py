@@ -1,4 +1,4 @@
-"""What a formula makes of people: covariates of log cost, and the groups that people meet each other in."""
+"""Covariates of log cost from a formula, and the groups in which people meet."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,7 @@ def read_covariates(formula: str, decisions: Decisions) -> Covariates:
     if np.linalg.matrix_rank(values) < values.shape[1]:
         raise InputError(
             f"covariates={formula!r}: the columns {', '.join(matrix.columns)} are not independent of each other, so "
-            "their effects cannot be told apart: leave one out."
+            "their effects are not identified: leave one out."
         )
     return Covariates(tuple(map(str, matrix.columns)), values, values.std(axis=0))
 

@@ -7,6 +7,7 @@ from typing import Any
 from bayescal.domain import Interval
 from bayescal.model.hyperpriors import Hyperpriors, describe
 from bayescal.model.spec import ModelSpec, TypedSpec
+from bayescal.policies.base import PolicyFacts
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +47,11 @@ class Model:
 
     def __call__(self) -> Any:
         return self.sample()
+
+    @property
+    def policy(self) -> PolicyFacts:
+        """Which policy the model is built on."""
+        return self.spec.policy.facts
 
     @property
     def complete(self) -> Callable[..., Any] | None:

@@ -1,16 +1,17 @@
-"""The statements of a model about people with costs of their own: who they are, what they believe, what they did.
+"""The sites of a model of people with private costs: the population, what people believe, and what they share.
 
     log cost_i = base_i + shift_i,   base_i ~ population(phi),   shift_i = group effect + covariates · effects
 
-Others' costs are believed to be those of the people one meets: of one's own group, or of everybody where there are no
-groups ("consistent"), of a population that is inferred apart ("free"), or of a given one ("fixed"). Believed costs
-drift with rounds as true ones do; nobody reckons with others' lapses, and others' priors are believed to be the
-average one.
+Beliefs about others' costs are "consistent" (the costs of the people one meets: of one's own group, or of everybody
+where there are no groups), "free" (a population that is inferred apart) or given. In groups whose members differ in
+their covariates, consistent beliefs are the population moved by the mean, and widened by the spread, of the members'
+shifts. Believed costs drift with rounds as true ones do. Nobody expects others to lapse, and others are believed to
+have the average habit.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +19,14 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
-from numpyro.distributions import constraints
 
+from bayescal._types import Costs
 from bayescal.domain import Interval
 from bayescal.errors import InputError
-from bayescal.likelihood.marginal import log_weights
+from bayescal.likelihood.base import OwnPsi, Shared
 from bayescal.model.covariates import Covariates
 from bayescal.model.hyperpriors import Hyperpriors
+from bayescal.model.log_costs import LogCosts, inside_bounds
 from bayescal.populations.base import Phi, Population
 from bayescal.populations.log_normal import LogNormal
 from bayescal.populations.mixture import Mixture
@@ -37,66 +39,59 @@ _sample: Any = numpyro.sample  # whose own types are those of anything like a nu
 _deterministic: Any = numpyro.deterministic
 
 
-class LogCosts(dist.Distribution):
-    """Log costs of people of a population, moved by `shift`, between two walls."""
+class Drawn(NamedTuple):
+    """Everything but the costs themselves.
 
-    pytree_data_fields = ("phi", "shift", "walls")
-    pytree_aux_fields = ("population",)
+    Attributes:
+        phi: of the population of base costs.
+        shift: of each person's log cost; None if nobody's is shifted.
+        shared: what the likelihood depends on.
+        own_psi: habit parameters of each person; None where people share them.
+    """
 
-    def __init__(self, population: Population, phi: Phi, shift: Any, walls: Interval, people: int):
-        self.population, self.phi, self.walls = population, phi, walls
-        self.shift = jnp.broadcast_to(jnp.asarray(shift, jnp.result_type(float)), (people,))
-        super().__init__(batch_shape=(people,))
+    phi: Phi
+    shift: Float[Array, " participants"] | None
+    shared: Shared
+    own_psi: OwnPsi | None
 
-    @constraints.dependent_property(is_discrete=False, event_dim=0)
-    def support(self) -> Any:
-        return constraints.interval(self.walls.low, self.walls.high)
 
-    def log_prob(self, value: Any) -> Any:
-        base = value - self.shift
-        nodes = jnp.linspace(self.walls.low, self.walls.high, 400)
-        fine = nodes - self.shift[:, None]
-        step = nodes[1] - nodes[0]
-        mass = jax.nn.logsumexp(self.population.log_density(jnp.exp(fine), self.phi) + fine, axis=-1) + jnp.log(step)
-        return self.population.log_density(jnp.exp(base), self.phi) + base - mass
+class GroupShift(NamedTuple):
+    """How the members' log costs are shifted: mean and standard deviation in each belief group."""
 
-    def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
-        nodes = jnp.linspace(self.walls.low, self.walls.high, 400)
-        log_w = log_weights(nodes, self.population, self.phi, self.shift)
-        pick, within = jax.random.split(key)
-        shape = sample_shape + self.batch_shape
-        x = nodes[jax.random.categorical(pick, log_w, shape=shape)]
-        step = nodes[1] - nodes[0]
-        return jnp.clip(x + step * jax.random.uniform(within, shape, minval=-0.5, maxval=0.5), nodes[0], nodes[-1])
+    mean: Float[Array, " groups"]
+    sd: Float[Array, " groups"]
 
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Everybody's place in the population, and the numbers that they share.
+    """Who the people are, and which sites the model of their costs has.
 
     Attributes:
         population: of the base costs.
-        walls: between which log costs lie.
-        box: of a learned policy, by the names of a Domain.
+        bounds: of log cost.
+        box: the trained domain of a learned policy, by the names of a `Domain`.
+        prior: the habit's parameters that are inferred, with their support.
         groups, group, group_name: labels of the belief groups, the group of each participant, and their dimension.
+        psi_level: whether people share the habit's parameters.
+        meets: whether there are other players in the game.
     """
 
     population: Population
     participants: tuple[str, ...]
-    walls: Interval
+    bounds: Interval
     box: Mapping[str, Interval]
-    prior: Mapping[str, Interval]  # psi that is inferred
+    prior: Mapping[str, Interval]
     habit: Prior | None = None
     parameters: tuple[str, ...] = ()
     covariates: Covariates | None = None
     groups: tuple[str, ...] = ()
     group: Int[np.ndarray, " participants"] | None = None
     group_name: str = ""
-    beliefs: Any = "consistent"
+    beliefs: Beliefs = "consistent"
     psi_level: PsiLevel = "shared"
     lapse: bool = False
     learning: bool = False
-    meets: bool = True  # whether there are others in the game
+    meets: bool = True
 
     @property
     def belief_group(self) -> Int[np.ndarray, " participants"]:
@@ -104,20 +99,26 @@ class People:
 
     @property
     def given(self) -> dict[str, float]:
-        """Beliefs that are fixed, by shared name."""
-        fixed = self.meets and self.beliefs not in ("consistent", "free")
-        return {f"phi.{n}": float(x) for n, x in self.beliefs.items()} if fixed else {}
+        """Fixed beliefs, by shared name."""
+        if not self.meets or isinstance(self.beliefs, str):
+            return {}
+        return {f"phi.{n}": float(x) for n, x in self.beliefs.items()}
 
     @property
     def shared_names(self) -> tuple[str, ...]:
-        """As in a Domain."""
-        told = self.meets and self.beliefs in ("consistent", "free")  # given beliefs are the likelihood's own
-        names = [f"phi.{n}" for n in self.population.parameters] if told else []
+        """The shared numbers that are inferred, named as in a `Domain`."""
+        believed = self.meets and isinstance(self.beliefs, str)
+        names = [f"phi.{n}" for n in self.population.parameters] if believed else []
         names += [f"psi.{n}" for n in self.prior] + [f"params.{n}" for n in self.parameters]
         return (*names, *(["lapse"] if self.lapse else []), *(["drift"] if self.learning else []))
 
     def defaults(self, scale: float, game: Hyperpriors) -> Hyperpriors:
-        """What is believed of every number before the data."""
+        """The default hyperprior of every site.
+
+        Args:
+            scale: of payoffs.
+            game: hyperpriors of the game's parameters.
+        """
         phi = self.population.default_hyperpriors(scale)
         if _ordered(self.population):
             for k in range(1, len(_classes(self.population))):
@@ -141,22 +142,23 @@ class People:
                 out[f"psi_{n}_sd"] = dist.HalfNormal(0.5)
         return out | game
 
-    def sample(self, chosen: Hyperpriors) -> tuple[Phi, Any, dict[str, Any], Any]:
-        """NumPyro sites of all that is not anybody's own; (phi, shift by participant, shared numbers, own psi)."""
+    def sample(self, chosen: Hyperpriors) -> Drawn:
+        """NumPyro sites of everything but the costs themselves."""
         phi = self._phi(chosen)
-        shift, offset = self._shift(chosen)
+        shift, by_group = self._shift(chosen)
         shared: dict[str, Any] = {}
         drift = _sample("drift", chosen["drift"]) if self.learning else None
         if any(n.startswith("phi.") for n in self.shared_names):
-            shared |= {f"phi.{n}": self._inside(f"phi.{n}", x) for n, x in self._believed(phi, offset, chosen).items()}
-        psi, own = self._psi(chosen)
+            believed = self._believed(phi, by_group, chosen)
+            shared |= {f"phi.{n}": self._inside(f"phi.{n}", x) for n, x in believed.items()}
+        psi, own_psi = self._psi(chosen)
         shared |= {f"psi.{n}": x for n, x in psi.items()}
         shared |= {f"params.{n}": _sample(n, chosen[n]) for n in self.parameters}
         if self.lapse:
             shared["lapse"] = _sample("lapse", chosen["lapse"])
         if drift is not None:
             shared["drift"] = drift
-        return phi, shift, shared, own
+        return Drawn(phi, shift, shared, own_psi)
 
     def _phi(self, chosen: Hyperpriors) -> Phi:
         if not _ordered(self.population):
@@ -168,8 +170,8 @@ class People:
             phi[f"log_mean_{k}"] = _deterministic(f"log_mean_{k}", phi[f"log_mean_{k - 1}"] + gap)
         return phi
 
-    def _shift(self, chosen: Hyperpriors) -> tuple[Any, Any]:
-        """(by participant, by belief group: the mean and the spread of what groups and covariates do)."""
+    def _shift(self, chosen: Hyperpriors) -> tuple[Float[Array, " participants"] | None, GroupShift | None]:
+        """(shift of each person's log cost, the same by belief group)."""
         if not self.groups and self.covariates is None:
             return None, None
         shift = jnp.zeros(len(self.participants))
@@ -189,20 +191,19 @@ class People:
             members = [np.flatnonzero(self.belief_group == b) for b in range(mean.shape[0])]
             mean = mean + jnp.stack([moved[m].mean() for m in members])
             spread = jnp.stack([jnp.sqrt(moved[m].var() + 1e-12) for m in members])
-        return shift, (mean, spread)
+        return shift, GroupShift(mean, spread)
 
-    def _believed(self, phi: Phi, offset: Any, chosen: Hyperpriors) -> Phi:
-        """What people of each belief group take others' costs to be."""
+    def _believed(self, phi: Phi, by_group: GroupShift | None, chosen: Hyperpriors) -> Phi:
+        """The population that people of each belief group believe others' costs to come from."""
         if self.beliefs == "free":
             return {n: _sample(f"belief_{n}", chosen[f"belief_{n}"]) for n in self.population.parameters}
-        if offset is None:
+        if by_group is None:
             return phi
-        mean, spread = offset
-        believed = jax.vmap(lambda m, s: self.population.shifted(phi, m, s))(mean, spread)
+        believed = jax.vmap(lambda mean, sd: self.population.shifted(phi, mean, sd))(*by_group)
         return believed if self.groups else {n: x[0] for n, x in believed.items()}
 
-    def _psi(self, chosen: Hyperpriors) -> tuple[dict[str, Any], Any]:
-        """(by belief group or for all, by participant)."""
+    def _psi(self, chosen: Hyperpriors) -> tuple[dict[str, Array], OwnPsi | None]:
+        """Habit parameters (for all or by belief group, by participant)."""
         common = {n: _sample(f"psi_{n}", chosen[f"psi_{n}"]) for n in self.prior}
         if self.psi_level == "shared" or not common:
             return common, None
@@ -219,12 +220,13 @@ class People:
                 each[n] = _deterministic(f"psi_{n}_by_{plate}", own)
         return (each, None) if self.psi_level == "group" else (common, each)
 
-    def _inside(self, name: str, value: Any) -> Any:
+    def _inside(self, name: str, value: Costs) -> Float[Array, "..."]:
+        """Clipped to the trained domain."""
         interval = self.box.get(name)
-        return value if interval is None else jnp.clip(value, interval.low, interval.high)
+        return jnp.asarray(value) if interval is None else jnp.clip(value, interval.low, interval.high)
 
     def of_some(self, people: Int[np.ndarray, " some"]) -> "People":
-        """The same of some of the people. Covariates stay centred as they were."""
+        """Some of the people, by index. Covariates stay centred as they were."""
         covariates = self.covariates
         if covariates is not None:
             covariates = replace(covariates, values=covariates.values[people])
@@ -232,20 +234,22 @@ class People:
         group = None if self.group is None else self.group[people]
         return replace(self, participants=labels, covariates=covariates, group=group)
 
-    def costs(self, phi: Phi, shift: Any, centred: bool) -> Float[Array, " participants"]:
+    def costs(
+        self, phi: Phi, shift: Float[Array, " participants"] | None, centred: bool
+    ) -> Float[Array, " participants"]:
         """Everybody's log cost as a NumPyro site."""
         with numpyro.plate("participant", len(self.participants)):
             if isinstance(self.population, LogNormal):
                 mean = phi["log_mean"] + (0.0 if shift is None else shift)
                 if centred:
-                    normal = dist.TruncatedNormal(mean, phi["log_sd"], low=self.walls.low, high=self.walls.high)
+                    normal = dist.TruncatedNormal(mean, phi["log_sd"], low=self.bounds.low, high=self.bounds.high)
                     log_cost = _sample("log_cost", normal)
                 else:
                     offset = _sample("log_cost_offset", dist.Normal(0.0, 1.0))
-                    log_cost = _deterministic("log_cost", inside_walls(offset, mean, phi["log_sd"], self.walls))
+                    log_cost = _deterministic("log_cost", inside_bounds(offset, mean, phi["log_sd"], self.bounds))
             else:
                 everybody = LogCosts(
-                    self.population, phi, 0.0 if shift is None else shift, self.walls, len(self.participants)
+                    self.population, phi, 0.0 if shift is None else shift, self.bounds, len(self.participants)
                 )
                 log_cost = _sample("log_cost", everybody)
             own = _deterministic("cost", jnp.exp(log_cost))
@@ -253,16 +257,8 @@ class People:
         return log_cost
 
 
-def inside_walls(offset: Any, mean: Any, sd: Any, walls: Interval) -> Any:
-    """A normal number cut off at the walls, from a standard normal one."""
-    cdf = jax.scipy.stats.norm.cdf
-    low, high = cdf((walls.low - mean) / sd), cdf((walls.high - mean) / sd)
-    share = jnp.clip(low + (high - low) * cdf(offset), 1e-12, 1 - 1e-12)
-    return jnp.clip(mean + sd * jax.scipy.stats.norm.ppf(share), walls.low, walls.high)
-
-
-def check_beliefs(beliefs: Any, population: Population) -> None:
-    """ "consistent", "free", or a number for every parameter of the population."""
+def check_beliefs(beliefs: Beliefs, population: Population) -> None:
+    """Refuse anything but "consistent", "free", or a number for every parameter of the population."""
     if isinstance(beliefs, str) and beliefs in ("consistent", "free"):
         return
     names = list(population.parameters)
@@ -279,7 +275,7 @@ def _classes(population: Population) -> tuple[Population, ...]:
 
 
 def _ordered(population: Population) -> bool:
-    """Whether classes can be told apart by their mean."""
+    """Whether latent classes are ordered by their mean."""
     return isinstance(population, Mixture) and all(isinstance(c, LogNormal) for c in population.components)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bayescal.domain import Interval
+from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.likelihood.evidence import Evidence
 from bayescal.model.hyperpriors import NOT_IDENTIFIED, Hyperpriors
@@ -12,6 +13,7 @@ from bayescal.model.people import Beliefs, PsiLevel, check_beliefs
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
+from bayescal.priors.base import Prior
 from bayescal.table.decisions import Decisions
 
 Level = Literal["game", "group", "participant"]
@@ -64,6 +66,21 @@ class ModelSpec:
         if self.prior_parameters is False:
             return None
         return "shared" if self.prior_parameters is True else self.prior_parameters
+
+    @property
+    def environments(self) -> list[Environment]:
+        """The games that were played."""
+        return list(self.decisions.environments.values())
+
+    @property
+    def habit(self) -> Prior | None:
+        """The policy's habit; None if it has none."""
+        return getattr(self.policy, "prior", None)
+
+    @property
+    def habit_parameters(self) -> dict[str, Interval]:
+        """The parameters of the habit that are inferred, with their support."""
+        return {} if self.habit is None or self.psi_level is None else dict(self.habit.parameters)
 
     def check(self) -> None:
         """Refuse a combination that has no meaning.
@@ -142,7 +159,7 @@ def _check_personal(spec: ModelSpec) -> None:
 
 
 def _check_parameters(spec: ModelSpec) -> None:
-    """Parameters of the game."""
+    """Parameters of the game and of the habit."""
     for environment in spec.decisions.environments.values():
         unknown = [n for n in spec.parameters if n not in environment.params]
         if unknown:
@@ -156,5 +173,10 @@ def _check_parameters(spec: ModelSpec) -> None:
                 f"{NOT_IDENTIFIED[0].lower()}{NOT_IDENTIFIED[1:]} Give a known cost (cost=1.0), or leave one of "
                 "them out."
             )
+    if spec.psi_level is not None and not spec.habit_parameters:
+        raise InputError(
+            f"prior_parameters are asked for, but the prior {type(spec.habit).__name__} has no parameters: use "
+            "LogLinear, Focal or a Mixture."
+        )
     if spec.parameters and spec.decisions.play is None and not spec.personal:
         raise InputError("Parameters of one-shot games cannot be inferred beside known costs: leave out `parameters`.")

@@ -1,4 +1,4 @@
-"""The models that `bayescal calibrate` fits to a study: what dataset.toml asks for under [model], or what suits it."""
+"""The models that `bayescal calibrate` fits to a study: those of [model] in dataset.toml, or the defaults."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from bayescal.priors.uniform import Uniform
 from bayescal.table.decisions import Decisions
 from bayescal.training.recipe import load_model
 
-# What a study, or who fits it, may ask of the model of people with costs of their own.
+# Options of the model of people with private costs, in a study or by its user.
 OPTIONS = ("population", "beliefs", "method", "covariates", "groups", "lapse", "learning", "prior_parameters")
-_MANY = 400  # people, or games, from which compressing pays
+_MANY = 400  # people or games, from which compressing pays
 
 
 def standard_models(
@@ -29,11 +29,12 @@ def standard_models(
     options: Mapping[str, Any] | None = None,
     pooled: bool = False,
 ) -> dict[str, Model]:
-    """By name. Where the study has a population of private costs, "people"; else one-shot games have one cost for all
-    ("pooled") and, with several games or groups, one for each ("by game", "by group"), and games over time one model.
+    """Models by name: "people" where the study has a population of private costs. Else one-shot games have one cost for
+    all ("pooled") and, with several games or groups, one for each ("by game", "by group"), and games over time one
+    model.
 
     Args:
-        options: in place of the study's own, of those in `OPTIONS`.
+        options: replace those of the study; see `OPTIONS`.
         pooled: one cost for everybody, whatever the study says (for maximum likelihood).
     """
     if policy is not None and prior is not None:
@@ -53,17 +54,17 @@ def standard_models(
 
 
 def _population(study: Any, policy: Policy | None) -> Population | None:
-    """Of private costs: a learned policy knows the one that it was trained for."""
+    """The population of private costs; that of a learned policy is the one that it was trained for."""
     trained = getattr(policy, "population", None)
     if study.population is None:
         known = trained is None or isinstance(trained, Homogeneous) or "participant" not in study.decisions.cells
         return None if known else trained
-    asked = POPULATIONS[study.population]
-    if asked is Homogeneous:
+    kind = POPULATIONS[study.population]
+    if kind is Homogeneous:
         return None
-    if isinstance(trained, asked):
+    if isinstance(trained, kind):
         return trained
-    return asked.example()
+    return kind.example()
 
 
 def _people(study: Any, policy: Policy | None, prior: Prior | None, population: Population) -> Model:
@@ -93,7 +94,7 @@ def _people(study: Any, policy: Policy | None, prior: Prior | None, population: 
 
 
 def suited(decisions: Decisions) -> Method:
-    """How costs are best integrated out: compressing pays with many people or games, and is of one-shot games."""
+    """How to integrate costs out: compressing pays with many people or games, and is for one-shot games."""
     many = max(len(decisions.levels("participant")), len(decisions.environments)) >= _MANY
     return "compressed" if many and decisions.play is None else "marginal"
 
@@ -122,8 +123,7 @@ def _one_shot(study: Any, policy: Policy | None, prior: Prior) -> dict[str, Mode
 
 
 def _over_time(study: Any, policy: Policy | None, prior: Prior | None, *, pooled: bool = False) -> dict[str, Model]:
-    """The model that dataset.toml asks for: parameters of the game at a known cost, one cost for all, or one for each
-    participant."""
+    """Parameters of the game at a known cost, one cost for all, or one for each participant: as dataset.toml says."""
     decisions = study.decisions
     if policy is None:
         policy = ExactPolicy(next(iter(decisions.environments.values())), prior or study.prior or Uniform())

@@ -4,32 +4,37 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Costs, Observation, Parameters, RoleActions, Seen
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
-from bayescal.priors.base import Prior
-
-ABSENT = -1e30  # log-probability of an action that cannot be played, finite so that gradients stay so
+from bayescal.priors.base import ABSENT, Prior
 
 
 def padded_log_prior(
-    environment: Environment, prior: Prior, role: int, psi: Any, observation: Any
-) -> Float[Array, " actions"]:
-    """log q of one role over the padded grid; ABSENT stands for impossible."""
+    environment: Environment, prior: Prior, role: int, psi: Parameters | None, observation: Observation
+) -> Actions:
+    """log q of one role over the padded grid; ABSENT where there is no action."""
     values = environment.action_values[role]
     grid = jnp.asarray(values, jnp.result_type(float))
-    row = jnp.maximum(prior.log_prob(observation, psi, role=role, action_values=grid), ABSENT)
+    row = jnp.maximum(prior.log_prob(observation, psi or prior.defaults, role=role, action_values=grid), ABSENT)
     return jnp.pad(row, (0, environment.mask.shape[1] - len(values)), constant_values=ABSENT)
 
 
-def tilt(log_q: Float[Array, " actions"], q: Float[Array, " actions"], cost: Any) -> Float[Array, " actions"]:
-    """log of q exp(Q / cost) / Z; at cost 0 the best action (ties as in the prior), at an infinite cost the prior."""
+def hide_absent(log_p: Float[Array, "*rows actions"]) -> Float[Array, "*rows actions"]:
+    """-inf in place of ABSENT."""
+    return jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p)
+
+
+def tilt(log_q: Actions, q: Actions, cost: Costs) -> Actions:
+    """log of q exp(Q / cost) / Z. At cost 0 the best action (ties as in the prior); at an infinite cost the prior."""
     absent = log_q <= ABSENT / 2
     q = jnp.where(absent, 0.0, q)
     best = jnp.max(jnp.where(absent, -jnp.inf, q))
@@ -108,27 +113,59 @@ class Policy(eqx.Module):
         """Which policy this is."""
         prior = getattr(self, "prior", None)
         public = next(c.__name__ for c in type(self).__mro__ if not c.__name__.startswith("_"))
-        return PolicyFacts(
-            self.policy_kind,
-            public,
-            "" if prior is None else type(prior).__name__,
-            self.policy_kind is PolicyKind.LEARNED,
-        )
+        habit = "" if prior is None else type(prior).__name__
+        return PolicyFacts(self.policy_kind, public, habit, self.policy_kind is PolicyKind.LEARNED)
 
     @abstractmethod
-    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
+    def log_prob(
+        self,
+        observation: Observation,
+        cost: Costs | None,
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Actions:
         """Log-probabilities over the (padded) grid for one person in one state; -inf where there is no action.
 
         In a one-shot game the observation is the index of the person's role, else (role, what was seen).
         """
 
-    def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
-        """`log_prob` of every role of a one-shot game at once."""
+    def log_prob_all(
+        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> RoleActions:
+        """`log_prob` of every role of a one-shot game."""
         return jax.vmap(lambda role: self.log_prob(role, cost, phi, psi, params))(jnp.arange(self.environment.roles))
 
     def log_prob_cells(
-        self, role: int, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
+        self,
+        role: int,
+        seen: Seen,
+        cost: Costs | None,
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
     ) -> Float[Array, "cells actions"]:
-        """`log_prob` of many decisions of one role in a game over time; `cost` is one number, or one for each."""
+        """`log_prob` of many decisions of one role in a game over time; `cost` is one number, or one per decision."""
         one = lambda seen, cost: self.log_prob((role, seen), cost, phi, psi, params)
-        return jax.vmap(one, in_axes=(0, 0 if jnp.ndim(cost) else None))(seen, cost)
+        return jax.vmap(one, in_axes=(0, None if cost is None or jnp.ndim(cost) == 0 else 0))(seen, cost)
+
+    def all_params(self, params: Parameters | None) -> dict[str, Array]:
+        """The parameters of the game: those given, and the game's own for the rest."""
+        # NumPy arrays are copied: JAX finds the constants of a trace by the identity of the array, and would give one
+        # that it met in float32 to a float64 trace.
+        fresh = lambda x: np.array(x) if isinstance(x, np.ndarray) else x
+        return {n: jnp.asarray(fresh(x)) for n, x in {**self.environment.params, **(params or {})}.items()}
+
+
+class PriorPolicy(Policy):
+    """A policy that departs from a habit."""
+
+    prior: eqx.AbstractVar[Prior]
+
+    def log_prior_of(self, role: int, psi: Parameters | None, observation: Observation) -> Actions:
+        """log q of one role after what was seen, over the padded grid; ABSENT where there is no action."""
+        return padded_log_prior(self.environment, self.prior, role, psi, observation)
+
+    def log_prior(self, psi: Parameters | None = None) -> Float[Array, "roles *situations actions"]:
+        """`log_prior_of` every role of a one-shot game."""
+        return jnp.stack([self.log_prior_of(role, psi, role) for role in range(self.environment.roles)])

@@ -1,8 +1,8 @@
 """The rational player: the limit of a vanishing cost.
 
-In a one-shot game that is a Nash equilibrium: the one at the end of the principal branch, on which play leads from the
-prior as all costs fall together. In a game over time it is the optimum (of one player) or the end of the same branch;
-where nothing but a learned policy plays the game, it is that policy at the smallest cost of its box.
+In a one-shot game this is the Nash equilibrium at the end of the principal branch, which starts at the prior and is
+followed as all costs fall together. In a game over time it is the optimum (of one player) or the end of the same
+branch. A game that cannot be solved is played by a learned policy at the smallest cost of its trained domain.
 """
 
 import dataclasses
@@ -11,15 +11,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Costs, Observation, Parameters, RoleActions, Seen
 from bayescal.domain import REAL
 from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.policies.base import ABSENT, Policy, PolicyFacts, PolicyKind, padded_log_prior
+from bayescal.policies.base import ABSENT, PolicyFacts, PolicyKind, PriorPolicy
+from bayescal.policies.eager import in_double_precision, traced
 from bayescal.policies.exact import ExactPolicy
 from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
@@ -28,12 +29,12 @@ from bayescal.solvers.path import CONVERGED
 
 # In spreads of payoffs; the first at which the branch can be followed to its end is taken.
 _COSTS = (1e-6, 1e-5, 1e-4, 1e-3)
-_TIE = 1e-9  # values so close, in spreads of values, are the same
+_TIE = 1e-9  # values closer than this, in spreads of values, tie
 NEVER = -1e5  # log-probability of an action that is possible and never chosen: lapses still reach it, unlike -inf
 
 
-def best_reply(log_q: Float[Array, " actions"], q: Float[Array, " actions"]) -> Float[Array, " actions"]:
-    """Log-probabilities: the best actions, ties shared as in the prior. Others have `NEVER`, absent ones -inf."""
+def best_reply(log_q: Actions, q: Actions) -> Actions:
+    """Log-probabilities of the best actions, ties shared as in the prior; others have `NEVER`, absent ones -inf."""
     absent = log_q <= ABSENT / 2
     best = jnp.max(jnp.where(absent, -jnp.inf, q))
     spread = best - jnp.min(jnp.where(absent, jnp.inf, q))
@@ -43,7 +44,7 @@ def best_reply(log_q: Float[Array, " actions"], q: Float[Array, " actions"]) -> 
     return jnp.where(absent, -jnp.inf, log_p)
 
 
-class RationalPolicy(Policy):
+class RationalPolicy(PriorPolicy):
     """Plays what is best: cost, phi and psi do not matter.
 
     Args:
@@ -75,53 +76,68 @@ class RationalPolicy(Policy):
     def facts(self) -> PolicyFacts:
         return dataclasses.replace(super().facts, learned=self.learned is not None)
 
-    def log_prior(self, psi: Any = None) -> Float[Array, "roles actions"]:
-        return jnp.stack([self.log_prior_of(role, psi, role) for role in range(self.environment.roles)])
+    def log_prior_of(self, role: int, psi: Parameters | None, observation: Observation) -> Actions:
+        return super().log_prior_of(role, None, observation)  # psi does not matter
 
-    def log_prior_of(self, role: int, psi: Any, observation: Any) -> Float[Array, " actions"]:
-        return padded_log_prior(self.environment, self.prior, role, self.prior.defaults, observation)
-
-    def probabilities(self, params: Any = None) -> Float[Array, "roles actions"]:
+    def probabilities(self, params: Parameters | None = None) -> RoleActions:
         """The equilibrium of a one-shot game."""
         with double_precision():
             return jnp.exp(self.log_prob_all(None, None, None, params))
 
-    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
-        env: Any = self.environment
+    def log_prob(
+        self,
+        observation: Observation,
+        cost: Costs | None,
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Actions:
+        env = self.environment
         if isinstance(env, OneShot):
             return self.log_prob_all(cost, phi, psi, params)[observation]
         role, seen = observation
         if self.learned is not None:
-            policy, *at = self._smallest()
-            return policy.log_prob(observation, *at, self._params(params))
+            policy, smallest, others, flat_psi = self._smallest()
+            return policy.log_prob(observation, smallest, others, flat_psi, self.all_params(params))
         if isinstance(env, FiniteGame):
-            exact = ExactPolicy(env, self.prior)
-            return self._table(params)[exact.place(role, seen)]
-        q = env.exact_values(seen, jnp.zeros(()), self.prior.defaults, self._params(params), self.prior)
-        return best_reply(self.log_prior_of(role, None, seen), q)
+            return self._table(params)[role, env.situation_of(seen)]
+        return self._best(role, seen, params)
 
-    def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
+    def log_prob_all(
+        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> RoleActions:
         if self.learned is not None:
-            policy, *at = self._smallest()
-            return policy.log_prob_all(*at, self._params(params))
+            policy, smallest, others, flat_psi = self._smallest()
+            return policy.log_prob_all(smallest, others, flat_psi, self.all_params(params))
         return self._table(params)
 
     def log_prob_cells(
-        self, role: int, seen: Any, cost: Any, phi: Any, psi: Any, params: Any
+        self,
+        role: int,
+        seen: Seen,
+        cost: Costs | None,
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
     ) -> Float[Array, "cells actions"]:
         env = self.environment
         if self.learned is None and isinstance(env, FiniteGame):
-            return self._table(params)[ExactPolicy(env, self.prior).place(role, seen)]  # one solution serves all
+            return self._table(params)[role, env.situation_of(seen)]  # one solution serves all
         return super().log_prob_cells(role, seen, cost, phi, psi, params)
 
-    def _params(self, params: Any) -> Any:
-        return jax.tree.map(jnp.asarray, self.environment.params | dict(params or {}))
+    @in_double_precision
+    def _best(self, role: int, seen: Seen, params: Parameters | None) -> Actions:
+        """In a game over time of one player that knows its own solution."""
+        env: Any = self.environment
+        q = env.exact_values(seen, jnp.zeros(()), self.prior.defaults, self.all_params(params), self.prior)
+        return best_reply(self.log_prior_of(role, None, seen), q)
 
-    def _table(self, params: Any) -> Float[Array, "..."]:
-        """Of a game that is solved: at the smallest cost that its branch can be followed to."""
-        exact, params = ExactPolicy(self.environment, self.prior), self._params(params)
+    @in_double_precision
+    def _table(self, params: Parameters | None) -> Float[Array, "roles *situations actions"]:
+        """Log-probabilities in a game that is solved, at the smallest cost that its branch can be followed to."""
+        exact, params = ExactPolicy(self.environment, self.prior), self.all_params(params)
         scale = self.environment.payoff_scale(params)
-        if not any(isinstance(x, Tracer) for x in jax.tree.leaves((params, scale))):
+        if not traced(params, scale):
             solution = exact.solve(_COSTS[0] * scale, params=params)
             if solution.converged:  # one compiled solver serves all games of a kind
                 return solution.log_strategies
@@ -133,7 +149,7 @@ class RationalPolicy(Policy):
         tables, solved = jax.lax.map(at, jnp.asarray(_COSTS, jnp.result_type(float)))
         return tables[jnp.argmax(solved)]
 
-    def _smallest(self) -> tuple[AmortisedPolicy, Any, Any, Any]:
+    def _smallest(self) -> tuple[AmortisedPolicy, np.ndarray, dict[str, float] | None, dict[str, float]]:
         """(the learned policy in this game, its smallest cost, others' population at its smallest, a flat prior)."""
         assert self.learned is not None
         boxes = dict(self.learned.domain.intervals)

@@ -15,9 +15,12 @@ where Q is what the action brings now and later, everybody else playing as they 
 With private costs a player's cost is one of the population's quadrature nodes and stays the same throughout. In
 extensive form others learn about it from what they saw (Bayes' rule). In a Markov game, where a state is all that
 anybody remembers, they do not: everybody meets the average of the population in every state.
+
+Values may be large beside the cost, and only their differences matter. In a Markov game what an action brings is
+therefore computed from V(s') - V(s), never from V(s').
 """
 
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -25,20 +28,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from bayescal._types import Parameters
 from bayescal.environments.extensive import CHANCE, END, ExtensiveForm
+from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import Markov
-from bayescal.policies.base import ABSENT
+from bayescal.errors import InputError
+from bayescal.policies.base import ABSENT, hide_absent
 from bayescal.solvers.branch import principal_branch
 from bayescal.solvers.path import CONVERGED, MESSAGES
 from bayescal.solvers.policy_iteration import soft_values
 
 Concept = Literal["trajectory", "agent"]
+ByAction = Float[Array, "players types situations actions"]
+BySituation = Float[Array, "players types situations"]
 
 
 class SequentialSolution(eqx.Module):
     """An equilibrium of a finite game over time. Situations are the states of a Markov game, or each player's
-    information sets. `by_type` has one entry per cost that a player may have (a single one when costs are known);
-    Q is in money, up to a constant for each player and type in decision problems of one player.
+    information sets. `by_type` has one entry per cost that a player may have (a single one when costs are known).
+    Q is in money, up to a constant of each player, type and situation.
     """
 
     log_strategies: Float[Array, "players situations actions"]
@@ -65,16 +73,18 @@ class SequentialSolution(eqx.Module):
 
 @eqx.filter_jit
 def solve_sequential(
-    env: Markov | ExtensiveForm,
+    env: FiniteGame,
     log_q: Float[Array, "players situations actions"],
     costs: Float[Array, "players types"],
     weights: Float[Array, " types"],
-    params: Any,
+    params: Parameters,
     concept: Concept,
 ) -> SequentialSolution:
-    """The principal branch at these costs; a type of weight zero is somebody whom nobody expects."""
+    """The principal branch at these costs; nobody expects to meet a type of weight zero."""
     if isinstance(env, Markov) and env.players == 1 and concept == "trajectory":
         return _decision_problem(env, log_q, costs, weights, params)
+    if not isinstance(env, Markov | ExtensiveForm):
+        raise InputError(f"{env.name} is neither a Markov game nor one in extensive form, so it cannot be solved.")
     dtype = log_q.dtype
     scale = jax.lax.stop_gradient(env.payoff_scale(params)).astype(dtype)
     least = jax.lax.stop_gradient(jnp.min(costs))
@@ -83,14 +93,16 @@ def solve_sequential(
         (env.players, costs.shape[1], *log_q.shape[1:]),
     )
     cells = np.nonzero(possible)
-    returns: Any = _tree_returns if isinstance(env, ExtensiveForm) else _markov_returns
 
-    def unpack(v):
-        return jnp.zeros(possible.shape, dtype).at[cells].set(v)
+    def returns(v, s, theta):
+        log_q, costs, weights, params = theta
+        play = _Play(log_q, least / costs, weights, concept)
+        x = jnp.zeros(possible.shape, dtype).at[cells].set(v)
+        of_kind = _tree_returns if isinstance(env, ExtensiveForm) else _markov_returns
+        return x, *of_kind(env, x, s / scale, play, params)  # ty: ignore[invalid-argument-type]
 
     def update(v, s, theta):
-        log_q, costs, weights, params = theta
-        return returns(env, unpack(v), s / scale, log_q, least / costs, weights, params, concept)[0][cells]
+        return returns(v, s, theta)[1][cells]
 
     theta = (log_q, costs, weights, params)
     end = scale / least
@@ -98,42 +110,67 @@ def solve_sequential(
     tie_break = jnp.where(first, jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
     v, path = principal_branch(update, len(cells[0]), end, theta, tie_break)
 
-    after, value = returns(env, unpack(v), end / scale, log_q, least / costs, weights, params, concept)
-    x = unpack(v)
+    x, after, value = returns(v, end, theta)
     log_by_type = _choices(x, log_q, least / costs)
     change = jnp.max(jnp.abs(jnp.exp(log_by_type) - jnp.exp(_choices(after, log_q, least / costs))))
     return _finish(log_by_type, weights, least * x, least * value, change, path.status, path.iterations)
 
 
-def _finish(log_by_type, weights, q, values, change, status, steps) -> SequentialSolution:
+def _finish(
+    log_by_type: ByAction,
+    weights: Float[Array, " types"],
+    q: ByAction,
+    values: BySituation,
+    change: Float[Array, ""],
+    status: Int[Array, ""],
+    steps: Int[Array, ""],
+) -> SequentialSolution:
     ok = status == CONVERGED
     honest = lambda x: jnp.where(ok, x, jnp.nan)
     present = jnp.maximum(log_by_type, ABSENT)
     average = jax.nn.logsumexp(present, axis=1, b=weights[None, :, None, None])
-    hide = lambda x: jnp.where(x <= ABSENT / 2, -jnp.inf, x)
     return SequentialSolution(
-        honest(hide(average)), honest(hide(log_by_type)), honest(q), honest(values), change, status, steps
+        honest(hide_absent(average)), honest(hide_absent(log_by_type)), honest(q), honest(values), change, status, steps
     )
 
 
-def _choices(v, log_q, precision):
-    """By type; -1e30 where there is no action."""
-    logits = log_q[:, None] + precision[:, :, None, None] * v
-    return jnp.where(log_q[:, None] <= ABSENT / 2, ABSENT, jax.nn.log_softmax(logits, axis=-1))
+class _Play(NamedTuple):
+    """How people choose: their prior, their precisions relative to the largest one, the shares of the types."""
+
+    log_q: Float[Array, "players situations actions"]
+    precision: Float[Array, "players types"]
+    weights: Float[Array, " types"]
+    concept: Concept
 
 
-def _inclusive(v, log_choices, log_q, precision, concept):
+def _choices(
+    v: ByAction, log_q: Float[Array, "players situations actions"], precision: Float[Array, "players types"]
+) -> ByAction:
+    """Log-probabilities by type; ABSENT where there is no action."""
+    absent = log_q[:, None] <= ABSENT / 2
+    best = jax.lax.stop_gradient(jnp.max(jnp.where(absent, -jnp.inf, v), axis=-1, keepdims=True))
+    logits = log_q[:, None] + precision[:, :, None, None] * (v - jnp.where(jnp.isfinite(best), best, 0.0))
+    return jnp.where(absent, ABSENT, jax.nn.log_softmax(logits, axis=-1))
+
+
+def _inclusive(v: ByAction, log_choices: ByAction, play: _Play) -> BySituation:
     """The value of a situation in the units of v: what is expected; for "trajectory", less the information paid for."""
     p = jnp.exp(log_choices)
     expected = jnp.sum(p * v, axis=-1)
-    if concept == "agent":
+    if play.concept == "agent":
         return expected
-    r = precision[:, :, None]
-    log_z = jax.nn.logsumexp(log_q[:, None] + r[..., None] * v, axis=-1)
+    r = play.precision[:, :, None]
+    log_z = jax.nn.logsumexp(play.log_q[:, None] + r[..., None] * v, axis=-1)
     return expected - (r * expected - log_z) / r
 
 
-def _decision_problem(env, log_q, costs, weights, params) -> SequentialSolution:
+def _decision_problem(
+    env: Markov,
+    log_q: Float[Array, "players situations actions"],
+    costs: Float[Array, "players types"],
+    weights: Float[Array, " types"],
+    params: Parameters,
+) -> SequentialSolution:
     payoffs, transitions = env.payoff_table(params)[:, 0].astype(log_q.dtype), env.transition_table(params)
     solve = lambda cost: soft_values(payoffs, transitions.astype(log_q.dtype), log_q[0], cost, env.discount)
     solved = jax.vmap(solve)(costs[0])
@@ -143,12 +180,18 @@ def _decision_problem(env, log_q, costs, weights, params) -> SequentialSolution:
     return _finish(log_by_type, weights, solved.q[None], solved.v[None], zero, status, jnp.max(solved.steps))
 
 
-def _markov_returns(env: Markov, v, s, log_q, precision, weights, params, concept):
-    """(s · Q of every action, s · V of every state), given that everybody's choices follow from v."""
+def _markov_returns(
+    env: Markov, v: ByAction, s: Float[Array, ""], play: _Play, params: Parameters
+) -> tuple[ByAction, BySituation]:
+    """(s · (Q of every action - discount · V of its state), s · V of every state), given choices that follow from v,
+    which is the first of these.
+
+    The value of v is V less discount · V, so V is that over 1 - discount.
+    """
     players = env.players
-    log_choices = _choices(v, log_q, precision)
-    value = _inclusive(v, log_choices, log_q, precision, concept)
-    average = jnp.einsum("k,iksa->isa", weights, jnp.exp(log_choices))
+    log_choices = _choices(v, play.log_q, play.precision)
+    value = _inclusive(v, log_choices, play) / (1 - env.discount)
+    average = jnp.einsum("k,iksa->isa", play.weights, jnp.exp(log_choices))
     payoffs, transitions = env.payoff_table(params), env.transition_table(params)
     out = []
     for i in range(players):
@@ -160,15 +203,19 @@ def _markov_returns(env: Markov, v, s, log_q, precision, weights, params, concep
                 jnp.sum(x * other.reshape(other.shape[0], *[1] * j, size, *[1] * (x.ndim - 2 - j)), axis=1 + j)
                 for x in (u, p)
             )
-        later = jnp.einsum("sat,kt->ksa", p, value[i])
+        later = jnp.einsum("sat,kst->ksa", p, value[i][:, None, :] - value[i][:, :, None])
         row = s * u[None] + env.discount * later
-        out.append(jnp.pad(row, ((0, 0), (0, 0), (0, log_q.shape[2] - row.shape[2]))))
+        out.append(jnp.pad(row, ((0, 0), (0, 0), (0, v.shape[3] - row.shape[2]))))
     return jnp.stack(out), value
 
 
-def _tree_returns(env: ExtensiveForm, v, s, log_q, precision, weights, params, concept):
-    """The same for a tree: forward for who gets where, backward for what it brings."""
+def _tree_returns(
+    env: ExtensiveForm, v: ByAction, s: Float[Array, ""], play: _Play, params: Parameters
+) -> tuple[ByAction, BySituation]:
+    """(s · Q of every action, s · V of every situation) in a tree: forward for the probability of each node, backward
+    for what it brings."""
     tree, players, types = env.tree, env.players, v.shape[1]
+    log_q, precision, weights, concept = play
     log_choices = _choices(v, log_q, precision)
     nodes, levels = len(tree.mover), [np.flatnonzero(tree.depth == d) for d in range(tree.depth.max() + 1)]
     parent, branch = np.zeros(nodes, int), np.zeros(nodes, int)
@@ -190,7 +237,6 @@ def _tree_returns(env: ExtensiveForm, v, s, log_q, precision, weights, params, c
     at_end = np.flatnonzero(tree.mover == END)
     worth = worth.at[:, :, at_end].set(jnp.swapaxes(payoffs[tree.end[at_end]], 0, 1)[:, None, :])
     q = jnp.zeros(v.shape, v.dtype)
-    value = jnp.zeros(v.shape[:3], v.dtype)
     for level in reversed(levels[:-1]):
         inner = level[tree.mover[level] != END]
         if not len(inner):
@@ -228,8 +274,4 @@ def _tree_returns(env: ExtensiveForm, v, s, log_q, precision, weights, params, c
                     paid = jnp.sum(jnp.where(log_q[i][None] <= ABSENT / 2, 0.0, paid), axis=-1) / precision[i][:, None]
                     stay = stay - paid[:, where]
                 worth = worth.at[i, :, mine].set(stay.T)
-    for i in range(players):
-        value = value.at[i].set(
-            _inclusive(v[i : i + 1], log_choices[i : i + 1], log_q[i : i + 1], precision[i : i + 1], concept)[0]
-        )
-    return q, value
+    return q, _inclusive(v, log_choices, play)

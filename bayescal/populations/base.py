@@ -1,17 +1,19 @@
 """How costs are spread over people: lambda ~ F_phi."""
 
 from abc import abstractmethod
-from typing import Self
+from typing import Any, Self
 
 import equinox as eqx
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Costs, Key, Parameters, Scalar
 from bayescal.domain import POSITIVE, Interval
 from bayescal.errors import InputError
 
-Phi = dict[str, Float[Array, ""]]
+Phi = Parameters  # by name
+Nodes = Float[Array, " nodes"]
 
 
 def default_log_cost(payoff_scale: float) -> dist.Normal:
@@ -63,17 +65,20 @@ class Population(eqx.Module):
         return POSITIVE
 
     @abstractmethod
-    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]: ...
+    def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
+        """The logarithm of the density at each of these costs; -inf outside the support."""
 
     @abstractmethod
-    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]: ...
+    def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+        """Independent costs."""
 
     @abstractmethod
-    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+    def quadrature(self, phi: Phi) -> tuple[Nodes, Nodes]:
         """(costs, weights) with weights summing to one: E f(cost) = sum_k w_k f(cost_k). Smooth in phi."""
 
-    def shifted(self, phi: Phi, by: Float[Array, ""], spread: Float[Array, ""] | float = 0.0) -> Phi:
-        """phi of the same people after their log costs have moved by `by`, give or take `spread` (an sd)."""
+    def shifted(self, phi: Phi, by: Scalar, spread: Scalar = 0.0) -> dict[str, Any]:
+        """phi of the same people after their log costs have moved by `by` on average, with standard deviation
+        `spread`."""
         raise InputError(
             f"Costs of a {type(self).__name__} population cannot be moved by groups, covariates or learning: use "
             "LogNormal, or a Mixture of them."

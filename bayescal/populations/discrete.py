@@ -5,11 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Costs, Key
 from bayescal.domain import Interval
 from bayescal.errors import InputError
-from bayescal.populations.base import Phi, Population
+from bayescal.populations.base import Nodes, Phi, Population
 
 
 class Discrete(Population):
@@ -54,15 +55,15 @@ class Discrete(Population):
     def example(cls) -> "Discrete":
         return cls(costs=[0.5, 2.0], probabilities=[0.3, 0.7])
 
-    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+    def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         """Log-probability of the value `cost`."""
         costs, weights = self.quadrature(phi)
         return jnp.log(jnp.sum(jnp.where(jnp.asarray(cost)[..., None] == costs, weights, 0.0), axis=-1))
 
-    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+    def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         costs, weights = self.quadrature(phi)
         return jax.random.choice(key, costs, shape, p=weights)
 
-    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+    def quadrature(self, phi: Phi) -> tuple[Nodes, Nodes]:
         weights = jnp.asarray(self.probabilities, jnp.result_type(float))
         return jnp.asarray(self.costs, weights.dtype), weights / jnp.sum(weights)

@@ -5,10 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.scipy.special import digamma, gammaln, polygamma
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Costs, Key
 from bayescal.domain import POSITIVE, Interval
-from bayescal.populations.base import Phi, Population, default_cost
+from bayescal.populations.base import Nodes, Phi, Population, default_cost
 
 
 class Gamma(Population):
@@ -34,15 +35,15 @@ class Gamma(Population):
     def words(self) -> str:
         return "gamma"
 
-    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+    def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         shape, scale = _shape_scale(phi)
         return (shape - 1) * jnp.log(cost) - cost / scale - shape * jnp.log(scale) - gammaln(shape)
 
-    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+    def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         k, scale = _shape_scale(phi)
         return jnp.exp(jax.random.loggamma(key, k, shape)) * scale
 
-    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+    def quadrature(self, phi: Phi) -> tuple[Nodes, Nodes]:
         """Equal steps in log cost, over the part that carries mass; phi moves the weights, not the nodes."""
         shape, scale = _shape_scale(phi)
         k, s = jax.lax.stop_gradient((shape, scale))

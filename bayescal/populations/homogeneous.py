@@ -2,10 +2,11 @@
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Costs, Key
 from bayescal.domain import POSITIVE, Interval
-from bayescal.populations.base import Phi, Population, default_cost
+from bayescal.populations.base import Nodes, Phi, Population, default_cost
 
 
 class Homogeneous(Population):
@@ -25,11 +26,11 @@ class Homogeneous(Population):
     def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         return {"cost": default_cost(payoff_scale)}
 
-    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+    def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         return jnp.where(cost == phi["cost"], jnp.inf, -jnp.inf)
 
-    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+    def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         return jnp.full(shape, phi["cost"])
 
-    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+    def quadrature(self, phi: Phi) -> tuple[Nodes, Nodes]:
         return jnp.atleast_1d(jnp.asarray(phi["cost"], jnp.result_type(float))), jnp.ones(1)

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Costs, Key, Scalar
 from bayescal.domain import POSITIVE, REAL, Interval
-from bayescal.populations.base import Phi, Population, default_log_cost
+from bayescal.populations.base import Nodes, Phi, Population, default_log_cost
 
 
 class LogNormal(Population):
@@ -36,18 +37,18 @@ class LogNormal(Population):
     def words(self) -> str:
         return "log-normal"
 
-    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+    def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         t = jnp.log(cost)
         z = (t - phi["log_mean"]) / phi["log_sd"]
         return -0.5 * z**2 - t - jnp.log(phi["log_sd"]) - 0.5 * np.log(2 * np.pi)
 
-    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+    def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         return jnp.exp(phi["log_mean"] + phi["log_sd"] * jax.random.normal(key, shape))
 
-    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+    def quadrature(self, phi: Phi) -> tuple[Nodes, Nodes]:
         z, w = np.polynomial.hermite_e.hermegauss(self.nodes)
         dtype = jnp.result_type(float)
         return jnp.exp(phi["log_mean"] + phi["log_sd"] * jnp.asarray(z, dtype)), jnp.asarray(w / w.sum(), dtype)
 
-    def shifted(self, phi: Phi, by: Any, spread: Any = 0.0) -> Phi:
+    def shifted(self, phi: Phi, by: Scalar, spread: Scalar = 0.0) -> dict[str, Any]:
         return {"log_mean": phi["log_mean"] + by, "log_sd": jnp.sqrt(phi["log_sd"] ** 2 + spread**2)}

@@ -5,11 +5,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Costs, Key, Scalar
 from bayescal.domain import REAL, Interval
 from bayescal.errors import InputError
-from bayescal.populations.base import Phi, Population
+from bayescal.populations.base import Nodes, Phi, Population
 from bayescal.populations.log_normal import LogNormal
 
 
@@ -60,11 +61,11 @@ class Mixture(Population):
     def _own(self, phi: Phi, k: int) -> Phi:
         return {name: phi[f"{name}_{k}"] for name in self.components[k].parameters}
 
-    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+    def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         parts = [c.log_density(cost, self._own(phi, k)) for k, c in enumerate(self.components)]
         return jax.nn.logsumexp(jnp.stack(parts, axis=-1) + self._log_weights(phi), axis=-1)
 
-    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+    def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         which, *keys = jax.random.split(key, 1 + len(self.components))
         draws = jnp.stack(
             [c.sample(k, self._own(phi, i), shape) for i, (c, k) in enumerate(zip(self.components, keys, strict=True))]
@@ -72,7 +73,7 @@ class Mixture(Population):
         label = jax.random.categorical(which, self._log_weights(phi), shape=shape)
         return jnp.take_along_axis(draws, label[None], axis=0)[0]
 
-    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+    def quadrature(self, phi: Phi) -> tuple[Nodes, Nodes]:
         rules = [c.quadrature(self._own(phi, k)) for k, c in enumerate(self.components)]
         shares = jnp.exp(self._log_weights(phi))
         costs = jnp.concatenate([costs for costs, _ in rules])
@@ -83,7 +84,7 @@ class Mixture(Population):
         shares = self._log_weights(phi)
         return [(shares[k], c, self._own(phi, k)) for k, c in enumerate(self.components)]
 
-    def shifted(self, phi: Phi, by: Any, spread: Any = 0.0) -> Phi:
+    def shifted(self, phi: Phi, by: Scalar, spread: Scalar = 0.0) -> dict[str, Any]:
         moved = dict(phi)
         for k, c in enumerate(self.components):
             moved |= {f"{n}_{k}": x for n, x in c.shifted(self._own(phi, k), by, spread).items()}

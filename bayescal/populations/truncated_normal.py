@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jax.scipy.special import log_ndtr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Costs, Key
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.errors import InputError
-from bayescal.populations.base import Phi, Population, default_cost
+from bayescal.populations.base import Nodes, Phi, Population, default_cost
 
 
 class TruncatedNormal(Population):
@@ -60,18 +61,18 @@ class TruncatedNormal(Population):
         a, b = jnp.where(a > 0, -b, a), jnp.where(a > 0, -a, b)
         return log_ndtr(b) + jnp.log1p(-jnp.exp(log_ndtr(a) - log_ndtr(b)))
 
-    def log_density(self, cost: Float[Array, "..."], phi: Phi) -> Float[Array, "..."]:
+    def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         z = (cost - phi["mean"]) / phi["sd"]
         inside = (cost >= self.low) & (cost <= self.high)
         log_normal = -0.5 * z**2 - jnp.log(phi["sd"]) - 0.5 * np.log(2 * np.pi)
         return jnp.where(inside, log_normal - self._log_mass(phi), -jnp.inf)
 
-    def sample(self, key: PRNGKeyArray, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
+    def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         a, b = (self.low - phi["mean"]) / phi["sd"], (self.high - phi["mean"]) / phi["sd"]
         z = jax.random.truncated_normal(key, a, b, shape)
         return jnp.clip(phi["mean"] + phi["sd"] * z, self.low, self.high)
 
-    def quadrature(self, phi: Phi) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+    def quadrature(self, phi: Phi) -> tuple[Nodes, Nodes]:
         """Gauss-Legendre over the part that carries mass; phi moves the weights, not the nodes."""
         x, w = np.polynomial.legendre.leggauss(self.nodes)
         mean, sd = jax.lax.stop_gradient((jnp.asarray(phi["mean"] * 1.0), jnp.asarray(phi["sd"] * 1.0)))

@@ -1,10 +1,11 @@
-"""The main job: a study in, its standard fits out."""
+"""Calibration: a study in, its standard fits out."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from bayescal._types import Facts
 from bayescal.model.build import Model
 from bayescal.model.standard import standard_models
 from bayescal.policies.base import Policy
@@ -14,13 +15,14 @@ from bayescal.posterior.infer import Method, prepare
 from bayescal.posterior.mle import Estimate, maximum_likelihood
 from bayescal.posterior.nuts import NUTS
 from bayescal.priors.base import Prior
+from bayescal.study.load import Study
 from bayescal.table.decisions import Decisions
 
 Report = Callable[[str, int, int], None]  # (fit, iterations done, iterations in all)
 
 
 def calibrate(
-    study: Any,
+    study: Study,
     *,
     draws: int = 1000,
     warmup: int = 600,
@@ -28,23 +30,25 @@ def calibrate(
     seed: int = 0,
     prior: Prior | None = None,
     policy: Policy | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Facts | None = None,
     models: Mapping[str, Model] | None = None,
     method: Method | Literal["nuts", "grid"] = "nuts",
     checkpoints: Path | None = None,
     progress: Report | None = None,
 ) -> dict[str, Fit]:
-    """Fit a study's standard models (see `standard_models`): of people with costs of their own, or of one cost for all
-    and one for each game or group, or what dataset.toml asks for under [model].
+    """Fit a study's standard models (see `standard_models`): with a cost for each person, or with one cost for all and
+    one for each game or group, or what dataset.toml asks for under [model].
 
     Args:
-        prior: what people fall back on; uniform when None.
-        policy: the likelihood, a learned one for example; when None the study's own, or else games are solved exactly.
-        options: of the model, in place of the study's own: {"covariates": "~ treatment", "lapse": True}.
-        models: the study's, where they are built already; policy, prior and options are then not looked at.
-        method: the sampler, or a grid for models of one to three numbers; or one with settings of its own
-            (`SVI(guide="flow")`), and then draws, warmup, chains and seed are not looked at.
+        draws, warmup, chains, seed: of NUTS, see `NUTS`.
+        prior: the habit; uniform when None.
+        policy: the likelihood, for example a learned policy; when None the study's own, otherwise games are solved.
+        options: of the models, in place of the study's own: {"covariates": "~ treatment", "lapse": True}.
+        models: by name, if they are built already; policy, prior and options are then ignored.
+        method: the sampler, or a grid for models of one to three scalars; or a method with its own settings
+            (`SVI(guide="flow")`), and then draws, warmup, chains and seed are ignored.
         checkpoints: a folder in which NUTS keeps a checkpoint of each fit, see `checkpoint_in`.
+        progress: called with (name of the fit, iterations done, iterations in all).
 
     Example:
         >>> import bayescal as bc
@@ -59,20 +63,20 @@ def calibrate(
         method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed)
     elif method == "grid":
         method = Grid(seed=seed)
-    begun = {}
+    prepared = {}
     for name, model in models.items():
         changes: dict[str, Any] = {}
         if progress is not None and not isinstance(method, Grid):
             changes["progress"] = lambda i, n, name=name: progress(name, i, n)
         if checkpoints is not None and isinstance(method, NUTS):
             changes["checkpoint"] = checkpoint_in(checkpoints, name)
-        begun[name] = prepare(model, dataclasses.replace(method, **changes))
+        prepared[name] = prepare(model, dataclasses.replace(method, **changes))
     provenance = {"study": study.name, **facts_of(study.decisions)}
-    return {name: run(provenance | {"name": name}) for name, run in begun.items()}
+    return {name: run(provenance | {"name": name}) for name, run in prepared.items()}
 
 
 def facts_of(decisions: Decisions) -> dict[str, Any]:
-    """By which fits of the same decisions on the same grid are known."""
+    """Facts that are equal for fits of the same decisions on the same grid."""
     grids = {
         f"{role}: {len(values)} values from {values[0]:g} to {values[-1]:g}"
         for game in decisions.environments.values()
@@ -82,12 +86,12 @@ def facts_of(decisions: Decisions) -> dict[str, Any]:
 
 
 def checkpoint_in(folder: Path, name: str) -> Path:
-    """Where the checkpoint of a fit of that name is."""
+    """The path of the checkpoint of a fit."""
     return folder / f".{name.replace(' ', '-')}.checkpoint"
 
 
-def estimate(study: Any, *, policy: Policy | None = None, prior: Prior | None = None) -> dict[str, Estimate]:
-    """Maximum likelihood in place of `calibrate`, for the standard models that have one number a parameter.
+def estimate(study: Study, *, policy: Policy | None = None, prior: Prior | None = None) -> dict[str, Estimate]:
+    """Maximum likelihood in place of `calibrate`, for the standard models without levels.
 
     Example:
         >>> import bayescal as bc

@@ -1,17 +1,19 @@
-"""An interrupted run goes on where it was: what the sampler knows, in one file that is written whole or not at all."""
+"""Checkpoints: the state of a sampler in one file, from which an interrupted run resumes. Written atomically."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
+from numpyro.infer.hmc import HMCState
 
+from bayescal._types import NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.sites import Site
 from bayescal.files import whole_file
@@ -24,10 +26,10 @@ _OURS = "bayescal checkpoint 1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How far a run has come.
+    """The state of a run.
 
     Attributes:
-        done: iterations, warm-up included.
+        done: iterations so far, warm-up included.
         seconds: of sampling so far.
         state: the leaves of the sampler's state.
         kept: draws and statistics after warm-up, by name, each (chain, draw, …).
@@ -39,8 +41,8 @@ class Checkpoint:
     kept: dict[str, np.ndarray]
 
 
-def facts_of(model: Any, sites: Mapping[str, Site]) -> Facts:
-    """What makes a run's draws the draws of this model and these data."""
+def facts_of(model: NumPyroModel, sites: Mapping[str, Site]) -> Facts:
+    """Facts that identify a model and its data."""
     data = hashlib.sha256()
     for name, site in sites.items():
         if site.kind == "observed":
@@ -58,6 +60,7 @@ def facts_of(model: Any, sites: Mapping[str, Site]) -> Facts:
 
 
 def write(path: Path, facts: Facts, at: Checkpoint) -> None:
+    """Write a checkpoint, with the facts that a resumed run must agree with."""
     arrays = {f"state {i}": x for i, x in enumerate(at.state)} | {f"kept {n}": x for n, x in at.kept.items()}
     head = {"what": _OURS, "facts": facts, "done": at.done, "seconds": at.seconds}
     with whole_file(path) as temporary, temporary.open("wb") as file:
@@ -68,7 +71,7 @@ def read(path: Path, facts: Facts) -> Checkpoint:
     """The checkpoint of a run with these facts.
 
     Raises:
-        InputError: it is of another run (every difference is named), or no checkpoint.
+        InputError: it belongs to another run (every difference is named), or is not a checkpoint.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -78,7 +81,7 @@ def read(path: Path, facts: Facts) -> Checkpoint:
     except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile):
         known = False
     if not known:
-        raise InputError(f"{path}: this is no checkpoint of bayescal; delete it, or give another path.")
+        raise InputError(f"{path}: this is not a checkpoint of bayescal; delete it, or give another path.")
     theirs = head["facts"]
     different = [
         f"{n} is {_short(theirs.get(n))} there and {_short(facts.get(n))} here"
@@ -93,9 +96,10 @@ def read(path: Path, facts: Facts) -> Checkpoint:
 
 
 def other_run(path: Path, how: str) -> InputError:
+    """The error for a checkpoint that another model or other settings made."""
     return InputError(
-        f"{path}: this checkpoint is of another run: {how}. Resume with the settings that it was made with, or begin "
-        "anew (resume=False; on the command line, leave out --resume)."
+        f"{path}: this checkpoint is of another run: {how}. Resume with the settings that it was made with, or start "
+        "again (resume=False; on the command line, leave out --resume)."
     )
 
 
@@ -103,17 +107,21 @@ def _short(text: str | None) -> str:
     return "absent" if text is None else repr(text) if " " in text or not text else text
 
 
-def to_arrays(state: Any) -> list[np.ndarray]:
-    """The leaves of a sampler's state; random keys as their numbers."""
+def to_arrays(state: HMCState) -> list[np.ndarray]:
+    """The leaves of a sampler's state; random keys as integers."""
     return [np.asarray(jax.random.key_data(x) if _is_key(x) else x) for x in jax.tree.leaves(state)]
 
 
-def from_arrays(arrays: list[np.ndarray], like: Any) -> Any:
-    """A state as `like` (its shapes are enough), with these leaves."""
+def from_arrays(arrays: list[np.ndarray], like: HMCState) -> HMCState:
+    """The inverse of `to_arrays`.
+
+    Args:
+        like: a state of the same structure; shapes are enough.
+    """
     leaves, tree = jax.tree.flatten(like)
     pairs = zip(arrays, leaves, strict=True)
     return jax.tree.unflatten(tree, [jax.random.wrap_key_data(jnp.asarray(x)) if _is_key(s) else x for x, s in pairs])
 
 
-def _is_key(x: Any) -> bool:
+def _is_key(x: Array | jax.ShapeDtypeStruct) -> bool:
     return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)

@@ -1,4 +1,4 @@
-"""A fit: every draw and everything needed to judge, save and repeat it."""
+"""A fit: draws, status and provenance."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,8 @@ class Fit:
         tree: an ArviZ DataTree with posterior, sample_stats, log_likelihood, log_prior, prior, prior_predictive,
             posterior_predictive, observed_data and constant_data.
         status: whether it converged, or what is wrong; as text, one sentence.
-        provenance: seed, versions, settings, data hash, model and hyperpriors, seconds compiling and sampling.
-        checkpoint: of the run that it came from; `save` removes it.
+        provenance: seed, versions, settings, data hash, model, policy and hyperpriors, seconds compiling and sampling.
+        checkpoint: the checkpoint of the run; `save` removes it.
 
     Example:
         >>> import bayescal as bc
@@ -51,16 +51,16 @@ class Fit:
 
     @property
     def contraction(self) -> pd.Series:
-        """By parameter: how much narrower it is after the data, 1 - (posterior width / prior width)², where widths are
-        of the middle 90 %. For normals that is 1 - var(posterior) / var(prior)."""
+        """By parameter, 1 - (posterior width / prior width)², where widths are those of the middle 90 %. For normals
+        that is 1 - var(posterior) / var(prior)."""
         return contraction(self.tree)
 
     def identifiability(self) -> Identifiability:
-        """What the data say of each parameter, and which of them they cannot tell apart."""
+        """What the data say about each parameter, and which parameters they cannot separate."""
         return after(self.tree)
 
     def save(self, path: str | Path) -> Path:
-        """Write netCDF, or Zarr where the name ends in .zarr; it appears whole or not at all."""
+        """Write netCDF, or Zarr if the name ends in .zarr, atomically."""
         path = Path(path)
         saved.write(self.tree, {"status": self.status.as_dict(), "provenance": self.provenance}, path)
         if self.checkpoint is not None:
@@ -69,6 +69,6 @@ class Fit:
 
     @classmethod
     def load(cls, path: str | Path) -> "Fit":
-        """A fit that was saved, with its provenance."""
+        """Read a fit that was saved."""
         tree, facts = saved.read(Path(path))
         return cls(tree, saved.status_in(facts, tree), facts["provenance"])

@@ -1,4 +1,4 @@
-"""The posterior on a grid: exact up to the grid's spacing, for models of one to three numbers."""
+"""The posterior on a grid: exact up to the grid's spacing, for models of one to three scalars."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from time import perf_counter
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from numpyro.infer.util import log_density
 
 from bayescal.errors import InputError
@@ -14,8 +15,9 @@ from bayescal.evaluation.batches import systematic
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import compile_prior
 
-_MOST = 3
-_BATCH = 256
+_MOST = 3  # parameters
+_BATCH = 256  # points in one call of the compiled program
+_OUTSIDE = 1e-7  # posterior mass left outside on either side by a pass that places the grid
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,10 @@ class Grid:
     """Evaluate the posterior on a grid of every parameter.
 
     Args:
-        points: in each direction.
-        ranges: by parameter; where one is left out, the grid is laid around the posterior's mass in three passes that
-            begin with the middle 99.9 % of its hyperprior.
-        draws: taken from the grid for the fit's posterior group (evenly spread over its probability).
+        points: along each parameter.
+        ranges: by parameter. Without one, three passes place the grid around the posterior's mass, starting from the
+            middle 99.9 % of the hyperprior.
+        draws: resampled from the grid for the fit's posterior group.
         seed: of these draws.
 
     Example:
@@ -51,11 +53,18 @@ class Grid:
 
 @dataclass(frozen=True)
 class Gridded:
-    """Grid points, the probability of each cell, draws, and the probability at the grid's edge."""
+    """The posterior on a grid.
 
-    points: dict[str, np.ndarray]
-    probability: np.ndarray  # one axis for each parameter
-    values: dict[str, np.ndarray]  # draws from it, (1, draws)
+    Attributes:
+        points: by parameter.
+        probability: of each cell, with an axis for each parameter.
+        values: draws (1, draw) by parameter.
+        edge: the probability of the outermost cells.
+    """
+
+    points: dict[str, Float[np.ndarray, " points"]]
+    probability: Float[np.ndarray, "..."]
+    values: dict[str, Float[np.ndarray, "1 draws"]]
     edge: float
     seconds_compiling: float
     seconds: float
@@ -66,10 +75,10 @@ class Gridded:
 
     @property
     def moments(self) -> dict[str, tuple[float, float]]:
-        """Mean and sd of each parameter, from the grid itself."""
+        """(mean, sd) of each parameter, from the grid itself."""
         out = {}
         for i, (name, x) in enumerate(self.points.items()):
-            p = self.probability.sum(axis=tuple(k for k in range(self.probability.ndim) if k != i))
+            p = _marginal(self.probability, i)
             mean = float(p @ x)
             out[name] = (mean, float(np.sqrt(p @ (x - mean) ** 2)))
         return out
@@ -81,7 +90,7 @@ def compute_grid(density: Density, settings: Grid) -> Gridded:
     many = [n for n, s in density.sites.items() if s.shape]
     if many or not 1 <= len(names) <= _MOST:
         raise InputError(
-            f"A grid is for one to {_MOST} parameters of one number each; this model has {', '.join(names)}"
+            f"A grid is for one to {_MOST} scalar parameters; this model has {', '.join(names)}"
             f"{' (' + ', '.join(many) + ' with many entries)' if many else ''}: use NUTS."
         )
     unknown = sorted(set(settings.ranges) - set(names))
@@ -96,7 +105,9 @@ def compute_grid(density: Density, settings: Grid) -> Gridded:
     ranges = {n: tuple(np.quantile(prior[n], (0.0005, 0.9995))) for n in names} | dict(settings.ranges)
     compiling, started = perf_counter() - started, perf_counter()
 
-    def evaluate(ranges, points):
+    def evaluate(
+        ranges: Mapping[str, tuple[float, float]], points: int
+    ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "..."]]:
         axes = {n: np.linspace(*ranges[n], points) for n in names}
         mesh = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1)
         flat = mesh.reshape(-1, len(names))
@@ -112,12 +123,16 @@ def compute_grid(density: Density, settings: Grid) -> Gridded:
         for i, (n, x) in enumerate(coarse.items()):
             if n in settings.ranges:
                 continue
-            mass = np.cumsum(p.sum(axis=tuple(k for k in range(p.ndim) if k != i)))
-            low, high = (np.searchsorted(mass, q) for q in (1e-7, 1 - 1e-7))
+            mass = np.cumsum(_marginal(p, i))
+            low, high = (np.searchsorted(mass, q) for q in (_OUTSIDE, 1 - _OUTSIDE))
             ranges[n] = (x[max(low - 1, 0)], x[min(high + 1, len(x) - 1)])
     axes, p = evaluate(ranges, settings.points)
     inner = p[tuple(slice(1, -1) for _ in names)].sum()
     return Gridded(axes, p, _draws(axes, p, settings.draws, rng), float(1 - inner), compiling, perf_counter() - started)
+
+
+def _marginal(p: Float[np.ndarray, "..."], axis: int) -> Float[np.ndarray, " points"]:
+    return p.sum(axis=tuple(k for k in range(p.ndim) if k != axis))
 
 
 def _draws(axes: dict[str, np.ndarray], p: np.ndarray, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -25,7 +25,7 @@ class Many:
         at_once: how many on each device between two reports of progress.
     """
 
-    def __init__(self, one: Callable[[PyTree], PyTree], total: int, at_once: int):
+    def __init__(self, one: Callable[[PyTree], PyTree], total: int, at_once: int) -> None:
         devices = min(jax.local_device_count(), total)
         self.total, self.size = total, devices * min(at_once, -(-total // devices))
         self._run: Any = over_chains(self.size)(one)

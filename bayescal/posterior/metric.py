@@ -1,25 +1,25 @@
-"""One metric for all chains: each learns the posterior's shape from its own few iterations, all together from more.
+"""One metric for all chains, from the iterations of all of them.
 
-Of nine numbers, the covariance of a hundred iterations is so noisy that steps must be up to half as long as the
-posterior allows. Chains that agree on the mean of theirs take fewer in warm-up and after it.
+The covariance of nine parameters from the hundred iterations of one chain is so noisy that steps are up to half as long
+as the posterior allows. Chains that use the mean of their covariances take fewer steps, in warm-up and after it.
 """
 
-from typing import Any
-
 import numpy as np
+from jaxtyping import Float
+from numpyro.infer.hmc import HMCState
 from numpyro.infer.hmc_util import build_adaptation_schedule
 
 
 def window_ends(warmup: int) -> list[int]:
-    """After how many iterations each chain has a new metric."""
+    """The numbers of iterations after which chains have a new metric."""
     return [window.end + 1 for window in build_adaptation_schedule(warmup)[1:-1]]
 
 
-def agree(states: Any) -> Any:
+def agree(states: HMCState) -> HMCState:
     """States of chains (along the first axis), each with the mean of all their covariances as its metric.
 
-    Between chains nothing is added: where one is far away the others keep their scale. Where no mean can be had
-    (numbers have overflowed) each keeps its own.
+    Variance between chains is not added, so that one chain far away does not change the scale of the others. If no
+    covariance is finite and positive definite, each chain keeps its own.
     """
     adapted = states.adapt_state
     each = np.asarray(adapted.inverse_mass_matrix)
@@ -35,8 +35,12 @@ def agree(states: Any) -> Any:
     return states._replace(adapt_state=adapted._replace(**changed))
 
 
-def _roots(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(the covariance, the root of its inverse, that root's inverse), triangles as NumPyro takes them."""
+def _roots(covariance: Float[np.ndarray, "..."]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(the covariance, the square root of its inverse, the inverse of that root), triangular as NumPyro has them.
+
+    Args:
+        covariance: a matrix, or a vector of variances.
+    """
     if covariance.ndim == 1:
         return covariance, 1 / np.sqrt(covariance), np.sqrt(covariance)
     inverse = np.linalg.cholesky(covariance[::-1, ::-1])[::-1, ::-1].T

@@ -1,7 +1,8 @@
-"""Maximum likelihood, for comparison with estimates that were published so."""
+"""Maximum likelihood, for comparison with published estimates."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,18 +11,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jax.flatten_util import ravel_pytree
-from numpyro.distributions import biject_to
+from jaxtyping import Array, Float
 
+from bayescal._types import NumPyroModel
 from bayescal.errors import InputError
-from bayescal.evaluation.sites import compile_prior, latent_sites, log_likelihood
+from bayescal.evaluation.density import Density
+from bayescal.evaluation.sites import compile_prior, log_likelihood
 from bayescal.posterior.status import Status, status_of_estimate
 from bayescal.precision import double_precision
+
+_FLAT = 1e-2  # curvature in units of hyperprior sds, below which a standard error exceeds ten of them
+_NEWTON = 3  # most steps after BFGS
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Where the likelihood is highest.
+    """A maximum of the likelihood.
 
     Attributes:
         values: of every parameter (the hyperpriors play no part).
@@ -29,12 +34,13 @@ class Estimate:
         correlation: of the estimates, in the order of `values`.
         log_likelihood: of the decisions.
         status: whether it converged, or what is wrong; as text, one sentence.
-        seconds: of the search; compilation, the first time that a model is asked, is apart.
+        seconds: of the search.
+        seconds_compiling: of compilation, the first time that a model is estimated.
     """
 
     values: Mapping[str, float]
     standard_errors: Mapping[str, float]
-    correlation: np.ndarray
+    correlation: Float[np.ndarray, "parameters parameters"]
     log_likelihood: float
     status: Status
     seconds: float
@@ -45,86 +51,146 @@ class Estimate:
         return self.status.converged
 
 
-_COMPILED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-
-
-def maximum_likelihood(model: Callable[[], Any], *, start: Mapping[str, float] | None = None) -> Estimate:
-    """Maximise the likelihood of a model without levels (every latent site is one number).
+def maximum_likelihood(model: NumPyroModel, *, start: Mapping[str, float] | None = None) -> Estimate:
+    """Maximise the likelihood of a model without levels (every latent site is a scalar).
 
     Args:
-        start: where the search begins; the medians of the hyperpriors when None.
+        start: where the search starts; the medians of the hyperpriors when None.
 
     Example:
         >>> import bayescal as bc
         >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
         >>> policy = bc.ExactPolicy(study.environments["selten-chmura-01"])
         >>> model = bc.build_model(policy, bc.populations.Homogeneous(), study.decisions)
-        >>> found = bc.maximum_likelihood(model)
-        >>> round(found.values["log_cost"], 2), round(found.standard_errors["log_cost"], 3)
+        >>> estimate = bc.maximum_likelihood(model)
+        >>> round(estimate.values["log_cost"], 2), round(estimate.standard_errors["log_cost"], 3)
         (-0.41, 0.039)
     """
     with double_precision():
         started = perf_counter()
         if model not in _COMPILED:
-            _COMPILED[model] = _compile(model)
-        names, objective, curvature, to_real, from_real, middle, width = _COMPILED[model]
-        unknown = sorted(set(start or {}) - set(names))
+            _COMPILED[model] = _Problem(Density.of(model)).compile()
+        problem = _COMPILED[model]
+        unknown = sorted(set(start or {}) - set(problem.names))
         if unknown:
-            raise InputError(f"start names {', '.join(unknown)}; the model has {', '.join(names)}.")
-        begin = np.asarray(to_real(middle | {n: np.asarray(float(x)) for n, x in (start or {}).items()}))
+            raise InputError(f"start names {', '.join(unknown)}; the model has {', '.join(problem.names)}.")
+        begin = problem.vector(problem.medians | {n: np.asarray(float(x)) for n, x in (start or {}).items()})
         compiling, started = perf_counter() - started, perf_counter()
-        found = scipy.optimize.minimize(
-            lambda z: tuple(map(np.asarray, objective(z))), begin, jac=True, method="BFGS", options={"gtol": 1e-7}
-        )
-        z, hessian = found.x, np.asarray(curvature(found.x))
-        for _ in range(3):  # BFGS ends where its line search can tell no more: Newton's method goes on
-            step = np.linalg.lstsq(hessian, np.asarray(objective(z)[1]), rcond=None)[0]
-            if not objective(z - step)[0] <= objective(z)[0]:
-                break
-            z = z - step
-            hessian = np.asarray(curvature(z))
-        value, slope = map(np.asarray, objective(z))
-        flat, spread = from_real(z)
+        z, hessian = _search(problem, begin)
+        value, slope = problem.objective(z)
+        values, jacobian = problem.natural(z)
         seconds = perf_counter() - started
-    # Flat is what leaves a standard error of more than ten hyperprior sds in some direction.
-    scaled = hessian * np.outer(width, width)
-    curved = np.all(np.isfinite(hessian)) and np.linalg.eigvalsh(scaled).min() > 1e-2
-    cov = spread @ np.linalg.inv(hessian) @ spread.T if curved else np.full(hessian.shape, np.nan)
-    se = np.sqrt(np.diagonal(cov))
+    scaled = hessian * np.outer(problem.widths, problem.widths)
+    curved = bool(np.all(np.isfinite(hessian)) and np.linalg.eigvalsh(scaled).min() > _FLAT)
+    covariance = jacobian @ np.linalg.inv(hessian) @ jacobian.T if curved else np.full(hessian.shape, np.nan)
+    errors = np.sqrt(np.diagonal(covariance))
     return Estimate(
-        values=dict(zip(names, map(float, flat), strict=True)),
-        standard_errors=dict(zip(names, map(float, se), strict=True)),
-        correlation=cov / np.outer(se, se),
+        values=dict(zip(problem.names, map(float, values), strict=True)),
+        standard_errors=dict(zip(problem.names, map(float, errors), strict=True)),
+        correlation=covariance / np.outer(errors, errors),
         log_likelihood=-float(value),
-        status=status_of_estimate(bool(np.isfinite(value)), bool(curved), float(np.max(np.abs(slope)))),
+        status=status_of_estimate(bool(np.isfinite(value)), curved, float(np.max(np.abs(slope)))),
         seconds=seconds,
         seconds_compiling=compiling,
     )
 
 
-def _compile(model: Callable[[], Any]) -> Any:
-    sites = latent_sites(model)
-    if not sites:
-        raise InputError("The model has no parameters to be estimated.")
-    levels = [n for n, s in sites.items() if s.shape]
-    if levels:
-        raise InputError(
-            f"Maximum likelihood is for models without levels, but {', '.join(levels)} has an entry for each of many: "
-            "leave out `by`, or use NUTS."
-        )
-    names = list(sites)
-    transforms = {n: biject_to(s.support) for n, s in sites.items()}
-    drawn = compile_prior(model, 200)(np.random.default_rng(0))
-    middle = {n: np.median(x) for n, x in drawn.items()}
-    width = np.array([np.std(np.asarray(transforms[n].inv(jnp.asarray(drawn[n])))) for n in names])
-    _, unravel = ravel_pytree([jnp.zeros(()) for _ in names])
-    values = lambda z: {n: transforms[n](x) for n, x in zip(names, unravel(z), strict=True)}
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Minus the log-likelihood as a function of a vector: the unconstrained parameters in the order of `names`."""
 
-    negative = lambda z: -log_likelihood(model, values(z))
-    at = jnp.zeros(len(names))
-    both = jax.jit(jax.value_and_grad(negative)).lower(at).compile()
-    curvature = jax.jit(jax.hessian(negative)).lower(at).compile()
-    natural = lambda z: jnp.stack([values(z)[n] for n in names])
-    slopes = jax.jit(lambda z: (natural(z), jax.jacfwd(natural)(z))).lower(at).compile()
-    to_real = lambda point: jnp.stack([transforms[n].inv(jnp.asarray(point[n], float)) for n in names])
-    return names, both, curvature, to_real, lambda z: tuple(map(np.asarray, slopes(z))), middle, width
+    density: Density
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.density.names
+
+    def compile(self) -> "_Problem":
+        """Refuse a model with levels; compile everything now.
+
+        Raises:
+            InputError: the model has no parameter, or one that is an array.
+        """
+        if not self.names:
+            raise InputError("The model has no parameters to estimate.")
+        levels = [n for n, s in self.density.sites.items() if s.shape]
+        if levels:
+            raise InputError(
+                f"Maximum likelihood is for models without levels, but {', '.join(levels)} has an entry for each of "
+                "many: leave out `by`, or use NUTS."
+            )
+        at = jnp.zeros(len(self.names))
+        for part in (self._value_and_slope, self._hessian, self._natural):
+            part(at)
+        self._prior  # noqa: B018
+        return self
+
+    def _values(self, z: Float[Array, " parameters"]) -> dict[str, Array]:
+        return self.density.constrain(dict(zip(self.names, z, strict=True)))
+
+    def _negative(self, z: Float[Array, " parameters"]) -> Float[Array, ""]:
+        return -log_likelihood(self.density.model, self._values(z))
+
+    def _stacked(self, z: Float[Array, " parameters"]) -> Float[Array, " parameters"]:
+        values = self._values(z)
+        return jnp.stack([values[n] for n in self.names])
+
+    @cached_property
+    def _value_and_slope(self) -> Any:
+        return jax.jit(jax.value_and_grad(self._negative))
+
+    @cached_property
+    def _hessian(self) -> Any:
+        return jax.jit(jax.hessian(self._negative))
+
+    @cached_property
+    def _natural(self) -> Any:
+        return jax.jit(lambda z: (self._stacked(z), jax.jacfwd(self._stacked)(z)))
+
+    @cached_property
+    def _prior(self) -> dict[str, np.ndarray]:
+        return dict(compile_prior(self.density.model, 200)(np.random.default_rng(0)))
+
+    @property
+    def medians(self) -> dict[str, np.ndarray]:
+        """Of the hyperpriors."""
+        return {n: np.median(x) for n, x in self._prior.items()}
+
+    @cached_property
+    def widths(self) -> Float[np.ndarray, " parameters"]:
+        """Standard deviations of the hyperpriors on the unconstrained scale."""
+        raw = self.density.unconstrain(self._prior)
+        return np.array([np.std(np.asarray(raw[n])) for n in self.names])
+
+    def vector(self, values: Mapping[str, np.ndarray]) -> Float[np.ndarray, " parameters"]:
+        raw = self.density.unconstrain(values)
+        return np.asarray(jnp.stack([raw[n] for n in self.names]))
+
+    def objective(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(minus the log-likelihood, its gradient)."""
+        value, slope = self._value_and_slope(z)
+        return np.asarray(value), np.asarray(slope)
+
+    def hessian(self, z: np.ndarray) -> np.ndarray:
+        return np.asarray(self._hessian(z))
+
+    def natural(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(the parameters on their own scale, their Jacobian)."""
+        values, jacobian = self._natural(z)
+        return np.asarray(values), np.asarray(jacobian)
+
+
+_COMPILED: WeakKeyDictionary[Any, _Problem] = WeakKeyDictionary()
+
+
+def _search(problem: _Problem, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the minimum, the Hessian there), by BFGS; Newton's method continues where its line search stops."""
+    z = scipy.optimize.minimize(problem.objective, start, jac=True, method="BFGS", options={"gtol": 1e-7}).x
+    hessian = problem.hessian(z)
+    for _ in range(_NEWTON):
+        step = np.linalg.lstsq(hessian, problem.objective(z)[1], rcond=None)[0]
+        if not problem.objective(z - step)[0] <= problem.objective(z)[0]:
+            break
+        z = z - step
+        hessian = problem.hessian(z)
+    return z, hessian

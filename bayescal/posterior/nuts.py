@@ -106,36 +106,30 @@ class _Chain:
     """One chain of a model: where it starts, how it moves, and what is kept of it.
 
     Attributes:
-        around: approximate posterior draws by site, or None. The chain then moves in units of their sd: a posterior of
-            many people is a thousand times narrower than the unconstrained scale, and warm-up would be long.
+        units: (median, sd) of approximate posterior draws on the unconstrained scale, or None. The chain moves in these
+            units: a posterior of many people is a thousand times narrower than the unconstrained scale, and warm-up
+            would be long.
+        chunk: most iterations of one call.
     """
 
     density: Density
     settings: NUTS
-    around: Values | None
-    chunk: int  # most iterations of one call
-
-    @cached_property
-    def _units(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | None:
-        """(median, sd) of `around` on the unconstrained scale."""
-        if self.around is None:
-            return None
-        raw = {n: np.asarray(x) for n, x in self.density.unconstrain(self.around).items()}
-        return {n: np.median(x, axis=0) for n, x in raw.items()}, {n: np.std(x, axis=0) for n, x in raw.items()}
+    units: tuple[Raw, Raw] | None
+    chunk: int
 
     def _raw(self, at: Raw) -> Raw:
         """Unconstrained numbers of a point in the chain's units."""
-        if self._units is None:
+        if self.units is None:
             return at
-        middle, sd = self._units
+        middle, sd = self.units
         return {n: middle[n] + sd[n] * x for n, x in at.items()}
 
     def _point(self, values: Values) -> Raw:
         """The inverse of `_raw`, from values on the sites' own scale."""
         raw = self.density.unconstrain(values)
-        if self._units is None:
+        if self.units is None:
             return raw
-        middle, sd = self._units
+        middle, sd = self.units
         return {n: (x - middle[n]) / sd[n] for n, x in raw.items()}
 
     def potential(self, at: Raw) -> Float[Array, ""]:
@@ -150,7 +144,7 @@ class _Chain:
     @cached_property
     def _one_mode(self) -> bool:
         """Whether the chain starts at the highest mode that was found; a long first step would leave it."""
-        return self._dense and self.around is None
+        return self._dense and self.units is None
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -198,7 +192,7 @@ def compile_nuts(
     Returns:
         `run(rng, centre) -> Draws`, where chains start near `centre`.
     """
-    chain = _Chain(density, settings, around, CHUNK)
+    chain = _Chain(density, settings, None if around is None else _units(density, around), CHUNK)
     keys = random_keys(np.random.default_rng(), settings.chains)
     centre = {n: jax.ShapeDtypeStruct(s.shape, float) for n, s in density.sites.items()}
     begin = jax.jit(jax.vmap(chain.begin, in_axes=(0, None)))
@@ -250,6 +244,11 @@ def compile_nuts(
         return Draws(values, stats, compiling, before + perf_counter() - started, found.done if found else 0)
 
     return run
+
+
+def _units(density: Density, around: Values) -> tuple[Raw, Raw]:
+    raw = {n: np.asarray(x) for n, x in density.unconstrain(around).items()}
+    return {n: np.median(x, axis=0) for n, x in raw.items()}, {n: np.std(x, axis=0) for n, x in raw.items()}
 
 
 def _most(settings: NUTS) -> int:

@@ -1,29 +1,28 @@
-"""Importance weights with a smoothed tail, and whether they can be relied on (PSIS: Vehtari, Simpson, Gelman, Yao &
-Gabry 2024).
+"""Pareto-smoothed importance sampling (PSIS: Vehtari, Simpson, Gelman, Yao & Gabry 2024).
 
-It is what ArviZ does (tests compare them), for all units at once: one by one, thousands of people take half a minute.
+The same as ArviZ (tests compare them), vectorised over units: one by one, thousands of people take half a minute.
 """
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
 
-K_HAT = 0.7  # shape of the tail up to which weights can be relied on
+K_HAT = 0.7  # shape of the tail, up to which weights are reliable
 
-_SAME = 1e-8  # nats: weights that do not differ
-_LEAST_TAIL = 5
-_AT_ONCE = 500  # units, whose fits are in memory together
+_SAME = 1e-8  # nats, below which weights are equal
+_LEAST_TAIL = 5  # draws
+_AT_ONCE = 500  # units in one batch
 
 
 def smoothed_weights(
     against: Float[np.ndarray, "draws units"], r_eff: float = 1.0
 ) -> tuple[Float[np.ndarray, "draws units"], Float[np.ndarray, " units"]]:
-    """(log weights, which add to one in every column; k-hat) of weights exp(-against). k-hat is 0 where the largest
-    weights are as good as equal, which have no tail to smooth, and infinite where draws are too few to tell.
+    """(log weights, normalised in every column; k-hat) of the weights exp(-against). k-hat is 0 where the largest
+    weights are equal, which leaves no tail to smooth, and infinite where there are too few draws to estimate it.
 
     Args:
-        against: of a unit that is to be left out, its log-likelihood.
-        r_eff: effective draws as a share of draws.
+        against: the log-likelihood of each unit that is left out.
+        r_eff: effective sample size as a share of draws.
     """
     log_w, k_hat, draws = -against.T, np.zeros(against.shape[1]), len(against)
     log_w -= log_w.max(axis=1, keepdims=True)
@@ -47,10 +46,10 @@ def _normalised(log_w: Float[np.ndarray, "units draws"]) -> Float[np.ndarray, "d
 def _smooth_tail(
     top: Float[np.ndarray, "units tail+1"],
 ) -> tuple[Float[np.ndarray, "units tail"], Float[np.ndarray, " units"]]:
-    """(the quantiles of the generalised Pareto distribution that fits the tail best, its shape).
+    """(quantiles of the generalised Pareto distribution fitted to the tail, its shape).
 
     Args:
-        top: log weights in order; the first is the last that is not in the tail.
+        top: sorted log weights; the first is the largest below the tail.
     """
     with np.errstate(all="ignore"):
         cutoff = np.exp(top[:, :1])
@@ -65,8 +64,8 @@ def _smooth_tail(
 def _generalised_pareto(
     x: Float[np.ndarray, "units tail"],
 ) -> tuple[Float[np.ndarray, "units 1"], Float[np.ndarray, "units 1"]]:
-    """(k, sigma) of sorted excesses: the empirical-Bayes estimate of Zhang & Stephens (2009), k drawn a little towards
-    1/2. Not a number where the lowest quarter are all alike."""
+    """(k, sigma) of sorted excesses: the empirical-Bayes estimate of Zhang & Stephens (2009), with k shrunk towards
+    1/2. Not a number where the lowest quarter of the excesses are equal."""
     n = x.shape[1]
     grid = 30 + int(np.sqrt(n))
     quartile = x[:, int(n / 4 + 0.5) - 1, None]

@@ -1,31 +1,35 @@
-"""Fits on disk: netCDF (one file) or Zarr (a folder, read in parts), whole or not at all."""
+"""Fits on disk: netCDF (one file) or Zarr (a folder), written atomically."""
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from bayescal._types import Facts
 from bayescal.errors import InputError
 from bayescal.files import whole_file, whole_folder
 from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
+from bayescal.posterior.summary import SHARE_AT_BOUNDS
 
 
-def write(tree: xr.DataTree, facts: Mapping[str, Any], path: Path) -> None:
-    """Zarr where the name ends in .zarr, or else netCDF.
+def write(tree: xr.DataTree, facts: Facts, path: Path) -> None:
+    """Write Zarr if the name ends in .zarr, otherwise netCDF.
+
+    Args:
+        facts: status and provenance, stored as JSON.
 
     Raises:
-        InputError: the place cannot be written to, or something else is there.
+        InputError: the path cannot be written, or something else is there.
     """
     tree = tree.copy()
     tree.attrs = {n: json.dumps(x) for n, x in {**facts, "groups": list(tree.children)}.items()}
     if path.suffix == ".zarr":
         _needs_zarr(path)
         if path.exists() and not _is_store(path):
-            raise InputError(f"{path}: something else than a Zarr store is there; choose another name.")
+            raise InputError(f"{path}: this exists and is not a Zarr store; choose another name.")
         with whole_folder(path) as temporary:
             tree.to_zarr(temporary, mode="w", consolidated=False)
         return
@@ -40,16 +44,18 @@ def write(tree: xr.DataTree, facts: Mapping[str, Any], path: Path) -> None:
 
 
 def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
-    """What `write` wrote.
+    """(tree, facts) of a fit that `write` wrote.
 
     Raises:
-        InputError: nothing is there, or not one of our fits.
+        InputError: there is no file, or it is not a fit.
     """
     if not path.exists():
         raise InputError(f"{path}: there is no such file; a fit is saved by `fit.save(path)`.")
     store = path.is_dir()
     if store and not _is_store(path):
-        raise InputError(f"{path}: this folder is no Zarr store, so no fit; give what `fit.save(path)` was given.")
+        raise InputError(
+            f"{path}: this folder is not a Zarr store, so not a fit; give the path that `fit.save(path)` was given."
+        )
     if store:
         _needs_zarr(path)
     options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if store else {"engine": "h5netcdf"}
@@ -61,17 +67,17 @@ def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
     facts = {str(n): _from_json(x) for n, x in tree.attrs.items()}
     if not {"status", "provenance"} <= set(facts):
         raise InputError(f"{path}: this was not written by bayescal (it has no status).")
-    order = facts.get("groups", list(tree.children))  # Zarr forgets it
+    order = facts.get("groups", list(tree.children))  # Zarr does not keep the order
     return xr.DataTree.from_dict({n: tree[n].to_dataset() for n in order}), facts
 
 
-def status_in(facts: Mapping[str, Any], tree: xr.DataTree) -> Status:
+def status_in(facts: Facts, tree: xr.DataTree) -> Status:
     """The status that a fit was saved with. Until version 0.1 it was a sentence: those are computed again from the
     draws and the provenance."""
     saved, provenance = facts["status"], facts["provenance"]
     if not isinstance(saved, str):
         return Status.from_dict(saved)
-    at_bounds = provenance.get("posterior_share_at_the_walls")
+    at_bounds = provenance.get(SHARE_AT_BOUNDS)
     method = provenance.get("method", "NUTS")
     if method == "Grid":  # nothing but the sentence holds the mass at the edge
         edge = _EDGE.search(saved)

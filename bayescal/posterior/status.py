@@ -7,9 +7,11 @@ from typing import Any
 
 import arviz_stats as azs
 import numpy as np
+import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
+from bayescal._types import Facts
 from bayescal.plain import listed
 from bayescal.posterior.psis import K_HAT
 from bayescal.posterior.summary import summarise
@@ -37,6 +39,11 @@ class Problem(Enum):
     NOT_FINITE = "the likelihood is not finite where the search ended"
     FLAT = "the likelihood is flat in some direction, so the data do not identify all parameters"
     NO_MAXIMUM = "the search stopped before a maximum"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return _REMEDIES[self]
 
 
 _REMEDIES = {
@@ -117,7 +124,7 @@ class Status:
         if self.converged:
             return f"converged: {', '.join(measured)}" if measured else "converged"
         facts = f" ({', '.join(measured)})" if measured else ""
-        return f"not to be trusted: {self.reason}{facts}. {_REMEDIES[self.problems[0]]}"
+        return f"not to be trusted: {self.reason}{facts}. {self.problems[0].remedy}"
 
     def __hash__(self) -> int:
         return hash((self.problems, *(tuple(sorted(m.items())) for m in (self.numbers, self.at_bounds))))
@@ -128,7 +135,7 @@ class Status:
         return {"problems": problems, "numbers": dict(self.numbers), "at_bounds": dict(self.at_bounds)}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> "Status":
+    def from_dict(cls, saved: Facts) -> "Status":
         """The inverse of `as_dict`."""
         return cls(tuple(Problem[name] for name in saved["problems"]), saved["numbers"], saved["at_bounds"])
 
@@ -161,7 +168,7 @@ def status_of_draws(tree: xr.DataTree, at_bounds: Mapping[str, float] | None = N
     table = summarise(tree, names)
     moving = table[table["sd"] > 0]
     numbers = {
-        "r_hat": float(np.nanmax(moving["r_hat"], initial=1.0)) if "r_hat" in moving else np.nan,
+        "r_hat": _largest_r_hat(moving),
         "divergences": int(tree["sample_stats"].to_dataset()["diverging"].sum()),
         "ess": float(np.nanmin(moving[["ess_bulk", "ess_tail"]].to_numpy(), initial=np.inf)),
         "unsolved": sum(int(v.isnull().sum()) for v in tree["log_likelihood"].to_dataset().data_vars.values()),
@@ -173,6 +180,13 @@ def status_of_draws(tree: xr.DataTree, at_bounds: Mapping[str, float] | None = N
         Problem.UNSOLVED: numbers["unsolved"] > 0,
     }
     return status_of(wrong, numbers, at_bounds)
+
+
+def _largest_r_hat(table: pd.DataFrame) -> float:
+    """1 where nothing moves, and not a number where it cannot be computed (of one chain)."""
+    if table.empty:
+        return 1.0
+    return float(table["r_hat"].max()) if "r_hat" in table else np.nan
 
 
 def status_of_grid(edge: float, at_bounds: Mapping[str, float] | None = None) -> Status:

@@ -9,6 +9,8 @@ import xarray as xr
 
 from bayescal.domain import REAL, Interval
 
+SHARE_AT_BOUNDS = "posterior_share_at_the_walls"  # the name in provenance of what `share_at_bounds` returns
+
 
 def summarise(tree: xr.DataTree, var_names: list[str] | None = None) -> pd.DataFrame:
     """Mean, sd, 90 % equal-tailed interval, effective sample sizes, R-hat and Monte-Carlo error."""

@@ -1,4 +1,4 @@
-"""From draws to the datasets of an ArviZ DataTree, and back: named dimensions included."""
+"""From draws to the datasets of an ArviZ DataTree, with named dimensions, and back."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,17 +6,20 @@ from typing import Any
 import jax
 import numpy as np
 import xarray as xr
+from jaxtyping import Array, PyTree
 from numpyro import handlers
 
+from bayescal._types import Key, NumPyroModel
 from bayescal.evaluation.batches import evenly, numbers_of, of_every_draw
 from bayescal.evaluation.sites import Sites, latent_sites, trace_of
 from bayescal.precision import double_precision
 
-_WIDE = 50  # draws in a batch of all people's choice probabilities
+_BATCH = 50  # draws of all people's choice probabilities in one batch
 
 
 def personal(tree: xr.DataTree) -> xr.Dataset:
-    """The draws that the log-likelihood is of: of many people only some are kept, in a group apart."""
+    """The draws for which the log-likelihood was computed. Of models with many people these are fewer, in a group of
+    their own."""
     return tree.children["people" if "people" in tree.children else "posterior"].to_dataset()
 
 
@@ -30,28 +33,36 @@ def thinned(values: Sites, most: int) -> Sites:
 
 
 def at_draws(
-    model: Callable[[], Any], tree: xr.DataTree, of: Callable[[Any], Any], most: int, rng: np.random.Generator
-) -> Any:
-    """At (at most so many) draws of a fit, evenly spread: `of` the log-probabilities of all actions, by row of what was
-    observed."""
+    model: NumPyroModel, tree: xr.DataTree, of: Callable[[Array], PyTree], most: int, rng: np.random.Generator
+) -> PyTree:
+    """A function of the log-probabilities of all actions (rows of the observed site, actions), at evenly spaced draws.
+
+    Args:
+        of: the function.
+        most: most draws.
+    """
     whole: Any = getattr(model, "evaluated", None) or model
     drawn = personal(tree)
     kept = evenly(drawn.sizes["chain"] * drawn.sizes["draw"], most)
 
-    def one(values, key):
-        trace = trace_of(handlers.substitute(whole, data=values), key)
+    def one(values: Sites, key: Key) -> PyTree:
+        trace = trace_of(handlers.substitute(whole, data=dict(values)), key)
         return of(next(trace[n] for n in ("choices", "choice") if n in trace)["fn"].log_probs)
 
     with double_precision():
         latent = {n: drawn[n].to_numpy() for n in latent_sites(whole)}
         some = {n: x.reshape(1, -1, *x.shape[2:])[:, kept] for n, x in latent.items()}
-        return jax.tree.map(lambda x: x[0], of_every_draw(one, some, numbers_of(whole), rng, _WIDE))
+        return jax.tree.map(lambda x: x[0], of_every_draw(one, some, numbers_of(whole), rng, _BATCH))
 
 
 def dataset(
-    values: Sites, dims: Mapping[str, tuple[str, ...]], coords: Mapping[str, Any], *, sampled: bool
+    values: Sites, dims: Mapping[str, tuple[str, ...]], coords: Mapping[str, object], *, sampled: bool
 ) -> xr.Dataset:
-    """Arrays with names: (chain, draw, …) where `sampled`. Only coordinates that are used are kept."""
+    """Arrays with named dimensions and the coordinates that they use.
+
+    Args:
+        sampled: whether arrays are draws (chain, draw, …).
+    """
     lead = ("chain", "draw") if sampled else ()
     variables = {}
     for name, value in values.items():

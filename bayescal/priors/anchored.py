@@ -1,11 +1,8 @@
 """Anchoring: people stay near what happened last."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import POSITIVE, Interval
 from bayescal.priors.base import Tilt
 from bayescal.priors.near import closeness
@@ -44,11 +41,11 @@ class Anchored(Tilt):
 
     def log_weight(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         target = action_values[0] + psi["anchor"] * (action_values[-1] - action_values[0])
-        return psi["pull"] * closeness(action_values, target)
+        return closeness(action_values, target) * psi["pull"]

@@ -1,15 +1,17 @@
 """What people fall back on: q_psi(a | o), the behaviour that costs nothing."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Self
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
 from numpyro.distributions import Distribution
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
+
+ABSENT = -1e30  # log-probability of an action that cannot be played, finite so that gradients stay so
 
 
 class Prior(eqx.Module):
@@ -66,28 +68,26 @@ class Prior(eqx.Module):
     @abstractmethod
     def log_prob(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         """Normalised log q over the whole grid of this role (its real actions only, no padding)."""
 
     def log_weight(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         """log q but for a constant: all that is needed where habits multiply and their product is normalised."""
         return self.log_prob(observation, psi, role=role, action_values=action_values)
 
-    def terms(
-        self, psi: Mapping[str, Any], *, role: int, action_values: Float[Array, " actions"]
-    ) -> list[Callable[[Any], Float[Array, " actions"]]]:
+    def terms(self, psi: Parameters, *, role: int, action_values: Grid) -> list[Callable[[Observation], Actions]]:
         """Functions of the observation that add up to log q but for a constant: more than one where habits multiply."""
         return [lambda observation: self.log_prob(observation, psi, role=role, action_values=action_values)]
 
@@ -98,20 +98,20 @@ class Tilt(Prior):
     @abstractmethod
     def log_weight(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         """log q but for a constant."""
 
     def log_prob(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         return jax.nn.log_softmax(self.log_weight(observation, psi, role=role, action_values=action_values))

@@ -1,12 +1,9 @@
 """A pull to the centre, whatever happened."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import equinox as eqx
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import POSITIVE, Interval
 from bayescal.priors.base import Tilt
 from bayescal.priors.near import closeness
@@ -46,11 +43,11 @@ class Centre(Tilt):
 
     def log_weight(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         at = (action_values[0] + action_values[-1]) / 2 if self.at is None else self.at
-        return psi["pull"] * closeness(action_values, at)
+        return closeness(action_values, at) * psi["pull"]

@@ -1,17 +1,15 @@
 """What priors that are made of priors share: whose parameters are whose."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray, Grid, Observation, Parameters, Scalar
 from bayescal.domain import REAL, Interval
 from bayescal.errors import InputError
-from bayescal.priors.base import Prior
-
-FLOOR = -1e30  # for actions that a component rules out: finite, so that gradients are free of NaN
+from bayescal.priors.base import ABSENT, Prior
 
 
 class Combined(Prior):
@@ -49,16 +47,16 @@ class Combined(Prior):
         return self._named(known) if len(known) == len(flat) else None
 
     def rows(
-        self, observation: Any, psi: Mapping[str, Any], role: int, action_values: Float[Array, " actions"]
+        self, observation: Observation, psi: Parameters, role: int, action_values: Grid
     ) -> Float[Array, "components actions"]:
         """log q of every component."""
         rows = [
-            component.log_prob(observation, self.own(k, psi), role=role, action_values=action_values)
+            component.log_prob(observation, self.psi_of(k, psi), role=role, action_values=action_values)
             for k, component in enumerate(self.components)
         ]
-        return jnp.maximum(jnp.stack(rows), FLOOR)
+        return jnp.maximum(jnp.stack(rows), ABSENT)
 
-    def own(self, k: int, psi: Mapping[str, Any]) -> dict[str, Any]:
+    def psi_of(self, k: int, psi: Parameters) -> dict[str, Scalar | AnyArray]:
         """The parameters of the k-th component, by its own names."""
         return {name: psi[f"{name}_{k}"] for name in self.components[k].parameters}
 

@@ -1,16 +1,15 @@
 """A habit known in advance: fixed probabilities, by role and action."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 from numpyro.distributions import Distribution
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
 from bayescal.environments.base import Environment, role_of_player
 from bayescal.errors import InputError
@@ -61,12 +60,12 @@ class Empirical(Prior):
 
     def log_prob(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         row = np.asarray(self.probabilities[role])
         with np.errstate(divide="ignore"):
             return jnp.asarray(np.log(row / row.sum()), jnp.result_type(float))

@@ -1,12 +1,9 @@
 """A habit whose strength is known."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import equinox as eqx
-from jaxtyping import Array, Float
 from numpyro.distributions import Distribution
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
 from bayescal.priors.anchored import Anchored
 from bayescal.priors.base import Prior
@@ -50,10 +47,10 @@ class Fixed(Prior):
 
     def log_prob(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         return self.prior.log_prob(observation, dict(self.psi), role=role, action_values=action_values)

@@ -1,13 +1,10 @@
 """A habit of round numbers: some actions catch the eye."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import REAL, Interval
 from bayescal.priors.base import Tilt
 
@@ -43,12 +40,12 @@ class Focal(Tilt):
 
     def log_weight(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         ratio = action_values / self.every
         focal = jnp.abs(ratio - jnp.round(ratio)) < 1e-6
         return jnp.where(focal, psi["bonus"], 0.0).astype(action_values.dtype)

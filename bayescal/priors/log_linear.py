@@ -1,15 +1,12 @@
 """A habit that leans: an exponential tilt of uniform play along a feature of the actions."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import REAL, Interval
 from bayescal.priors.base import Prior
 
@@ -53,12 +50,12 @@ class LogLinear(Prior):
 
     def log_prob(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         if self.features is None:
             index = np.arange(action_values.shape[0]) - (action_values.shape[0] - 1) / 2
             feature = index / max(index.std(), 1e-12)

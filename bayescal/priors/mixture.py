@@ -1,12 +1,9 @@
 """Several habits, each followed with some probability."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.priors.combined import Combined
 from bayescal.priors.focal import Focal
 from bayescal.priors.near import Previous
@@ -37,12 +34,12 @@ class Mixture(Combined):
 
     def log_prob(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         rows = self.rows(observation, psi, role, action_values)
         free = [jnp.asarray(psi[name], action_values.dtype) for name in self.weights]
         log_weights = jax.nn.log_softmax(jnp.stack([jnp.zeros_like(free[0]), *free]))

@@ -6,8 +6,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Grid, Observation, Parameters, Scalar
 from bayescal.domain import POSITIVE, Interval
 from bayescal.errors import InputError
 from bayescal.priors.base import Prior, Tilt
@@ -15,13 +15,13 @@ from bayescal.priors.base import Prior, Tilt
 CORNER = 0.01  # the share of the grid over which the corner of |.| is rounded, so that likelihoods are smooth
 
 
-def closeness(action_values: Float[Array, " actions"], target: Any) -> Float[Array, " actions"]:
+def closeness(action_values: Grid, target: Scalar) -> Actions:
     """Minus the distance from the target, in widths of the grid; log-priors near a target are `pull` times this."""
     width = action_values[-1] - action_values[0]
     return -jnp.sqrt(((action_values - target) / width) ** 2 + CORNER**2)
 
 
-def look(observation: Any, name: str, prior: Prior) -> Any:
+def look(observation: Observation, name: str, prior: Prior) -> Any:
     """What was seen under a name.
 
     Raises:
@@ -58,17 +58,17 @@ class Near(Tilt):
         return {"pull": 0.0}
 
     @abstractmethod
-    def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
+    def target(self, observation: Observation, psi: Parameters) -> Scalar:
         """Where the habit leads, in the grid's units."""
 
     def log_weight(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         pull = psi["pull"] * look(observation, "began", self)
         return pull * closeness(action_values, self.target(observation, psi))
 
@@ -86,7 +86,7 @@ class Previous(Near):
         ['0.20', '0.51', '0.20', '0.07', '0.03']
     """
 
-    def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
+    def target(self, observation: Observation, psi: Parameters) -> Scalar:
         return look(observation, "own", self)
 
 
@@ -103,7 +103,7 @@ class Naive(Near):
         ['0.03', '0.07', '0.20', '0.51', '0.20']
     """
 
-    def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
+    def target(self, observation: Observation, psi: Parameters) -> Scalar:
         return look(observation, "seen", self)
 
 
@@ -133,7 +133,7 @@ class Adaptive(Near):
     def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         return {"gain": dist.Uniform(0.0, 1.0), "pull": dist.HalfNormal(3.0)}
 
-    def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
+    def target(self, observation: Observation, psi: Parameters) -> Scalar:
         own = look(observation, "own", self)
         return own + psi["gain"] * (look(observation, "seen", self) - own)
 
@@ -153,5 +153,5 @@ class Usual(Near):
         ['0.07', '0.19', '0.49', '0.19', '0.07']
     """
 
-    def target(self, observation: Any, psi: Mapping[str, Any]) -> Any:
+    def target(self, observation: Observation, psi: Parameters) -> Scalar:
         return look(observation, "usual", self)

@@ -1,13 +1,12 @@
 """Several habits at work in every decision."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from bayescal.priors.base import Tilt
-from bayescal.priors.combined import FLOOR, Combined
+from bayescal._types import Actions, Grid, Observation, Parameters
+from bayescal.priors.base import ABSENT, Tilt
+from bayescal.priors.combined import Combined
 from bayescal.priors.focal import Focal
 from bayescal.priors.near import Adaptive
 from bayescal.priors.repeat import Repeat
@@ -40,22 +39,20 @@ class Product(Combined, Tilt):
 
     def log_weight(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         each = [
-            c.log_weight(observation, self.own(k, psi), role=role, action_values=action_values)
+            c.log_weight(observation, self.psi_of(k, psi), role=role, action_values=action_values)
             for k, c in enumerate(self.components)
         ]
-        return jnp.maximum(sum(each[1:], each[0]), FLOOR)
+        return jnp.maximum(sum(each[1:], each[0]), ABSENT)
 
-    def terms(
-        self, psi: Mapping[str, Any], *, role: int, action_values: Float[Array, " actions"]
-    ) -> list[Callable[[Any], Float[Array, " actions"]]]:
+    def terms(self, psi: Parameters, *, role: int, action_values: Grid) -> list[Callable[[Observation], Actions]]:
         each = [
-            c.terms(self.own(k, psi), role=role, action_values=action_values) for k, c in enumerate(self.components)
+            c.terms(self.psi_of(k, psi), role=role, action_values=action_values) for k, c in enumerate(self.components)
         ]
         return [term for terms in each for term in terms]

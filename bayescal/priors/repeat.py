@@ -1,12 +1,9 @@
 """A habit of doing what one did before, exactly."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import REAL, Interval
 from bayescal.priors.base import Tilt
 from bayescal.priors.near import look
@@ -42,12 +39,12 @@ class Repeat(Tilt):
 
     def log_weight(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         bonus = psi["bonus"] * look(observation, "began", self)
         same = jnp.abs(action_values - look(observation, "own", self)) < 1e-5 * (action_values[-1] - action_values[0])
         return jnp.where(same, bonus, 0.0).astype(action_values.dtype)

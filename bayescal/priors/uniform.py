@@ -1,12 +1,9 @@
 """No habit at all: every action is as likely as every other."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 from numpyro.distributions import Distribution
 
+from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
 from bayescal.priors.base import Prior
 
@@ -44,10 +41,10 @@ class Uniform(Prior):
 
     def log_prob(
         self,
-        observation: Any,
-        psi: Mapping[str, Any],
+        observation: Observation,
+        psi: Parameters,
         *,
         role: int,
-        action_values: Float[Array, " actions"],
-    ) -> Float[Array, " actions"]:
+        action_values: Grid,
+    ) -> Actions:
         return jnp.full(action_values.shape, -jnp.log(action_values.shape[0]))

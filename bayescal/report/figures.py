@@ -88,9 +88,10 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     ax.plot(np.exp(at), mid, color=BLUE, label="density of log cost")
     medians = costs.median(("chain", "draw")).to_numpy()
     medians = medians[(medians > np.exp(at[0])) & (medians < np.exp(at[-1]))]
-    ax.plot(medians, np.full(len(medians), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="medians of each")
+    ax.plot(medians, np.full(len(medians), -0.04 * high.max()), "|", color=ORANGE, ms=8, label="each one's median")
     log_cost_axis(ax, float(np.exp(at[0])), float(np.exp(at[-1])))
     ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
     ax.set_xlabel(f"cost, {units} per nat")
     ax.legend(frameon=False, fontsize=9)
     return fig
@@ -124,6 +125,7 @@ def observed_and_predicted(fit: Fit, nash: Float[np.ndarray, "cells actions"] | 
     ax.plot((1 / available.sum(axis=1))[cells], order, ":", color=GREY, lw=1, label="uniform")
     names = labels if binary else [f"{labels[c]} · {a}" for c, a in zip(cells, actions, strict=True)]
     ax.set_yticks(order, [names[i] for i in (cells if binary else range(len(cells)))], fontsize=7)
+    ax.set_ylim(-0.7, len(cells) - 0.3)
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel("share of the first action" if binary else "share of the action")
     ax.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.03))

@@ -9,7 +9,7 @@ CHOICE = {  # by whether decisions are linked over time
     for kind, value, other in ((False, "U(o,a)", "U(o,b)"), (True, "Q(o,a)", "Q(o,b)"))
 }
 AIM = formula(
-    Markup("<munder><mi>max</mi><mi>π</mi></munder>"),
+    Markup("<munder><mi>max</mi><mi>π</mi></munder><mspace width='0.3em'></mspace>"),
     "E[",
     total("t"),
     power("γ", "t"),

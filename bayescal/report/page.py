@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bayescal.comparison.compare import Comparison
 from bayescal.diagnostics.check import Checks
@@ -78,9 +79,14 @@ def _text(name: str) -> str:
     return files("bayescal.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
+def _code(text: str) -> Markup:
+    """What stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
 def _environment() -> jinja2.Environment:
     env = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    env.filters |= {"num": tables.number, "sig": tables.significant}
+    env.filters |= {"num": tables.number, "sig": tables.significant, "code": _code}
     return env

@@ -8,6 +8,7 @@ import xarray as xr
 from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import gaussian_kde
 
 from bayescal.posterior.fit import Fit
@@ -188,6 +189,7 @@ def _bars(
     ax.set_title(title, fontsize=8, loc="left")
     ax.set_ylabel("share", fontsize=8)
     ax.set_xlabel("action, in the order of the grid", fontsize=8)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.tick_params(labelsize=7)
 
 

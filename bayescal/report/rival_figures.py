@@ -25,7 +25,7 @@ def advantages(comparison: Comparison) -> Figure:
     ax.plot(behind[out], at[out], "o", mfc="#ffffff", mec=GREY, ms=6)
     ax.axvline(0, color=GREY, lw=0.8, ls=":")
     ax.set_yticks(at, [f"{n} (excluded)" if x else n for n, x in zip(table.index, out, strict=True)])
-    fig.supxlabel("nats behind the best (± 1 and 2 standard errors)", fontsize=10)
+    fig.supxlabel("difference to the best model, in nats (± 1 and 2 standard errors)", fontsize=10)
     ax.margins(y=0.1)
     return fig
 

@@ -126,7 +126,7 @@ def comparison(compared: Comparison) -> ComparisonTables:
         first = row["difference"] == 0 and not np.nan_to_num(row["difference_se"])
         cells = ["" if first else f"{number(row['difference'], 1)} ± {number(row['difference_se'], 1)}"]
         cells += [number(row["per_decision"], 4), "" if row["excluded"] else number(row["weight"], 2)]
-        cells += [number(row["k_hat"], 2), str(row["how"])]
+        cells += [number(row["k_hat"], 2), str(row["how"]).replace("psis", "PSIS")]
         rows.append(Row(str(name), cells, bool(row["excluded"]), _notes(row, compared.unit)))
     floors = compared.scores.get("floor", pd.Series(dtype=float)).dropna()
     return ComparisonTables(

@@ -1,6 +1,6 @@
 """Studies: tables of human decisions with the games that they were made in.
 
-A name is loaded when it is used: listing the studies builds no games, and needs no JAX.
+A name is loaded when it is first used, so that listing the studies does not load JAX.
 """
 
 from importlib import import_module

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bayescal.errors import InputError
+from bayescal.plain import Options
 from bayescal.study.keys import META, META_RULES, MODEL, MODEL_RULES, SECTIONS, unknown_names, wrong_values
 from bayescal.study.wide import Wide, read_wide
 from bayescal.table.columns import Columns
 
 FILE = "dataset.toml"
-Section = Mapping[str, Any]  # of a TOML file: texts, numbers, lists and tables by key
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Dataset:
     where: str = ""
     by: str | None = None
     snap: bool = False
-    hyperpriors: Mapping[str, Any] = field(default_factory=dict)
+    hyperpriors: Options = field(default_factory=dict)
     tolerance: float = 0.01
     cost: float | None = None
     parameters: tuple[str, ...] = ()
@@ -148,7 +148,7 @@ def read_dataset(path: Path) -> Dataset:
     return checked.dataset
 
 
-def check_dataset(path: Path, changed: Section | None = None) -> Checked:
+def check_dataset(path: Path, changed: Options | None = None) -> Checked:
     """The dataset.toml at `path` and every fault in it; InputError if it cannot be read at all.
 
     Args:
@@ -193,7 +193,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not TOML: {error}. Correct it there (texts need quotes).") from None
 
 
-def _broken(path: Path, meta: Section, columns: Section, games: Section, wide: Section) -> list[str]:
+def _broken(path: Path, meta: Options, columns: Options, games: Options, wide: Options) -> list[str]:
     """Faults without whose repair the table cannot be read."""
     faults = []
     if "reader" in meta and (columns or games or wide):
@@ -210,7 +210,7 @@ def _broken(path: Path, meta: Section, columns: Section, games: Section, wide: S
     return faults
 
 
-def _section(path: Path, content: Section, name: str, faults: list[str]) -> dict[str, Any]:
+def _section(path: Path, content: Options, name: str, faults: list[str]) -> dict[str, Any]:
     section = content.get(name, {})
     if isinstance(section, dict):
         return section

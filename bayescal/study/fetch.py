@@ -13,15 +13,15 @@ from bayescal.study.where import find_study, find_table, sum_fault, table_folder
 def add_table(study: str | Path, file: str | Path | None = None) -> Path:
     """Put the table of a registered set where `load_study` finds it, and return that place.
 
-    The table is fetched from its address where that is the very file that is read; else it has to be given. Only a
-    file with the registered sha256 is taken, and it appears whole or not at all.
+    The table is downloaded if the file at its address is the one that is read; otherwise the user has to give it. Only
+    a file with the registered sha256 is accepted, and it is written completely or not at all.
 
     Args:
-        file: a copy that the user has.
+        file: a copy on the user's disk.
 
     Raises:
-        InputError: a set that comes with bayescal, a file with another sum, no network, or a table that cannot be
-            fetched.
+        InputError: a set that ships with bayescal, a file with another sum, no network, or a table that cannot be
+            downloaded.
 
     Example:
         add_table("nagel-1995")
@@ -69,11 +69,11 @@ def _download(dataset: Dataset, place: Path, folder: Path) -> Path:
 
     logger = pooch.get_logger()
     level = logger.level
-    logger.setLevel("ERROR")  # it would give the sum that it found as the one to expect
+    logger.setLevel("ERROR")  # it would suggest the found sum as the expected one
     try:
         return Path(pooch.retrieve(dataset.address, known_hash=None, fname=place.name, path=folder))
     except (OSError, ValueError) as error:
-        # What requests says of a missing network is half a page; of a page that is missing, a line.
+        # The message of requests for a missing network is half a page long; for a missing page, one line.
         reason = type(error).__name__ if "Max retries" in str(error) or not str(error) else " ".join(str(error).split())
         raise InputError(
             f"{dataset.address} could not be fetched ({reason}): get that file where there is a network, and put it "

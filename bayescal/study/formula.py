@@ -37,7 +37,6 @@ def formula_columns(formula: str) -> list[str]:
         parsed = Formula.from_spec(formula)
         if not isinstance(parsed, SimpleFormula):
             raise ValueError("it has more than one part")
-        columns = sorted(map(str, parsed.required_variables))
         code = [str(f.expr) for term in parsed for f in term.factors if f.eval_method is Factor.EvalMethod.PYTHON]
         trees = {text: ast.parse(_QUOTED.sub("quoted_name", text).strip(), mode="eval") for text in code}
     except Exception as error:  # noqa: BLE001 - formulaic raises errors of many kinds
@@ -53,7 +52,7 @@ def formula_columns(formula: str) -> list[str]:
                 f"transforms ({', '.join(TRANSFORMS)}): a formula is data and does not run programs. Compute such a "
                 "covariate as a column of the table."
             )
-    return columns
+    return sorted(map(str, parsed.required_variables))  # this evaluates parts of the formula, so it comes last
 
 
 def _is_safe(node: ast.AST) -> bool:

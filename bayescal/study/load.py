@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
+from bayescal.plain import Options
 from bayescal.priors.base import Prior
 from bayescal.study.dataset import FILE, Checked, Dataset, check_dataset
 from bayescal.study.formula import formula_columns
@@ -22,8 +23,6 @@ from bayescal.table.columns import COLUMNS, Columns
 from bayescal.table.decisions import Decisions
 from bayescal.table.files import read_table
 from bayescal.table.query import select_rows
-
-Options = Mapping[str, Any]  # of a game, or keys of [model]: texts, numbers and lists by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ class Study:
     citation: str = ""
     units: str = "payoff units"
     by: str | None = None
-    hyperpriors: Mapping[str, Any] = field(default_factory=dict)
+    hyperpriors: Options = field(default_factory=dict)
     folder: Path | None = None
     cost: float | None = None
     parameters: tuple[str, ...] = ()

@@ -8,14 +8,14 @@ import hashlib
 import re
 import sys
 import traceback
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bayescal.environments.named import GAMES
 from bayescal.errors import InputError
-from bayescal.plain import listed
+from bayescal.plain import Options, listed
 from bayescal.populations import POPULATIONS
 from bayescal.priors import HABITS
 from bayescal.registry import source
@@ -60,7 +60,7 @@ def run_game_file(folder: Path) -> Path | None:
     return path
 
 
-def refuse_unknown_kinds(path: Path, model: Mapping[str, Any]) -> None:
+def refuse_unknown_kinds(path: Path, model: Options) -> None:
     """An InputError if a study that is not trusted names kinds that only its game.py may define. Nothing is run.
 
     Args:
@@ -126,7 +126,7 @@ def own_policy(dataset: Dataset, trust: bool) -> str | None:
     return str(folder)
 
 
-def _unknown_kinds(content: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
+def _unknown_kinds(content: Options, model: Options) -> list[str]:
     """In words, the games, habits, populations and readers that a dataset.toml names and no registry has."""
     section = lambda name: content[name] if isinstance(content.get(name), dict) else {}
     games = [g.get("game") if isinstance(g, dict) else g for g in section("games").values()]

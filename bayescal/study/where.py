@@ -1,4 +1,4 @@
-"""Where studies and their tables are: which folder a name means, and which file holds its decisions."""
+"""Where studies and their tables are: the folder of a name, and the file with its decisions."""
 
 import difflib
 import gzip
@@ -15,7 +15,7 @@ DATA_DIR = "BAYESCAL_DATA_DIR"
 
 
 def study_names() -> tuple[str, ...]:
-    """The studies that come with bayescal, or are registered in it.
+    """The studies that ship with bayescal or are registered in it.
 
     Example:
         >>> import bayescal as bc
@@ -26,7 +26,7 @@ def study_names() -> tuple[str, ...]:
 
 
 def find_study(study: str | Path) -> Path:
-    """The dataset.toml that is meant: names come before folders, so that a name always means the same."""
+    """The dataset.toml of a study. Names come before folders, so that a name always means the same study."""
     if isinstance(study, str) and study in study_names():
         return resource_path("data", study) / FILE
     path = Path(study)
@@ -48,7 +48,7 @@ def find_study(study: str | Path) -> Path:
 
 
 def table_folder() -> Path:
-    """Where the tables of registered sets are put: $BAYESCAL_DATA_DIR, or the user's cache."""
+    """The folder for tables of registered sets: $BAYESCAL_DATA_DIR, or the user's cache."""
     named = os.environ.get(DATA_DIR)
     return Path(named) if named else user_cache()
 
@@ -60,7 +60,7 @@ def user_cache() -> Path:
 
 
 def find_table(dataset: Dataset) -> Path | None:
-    """The file that holds the decisions; None where a registered one is not here. It may be compressed."""
+    """The file with the decisions, perhaps compressed; None if a registered table has not been added."""
     if not dataset.registered:
         return dataset.folder / dataset.file
     named = os.environ.get(DATA_DIR)
@@ -72,13 +72,16 @@ def find_table(dataset: Dataset) -> Path | None:
 
 
 def locate_table(dataset: Dataset, faults: list[str]) -> Path | None:
-    """The file that holds the decisions, or an error that says how to get it. That it is not the file that dataset.toml
-    describes is noted among the faults; a table of one's own can be read all the same."""
+    """The file with the decisions; an InputError says how to get a table that is not here.
+
+    A file that is not the one that dataset.toml describes is a fault. A user's own table can still be read, so that its
+    other faults are found too.
+    """
     path = find_table(dataset)
     if path is None:
         gets = "says how to get" if dataset.derived else "fetches"
         raise InputError(
-            f"The decisions of {dataset.name!r} do not come with bayescal (source: {dataset.source}): "
+            f"The decisions of {dataset.name!r} do not ship with bayescal (source: {dataset.source}): "
             f"`bayescal data add {dataset.name}` {gets} them; or give the file with --data FILE, put it at "
             f"{table_folder() / dataset.external}, or set {DATA_DIR} to the folder that holds {dataset.external}."
         )
@@ -89,8 +92,8 @@ def locate_table(dataset: Dataset, faults: list[str]) -> Path | None:
 
 
 def sum_fault(path: Path, dataset: Dataset) -> str:
-    """Why a file is not the one that dataset.toml describes; nothing where it is. A .gz may be described by the sum of
-    what it holds."""
+    """The fault if a file is not the one that dataset.toml describes, else "". For a .gz, the sum may be that of its
+    content."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -109,7 +112,7 @@ def sum_fault(path: Path, dataset: Dataset) -> str:
 
 
 def _sum_inside(content: bytes) -> str | None:
-    """The sum of what a compressed file holds."""
+    """The sum of the content of a compressed file; None for other files."""
     if content[:2] != b"\x1f\x8b":
         return None
     try:

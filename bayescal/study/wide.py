@@ -3,12 +3,14 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescal.errors import InputError
+from bayescal.plain import Options
 from bayescal.table.columns import COLUMNS, Columns
 
 KEYS = ("columns", "into", "values", "within")
@@ -18,7 +20,7 @@ _MARK = re.compile(r"\*|\{(\w*)\}")
 
 @dataclass(frozen=True)
 class Wide:
-    """The `[wide]` section of a dataset.toml: which columns hold decisions, and what their names tell.
+    """The `[wide]` section of a dataset.toml: which columns hold decisions, and what their names mean.
 
     Example:
         [wide]                                  # a column a round: session,id,round 1,round 2
@@ -35,7 +37,7 @@ class Wide:
 
         within = "group"                        # in any of these: people are numbered (or named by role) anew in each
 
-    All other columns say the same of every decision of their line. A decision whose cells are empty was not made.
+    All other columns hold for every decision in their line. If the cells of a decision are empty, it was not made.
     """
 
     columns: tuple[str, ...]
@@ -44,16 +46,16 @@ class Wide:
     within: str = ""
 
     def parts(self, name: str) -> dict[str, str] | None:
-        """What a column's name tells; None for other columns."""
+        """What a column's name says, by key; None for other columns."""
         for pattern in self.columns:
             if found := _regex(pattern).fullmatch(name):
-                told = dict(zip(_names(pattern, self.into), (text.strip() for text in found.groups()), strict=True))
-                return dict(sorted(told.items()))
+                parts = dict(zip(_names(pattern, self.into), (text.strip() for text in found.groups()), strict=True))
+                return dict(sorted(parts.items()))
         return None
 
 
-def read_wide(path: Any, section: Mapping[str, Any], faults: list[str]) -> Wide | None:
-    """The section, checked; None where there is none, or where something is wrong with it."""
+def read_wide(path: str | Path, section: Options, faults: list[str]) -> Wide | None:
+    """The checked section; None if there is none, or if it has a fault."""
     if not section:
         return None
     before = len(faults)
@@ -73,11 +75,9 @@ def read_wide(path: Any, section: Mapping[str, Any], faults: list[str]) -> Wide 
             if wrong := _wrong(pattern, isinstance(columns, list), into, "values" in section):
                 say(f"columns under [wide] has {pattern!r}: {wrong}.")
     if len(faults) == before and len({frozenset(_names(p, into)) for p in several}) > 1:
-        say(f"columns under [wide] is {columns!r}: let the names of all columns tell the same.")
+        say(f"columns under [wide] is {columns!r}: let the names of all columns say the same things.")
     elif len(faults) == before and within and not {"participant", "role"} & set(_names(several[0], into)):
-        say(
-            f"within under [wide] is {within!r}, but the names of columns tell of no participant or role: leave it out."
-        )
+        say(f"within under [wide] is {within!r}, but the names of columns hold no participant or role: leave it out.")
     return Wide(tuple(several), into, values, within) if len(faults) == before else None
 
 
@@ -89,7 +89,7 @@ def _wrong(pattern: str, listed: bool, into: str, values: bool) -> str:
     if not marks and not listed:
         return 'it has no mark that stands for a subject or a round: write for example "round *"'
     if ("*" in marks or not marks) and not into:
-        return 'say what its name tells: into = "round", or "participant"'
+        return 'say what its name means: into = "round", or "participant"'
     if into and marks and "*" not in marks:
         return "leave out `into`, which is for *: names in braces say what they are"
     if VALUE in marks and values:
@@ -97,12 +97,12 @@ def _wrong(pattern: str, listed: bool, into: str, values: bool) -> str:
     if len(set(names)) < len(names):
         return f"{', '.join(sorted({n for n in names if names.count(n) > 1}))} is in it twice"
     if _MARK.search(pattern) and re.search(r"(\*|\})(\*|\{)", pattern):
-        return "where one mark ends and the next begins cannot be told: put something between them"
+        return "it is not clear where one mark ends and the next begins: put something between them"
     return ""
 
 
 def _names(pattern: str, into: str) -> list[str]:
-    """What the parts of a column's name tell, in their order."""
+    """What the parts of a column's name mean, in their order."""
     return [mark.group(1) or into for mark in _MARK.finditer(pattern)] or [into]
 
 
@@ -116,24 +116,21 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def unfold(table: pd.DataFrame, wide: Wide, source: str, columns: Columns | None = None) -> pd.DataFrame:
-    """One row for each decision, in the order of lines; the index is of (line, column), for messages.
+    """One row for each decision, in the order of lines; the index is (line, column), for messages.
 
     Args:
-        columns: what [columns] names, which is not unfolded.
+        columns: the names under [columns], which are not unfolded.
 
     Raises:
         InputError: no such columns, or names that are taken.
     """
-    kept = {
-        *COLUMNS,
-        *(n for names in (columns or {}).values() for n in ([names] if isinstance(names, str) else names)),
-    }
-    told = {
+    named = {n for names in (columns or {}).values() for n in ([names] if isinstance(names, str) else names)}
+    parts = {
         i: wide.parts(str(name))
         for i, name in enumerate(table.columns)
-        if str(name) not in kept or name in wide.columns
+        if str(name) not in {*COLUMNS, *named} or name in wide.columns
     }
-    found = {i: parts for i, parts in told.items() if parts is not None}
+    found = {i: part for i, part in parts.items() if part is not None}
     has = ", ".join(map(str, table.columns))
     patterns = ", ".join(map(repr, wide.columns))
     missing = [p for p in wide.columns if not _MARK.search(p) and p not in map(str, table.columns)]
@@ -177,7 +174,7 @@ def unfold(table: pd.DataFrame, wide: Wide, source: str, columns: Columns | None
 def _units(
     found: Mapping[int, dict[str, str]], values: Mapping[int, str], table: pd.DataFrame, source: str
 ) -> dict[tuple[str, ...], dict[str, int]]:
-    """By what names tell of a decision: the column of each of its values."""
+    """By what column names say about a decision: the column of each of its values."""
     units: dict[tuple[str, ...], dict[str, int]] = {}
     for i, parts in found.items():
         unit = units.setdefault(tuple(parts.values()), {})
@@ -191,7 +188,7 @@ def _units(
 
 
 def _stacked(table: pd.DataFrame, columns: Collection[int | None]) -> pd.Series:
-    """These columns line by line; empty where a decision has no such value."""
+    """These columns line by line; empty if a decision has no such value."""
     lines = len(table)
     nothing = pd.Series([None] * lines, dtype=object)
     parts = [nothing if i is None else table.iloc[:, i].reset_index(drop=True) for i in columns]

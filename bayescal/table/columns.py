@@ -59,7 +59,7 @@ class Column:
         """The number in each row; NaN where there is none."""
         return np.append(self.numbers, np.nan)[self.codes]
 
-    def text(self, row: int) -> str:
+    def text(self, row: int | np.integer) -> str:
         return self.texts[self.codes[row]]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 
+@runtime_checkable
 class Contradiction(Protocol):
     """A recorded number that the rules of the game contradict: the row by position, the column, both numbers."""
 
@@ -20,6 +21,7 @@ class Contradiction(Protocol):
     def expected(self) -> float: ...
 
 
+@runtime_checkable
 class Replayed(Protocol):
     """What people saw before each decision, whether that is known, and where the table contradicts the game."""
 

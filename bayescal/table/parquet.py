@@ -1,4 +1,4 @@
-"""Tables in Parquet files; reading them needs pyarrow, which bayescal does without otherwise."""
+"""Tables in Parquet files. Reading them needs pyarrow, which nothing else in bayescal needs."""
 
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +12,13 @@ from bayescal.errors import InputError
 def read_parquet(path: str | Path) -> pd.DataFrame:
     """A Parquet file, its rows counted from 0; cells without a value are missing.
 
-    Whole numbers stay whole where some are missing. Columns of other types than numbers, texts and booleans (dates,
-    lists, …) stay as they are, so that a table may have them: using one for decisions is what is refused.
+    Whole numbers stay whole even if some are missing. Columns of other types than numbers, texts and booleans (dates,
+    lists, …) stay as they are: a table may have them, but using one for decisions is a fault.
     """
     path = Path(path)
     arrow = _pyarrow(path)
     try:
-        # One file: a folder's name may hold "=", which pyarrow takes for a column.
+        # ParquetFile rather than read_table, which takes a folder whose name holds "=" for a column.
         table = arrow.parquet.ParquetFile(path).read()
     except OSError as error:
         reason = getattr(error, "strerror", None) or _first_line(error)
@@ -33,7 +33,7 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
 
 def _column(arrow: Any, column: Any) -> pd.Series:
     types, kind = arrow.types, column.type
-    if column.null_count and types.is_integer(kind):  # NumPy's have no missing ones
+    if column.null_count and types.is_integer(kind):  # integers of NumPy have no missing value
         whole = pd.UInt64Dtype() if types.is_unsigned_integer(kind) else pd.Int64Dtype()
         return column.to_pandas(types_mapper=lambda _: whole)
     if column.null_count and types.is_boolean(kind):

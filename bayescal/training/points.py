@@ -96,5 +96,5 @@ def new_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> tuple[PyTre
         points = points._replace(cost=jnp.clip(costs, box.low, box.high))
     if isinstance(env, OneShot) and isinstance(policy.prior, Uniform):
         # The policy relabels actions in a standard way (`AmortisedPolicy.values`): those games are played.
-        points = points._replace(params=jax.vmap(lambda p: env.relabel(p)[0])(points.params))
+        points = points._replace(params=dict(jax.vmap(lambda p: env.relabel(p)[0])(points.params)))
     return jax.vmap(env.reset)(jax.random.split(begin, n), points.params), points

@@ -3,10 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import scipy.stats as st
+from bayescal.likelihood.plays import Chosen, distinct
 from numpy.polynomial import chebyshev as cheb
+from numpyro.distributions import constraints
 from scipy.interpolate import BarycentricInterpolator
 from scipy.special import logsumexp
 
@@ -17,7 +20,7 @@ from bayescal.likelihood.base import BLOCKS, rounds_as_time, unpack
 from bayescal.likelihood.choices import Choices, lapsed
 from bayescal.likelihood.evidence import Error, Evidence
 from bayescal.likelihood.marginal import draw_log_costs, even_nodes, lagrange, log_marginal, log_weights, spread_of
-from bayescal.likelihood.plays import Chosen, distinct
+from bayescal.likelihood.surface import Surface
 from bayescal.model.people import LogCosts, inside_walls
 
 RNG = np.random.default_rng(11)
@@ -58,6 +61,8 @@ def test_single_choices_are_categorical():
     draws = np.asarray(single.sample(jax.random.key(0), (4000,)))
     for i, p in enumerate(PROBS):
         assert st.chisquare(np.bincount(draws[:, i], minlength=4)[p > 0], 4000 * p[p > 0]).pvalue > 1e-3
+    rounded = Chosen(jnp.log(jnp.array([0.3, 0.6])))  # rounding may leave less than one: never an action too many
+    assert np.asarray(rounded.sample(jax.random.key(0), (200,))).max() == 1
 
 
 def test_lapses_are_even_over_the_actions_that_there_are():
@@ -259,3 +264,21 @@ def test_log_costs_between_walls():
     offset = np.array([-2.0, 0.0, 1.3])
     found = inside_walls(offset, 0.3, 0.6, walls)
     np.testing.assert_allclose(found, cut[0].ppf(st.norm.cdf(offset)), rtol=1e-9)
+
+
+def test_a_surface_of_everybody_together():
+    """A polynomial of the unconstrained numbers is itself, and beyond where it was looked at it leads back."""
+    total = lambda values: -(values["x"] ** 2) - 0.5 * (jnp.log(values["y"]) - 0.3 * values["x"]) ** 4
+    supports = {"x": constraints.real, "y": constraints.positive}
+    start = {"x": 0.2 * RNG.normal(size=300), "y": np.exp(0.3 * RNG.normal(size=300))}
+    surface = Surface.build(total, supports, start, 0.01)
+    assert surface.error < 1e-8
+    at = lambda x, y: surface({
+        "x": {"fn": dist.Normal(), "value": jnp.asarray(x)}, "y": {"fn": dist.LogNormal(), "value": jnp.asarray(y)}
+    })  # fmt: skip
+    for x, y in ((0.1, 1.2), (-0.5, 0.6), (0.3, 2.0)):
+        np.testing.assert_allclose(at(x, y), total({"x": x, "y": y}), atol=1e-7)
+    edge = float(at(0.0, np.exp(1.5)))
+    for further in (2.5, 4.0):
+        assert float(at(0.0, np.exp(further))) < edge - 1e2
+        assert jax.grad(lambda t: at(0.0, jnp.exp(t)))(further) < -1e2

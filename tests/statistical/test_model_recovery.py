@@ -60,7 +60,6 @@ def test_weights_and_refits_agree_on_thirty_people():
     assert inside.sum() - exact.sum() > 3 * abs(by_weights.elpd.sum() - exact.sum())
 
 
-@pytest.mark.long
 def test_the_true_explanation_wins_where_it_can_be_told():
     study = market(20, 10)
     models = rivals(study, only=["rational", "common cost", "different costs"]).models

@@ -42,7 +42,6 @@ def test_the_people_are_those_that_were_described(study):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_the_experiment_is_reproduced(study):
     fit = calibrate(study, draws=100, warmup=200, chains=2)["people"]
     assert fit.tree["sample_stats"]["diverging"].sum() == 0

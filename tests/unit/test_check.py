@@ -1,5 +1,6 @@
 """Every check is shown a fit that is right, and one that it must catch."""
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -21,6 +22,7 @@ from bayescal.diagnostics.computed import certificate_check
 from bayescal.diagnostics.pit import left_out, pit_check
 from bayescal.diagnostics.predictive import compared, play_statistics, predicts
 from bayescal.diagnostics.replicates import Replicates
+from bayescal.policies.base import PolicyFacts, PolicyKind
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.status import Problem, Status
 
@@ -110,7 +112,8 @@ def test_walls_that_are_far_away_pass():
 
 
 def test_thecertificate_check():
-    learned = normal_fit(model="AmortisedPolicy with a Uniform prior")
+    facts = PolicyFacts(PolicyKind.LEARNED, "AmortisedPolicy", "Uniform", learned=True).as_dict()
+    learned = normal_fit(policy=facts)
     budget = {
         "total_variation": {"median": 0.004},
         "decisions_below_a_tenth_of_sd": {"phi.log_mean": {"median": 900.0}},
@@ -124,7 +127,10 @@ def test_thecertificate_check():
     assert reply(0.01).passed and reply(0.05).warns
     assert certificate_check(learned, None, 10).warns
     assert not certificate_check(normal_fit(), None, 10).applies
-    assert check(normal_fit(model="AmortisedPolicy …", certificate=budget)).certificate == budget
+    solved = PolicyFacts(PolicyKind.SOLVED, "ExactPolicy", "Uniform", learned=False).as_dict()
+    assert not certificate_check(normal_fit(policy=solved), None, 10).applies
+    assert certificate_check(at_walls(0.0), None, 10).warns  # an earlier version's file does not name the policy
+    assert check(normal_fit(policy=facts, certificate=budget)).certificate == budget
 
 
 def test_what_the_prior_decides():
@@ -151,8 +157,10 @@ def test_what_the_prior_decides():
 
 def test_other_methods_have_other_checks():
     svi = normal_fit(**{"method": "SVI", "pareto_k_hat": 0.9, "weights_ess": 30.0})
-    found = check(Fit(svi.tree, Status((Problem.FAR_GUIDE,)), svi.provenance))
-    assert [found[n].passed for n in ("guide", "effective sample size (weights)", "status")] == [False] * 3
+    found = check(Fit(svi.tree, Status((Problem.FAR_GUIDE, Problem.STILL_RISING)), svi.provenance))
+    assert [found[n].passed for n in ("guide", "effective sample size (weights)", "optimisation")] == [False] * 3
+    assert "still rising" in found["optimisation"].found and found["optimisation"].advice == "Take more steps."
+    assert check(Fit(svi.tree, Status(), svi.provenance))["optimisation"].passed
     grid = normal_fit(method="Grid")
     assert check(grid)["edge of the grid"].passed
     assert check(Fit(grid.tree, Status((Problem.BEYOND_GRID,)), grid.provenance))["edge of the grid"].passed is False
@@ -424,10 +432,10 @@ def test_a_model_and_its_study():
     )
     json.dumps(told, allow_nan=False)
     # Without the model the probabilities of actions are not known.
-    study = type("Study", (), {"decisions": decisions, "policy": None})()
+    study = bc.Study("made", "made", decisions, {"m": MARKET})
     assert not check(fit, study=study)["LOO-PIT"].applies
-    study.decisions = bc.Decisions.from_table(table(seed=1), {"m": MARKET})
-    with pytest.raises(bc.InputError, match="other decisions than the fit was made of"):
+    study = dataclasses.replace(study, decisions=bc.Decisions.from_table(table(seed=1), {"m": MARKET}))
+    with pytest.raises(bc.InputError, match="other decisions than those that were fitted"):
         check(fit, study=study)
 
 
@@ -492,3 +500,24 @@ def test_simulations_from_the_command_line(tmp_path, monkeypatch):
         assert shown.exit_code == 0 and f"pooled: {fine}" in shown.stdout
         refused = run(command, tmp_path, "--model", "by game")
         assert refused.exit_code == 2 and "it has pooled" in refused.stderr
+
+
+def test_a_rival_on_a_learned_policy_has_its_certificate_checked_and_its_predictions():
+    """The description of a rival is its own sentence and does not name the policy's class."""
+    study = bc.load_study("cournot-simulated", where="group in ['g001','g002']")
+    model = bc.rivals(study, only=["different costs"]).models["different costs"]
+    fit = bc.infer(model, bc.Grid(points=8, draws=40))
+    assert fit.provenance["policy"]["name"] == "AmortisedPolicy" and "AmortisedPolicy" not in model.description
+    checks = bc.check(fit, model, study)
+    assert checks["certificate of the policy"].applies and checks.certificate
+    alone = bc.check(fit, model)
+    assert alone["certificate of the policy"].warns  # it is not known where the certificate is
+    assert alone["posterior predictive"].applies
+
+
+def test_rivals_of_types_have_their_predictions_checked():
+    study = bc.Study("made", "made", bc.Decisions.from_table(table(), {"m": MARKET}), {"m": MARKET})
+    model = bc.rivals(study, only=["level-k"]).models["level-k"]
+    fit = bc.infer(model, bc.NUTS(draws=10, warmup=10, chains=1))
+    assert fit.provenance["policy"]["kind"] == "levels"
+    assert bc.check(fit, model)["posterior predictive"].applies

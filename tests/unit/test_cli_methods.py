@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from bayescal.cli import main
-from bayescal.cli.calibrate import fit_progress, posterior_table, tell_checkpoints
+from bayescal.cli.fits import posterior_table
+from bayescal.cli.progress import FitProgress, say_checkpoints
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.status import Status
 
@@ -47,10 +48,10 @@ def test_interrupted_and_resumed(study, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as during:
-        during.setattr(fit_progress, "__call__", stop)
+        during.setattr(FitProgress, "__call__", stop)
         stopped = run(study, out, *SMALL)
     assert stopped.exit_code == 130
-    assert "the same command with --resume goes on" in stopped.stderr
+    assert "the same command with --resume continues" in stopped.stderr
     assert [p.name for p in out.iterdir()] == [".pooled.checkpoint"]  # no report, no half of one
 
     refused = run(study, out, *SMALL, "--seed", "1", "--resume")
@@ -76,9 +77,9 @@ def test_a_comparison_interrupted_and_resumed(study, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as during:
-        during.setattr(fit_progress, "__call__", stop)
+        during.setattr(FitProgress, "__call__", stop)
         stopped = run("out")
-    assert stopped.exit_code == 130 and "the same command with --resume goes on" in stopped.stderr
+    assert stopped.exit_code == 130 and "the same command with --resume continues" in stopped.stderr
     assert {p.name for p in (tmp_path / "out").iterdir()} == {".prior-only.checkpoint", ".common-cost.checkpoint"}
     resumed, straight = run("out", "--resume"), run("straight")
     assert resumed.exit_code == straight.exit_code == 0, resumed.output
@@ -91,12 +92,12 @@ def test_a_comparison_interrupted_and_resumed(study, tmp_path, monkeypatch):
 def test_what_is_said_of_checkpoints(tmp_path):
     def said(resume):
         console = Console(stderr=True, file=io.StringIO(), width=300)
-        tell_checkpoints(tmp_path, resume, console)
+        say_checkpoints(tmp_path, resume, console)
         return console.file.getvalue()
 
-    assert said(False) == "" and "has no checkpoint to go on from" in said(True)
+    assert said(False) == "" and "has no checkpoint to continue from" in said(True)
     (tmp_path / ".pooled.checkpoint").write_text("of an interrupted run")
-    assert said(True) == "" and "now overwritten; with --resume" in said(False)
+    assert said(True) == "" and "which this run overwrites; --resume would continue it" in said(False)
 
 
 def test_svi_and_what_the_data_say(study, tmp_path):

@@ -101,7 +101,6 @@ def test_bad_recipes(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_interrupted_and_killed_and_resumed_writes_the_same_weights(tmp_path):
     """A process that is interrupted, then killed outright, goes on from its last checkpoint to identical weights."""
     steps = 30_000

@@ -5,14 +5,16 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pandas as pd
 import pytest
 from firms import MARKET, PEOPLE, POPULATION, drawn, table
-from numpyro.distributions import constraints
 from numpyro.infer.util import log_density
 
 import bayescal as bc
 from bayescal.errors import InputError
+from bayescal.evaluation.density import Density
 from bayescal.evaluation.locate import locate
 from bayescal.likelihood.evidence import Evidence
 from bayescal.likelihood.surface import Surface
@@ -175,7 +177,8 @@ def test_many_people_are_a_polynomial_all_together(policy, monkeypatch):
 def test_what_no_polynomial_follows_stays_a_sum():
     kinked = lambda values: -1e3 * jnp.abs(values["x"])
     start = {"x": np.random.default_rng(0).normal(size=200)}
-    found = Surface.build(kinked, {"x": constraints.real}, start, 0.02)
+    density = Density.of(lambda: numpyro.sample("x", dist.Normal(0.0, 1.0)))
+    found = Surface.build(kinked, density, start, 0.02)
     assert found.error > 1
 
 

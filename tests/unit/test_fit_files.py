@@ -67,9 +67,9 @@ def test_what_is_not_ours(fit, tmp_path):
     mine = tmp_path / "mine.zarr"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="something else than a Zarr store"):
+    with pytest.raises(InputError, match="this exists and is not a Zarr store"):
         fit.save(mine)
-    with pytest.raises(InputError, match="no Zarr store, so no fit"):
+    with pytest.raises(InputError, match="not a Zarr store, so not a fit"):
         Fit.load(mine)
     assert (mine / "thesis.txt").read_text() == "years of work"
     with pytest.raises(InputError, match="this is a folder"):

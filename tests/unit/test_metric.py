@@ -10,6 +10,8 @@ import numpyro.distributions as dist
 import pytest
 from numpyro.infer.hmc_util import welford_covariance
 
+from bayescal.evaluation.density import Density
+from bayescal.evaluation.sites import Site
 from bayescal.posterior.metric import agree, window_ends
 from bayescal.posterior.nuts import NUTS, compile_nuts
 
@@ -68,11 +70,13 @@ def test_chains_take_fewer_steps(monkeypatch):
         x = jnp.stack([numpyro.sample(n, dist.ImproperUniform(dist.constraints.real, (), ())) for n in names])
         numpyro.factor("normal", -0.5 * x @ precision @ x)
 
+    # Improper priors cannot be sampled, so that the model is not traced.
+    sites = {n: Site("latent", (), (), support=dist.constraints.real) for n in names}
+
     def drawn():
         with jax.enable_x64(True):
-            supports = dict.fromkeys(names, dist.constraints.real)
             settings = NUTS(draws=200, warmup=200, chains=4, target_accept=0.8)
-            run = compile_nuts(model, settings, supports, dict.fromkeys(names, ()))
+            run = compile_nuts(Density(model, sites), settings)
             return run(np.random.default_rng(0), dict.fromkeys(names, np.zeros(())))
 
     together = drawn()

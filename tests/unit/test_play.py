@@ -13,7 +13,7 @@ from numpyro import handlers
 import bayescal as bc
 from bayescal.domain import Interval
 from bayescal.environments.markov import MarkovGame
-from bayescal.likelihood.plays import Chosen
+from bayescal.likelihood.choices import Chosen
 from bayescal.posterior.grid import Grid
 from bayescal.posterior.status import Problem
 from bayescal.posterior.summary import share_at_bounds
@@ -88,7 +88,7 @@ def test_a_grid_that_is_too_small_says_so():
 
 def test_a_grid_and_an_estimate_are_for_few_numbers():
     decisions = bc.Decisions.from_table(table(), {"coin": COIN})
-    with pytest.raises(bc.InputError, match="A grid is for one to 3 parameters"):
+    with pytest.raises(bc.InputError, match="A grid is for one to 3 scalar parameters"):
         bc.infer(model(decisions, by="participant"), Grid())
     with pytest.raises(bc.InputError, match="models without levels"):
         bc.maximum_likelihood(model(decisions, by="participant"))

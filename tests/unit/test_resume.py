@@ -110,7 +110,7 @@ def test_what_is_of_another_run_is_refused_by_name(tmp_path):
     assert "hyperprior of mu is 'Normal(0, 5)' there" in refused(other)
     assert "the log density was" in refused(Schools(hidden=0.1))
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(InputError, match="no checkpoint of bayescal"):
+    with pytest.raises(InputError, match="not a checkpoint of bayescal"):
         infer(Schools(), mine)
 
 

@@ -153,5 +153,5 @@ def test_bad_requests():
     def many():
         numpyro.sample("x", dist.Normal(0.0, 1.0).expand([3000]).to_event(1))
 
-    with pytest.raises(InputError, match=r"full-rank guide learns every correlation of 3,000 numbers"):
+    with pytest.raises(InputError, match=r"full-rank guide has every correlation of 3,000 numbers"):
         infer(many, SVI())

@@ -88,7 +88,6 @@ def test_soft_q_from_play_learns_to_plan():
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_without_an_oracle_residuals_and_disagreement_are_what_is_left():
     """Trained longer, a policy is nearer to what it predicts, and its seeds agree more."""
     policy = bc.AmortisedPolicy(Walk(), {"cost": (0.1, 3.0)}, width=32)
@@ -147,7 +146,6 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_members_of_an_ensemble_differ_and_their_disagreement_is_measured():
     both = train(recipe(steps=300), members=2)
     assert not same(*[p.network for p in both.policies])

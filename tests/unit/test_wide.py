@@ -12,7 +12,7 @@ from rich.console import Console
 from toys import GAMES, REQUEST, Toy
 
 from bayescal.cli import main
-from bayescal.cli.calibrate import tell_masked
+from bayescal.cli.progress import say_masked
 from bayescal.errors import InputError
 from bayescal.study import load_study
 from bayescal.study.wide import Wide, read_wide, unfold
@@ -150,7 +150,7 @@ WRONG = {
     "unknown key": ({"columns": "round *", "into": "round", "value": "q"}, "unknown key 'value'"),
     "into of a number": ({"columns": "round *", "into": 1}, "into under [wide] is 1"),
     "within without people": ({"columns": "r *", "into": "round", "within": "group"}, "leave it out"),
-    "unlike": ({"columns": ["{group}.{participant}", "s{participant}"]}, "tell the same"),
+    "unlike": ({"columns": ["{group}.{participant}", "s{participant}"]}, "say the same things"),
 }
 
 
@@ -263,6 +263,6 @@ def test_the_command_snaps_and_says_how_many(tmp_path, monkeypatch):
 def test_people_who_are_left_out_are_named_by_the_command():
     told = io.StringIO()
     play = Play(np.zeros(0, int), {}, masked=7, left_out=tuple("abcdefg"))
-    tell_masked(SimpleNamespace(play=play, table=range(10)), Console(file=told))
+    say_masked(SimpleNamespace(play=play, table=range(10)), Console(file=told))
     assert "7 of 10 rows are not used" in told.getvalue()
-    assert "Of a, b, c, d, e and 2 more nothing is used." in told.getvalue()
+    assert "No row is used of a, b, c, d, e and 2 more." in told.getvalue()

@@ -40,17 +40,7 @@ def certificate_of(name):
 
 
 # The newsvendor's takes minutes; tests/zoo/test_zoo_markets.py measures it at a few points.
-LONG = ("beauty-contest", "cournot")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.long) if n in LONG else n
-        for n in NAMES
-        if certificate_of(n)["oracle"] and n != "newsvendor"
-    ],
-)
+@pytest.mark.parametrize("name", [n for n in NAMES if certificate_of(n)["oracle"] and n != "newsvendor"])
 @pytest.mark.slow
 def test_its_certificate_can_be_repeated(name):
     """Fresh points, fewer of them. Medians of n points lie within the quantiles 1/2 ± 3 · 1/2 / √n of those measured;
@@ -108,7 +98,6 @@ def study_hyperprior(study):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_a_market_is_learned_in_seconds():
     """Three firms, 31 quantities, costs over a factor of 1,000: the figure of issue B, in a sixth of its time."""
     policy = bc.AmortisedPolicy(

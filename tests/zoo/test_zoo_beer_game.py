@@ -109,7 +109,6 @@ def exact_one_echelon(env: SupplyChain, cost: float, low=-300, high=600):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_one_echelon_is_learned_as_it_is_solved():
     """Wherever the learned policy leads, it chooses as the exact one does."""
     env = SupplyChain(1)

@@ -122,7 +122,6 @@ def test_informed_duopolists_end_at_nash_quantities(policies):
 
 # The cobweb network's takes minutes; the prices that it makes are tested above.
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["cournot-repeated"])
 def test_certificates_can_be_repeated(name, policies):
     """Other games, fewer of them: the median residual below the 95 % quantile of those written, and the reverse."""

@@ -4,10 +4,9 @@
 file with a `Reader` and one line here; a reader of your own joins them with `READERS.register("my-lab", reader)`.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from bayescal.plain import Options
 from bayescal.registry import Registry
 from bayescal.study.readers.base import Reader, Reading
 
@@ -28,7 +27,7 @@ READERS: Registry[Reader] = Registry(
 )
 
 
-def read_with(name: str, path: Path, options: Mapping[str, Any]) -> Reading:
+def read_with(name: str, path: Path, options: Options) -> Reading:
     """The tidy table and the games of a file, by the reader of that name."""
     return READERS[name](path, options)
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
+from bayescal.plain import Options
 
 
 class Reading(NamedTuple):
@@ -24,10 +25,11 @@ class Reading(NamedTuple):
     games: Mapping[str, Environment]
 
 
+@runtime_checkable
 class Read(Protocol):
     """`options` are those of the games."""
 
-    def __call__(self, path: Path, /, **options: Any) -> Reading: ...
+    def __call__(self, path: Path, options: Options, /) -> Reading: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Reader:
         from bayescal.study.readers import READERS, Reader, Reading
         from bayescal.study.readers.raw import raw_table
 
-        def read(path, **options):
+        def read(path, options):
             raw = raw_table(path, ("subject", "choice"))
             table = raw.rename(columns={"subject": "participant", "choice": "action"})
             return Reading(table, {"game": MyGame(**options)})
@@ -59,14 +61,14 @@ class Reader:
     labels: tuple[str, ...]
     example: str
 
-    def __call__(self, path: Path, options: Mapping[str, Any]) -> Reading:
+    def __call__(self, path: Path, options: Options) -> Reading:
         """The table and the games of a file.
 
         Raises:
             InputError: the file is not what the reader needs, or its games do not have these options.
         """
         try:
-            return self.read(path, **options)
+            return self.read(path, options)
         except TypeError as error:
             if not options or "argument" not in str(error):
                 raise

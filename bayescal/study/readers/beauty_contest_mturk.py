@@ -1,20 +1,21 @@
 """Engelhardt & Galeazzi (2019): beauty contests of 2, 4 and 8 people, eight rounds with feedback."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from bayescal.environments.beauty_contest import BeautyContest
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import raw_table, wholes
 
 COLUMNS = ("group_size", "group", "round", "subject", "guess")
+LABELS = ("group", "subject")
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """Groups of one size play one game."""
-    raw = raw_table(path, COLUMNS)
+    raw = raw_table(path, COLUMNS, filled=LABELS)
     size = wholes(raw, "group_size", path)
     table = pd.DataFrame(
         {
@@ -42,4 +43,4 @@ group_size,group,round,subject,guess
 4,8,1,fay,100
 """
 
-READER = Reader(read, COLUMNS, decisions=("guess",), labels=("group", "subject"), example=EXAMPLE)
+READER = Reader(read, COLUMNS, decisions=("guess",), labels=LABELS, example=EXAMPLE)

@@ -1,7 +1,6 @@
 """Zhu, Peterson, Enke & Griffiths (2024): 2,416 games with 2x2 actions, whose payoffs are in the table itself."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from bayescal.environments.normal_form import NormalForm
 from bayescal.errors import InputError
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import numbers, raw_table, refuse_cells
 
@@ -23,17 +23,18 @@ DISPLAYS = (
     ((6, 7, 4, 5, 2, 3, 0, 1), True),
 )
 ROLES = ("row", "column")
-LABELS = (("first", "second"), ("left", "right"))
+ACTIONS = (("first", "second"), ("left", "right"))
 COLUMNS = ("participant", "trial", "game_id", "choice", *PAYOFFS)
+LABELS = ("participant", "game_id")
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """People chose a row in twenty games each, against an unnamed column player.
 
     A game was displayed in four ways, with rows and columns in either order. They are one game here: the display whose
     payoffs come first in order of size. The choice is a row of that display.
     """
-    raw = raw_table(path, COLUMNS)
+    raw = raw_table(path, COLUMNS, filled=LABELS)
     shown = np.column_stack([numbers(raw, name, path) for name in PAYOFFS])
     game, ids = pd.factorize(raw["game_id"], sort=False)
     standard = _first_display(game, shown)
@@ -53,7 +54,7 @@ def read(path: Path, **options: Any) -> Reading:
     tables = standard.reshape(-1, 2, 2, 2).transpose(0, 3, 1, 2)  # by game, player, row, column
     games = {
         str(name): NormalForm(
-            payoffs, name=f"zhu-{name}", role_names=("row", "column"), action_labels=LABELS, **options
+            payoffs, name=f"zhu-{name}", role_names=("row", "column"), action_labels=ACTIONS, **options
         )
         for name, payoffs in zip(ids, tables, strict=True)
     }
@@ -91,4 +92,4 @@ participant,trial,game_id,choice,rAC,cAC,rAD,cAD,rBC,cBC,rBD,cBD
 2,2,6,A,9,1,1,9,2,8,8,2
 """
 
-READER = Reader(read, COLUMNS, decisions=("choice",), labels=("participant", "game_id"), example=EXAMPLE)
+READER = Reader(read, COLUMNS, decisions=("choice",), labels=LABELS, example=EXAMPLE)

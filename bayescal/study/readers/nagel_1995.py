@@ -1,22 +1,23 @@
 """Nagel (1995): beauty contests in four sessions of 15 to 18 people, four rounds with feedback."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescal.environments.beauty_contest import BeautyContest
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import label, raw_table
 
 ROUNDS = ("round 1", "round 2", "round 3", "round 4")
 COLUMNS = ("session", "id", *ROUNDS)
+LABELS = ("session", "id")
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """The file has a column for each round. A session is a group, and its size says which game it plays."""
-    wide = raw_table(path, COLUMNS)
+    wide = raw_table(path, COLUMNS, filled=LABELS)
     size = wide.groupby("session")["id"].transform("size")
     row = np.repeat(np.arange(len(wide)), len(ROUNDS))
     table = pd.DataFrame(
@@ -45,4 +46,4 @@ session,id,round 1,round 2,round 3,round 4
 2,2,33,22,14.0,9
 """
 
-READER = Reader(read, COLUMNS, decisions=ROUNDS, labels=("session", "id"), example=EXAMPLE)
+READER = Reader(read, COLUMNS, decisions=ROUNDS, labels=LABELS, example=EXAMPLE)

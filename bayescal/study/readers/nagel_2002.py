@@ -1,18 +1,18 @@
 """Bosch-Domenech, Montalvo, Nagel & Satorra (2002): beauty contests in classes, laboratories and newspapers."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from bayescal.environments.beauty_contest import BeautyContest
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import label, raw_table, wholes
 
 COLUMNS = ("guess", "session")
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """Everybody guessed once. A session is a group, and plays a game of as many players as there are guesses in it.
     Blank rows of the file are left out."""
     raw = raw_table(path, COLUMNS)

@@ -1,25 +1,26 @@
 """Alsobay, Rand, Watts & Almaatouq (2025): public goods games of 2 to 20 people, the contribution stage alone."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescal.environments.public_goods import PublicGoods
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import numbers, raw_table, wholes
 
 COLUMNS = ("game", "participant", "group_size", "mpcr", "endowment", "round", "contribution")
+LABELS = ("game", "participant")
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """A group is one of the file's games; groups with the same size, return and choices play one game here.
 
     In half of the experiment's games people could give only all or nothing. The file does not say in which; games of
     one size and return are taken to be of that kind if nobody in them ever gave an amount in between.
     """
-    raw = raw_table(path, COLUMNS)
+    raw = raw_table(path, COLUMNS, filled=LABELS)
     size, endowment = wholes(raw, "group_size", path), wholes(raw, "endowment", path)
     mpcr, given = numbers(raw, "mpcr", path), numbers(raw, "contribution", path)
     kinds = pd.DataFrame({"size": size, "endowment": endowment, "mpcr": mpcr}, index=raw.index)
@@ -72,4 +73,4 @@ g2,p4,3,0.5,20,1,0,0
 g2,p5,3,0.5,20,1,20,0
 """
 
-READER = Reader(read, COLUMNS, decisions=("contribution",), labels=("game", "participant"), example=EXAMPLE)
+READER = Reader(read, COLUMNS, decisions=("contribution",), labels=LABELS, example=EXAMPLE)

@@ -12,20 +12,23 @@ from bayescal.table.faults import listed
 from bayescal.table.files import read_table, read_text
 
 
-def raw_table(path: Path, columns: Sequence[str], skip_to: str | None = None) -> pd.DataFrame:
+def raw_table(path: Path, columns: Sequence[str], *, filled: Sequence[str] = (), tabs: bool = False) -> pd.DataFrame:
     """The file's cells as text, its index the line in the file.
 
     Args:
         columns: what the reader needs.
-        skip_to: for a table separated by tabs below a preface: how its header begins.
+        filled: those of them in which an empty cell is a fault.
+        tabs: whether the cells are separated by tabs, below a preface of any lines.
     """
-    table = read_table(path) if skip_to is None else _tab_separated(path, skip_to)
+    table = _tab_separated(path, columns) if tabs else read_table(path)
     missing = [name for name in columns if name not in table]
     if missing:
         raise InputError(
             f"{path.name} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(str, table.columns))}: "
             "give the file that the study describes (`bayescal data describe`)."
         )
+    for name in filled:
+        refuse_cells(table, name, path, (table[name].str.strip() == "").to_numpy(bool), "fill it in")
     return table
 
 
@@ -60,11 +63,12 @@ def label(*parts: np.ndarray | pd.Series) -> np.ndarray:
     return joined.astype(object)
 
 
-def _tab_separated(path: Path, skip_to: str) -> pd.DataFrame:
+def _tab_separated(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The table below the first line that names one of the columns."""
     lines = read_text(path).splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith(skip_to)), None)
+    start = next((i for i, line in enumerate(lines) if set(line.split("\t")) & set(columns)), None)
     if start is None:
-        raise InputError(f"{path.name} has no line that begins with {skip_to!r} and names the columns.")
+        raise InputError(f"{path.name} has no line that names the columns {', '.join(columns)}, separated by tabs.")
     rows = [line.split("\t") for line in lines[start:]]
     ragged = [i for i, row in enumerate(rows) if len(row) != len(rows[0])]
     if ragged:

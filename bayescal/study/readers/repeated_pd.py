@@ -1,7 +1,6 @@
 """Dal Bo & Frechette (2011): repeated prisoner's dilemmas with a known continuation probability, rematched."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,19 +8,21 @@ from jaxtyping import Bool, Float, Int
 
 from bayescal.environments.repeated_dilemma import repeated_dilemma
 from bayescal.errors import InputError
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import numbers, raw_table, wholes
 
 Rows = Int[np.ndarray, " rows"]
 COLUMNS = ("match", "round", "date", "r", "delta", "coop", "group", "id")
+LABELS = ("date",)
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """A session is a group. Rounds are numbered through all matches of a person, so that a person decides once a
     round; `match` and `match_round` say which match and which of its rounds that is. A player has seen the last round
     of the same match, from the rows of both players. Player 1 is the one with the lower number.
     """
-    raw = raw_table(path, COLUMNS, skip_to="match\t")
+    raw = raw_table(path, COLUMNS, filled=LABELS, tabs=True)
     match, within, pair, who = (wholes(raw, name, path) for name in ("match", "round", "group", "id"))
     delta, reward = numbers(raw, "delta", path), wholes(raw, "r", path)
     defects = 1 - wholes(raw, "coop", path)
@@ -29,7 +30,7 @@ def read(path: Path, **options: Any) -> Reading:
     order = np.lexsort([within, match, who])
     rounds = np.empty(len(raw), dtype=np.int64)
     rounds[order] = pd.Series(who[order]).groupby(who[order]).cumcount().to_numpy() + 1
-    game = np.array([_name(r, d) for r, d in zip(reward, delta, strict=True)], dtype=object)
+    game = np.array([_name(r, d) for r, d in zip(reward.tolist(), delta.tolist(), strict=True)], dtype=object)
     table = pd.DataFrame(
         {
             "participant": who,
@@ -47,11 +48,11 @@ def read(path: Path, **options: Any) -> Reading:
         index=raw.index,
     )
     kinds = sorted(set(zip(reward.tolist(), delta.tolist(), strict=True)))
-    games = {_name(r, d): repeated_dilemma(**({"reward": r, "discount": d} | options)) for r, d in kinds}
+    games = {_name(r, d): repeated_dilemma(**({"reward": r, "discount": d, **options})) for r, d in kinds}
     return Reading(table, games)
 
 
-def _name(reward: float, delta: float) -> str:
+def _name(reward: int, delta: float) -> str:
     return f"R {reward:g}, delta {delta:g}"
 
 
@@ -96,4 +97,4 @@ match\tround\tdate\tr\tdelta\tcoop\tgroup\tid
 1\t1\t9.2\t32\t.5\t1\t61\t12
 """
 
-READER = Reader(read, COLUMNS, decisions=("coop",), labels=("date",), example=EXAMPLE)
+READER = Reader(read, COLUMNS, decisions=("coop",), labels=LABELS, example=EXAMPLE)

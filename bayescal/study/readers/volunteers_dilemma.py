@@ -1,21 +1,22 @@
 """Goeree, Holt & Smith (2017): twenty rounds in groups of 2, 3, 6, 9 or 12, matched anew in every round."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescal.environments.volunteers_dilemma import VolunteersDilemma
+from bayescal.plain import Options
 from bayescal.study.readers.base import Reader, Reading
 from bayescal.study.readers.raw import label, raw_table, wholes
 
 COLUMNS = ("session", "round", "subject", "group_size", "volunteer")
+LABELS = ("session", "subject")
 
 
-def read(path: Path, **options: Any) -> Reading:
+def read(path: Path, options: Options) -> Reading:
     """Subjects are numbered from 1 in every session, so that a participant is a session and a number."""
-    raw = raw_table(path, COLUMNS)
+    raw = raw_table(path, COLUMNS, filled=LABELS)
     size = wholes(raw, "group_size", path)
     volunteer = wholes(raw, "volunteer", path)
     table = pd.DataFrame(
@@ -44,4 +45,4 @@ session,round,subject,group_size,volunteer
 2,1,3,3,1
 """
 
-READER = Reader(read, COLUMNS, decisions=("volunteer",), labels=("session", "subject"), example=EXAMPLE)
+READER = Reader(read, COLUMNS, decisions=("volunteer",), labels=LABELS, example=EXAMPLE)

@@ -1,0 +1,47 @@
+"""An evidence as one file: arrays, with everything else in its header."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from bayescal._types import AnyArray
+from bayescal.errors import InputError
+from bayescal.files import whole_file
+
+FORMAT = 1
+ARRAYS = ("log_cost", "level", "U", "V")
+
+
+def write(path: Path, arrays: Mapping[str, AnyArray], facts: Mapping[str, Any]) -> Path:
+    """Write a file; it appears whole or not at all."""
+    with whole_file(path) as temporary:
+        header = {"evidence": json.dumps({"format": FORMAT, **facts})}
+        save_file({n: np.ascontiguousarray(x) for n, x in arrays.items()}, temporary, metadata=header)
+    return path
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays, facts) of a file.
+
+    Raises:
+        InputError: the file does not exist, or is not a saved evidence of this version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; evidence is saved by `evidence.save(path)`.")
+    try:
+        with safe_open(path, framework="np") as opened:
+            facts = json.loads((opened.metadata() or {})["evidence"])
+            if facts.pop("format") != FORMAT:
+                raise InputError(f"{path} was saved by another version of bayescal: build the evidence again.")
+            return {n: opened.get_tensor(n) for n in ARRAYS}, facts
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise not_evidence(path, error) from None
+
+
+def not_evidence(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is not evidence saved by bayescal, or is cut short ({error}): build it again.")

@@ -1,0 +1,217 @@
+"""Equilibria of one-shot games: everybody pays their cost of departing from the prior.
+
+A player of role r with cost lambda answers the others' mixtures p with
+
+    pi(a) = q_psi(a) · exp(U_r(a; p) / lambda) / Z,
+
+and the mixture of a role is the average of pi over that role's costs: `p_r = sum_k w_k pi(· ; lambda_k)`.
+With one common cost and a uniform prior this is the logit quantal response equilibrium (McKelvey & Palfrey
+1995) of precision 1/lambda; with private costs it is heterogeneous QRE (Rogers, Palfrey & Camerer 2009).
+
+Games may have several such fixed points. The one returned lies on the **principal branch**: the curve that
+starts at the prior, where information is infinitely expensive, as all costs fall together.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from bayescal._types import AnyArray, Parameters, RoleActions
+from bayescal.environments.base import OneShot
+from bayescal.errors import InputError
+from bayescal.policies.base import ABSENT, hide_absent, tilt
+from bayescal.solvers.linear import solve_low_rank, solve_with_sign
+from bayescal.solvers.path import CONVERGED, MESSAGES, Solve, follow_path
+from bayescal.solvers.root import implicit_root, newton
+
+Unknowns = Float[Array, " d"]
+Cells = tuple[np.ndarray, np.ndarray]
+
+
+class Solution(eqx.Module):
+    """An equilibrium, and how far it can be trusted.
+
+    Rows are roles and columns the padded grid; `type_costs` and `strategies_by_type` have one entry per cost
+    that a player of the role may have (a single one when costs are common).
+
+    Example:
+        >>> import bayescal as bc
+        >>> solved = bc.equilibrium(bc.get_game("selten-chmura-01"), 0.8)
+        >>> solved.message, solved.strategies.shape  # roles, actions
+        ('converged', (2, 2))
+        >>> [f"{p:.2f}" for p in solved.strategies[0]]
+        ['0.04', '0.96']
+    """
+
+    strategies: Float[Array, "roles actions"]
+    log_strategies: Float[Array, "roles actions"]
+    strategies_by_type: Float[Array, "roles types actions"]
+    type_costs: Float[Array, "roles types"]
+    type_weights: Float[Array, " types"]
+    expected_payoffs: Float[Array, "roles actions"]
+    residual: Float[Array, ""]
+    exploitability: Float[Array, " roles"]
+    status: Int[Array, ""]
+    steps: Int[Array, ""]
+
+    @property
+    def converged(self) -> Bool[Array, ""]:
+        return self.status == CONVERGED
+
+    @property
+    def message(self) -> str:
+        """The outcome in words (of one solution, not a batch)."""
+        return MESSAGES[int(self.status)]
+
+
+class _Theta(NamedTuple):
+    """What a solution depends on, and may be differentiated in."""
+
+    log_q: RoleActions
+    costs: Float[Array, "roles types"]
+    weights: Float[Array, " types"]
+    params: Parameters
+
+
+@dataclass(frozen=True)
+class _System:
+    """The equations v = s · (payoff differences given v), in the logits v of each role's actions over its first one.
+
+    One role could be written as a function of the others. It is not: that squares the steepness of the
+    system at small costs, where Newton's method then no longer finds mixed equilibria.
+    """
+
+    env: OneShot
+    cells: Cells  # the (role, action) index of each unknown
+
+    def units(self, theta: _Theta) -> tuple[Float[Array, ""], Float[Array, "roles types"], Float[Array, ""]]:
+        """(the unit of payoffs, precisions relative to a typical one, that precision in those units: where s ends)."""
+        scale = jax.lax.stop_gradient(self.env.payoff_scale(theta.params)).astype(theta.log_q.dtype)
+        # In units of the smallest cost the path of a wide population would be long for the sake of a type of no weight.
+        typical = jax.lax.stop_gradient(jnp.exp(jnp.min(jnp.log(theta.costs) @ theta.weights)))
+        return scale, typical / theta.costs, scale / typical
+
+    def by_type(self, v: Unknowns, theta: _Theta) -> Float[Array, "roles types actions"]:
+        """q exp(precision v) / Z of every type."""
+        x = jnp.zeros(theta.log_q.shape, v.dtype).at[self.cells].set(v)
+        precision = self.units(theta)[1]
+        return jax.nn.softmax(theta.log_q[:, None, :] + precision[:, :, None] * x[:, None, :], axis=-1)
+
+    def mixtures(self, v: Unknowns, theta: _Theta) -> RoleActions:
+        """By role, the average over types."""
+        return jnp.einsum("k,rka->ra", theta.weights, self.by_type(v, theta))
+
+    def differences(self, p: RoleActions, theta: _Theta) -> Unknowns:
+        """Every unknown's payoff over that of its role's first action, in units of payoffs."""
+        u = self.env.expected_payoffs(p, theta.params) / self.units(theta)[0]
+        return (u - u[:, :1])[self.cells]
+
+    def residual(self, v: Unknowns, s: Float[Array, ""], theta: _Theta) -> Unknowns:
+        return v - s * self.differences(self.mixtures(v, theta), theta)
+
+    def moves(self, theta: _Theta) -> tuple[Float[Array, "m d"], Float[Array, "m roles actions"]] | None:
+        """(the directions in which others can move the differences, by how much each of their actions does so), if
+        there are few of them."""
+        factors = self.env.slope_factors(theta.params)
+        if factors is None:
+            return None
+        left, right = factors
+        return ((left - left[:, :, :1]) / self.units(theta)[0])[:, self.cells[0], self.cells[1]], right
+
+    def linearise(self, v: Unknowns, s: Float[Array, ""], theta: _Theta) -> tuple[Unknowns, Solve, Unknowns]:
+        """(the residual, how to solve for its derivative in v, its derivative in s)."""
+        scale, precision, _ = self.units(theta)
+        by_type = self.by_type(v, theta)
+        p = jnp.einsum("k,rka->ra", theta.weights, by_type)
+        # d mixture / d v of a role: the covariance of its choices, averaged over its types.
+        steepness = theta.weights * precision
+        moves = self.moves(theta)
+        if moves is None:
+            spread = -jnp.einsum("rk,rka,rkb->rab", steepness, by_type, by_type)
+            diagonal = jnp.einsum("rk,rka->ra", steepness, by_type)[:, None, :]
+            spread = spread + jnp.eye(p.shape[1], dtype=v.dtype) * diagonal
+            slopes = self.env.payoff_slopes(p, theta.params) / scale
+            slopes = (slopes - slopes[:, :1])[self.cells]
+            jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, self.cells[0], self.cells[1]]
+            solve = partial(solve_with_sign, jnp.eye(v.shape[0], dtype=v.dtype) - s * jac)
+        else:
+            left, right = moves
+            apart = right[:, :, None, :] - jnp.einsum("mra,rka->mrk", right, by_type)[..., None]
+            spread = jnp.einsum("rk,rka,mrka->mra", steepness, by_type, apart)
+            solve = partial(solve_low_rank, s * left, spread[:, self.cells[0], self.cells[1]])
+        rise = self.differences(p, theta)
+        return v - s * rise, solve, -rise
+
+
+@eqx.filter_jit  # so that a model that solves in several places is traced once
+def solve_one_shot(
+    env: OneShot,
+    log_q: RoleActions,
+    costs: Float[Array, "roles types"],
+    weights: Float[Array, " types"],
+    params: Parameters,
+    start: Float[AnyArray, "roles actions"] | None,
+) -> Solution:
+    """The equilibrium on the principal branch, or the one that Newton's method finds from `start`."""
+    dtype = log_q.dtype
+    theta = _Theta(log_q, costs, weights, params)
+    fixed = jax.lax.stop_gradient(theta)
+    cells = _unknowns(env)
+    system = _System(env, cells)
+    end = system.units(fixed)[2]
+    if start is None:
+        linearise = lambda v, s: system.linearise(v, s, fixed)
+        path = follow_path(linearise, jnp.zeros(len(cells[0]), dtype), end, tie_break=_tie_break(fixed.log_q, cells))
+    else:
+        p = jnp.asarray(start, dtype)
+        if p.shape != log_q.shape:
+            raise InputError(
+                f"start has shape {p.shape}: give the mixed strategies of every role, {log_q.shape} numbers."
+            )
+        path = newton(lambda v: system.linearise(v, end, fixed)[:2], end * system.differences(p, fixed))
+    moves = system.moves(fixed)
+    directions = None if moves is None else moves[0]
+    v = implicit_root(lambda v, theta: system.residual(v, end, theta), path.point, theta, directions)
+
+    p = system.mixtures(v, theta)
+    u = env.expected_payoffs(p, params)
+    of_types = lambda log_q, u, costs: jax.vmap(lambda cost: tilt(log_q, u, cost))(costs)
+    by_type = jax.vmap(of_types)(log_q, u, costs)
+    log_p = jax.nn.logsumexp(jnp.maximum(by_type, ABSENT), axis=1, b=weights[None, :, None])
+    possible = log_p > ABSENT / 2
+    strategies = jnp.where(possible, jnp.exp(log_p), 0.0)
+    best = jnp.max(jnp.where(possible, u, -jnp.inf), axis=1)
+    ok = path.status == CONVERGED
+    honest = lambda x: jnp.where(ok, x, jnp.nan)
+    return Solution(
+        strategies=honest(strategies),
+        log_strategies=honest(hide_absent(log_p)),
+        strategies_by_type=honest(jnp.exp(by_type)),
+        type_costs=costs,
+        type_weights=weights,
+        expected_payoffs=honest(u),
+        residual=jnp.max(jnp.abs(strategies - p)),
+        exploitability=best - jnp.sum(jnp.where(possible, strategies * u, 0.0), axis=1),
+        status=path.status,
+        steps=path.iterations,
+    )
+
+
+def _unknowns(env: OneShot) -> Cells:
+    """The (role, action) index of each unknown: all actions of a role but its first."""
+    cells = [(r, a) for r, n in enumerate(env.mask.sum(axis=1)) for a in range(1, n)]
+    rows, cols = np.array(cells, int).reshape(-1, 2).T
+    return rows, cols
+
+
+def _tie_break(log_q: RoleActions, cells: Cells) -> Unknowns:
+    """At the pitchfork of a symmetric game, mirror-image branches are equally principal: take the one on which the
+    first role leaves its first action, the one that Gambit 16 happens to take in the games we compared."""
+    rows, cols = cells
+    return jnp.where(rows == rows.min(initial=0), jnp.exp(log_q)[rows, cols], 0.0)

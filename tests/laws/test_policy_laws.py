@@ -1,0 +1,217 @@
+"""What must hold of every policy: learned, solved, rational, of levels, habitual. Equilibria have laws of their own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayescal.environments.normal_form import NormalForm
+from bayescal.errors import DomainError, InputError
+from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.base import PolicyKind
+from bayescal.policies.exact import ExactPolicy
+from bayescal.policies.habitual import HabitualPolicy
+from bayescal.policies.level_k import LevelKPolicy
+from bayescal.policies.rational import RationalPolicy
+from bayescal.policies.store import load_policy, save_policy
+from bayescal.populations.log_normal import LogNormal
+from bayescal.priors.empirical import Empirical
+
+# Three actions against two; for each player the first is best whatever the other does, by 1 at least.
+PAYOFFS = np.array([[[4.0, 6.0], [3.0, 2.0], [1.0, 4.5]], [[3.0, 1.0], [5.0, 2.5], [2.0, 1.0]]])
+GAME = NormalForm(PAYOFFS)
+HABIT = Empirical([[0.2, 0.5, 0.3], [0.4, 0.6]])
+BOX = {"cost": (0.05, 20.0)}
+
+
+def trained(prior=HABIT):
+    """Not trained: but with weights that are not zero."""
+    skeleton = AmortisedPolicy(GAME, BOX, prior=prior, width=8, depth=1)
+    return with_network(skeleton, skeleton.network.fresh(jax.random.key(0)))
+
+
+PHI = {"tau": 1.5}  # of levels; others do not look at it
+ALL = {
+    "solved": ExactPolicy(GAME, HABIT),
+    "solved, private costs": ExactPolicy(GAME, HABIT, LogNormal(8)),
+    "learned": trained(),
+    "rational": RationalPolicy(GAME, HABIT),
+    "rational, learned": RationalPolicy(GAME, learned=trained()),
+    "levels": LevelKPolicy(GAME, "cognitive hierarchy", HABIT, levels=3),
+    "habit": HabitualPolicy(GAME, HABIT),
+}
+each_policy = pytest.mark.parametrize("policy", ALL.values(), ids=ALL)
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+def phi_of(policy):
+    return {"log_mean": 0.0, "log_sd": 0.5} if getattr(policy, "private", False) else PHI
+
+
+def play(policy, cost, params=None):
+    phi = phi_of(policy) if isinstance(policy, LevelKPolicy | ExactPolicy) else None
+    return policy.log_prob_all(cost, phi, None, params)
+
+
+def has_cost(policy):
+    return policy.facts.kind not in (PolicyKind.RATIONAL, PolicyKind.HABIT)
+
+
+def everybody_is_here():
+    assert {policy.facts.kind for policy in ALL.values()} == set(PolicyKind) - {PolicyKind.OTHER}
+
+
+# Each law raises AssertionError where it is broken.
+def normalised(policy):
+    for cost in (0.1, 3.0):
+        p = np.exp(play(policy, cost))
+        np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+        assert np.all(p[~GAME.mask] == 0)
+
+
+def one_role_is_a_row_of_all(policy):
+    phi = phi_of(policy) if isinstance(policy, LevelKPolicy | ExactPolicy) else None
+    rows = [policy.log_prob(role, 0.7, phi, None, None) for role in range(2)]
+    np.testing.assert_allclose(np.exp(rows), np.exp(play(policy, 0.7)), atol=1e-9)
+
+
+def dear_information_is_habit(policy):
+    if policy.facts.kind is PolicyKind.RATIONAL:
+        return
+    cost = np.inf if policy.facts.learned else 1e8
+    q = np.array([[0.2, 0.5, 0.3], [0.4, 0.6, 0.0]])
+    np.testing.assert_allclose(np.exp(play(policy, cost)), q, atol=1e-6)
+
+
+def free_information_is_the_best_reply(policy):
+    """The first action of each player is best, whatever the other does."""
+    if policy.facts.kind is PolicyKind.HABIT or policy.facts.learned:  # a network that is not trained knows no payoffs
+        return
+    levels = isinstance(policy, LevelKPolicy)
+    below = np.exp(policy.log_shares(PHI)[0]) * (1 - np.array([0.2, 0.4])) if levels else 0.0  # of level 0, the habit
+    np.testing.assert_allclose(np.exp(play(policy, 1e-4))[:, 0], 1 - below, atol=1e-6)
+
+
+def units_do_not_matter(policy):
+    """In cents: payoffs and costs a hundred times as large. (A network is trained in one unit.)"""
+    if policy.facts.learned or getattr(policy, "private", False):
+        return
+    cents = {"payoffs": jnp.asarray(100 * PAYOFFS)}
+    np.testing.assert_allclose(np.exp(play(policy, 70.0, cents)), np.exp(play(policy, 0.7)), atol=1e-9)
+
+
+def vmap_is_a_loop(policy):
+    costs = jnp.array([0.2, 1.5])
+    together = jax.jit(jax.vmap(lambda cost: play(policy, cost)))(costs)
+    np.testing.assert_allclose(np.exp(together), np.exp([play(policy, cost) for cost in costs]), atol=1e-8)
+
+
+def gradients_are_slopes(policy):
+    if not has_cost(policy):
+        return
+    f = jax.jit(lambda cost: play(policy, cost)[0, 1])
+    h, cost = 1e-5, jnp.asarray(0.8)
+    slope = (f(cost + h) - f(cost - h)) / (2 * h)
+    assert abs(slope) > 1e-4
+    np.testing.assert_allclose(jax.jit(jax.grad(f))(cost), slope, rtol=1e-5)
+
+
+def eager_calls_do_not_depend_on_the_precision(policy):
+    """What is solved is solved in float64 and then rounded."""
+    if policy.facts.kind not in (PolicyKind.SOLVED, PolicyKind.RATIONAL) or policy.facts.learned:
+        return
+    exact = play(policy, 0.3)
+    with jax.enable_x64(False):
+        rounded = play(policy, 0.3)
+    assert rounded.dtype == jnp.float32
+    np.testing.assert_array_equal(rounded, np.asarray(exact, np.float32))
+
+
+LAWS = [
+    normalised, one_role_is_a_row_of_all, dear_information_is_habit, free_information_is_the_best_reply,
+    units_do_not_matter, vmap_is_a_loop, gradients_are_slopes, eager_calls_do_not_depend_on_the_precision,
+]  # fmt: skip
+
+
+def test_every_kind_of_policy_is_here():
+    everybody_is_here()
+
+
+@each_policy
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_policies_obey(law, policy):
+    law(policy)
+
+
+class Broken(ExactPolicy):
+    """A solved policy with one fault at a time."""
+
+    fault: str = ""
+
+    def log_prob_all(self, cost, phi, psi, params):
+        given = jnp.asarray(cost)
+        batched = isinstance(cost, jax.core.Tracer)
+        if self.fault == "gradient":
+            cost = jax.lax.stop_gradient(given)
+        if self.fault == "units":
+            cost = given + 0.1
+        if self.fault == "free":
+            cost = jnp.maximum(given, 0.3)
+        if self.fault == "dear":
+            cost = jnp.minimum(given, 50.0)
+        if self.fault == "vmap" and batched:
+            cost = 1.01 * given
+        out = super().log_prob_all(cost, phi, psi, params)
+        return out + 1e-5 if self.fault == "mass" else out.astype(jnp.float16) if self.fault == "precision" else out
+
+    def log_prob(self, observation, cost, phi, psi, params):
+        return self.log_prob_all(cost, phi, psi, params)[1 - observation if self.fault == "role" else observation]
+
+
+@pytest.mark.parametrize(
+    ("law", "fault"),
+    [
+        (normalised, "mass"), (one_role_is_a_row_of_all, "role"), (dear_information_is_habit, "dear"),
+        (free_information_is_the_best_reply, "free"), (units_do_not_matter, "units"), (vmap_is_a_loop, "vmap"),
+        (gradients_are_slopes, "gradient"), (eager_calls_do_not_depend_on_the_precision, "precision"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else x.__name__,
+)  # fmt: skip
+def test_a_planted_fault_is_caught(law, fault):
+    with pytest.raises(AssertionError):
+        law(Broken(GAME, HABIT, fault=fault))
+
+
+def test_a_learned_policy_survives_being_saved(tmp_path):
+    policy = trained()
+    save_policy(policy, tmp_path)
+    skeleton = AmortisedPolicy(GAME, BOX, prior=HABIT, width=8, depth=1)
+    loaded, _ = load_policy(skeleton, tmp_path)
+    np.testing.assert_array_equal(play(loaded, 0.7), play(policy, 0.7))
+    other = AmortisedPolicy(GAME, {"cost": (0.05, 10.0)}, prior=HABIT, width=8, depth=1)
+    with pytest.raises(InputError, match=r"domain.cost\[1\] was 20.0, now 10.0"):
+        load_policy(other, tmp_path)
+
+
+@pytest.mark.parametrize("cost", [0.01, 30.0, -1.0, np.nan])
+def test_a_learned_policy_refuses_costs_outside_its_domain(cost):
+    with pytest.raises(DomainError, match="cost"):
+        play(trained(), cost)
+
+
+@pytest.mark.parametrize("cost", [0.0, -1.0, np.nan])
+def test_a_solved_policy_refuses_costs_that_are_not_positive(cost):
+    with pytest.raises(InputError, match="every cost must be a positive number"):
+        play(ALL["solved"], cost)
+
+
+def test_a_learned_policy_refuses_a_game_that_it_was_not_trained_for():
+    with pytest.raises(DomainError, match=r"(?s)payoffs is .* but the policy was trained at"):
+        play(trained(), 0.7, {"payoffs": 2 * PAYOFFS})
+    with pytest.raises(InputError, match="was trained for NormalForm"):
+        trained().play(NormalForm(PAYOFFS[:, :2]))
