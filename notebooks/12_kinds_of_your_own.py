@@ -22,6 +22,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+warnings.filterwarnings("ignore", message="IProgress not found")  # a progress bar that is not used here
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,8 +41,6 @@ from bayescal.priors import HABITS
 from bayescal.priors.base import Tilt
 from bayescal.study.readers import READERS, Reader, Reading
 from bayescal.study.readers.raw import raw_table
-
-warnings.filterwarnings("ignore", message="IProgress not found")  # a progress bar that is not used here
 
 # %% [markdown]
 # ## A game
@@ -191,8 +191,7 @@ RIVALS.register(
 )
 rivals = bc.rivals(study, only=["token effort", "common cost"])
 for name, model in rivals.models.items():
-    fit = bc.infer(model, bc.Grid(draws=100))
-    print(f"{name}: {fit.status}")
+    print(f"{name}: {model.description}")
 
 # %% [markdown]
 # The laws in `tests/laws` run on every registered kind: probabilities add up, gradients equal finite differences, replayed
