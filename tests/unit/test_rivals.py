@@ -179,9 +179,9 @@ def test_many_situations_give_what_few_do():
         table = pd.DataFrame([r for r in rows if r["game"] in names])
         decisions = bc.Decisions.from_table(table, {n: games[n] for n in names})
         made = rivals(Study("s", "s", decisions, games), only=["level-k"]).models["level-k"].integrated.likelihood
-        at = {"lapse": 0.2, "weight_1": 0.5, "weight_2": 0.1, "weight_3": -1.0}
+        at = {"lapse": 0.2, "phi.weight_1": 0.5, "phi.weight_2": 0.1, "phi.weight_3": -1.0}
         with jax.enable_x64(True):
-            return np.asarray(made.told(at))
+            return np.asarray(made.by_person(at))
 
     whole = likelihood(list(games))
     parts = likelihood(list(games)[:35]) + likelihood(list(games)[35:])
@@ -219,7 +219,7 @@ def test_decisions_of_nobody_in_particular_are_averaged_over_levels():
 
 def test_a_prior_that_rules_out_what_was_done_is_refused():
     never = dataclasses.replace(everything(), prior=Empirical(((1.0, 0.0),)))
-    with pytest.raises(InputError, match="probability zero to what people did: game · player, action wait"):
+    with pytest.raises(InputError, match="probability zero to what people did: game, role player, action wait"):
         rivals(never, only=["prior only"])
 
 
