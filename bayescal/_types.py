@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jaxtyping
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
@@ -25,5 +26,6 @@ Grid = Float[AnyArray, " actions"]  # the values of the actions of one role, wit
 Number = float | int | np.floating | np.integer
 Numbers = Iterable[Number] | np.ndarray  # a grid, as users give it
 Nested = AnyArray | Sequence[Any]  # numbers as nested lists, or an array
+Keys = jaxtyping.Key[Array, "..."]  # many keys
 NumPyroModel = Callable[[], object]  # a model without arguments, called inside NumPyro's handlers
 Facts = Mapping[str, Any]  # what a JSON file holds, by name

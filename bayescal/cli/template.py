@@ -95,13 +95,22 @@ def _learned(game: str, environment: "Environment") -> "Policy | None":
 
 def _by_chance(environment: "Environment") -> "Policy":
     """Everybody chooses every action alike: for games that nothing here plays."""
+    from bayescal._types import Actions, Costs, Parameters
+    from bayescal.environments.base import Observation, Params
     from bayescal.policies.base import Policy, padded_log_prior
     from bayescal.priors.uniform import Uniform
 
     class ByChance(Policy):
         environment: Any
 
-        def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Any:
+        def log_prob(
+            self,
+            observation: Observation,
+            cost: Costs | None,
+            phi: Parameters | None,
+            psi: Parameters | None,
+            params: Params,
+        ) -> Actions:
             role, seen = observation
             return padded_log_prior(self.environment, Uniform(), role, None, seen)
 

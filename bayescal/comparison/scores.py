@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from numpyro import handlers
 from scipy.special import digamma
 from scipy.stats import binomtest
@@ -44,7 +44,7 @@ class Chances:
         values: of the actions, NaN beyond the end of a shorter grid; None where actions have no order.
     """
 
-    counts: Float[np.ndarray, "rows actions"]
+    counts: Num[np.ndarray, "rows actions"]
     probabilities: Float[np.ndarray, "rows actions"]
     values: Float[np.ndarray, "rows actions"] | None
 
@@ -173,7 +173,7 @@ def noise_floor(decisions: Decisions) -> float | None:
     return -float(np.average(entropy(counts[enough]), weights=n[enough]))
 
 
-def situations(decisions: Decisions) -> Float[np.ndarray, "situations actions"]:
+def situations(decisions: Decisions) -> Num[np.ndarray, "situations actions"]:
     """What people did in each distinct situation: a role in a game, and in games over time what was seen."""
     width = decisions.counts.shape[1]
     if decisions.play is None:
@@ -195,7 +195,7 @@ def situations(decisions: Decisions) -> Float[np.ndarray, "situations actions"]:
     return np.concatenate(parts)
 
 
-def entropy(counts: Float[np.ndarray, "rows actions"]) -> Float[np.ndarray, " rows"]:
+def entropy(counts: Num[np.ndarray, "rows actions"]) -> Float[np.ndarray, " rows"]:
     """Entropy, in nats, of the distribution that the counts of each row were drawn from (Grassberger 2003, eq. 28)."""
     n = counts.sum(axis=1)
     safe = np.maximum(counts, 1)

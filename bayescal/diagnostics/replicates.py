@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from numpyro import handlers
 from numpyro.primitives import Messenger
 
-from bayescal._types import Key, NumPyroModel
+from bayescal._types import Key, Keys, NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
@@ -183,11 +183,11 @@ def _replicate(
     kept: int,
     warmup: int,
     target_accept: float,
-) -> Callable[[Key], tuple[Float[Array, " quantities"], Float[Array, "draws quantities"], Int[Array, ""]]]:
+) -> Callable[[Keys], tuple[Float[Array, " quantities"], Float[Array, "draws quantities"], Int[Array, ""]]]:
     """keys -> (the truth, draws of every quantity, how many of them diverged)."""
     dense = len(names) == len(density.names)
 
-    def one(keys: Key) -> tuple[Float[Array, " quantities"], Float[Array, "draws quantities"], Int[Array, ""]]:
+    def one(keys: Keys) -> tuple[Float[Array, " quantities"], Float[Array, "draws quantities"], Int[Array, ""]]:
         truth, data = simulate(keys[0])
         observed = dataclasses.replace(density, model=with_data(data))
         kernel = Kernel(observed.potential, warmup, target_accept, dense=dense)

@@ -193,7 +193,7 @@ def _ecdf(ranks: Int[np.ndarray, " replicates"], kept: int) -> Int[np.ndarray, "
 
 
 @cache
-def _null(n: int, kept: int) -> tuple[Float[np.ndarray, "{n}+1 {kept}"], Float[np.ndarray, " sets"]]:
+def _null(n: int, kept: int) -> tuple[Float[np.ndarray, "counts kept"], Float[np.ndarray, " sets"]]:
     """(the smaller tail probability of each count at each rank; in simulated sets its minimum over ranks, sorted)."""
     counts, at = np.arange(n + 1)[:, None], np.arange(1, kept + 1) / (kept + 1)
     table = np.minimum(binom.cdf(counts, n, at), binom.sf(counts - 1, n, at))

@@ -31,7 +31,7 @@ class Batched:
         rounds: iterations of the loop.
     """
 
-    def __init__(self, one: Callable[..., Any], numbers: float, most: int = BATCH):
+    def __init__(self, one: Callable[..., Any], numbers: float | int, most: int = BATCH):
         self._one = one
         self._together = int(np.clip(_CACHED / max(numbers, 1.0), 1, most))
         self.rounds = int(np.clip(AT_ONCE / max(numbers, 1.0), 1, most)) // self._together or 1
@@ -57,13 +57,13 @@ def in_batches(run: Callable[[Draws, Key], Any], draws: Draws, batch: int, rng: 
     return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
 
 
-def numbers_of(model: Callable[[], Any]) -> float:
+def numbers_of(model: Callable[[], Any]) -> float | int:
     """Floats that a model computes per draw; 1 if it does not say."""
     return getattr(model, "numbers", 1.0)
 
 
 def of_every_draw(
-    one: Callable[[Any, Key], Any], values: Draws, numbers: float, rng: np.random.Generator, most: int = BATCH
+    one: Callable[[Any, Key], Any], values: Draws, numbers: float | int, rng: np.random.Generator, most: int = BATCH
 ) -> Any:
     """`one(values, key)` of draws of shape (chain, draw, …), at most `most` at once; `numbers` as in `Batched`."""
     chains, draws = next(iter(values.values())).shape[:2]

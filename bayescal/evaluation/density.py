@@ -14,6 +14,7 @@ from numpyro.distributions import biject_to
 from numpyro.distributions.distribution import Unit
 from numpyro.infer.util import potential_energy
 
+from bayescal._types import AnyArray
 from bayescal.evaluation.sites import Site, latent_sites, trace_of
 
 Values = Mapping[str, Any]  # of the latent sites, on their own scale
@@ -102,8 +103,8 @@ class Density:
     def flatten(self, raw: Raw) -> Float[Array, " size"]:
         return ravel_pytree({n: raw[n] for n in self.sites})[0]
 
-    def unflatten(self, flat: Float[Array, " size"]) -> dict[str, Array]:
-        return ravel_pytree(self.zeros)[1](flat)
+    def unflatten(self, flat: Float[AnyArray, " size"]) -> dict[str, Array]:
+        return ravel_pytree(self.zeros)[1](jnp.asarray(flat))
 
     def log_prob(self, raw: Raw) -> Float[Array, ""]:
         """log p(values, data) + log |d values / d raw|."""

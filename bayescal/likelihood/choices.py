@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
+from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
 from bayescal._types import AnyArray, Key, Scalar
@@ -77,7 +77,7 @@ class Chosen(dist.Distribution):
 
 
 def lapsed(
-    log_p: Float[Array, "..."], lapse: Scalar | None, options: Scalar | Int[np.ndarray, "..."]
+    log_p: Float[Array, "..."], lapse: Scalar | None, options: int | np.integer | Int[AnyArray, "..."]
 ) -> Float[Array, "..."]:
     """With probability `lapse` any of the options, uniformly; else as `log_p` says."""
     if lapse is None:

@@ -70,7 +70,9 @@ class OneShotCommon(CommonLikelihood):
             level: of each cell of the decisions; the shared "cost" then has an entry for each level.
         """
         rows = cells(decisions)
-        data = OneShotData.of(decisions, rows, np.zeros((len(rows.game), 0)) if level is None else level[:, None])
+        data = OneShotData.of(
+            decisions, rows, np.zeros((len(rows.game), 0)) if level is None else level[:, None].astype(float)
+        )
         made = cls(data, tuple(play_in(policy, s.environment, population) for s in data.stacks), given or {})
         return made._solve_now() if constant else made
 

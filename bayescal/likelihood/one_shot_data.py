@@ -144,7 +144,7 @@ class OneShotData:
         """Probabilities computed per draw."""
         return self.counts.size
 
-    def tables(self, parts: Sequence[Float[Array, "members ... roles actions"]], empty: float) -> Float[Array, "..."]:
+    def tables(self, parts: Sequence[Float[Array, "_ ... _ _"]], empty: float) -> Float[Array, "..."]:
         """(instances, …, roles, actions) from what each stack has, padded with `empty`."""
         roles = max(s.environment.roles for s in self.stacks)
         between = parts[0].shape[1:-2]

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal._types import Scalar
 from bayescal.domain import Interval
@@ -77,7 +77,7 @@ def _hyperpriors(spec: ModelSpec, box: Mapping[str, Interval]) -> Hyperpriors:
 def _likelihood(spec: ModelSpec, hyperpriors: Hyperpriors) -> CommonLikelihood:
     decisions, by = spec.decisions, spec.by
     constant = not set(hyperpriors) - {"lapse"}
-    options: dict[str, Any] = {"constant": constant, "given": {} if spec.cost is None else {"cost": spec.cost}}
+    options: dict[str, Any] = {"constant": constant, "given": {} if spec.cost is None else {"cost": float(spec.cost)}}
     with double_precision():
         if decisions.play is None:
             population = spec.population if spec.private else None
@@ -94,7 +94,7 @@ def _sample(
 ) -> Callable[[], None]:
     """The NumPyro model."""
     centred = _informed(spec) if spec.centred is None else spec.centred
-    draw: Any = lambda name: numpyro.sample(name, hyperpriors[name])
+    draw = lambda name: jnp.asarray(numpyro.sample(name, hyperpriors[name]))
 
     def costs() -> dict[str, Any]:
         """The cost, of each level if there are several, or what it is drawn from."""

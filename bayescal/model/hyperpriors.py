@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal.domain import Interval
 from bayescal.errors import InputError

@@ -7,8 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
+from numpyro import distributions as dist
 from numpyro import handlers
 from numpyro.distributions import constraints
 

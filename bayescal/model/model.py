@@ -40,7 +40,7 @@ class Model:
     hyperpriors: Hyperpriors
     box: Mapping[str, Interval]
     description: str
-    numbers: float = 1.0
+    numbers: float | int = 1.0
     natural: Mapping[str, Interval] = dataclasses.field(default_factory=dict)
     integrated: Any = None
     evaluated: "Model | None" = None

@@ -11,14 +11,14 @@ have the average habit.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
+from numpyro import distributions as dist
 
 from bayescal._types import Costs
 from bayescal.domain import Interval
@@ -32,11 +32,16 @@ from bayescal.populations.log_normal import LogNormal
 from bayescal.populations.mixture import Mixture
 from bayescal.priors.base import Prior
 
-Beliefs = Literal["consistent", "free"] | Mapping[str, float]
-PsiLevel = Literal["shared", "group", "participant"]
+Beliefs = str | Mapping[str, float]  # "consistent", "free" or given
+PsiLevel = str  # "shared", "group" or "participant"
 
-_sample: Any = numpyro.sample  # whose own types are those of anything like a number
-_deterministic: Any = numpyro.deterministic
+
+def _sample(name: str, distribution: dist.Distribution) -> Float[Array, "..."]:
+    return jnp.asarray(numpyro.sample(name, distribution))
+
+
+def _deterministic(name: str, value: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.asarray(numpyro.deterministic(name, value))
 
 
 class Drawn(NamedTuple):

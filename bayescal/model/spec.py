@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from bayescal.domain import Interval
 from bayescal.environments.base import Environment
@@ -16,8 +16,9 @@ from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
 from bayescal.table.decisions import Decisions
 
-Level = Literal["game", "group", "participant"]
-Method = Literal["joint", "marginal", "compressed"]
+# What a user may write is any text: `ModelSpec.check` refuses what is none of these.
+Level = str  # "game", "group" or "participant"
+Method = str  # "joint", "marginal" or "compressed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class ModelSpec:
         """The level at which the habit's parameters are inferred; None where they are not."""
         if self.prior_parameters is False:
             return None
-        return "shared" if self.prior_parameters is True else self.prior_parameters
+        return "shared" if self.prior_parameters is True else str(self.prior_parameters)
 
     @property
     def environments(self) -> list[Environment]:

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 from numpyro import handlers
 from numpyro.distributions import constraints
 
@@ -150,14 +150,14 @@ class Typed:
         return level, jax.nn.logsumexp(log_p, axis=-1) + self.likelihood.data.ways
 
     @property
-    def numbers(self) -> float:
+    def numbers(self) -> int:
         """See `Model.numbers`."""
         return self.likelihood.data.size * self.likelihood.types
 
 
 def sample_sites(hyperpriors: Hyperpriors) -> dict[str, Any]:
     """NumPyro sites of every parameter, with the cost and the precision that follow from a log cost."""
-    values = {name: numpyro.sample(name, d) for name, d in hyperpriors.items()}
+    values = {name: jnp.asarray(numpyro.sample(name, d)) for name, d in hyperpriors.items()}
     if "log_cost" in values:
         cost = numpyro.deterministic("cost", jnp.exp(values["log_cost"]))
         numpyro.deterministic("precision", 1 / cost)
@@ -217,7 +217,7 @@ def from_spec(spec: TypedSpec) -> Model:
     return dataclasses.replace(whole, sample=typed.model, integrated=typed, evaluated=whole)
 
 
-def _model(spec: TypedSpec, sample: Any, likelihood: CommonLikelihood, coords: Any, numbers: float) -> Model:
+def _model(spec: TypedSpec, sample: Any, likelihood: CommonLikelihood, coords: Any, numbers: int) -> Model:
     return Model(
         spec=spec,
         sample=sample,
@@ -234,7 +234,7 @@ def _model(spec: TypedSpec, sample: Any, likelihood: CommonLikelihood, coords: A
 
 def _likelihood(spec: TypedSpec, names: Names) -> CommonLikelihood:
     policy, decisions = spec.policy, spec.decisions
-    given: dict[str, Any] = {} if spec.cost is None else {"cost": spec.cost}
+    given: dict[str, Any] = {} if spec.cost is None else {"cost": float(spec.cost)}
     named = decisions.play is not None or "participant" in decisions.cells
     moving = set(names.shared(dict.fromkeys(spec.hyperpriors, 0.0))) - {"lapse"}
     if spec.beliefs is not None and named:

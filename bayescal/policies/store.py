@@ -13,6 +13,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import PyTree
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as to_tensors
@@ -43,7 +44,7 @@ def environment_hash(policy: AmortisedPolicy) -> str:
     return fingerprint(describe(policy))
 
 
-def fingerprint(facts: Any) -> str:
+def fingerprint(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -102,13 +103,13 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def tensors(tree: Any) -> dict[str, np.ndarray]:
+def tensors(tree: PyTree) -> dict[str, np.ndarray]:
     """The arrays of a pytree by their path."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(tree, eqx.is_array))
     return {jax.tree_util.keystr(path): np.asarray(x) for path, x in leaves}
 
 
-def read_tensors(raw: bytes, like: Any, where: str) -> Any:
+def read_tensors(raw: bytes, like: PyTree, where: str) -> PyTree:
     """Arrays of the same names, shapes and types as those of `like`, in its place."""
     try:
         found = parse_tensors(raw)
@@ -131,7 +132,7 @@ def read_tensors(raw: bytes, like: Any, where: str) -> Any:
     return eqx.combine(jax.tree_util.tree_unflatten(tree, [jax.numpy.asarray(x) for x in new]), rest)
 
 
-def differences(theirs: Any, ours: Any, path: str = "") -> list[str]:
+def differences(theirs: object, ours: object, path: str = "") -> list[str]:
     """Where two descriptions differ, in words."""
     ours = json.loads(json.dumps(ours))
     if isinstance(theirs, dict) and isinstance(ours, dict):
@@ -146,19 +147,19 @@ def differences(theirs: Any, ours: Any, path: str = "") -> list[str]:
     return [f"{path} was {_short(theirs)}, now {_short(ours)}"]
 
 
-def _short(x: Any) -> str:
+def _short(x: object) -> str:
     text = json.dumps(x)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _fields(module: Any) -> dict[str, Any]:
+def _fields(module: eqx.Module) -> dict[str, Any]:
     """A game, prior or population: its class and everything that it was given."""
     loose = {"name", "role_names", "action_labels"}
     fields = {n: _plain(getattr(module, n)) for n in type(module).__dataclass_fields__ if n not in loose}
     return {"class": f"{type(module).__module__}.{type(module).__qualname__}", **fields}
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: object) -> object:
     if isinstance(x, eqx.Module):
         return _fields(x)
     if isinstance(x, np.ndarray | jax.Array | np.generic):

@@ -1,12 +1,12 @@
 """How costs are spread over people: lambda ~ F_phi."""
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import numpy as np
-import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 
 from bayescal._types import AnyArray, Costs, Key, Parameters, Scalar
 from bayescal.domain import POSITIVE, Interval
@@ -55,7 +55,7 @@ class Population(eqx.Module):
         return type(self).__name__
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "Population":
         """An instance without options: what a study means by the name, and what the laws are tested on."""
         return cls()
 

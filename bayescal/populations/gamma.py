@@ -3,9 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 
 from bayescal._types import AnyArray, Costs, Key
 from bayescal.domain import POSITIVE, Interval

@@ -1,8 +1,8 @@
 """Everybody has the same cost."""
 
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 
 from bayescal._types import AnyArray, Costs, Key
 from bayescal.domain import POSITIVE, Interval

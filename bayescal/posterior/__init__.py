@@ -1,0 +1,1 @@
+import bayescal._numpyro  # noqa: F401 - before any part of NumPyro

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from bayescal._types import AnyArray, Key
+from bayescal._types import AnyArray, Key, Keys
 from bayescal.posterior.chains import over_chains
 
 Progress = Callable[[int, int], None]  # (done, in all)
@@ -35,7 +35,7 @@ class Many:
         self._run = self._run.lower(given).compile()
 
     def __call__(
-        self, keys: Callable[[int], Key], rows: AnyArray | None = None, progress: Progress | None = None
+        self, keys: Callable[[int], Keys], rows: AnyArray | None = None, progress: Progress | None = None
     ) -> PyTree:
         """All results, along a leading axis.
 

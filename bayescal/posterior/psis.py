@@ -44,7 +44,7 @@ def _normalised(log_w: Float[np.ndarray, "units draws"]) -> Float[np.ndarray, "d
 
 
 def _smooth_tail(
-    top: Float[np.ndarray, "units tail+1"],
+    top: Float[np.ndarray, "units tail_and_one"],
 ) -> tuple[Float[np.ndarray, "units tail"], Float[np.ndarray, " units"]]:
     """(quantiles of the generalised Pareto distribution fitted to the tail, its shape).
 

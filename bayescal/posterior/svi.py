@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
-from bayescal._types import Key
+from bayescal._types import Key, Keys
 from bayescal.errors import InputError
 from bayescal.evaluation.batches import systematic
 from bayescal.evaluation.compile import Aside, random_keys
@@ -156,7 +156,7 @@ def compile_svi(density: Density, settings: SVI) -> Callable[[np.random.Generato
     def advance(state: State, n: Int[Array, ""]) -> tuple[State, Float[Array, " chunk"]]:
         return jax.lax.fori_loop(0, n, step, (state, jnp.zeros(CHUNK)))
 
-    def weigh(params: Params, keys: Key) -> tuple[dict[str, Array], Float[Array, " draws"], Float[Array, " draws"]]:
+    def weigh(params: Params, keys: Keys) -> tuple[dict[str, Array], Float[Array, " draws"], Float[Array, " draws"]]:
         def one(key: Key) -> tuple[dict[str, Array], Float[Array, ""], Float[Array, ""]]:
             point, log_q = guide.draw(params, jax.random.normal(key, (d,)))
             lp = log_p(point)
@@ -209,7 +209,7 @@ def compile_svi(density: Density, settings: SVI) -> Callable[[np.random.Generato
     return run
 
 
-def _batches(keys: Key) -> list[Key]:
+def _batches(keys: Keys) -> list[Keys]:
     return [keys[i : i + _BATCH] for i in range(0, len(keys), _BATCH)]
 
 

@@ -1,6 +1,6 @@
 """Anchoring: people stay near what happened last."""
 
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import POSITIVE, Interval

@@ -2,11 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Self
 
 import equinox as eqx
 import jax
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
@@ -35,7 +34,7 @@ class Prior(eqx.Module):
         """A value for each parameter, used when none is given."""
 
     @abstractmethod
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         """The hyperprior of each parameter, used when none is given.
 
         Args:
@@ -61,7 +60,7 @@ class Prior(eqx.Module):
         return type(self).__name__
 
     @classmethod
-    def example(cls) -> Self:
+    def example(cls) -> "Prior":
         """An instance without options: what a study means by the name alone, and what the laws are tested on."""
         return cls()
 

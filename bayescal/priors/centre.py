@@ -1,7 +1,7 @@
 """A pull to the centre, whatever happened."""
 
 import equinox as eqx
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import POSITIVE, Interval

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from numpyro import distributions as dist
 
 from bayescal._types import AnyArray, Grid, Observation, Parameters, Scalar
 from bayescal.domain import REAL, Interval

@@ -7,7 +7,7 @@ from pathlib import Path
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
@@ -47,7 +47,7 @@ class Empirical(Prior):
     def defaults(self) -> dict[str, float]:
         return {}
 
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         return {}
 
     @property

@@ -1,7 +1,7 @@
 """A habit whose strength is known."""
 
 import equinox as eqx
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
@@ -29,7 +29,7 @@ class Fixed(Prior):
     def defaults(self) -> dict[str, float]:
         return dict(self.psi)
 
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         return {}
 
     @property

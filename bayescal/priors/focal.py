@@ -2,7 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import REAL, Interval

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import REAL, Interval

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters, Scalar
 from bayescal.domain import POSITIVE, Interval

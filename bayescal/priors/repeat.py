@@ -1,7 +1,7 @@
 """A habit of doing what one did before, exactly."""
 
 import jax.numpy as jnp
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import REAL, Interval

@@ -1,7 +1,7 @@
 """No habit at all: every action is as likely as every other."""
 
 import jax.numpy as jnp
-from numpyro.distributions import Distribution
+from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
 from bayescal.domain import Interval
@@ -28,7 +28,7 @@ class Uniform(Prior):
     def defaults(self) -> dict[str, float]:
         return {}
 
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, Distribution]:
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
         return {}
 
     @property

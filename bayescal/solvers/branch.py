@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from bayescal.solvers.linear import solve_with_sign
 from bayescal.solvers.path import PathResult, follow_path
@@ -14,10 +13,10 @@ from bayescal.solvers.root import implicit_root
 
 
 def principal_branch(
-    update: Callable[[Float[Array, " d"], Float[Array, ""], Any], Float[Array, " d"]],
+    update: Callable[[Float[Array, " d"], Float[Array, ""], PyTree], Float[Array, " d"]],
     size: int,
     end: Float[Array, ""],
-    theta: Any,
+    theta: PyTree,
     tie_break: Float[Array, " d"],
 ) -> tuple[Float[Array, " d"], PathResult]:
     """(the point at s = end, differentiable in theta; how it was reached).

@@ -1,11 +1,10 @@
 """Roots: Newton's method from a start point, and derivatives of a root by the implicit function theorem."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from bayescal.solvers.linear import solve_with_sign
 from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS, PathResult, Solve
@@ -42,9 +41,9 @@ def newton(
 
 
 def implicit_root(
-    residual: Callable[[Float[Array, " d"], Any], Float[Array, " d"]],
+    residual: Callable[[Float[Array, " d"], PyTree], Float[Array, " d"]],
     root: Float[Array, " d"],
-    theta: Any,
+    theta: PyTree,
     moved: Float[Array, "m d"] | None = None,
 ) -> Float[Array, " d"]:
     """The root again, now differentiable in theta: dv = -F_v⁻¹ F_theta dtheta, in both modes and to any order.

@@ -126,7 +126,7 @@ def test_interrupted_and_killed_and_resumed_writes_the_same_weights(tmp_path):
         _, err = process.communicate(timeout=120)
         assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), err
         if how == signal.SIGINT:
-            assert f"Go on with: bayescal train {broken}" in err
+            assert f"Continue with: bayescal train {broken}" in err
         assert not (broken / "policy.json").exists() and checkpoint.exists()
     for path in (broken, whole):
         subprocess.run([sys.executable, "-m", "bayescal", "train", str(path)], check=True, capture_output=True)

@@ -168,7 +168,7 @@ def test_prices_that_no_noise_explains_are_reported():
 def test_impossible_markets_are_refused_in_words():
     with pytest.raises(InputError, match="no cobweb treatment 'wild': they are stable"):
         cobweb("wild")
-    with pytest.raises(InputError, match="kappa 0 must be above zero"):
+    with pytest.raises(InputError, match="kappa is 0 and the standard deviation of noise"):
         Cobweb(0.0)
     with pytest.raises(InputError, match="each must be at least 1"):
         Cobweb(window=0)

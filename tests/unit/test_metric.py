@@ -1,27 +1,30 @@
 """The metric that chains share: whose it is, what it is worth, and what happens where there is none."""
 
-from collections import namedtuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from numpyro.infer.hmc_util import welford_covariance
+from numpyro.infer.hmc import HMCState
+from numpyro.infer.hmc_util import HMCAdaptState, welford_covariance
 
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import Site
 from bayescal.posterior.metric import agree, window_ends
 from bayescal.posterior.nuts import NUTS, compile_nuts
 
-Adapted = namedtuple("Adapted", "step_size inverse_mass_matrix mass_matrix_sqrt mass_matrix_sqrt_inv")
-States = namedtuple("States", "adapt_state")
 
-
-def states(covariances) -> States:
+def states(covariances) -> HMCState:
     nothing = np.zeros_like(covariances)
-    return States(Adapted(np.ones(len(covariances)), np.asarray(covariances), nothing, nothing))
+    absent = HMCAdaptState(*[None] * len(HMCAdaptState._fields))
+    adapted = absent._replace(
+        step_size=np.ones(len(covariances)),
+        inverse_mass_matrix=np.asarray(covariances),
+        mass_matrix_sqrt=nothing,
+        mass_matrix_sqrt_inv=nothing,
+    )
+    return HMCState(*[None] * len(HMCState._fields))._replace(adapt_state=adapted)
 
 
 def some(chains: int, d: int, *, diagonal: bool = False) -> np.ndarray:

@@ -31,6 +31,12 @@ def test_importing_loads_nothing_numeric_and_is_quick():
     assert min(times) < 0.3
 
 
+@pytest.mark.parametrize("first", ["bayescal.comparison", "bayescal.populations.base", "bayescal.priors.base"])
+def test_numpyro_is_loaded_once_though_arviz_makes_it_lazy(first):
+    code = f"import arviz_base, {first}, numpyro; print(hasattr(numpyro.distributions, 'distribution'))"
+    assert cpu_seconds("-c", code)[1].strip() == "True"
+
+
 @pytest.mark.parametrize(
     "command",
     [(), ("games",), ("solve",), ("simulate",), ("calibrate",), ("train",), ("certify",), ("models",), ("version",)],

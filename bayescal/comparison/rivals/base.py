@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpyro.distributions as dist
 from markupsafe import Markup
+from numpyro import distributions as dist
 
 from bayescal.comparison.rivals.habits import habit_for
 from bayescal.domain import Interval

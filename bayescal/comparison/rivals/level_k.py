@@ -1,6 +1,6 @@
 """Level-k reasoning (Stahl & Wilson 1995; Nagel 1995)."""
 
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal.comparison.mathml import ARGMAX, LAPSE, formula, sub
 from bayescal.comparison.rivals.base import LAPSES, Field, Rival, lapse_hyperprior

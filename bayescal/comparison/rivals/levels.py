@@ -1,7 +1,7 @@
 """What the rivals of limited reasoning share: everybody is of one of a few levels, which are summed out."""
 
 import numpy as np
-import numpyro.distributions as dist
+from numpyro import distributions as dist
 
 from bayescal.comparison.rivals.base import Field, NotApplicable
 from bayescal.comparison.rivals.habits import one_of_each
