@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
-from numpy.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
@@ -17,7 +16,7 @@ from bayescal.policies.base import Policy
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.status import Status
 from bayescal.simulation.costs import NOBODY_INSIDE, box_of_costs, draw_cost
-from bayescal.simulation.given import check_box, is_count, population_of, read_params, read_psi
+from bayescal.simulation.given import Numbers, check_box, is_count, population_of, read_params, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
 
 RESAMPLE = ("population", "people")
@@ -81,7 +80,7 @@ class Agents(eqx.Module):
         populations: int | None = None,
         resample: str = "population",
         cost: float | None = None,
-        params: Mapping[str, ArrayLike] | None = None,
+        params: Mapping[str, Numbers] | None = None,
     ) -> "Agents":
         """Draw n agents, each from one draw of the posterior. They differ as people differ, and by the uncertainty
         that the data leave.
@@ -218,7 +217,7 @@ class Agents(eqx.Module):
             wanted = ", ".join(shown) if isinstance(shown, dict) else "one array"
             raise InputError(f"In {env.name} what is seen is {wanted}; the observation {found}.")
 
-        def read(path: tuple[object, ...], x: ArrayLike, like: jax.ShapeDtypeStruct) -> Array:
+        def read(path: tuple[object, ...], x: Numbers, like: jax.ShapeDtypeStruct) -> Array:
             x = jnp.asarray(x, like.dtype)
             if x.shape not in (like.shape, (len(self), *like.shape)):
                 raise InputError(
@@ -237,7 +236,7 @@ def _draw(key: PRNGKeyArray, log_prob: Float[Array, "n actions"]) -> Int[Array, 
 
 def _keys(
     seed: int, crowd: Int[np.ndarray, " n"], picker: Int[np.ndarray, " n"], member: Int[np.ndarray, " n"]
-) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+) -> tuple[Key[Array, " n"], Key[Array, " n"]]:
     """Two keys for each agent: one for its posterior draw, which all with the same picker share, and its own."""
     start, noise = jax.random.split(jax.random.key(seed))
     fold = lambda key: jax.vmap(lambda c, m: jax.random.fold_in(jax.random.fold_in(key, c), m))
@@ -251,7 +250,7 @@ def _known_cost(cost: float, sites: "_Sites", resample: str, n: int) -> Float[np
 
 
 def _new_costs(
-    policy: Policy, sites: "_Sites", draw: Int[np.ndarray, " n"], keys: PRNGKeyArray
+    policy: Policy, sites: "_Sites", draw: Int[np.ndarray, " n"], keys: Key[Array, " n"]
 ) -> Float[np.ndarray, " n"]:
     """Own costs of people from the population of each posterior draw."""
     population, box = population_of(policy), box_of_costs(policy)

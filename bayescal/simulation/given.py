@@ -1,10 +1,9 @@
 """Parameters by name, as a policy takes them. Wrong names, shapes and ranges are refused in one sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from bayescal._types import AnyArray, Parameters
 from bayescal.domain import Interval
@@ -12,6 +11,8 @@ from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
+
+Numbers = float | int | np.number | AnyArray | Sequence[object]  # as a user writes them: checked when they are read
 
 
 def is_count(x: object) -> bool:
@@ -36,7 +37,7 @@ def check_box(
         raise InputError(f"cost is {wrong[0]:g}: every cost must be a positive number of payoff units per nat.")
 
 
-def read_phi(policy: Policy, phi: Mapping[str, ArrayLike] | None) -> dict[str, np.ndarray] | None:
+def read_phi(policy: Policy, phi: Mapping[str, Numbers] | None) -> dict[str, np.ndarray] | None:
     """The population's parameters, all of them; None where everybody's cost is known."""
     population = population_of(policy)
     if population is None:
@@ -53,7 +54,7 @@ def read_phi(policy: Policy, phi: Mapping[str, ArrayLike] | None) -> dict[str, n
     return numbers
 
 
-def read_psi(policy: Policy, psi: Mapping[str, ArrayLike] | None) -> dict[str, np.ndarray]:
+def read_psi(policy: Policy, psi: Mapping[str, Numbers] | None) -> dict[str, np.ndarray]:
     """The prior's parameters; its defaults where nothing is given."""
     prior = getattr(policy, "prior", None)
     intervals = {} if prior is None else prior.parameters
@@ -61,7 +62,7 @@ def read_psi(policy: Policy, psi: Mapping[str, ArrayLike] | None) -> dict[str, n
     return {} if prior is None else {n: np.asarray(x, float) for n, x in prior.defaults.items()} | numbers
 
 
-def read_params(environment: Environment, params: Mapping[str, ArrayLike] | None) -> dict[str, np.ndarray]:
+def read_params(environment: Environment, params: Mapping[str, Numbers] | None) -> dict[str, np.ndarray]:
     """The game's parameters; its own where nothing is given."""
     defaults = {n: np.asarray(x) for n, x in environment.params.items()}
     numbers = _numbers("params", params, dict.fromkeys(defaults), environment.name)
@@ -73,7 +74,7 @@ def read_params(environment: Environment, params: Mapping[str, ArrayLike] | None
 
 
 def _numbers(
-    what: str, given: Mapping[str, ArrayLike] | None, known: Mapping[str, Interval | None], whose: str
+    what: str, given: Mapping[str, Numbers] | None, known: Mapping[str, Interval | None], whose: str
 ) -> dict[str, np.ndarray]:
     given = dict(given or {})
     if unknown := [n for n in given if n not in known]:

@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
-from numpy.typing import ArrayLike
 
 from bayescal._types import AnyArray, Parameters
 from bayescal.environments.base import Environment, OneShot, Params, role_of_player
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.simulation.costs import NOBODY_INSIDE, box_of_costs, draw_cost
-from bayescal.simulation.given import check_box, is_count, population_of, read_params, read_phi, read_psi
+from bayescal.simulation.given import Numbers, check_box, is_count, population_of, read_params, read_phi, read_psi
 from bayescal.simulation.solved import choice_tables, has_table, situation
 
 
@@ -33,10 +32,10 @@ def simulate(
     policy: Policy,
     *,
     groups: int = 10,
-    cost: ArrayLike | None = None,
-    phi: Mapping[str, ArrayLike] | None = None,
-    psi: Mapping[str, ArrayLike] | None = None,
-    params: Mapping[str, ArrayLike] | None = None,
+    cost: Numbers | None = None,
+    phi: Mapping[str, Numbers] | None = None,
+    psi: Mapping[str, Numbers] | None = None,
+    params: Mapping[str, Numbers] | None = None,
     seed: int = 0,
     rounds: int | None = None,
 ) -> pd.DataFrame:
@@ -85,7 +84,7 @@ def simulate(
 
 
 def _costs(
-    policy: Policy, cost: ArrayLike | None, phi: Parameters | None, groups: int, key: PRNGKeyArray
+    policy: Policy, cost: Numbers | None, phi: Parameters | None, groups: int, key: PRNGKeyArray
 ) -> Float[np.ndarray, "groups players"]:
     """Everybody's own cost."""
     env, population = policy.environment, population_of(policy)

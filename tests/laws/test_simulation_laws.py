@@ -23,7 +23,7 @@ from bayescal.environments.named import GAMES
 from bayescal.policies.base import Policy
 
 GROUPS, SEED, COST = 60, 11, 0.5
-WRONGLY_REJECTED = 1e-4  # the probability that a chi-square test rejects a simulation that is right
+WRONGLY_REJECTED = 1e-4  # the probability that a test of shares rejects a simulation that is right
 
 
 class Waves(Policy):
@@ -109,14 +109,24 @@ def chi_square(p: np.ndarray, action: np.ndarray, role: np.ndarray) -> float:
     return float(stats.chi2.sf(statistic, freedom))
 
 
+def surprise(log_p: np.ndarray, action: np.ndarray) -> float:
+    """The p-value of the log-probability of all decisions, whose mean and variance the policy implies."""
+    p, finite = np.exp(log_p), np.where(np.isfinite(log_p), log_p, 0.0)
+    mean = (p * finite).sum(axis=1)
+    variance = (p * finite**2).sum(axis=1) - mean**2
+    off = finite[np.arange(len(action)), action] - mean
+    return float(2 * stats.norm.sf(abs(off.sum()) / np.sqrt(variance.sum())))
+
+
 def shares_are_the_policys(simulation: Simulation) -> None:
-    """Counts of actions agree with the policy's probabilities."""
+    """Counts of actions, and the log-probability of the decisions, agree with the policy."""
     table, seen = simulation.replayed()
     rows = np.flatnonzero(seen.known)
     assert len(rows) > 100
     role, action = table["role_index"].to_numpy(), table["action_index"].to_numpy()
     log_p = simulation.log_probs(seen.observations, role)[rows]
     assert chi_square(np.exp(log_p), action[rows], role[rows]) > WRONGLY_REJECTED
+    assert surprise(log_p, action[rows]) > WRONGLY_REJECTED
 
 
 def observations_are_rebuilt(simulation: Simulation) -> None:
@@ -127,7 +137,8 @@ def observations_are_rebuilt(simulation: Simulation) -> None:
     role, action = table["role_index"].to_numpy(), table["action_index"].to_numpy()
     value = simulation.cost * simulation.log_probs(seen.observations, role)
     short = value.max(axis=1) - value[np.arange(len(action)), action]
-    assert np.all(short[seen.known] < 1e-3)  # float32 in play, decimals in the table
+    # An action that is worse by 20 times the cost is taken once in e^20 times.
+    assert np.all(short[seen.known] < 20 * simulation.cost)
 
 
 def seeds_reproduce(simulation: Simulation) -> None:
@@ -143,9 +154,10 @@ def more_groups_leave_the_first_unchanged(simulation: Simulation) -> None:
 
 
 def tables_are_whole(simulation: Simulation) -> None:
-    """One row for each player and round until the game is over, and the game's own columns."""
+    """One row for each player and round until the game is over, and no columns but the game's own."""
     game, table = simulation.game, simulation.table
-    assert set(game.columns) <= set(table.columns)
+    always = {"participant", "group", "role", "round", "action", "payoff", "cost"}
+    assert set(table.columns) - always <= set(game.columns)
     assert np.isfinite(table["payoff"]).all()
     rounds = table.groupby("group")["round"].agg(["min", "max", "size"])
     assert (rounds["min"] == 1).all()
@@ -207,9 +219,17 @@ class Altered(Simulation):
         self.table = good.table if table is None else table
 
 
-def test_other_shares_are_caught():
+@pytest.mark.parametrize("off", [0.8, 1.3])
+def test_people_of_other_costs_are_caught(off):
     with pytest.raises(AssertionError):
-        shares_are_the_policys(Altered(cost=1.3 * COST))
+        shares_are_the_policys(Altered(cost=off * COST))
+
+
+def test_other_shares_are_caught():
+    table = simulated(MARKET).table
+    sixth = np.arange(len(table)) % 6 == 0
+    with pytest.raises(AssertionError):
+        shares_are_the_policys(Altered(table.assign(action=table["action"].where(~sixth, "0"))))
 
 
 def test_a_lost_observation_is_caught():
