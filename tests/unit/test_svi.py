@@ -9,10 +9,11 @@ from numpyro.infer.util import log_density
 from scipy.special import digamma, polygamma
 
 from bayescal.errors import InputError
+from bayescal.evaluation.batches import systematic
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.infer import infer
 from bayescal.posterior.status import Problem
-from bayescal.posterior.svi import SVI, _pareto, _rise, _systematic
+from bayescal.posterior.svi import SVI, _pareto, _rise
 
 X = np.stack([np.ones(40), 1.5 + np.random.default_rng(0).normal(size=40)], axis=1)
 Y = X @ [1.0, 2.0] + np.random.default_rng(1).normal(size=40)
@@ -140,7 +141,7 @@ def test_weights():
     assert _pareto(rng.normal(size=20_000) * 0.3)[0] < 0.5
     k_hat, weights = _pareto(np.array([0.0, np.nan, 0.0, 0.0]))
     assert k_hat == 0 and weights.tolist() == [1 / 3, 0, 1 / 3, 1 / 3]
-    kept = _systematic(np.array([0.5, 0.0, 0.3, 0.2]), 10, rng)
+    kept = systematic(np.array([0.5, 0.0, 0.3, 0.2]), 10, rng)
     assert np.bincount(kept).tolist() == [5, 0, 3, 2]
 
 
