@@ -239,6 +239,11 @@ def test_costs_are_drawn_given_decisions():
         reference = st.truncnorm((-2 - mean) / sd, (2 - mean) / sd, mean, sd)
         assert st.kstest(draws[700 * k : 700 * (k + 1)], reference.cdf).pvalue > 1e-3
     assert draws.min() >= -2 and draws.max() <= 2
+    # Of somebody who is as far down (or up) as may be, all draws are at the wall.
+    for slope, wall in ((-300.0, -2.0), (300.0, 2.0)):
+        steep = jnp.tile(slope * nodes, (50, 1))
+        draws = draw_log_costs(jax.random.key(1), steep, nodes, bc.populations.LogNormal(), phi)
+        np.testing.assert_allclose(draws, wall, atol=0.016)  # half of a quarter of a step
 
 
 def test_nodes_are_close_enough_and_no_closer():
