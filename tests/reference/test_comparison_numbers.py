@@ -17,6 +17,7 @@ from bayescal.comparison.pointwise import Pointwise, add_up, in_order, pointwise
 from bayescal.comparison.scores import Chances, entropy, noise_floor, score, situations
 from bayescal.comparison.stacking import stack
 from bayescal.posterior.psis import smoothed_weights
+from bayescal.posterior.status import Status
 
 RNG = np.random.default_rng(4)
 
@@ -151,7 +152,7 @@ def test_psis_of_units_that_are_alike():
     found = psis(Pointwise(tuple(map(str, range(30))), copies, values, np.zeros(30), 1.0, copies))
     np.testing.assert_allclose(found.elpd, copies * exact, atol=0.04 * 30)
     np.testing.assert_allclose(found.elpd / copies, exact, atol=0.04)
-    assert found.how == "psis" and len(found.bad) == 0
+    assert str(found.how) == "psis" and len(found.bad) == 0
     assert LeftOut(exact, np.r_[0.71, np.nan, np.inf, 0.7, np.zeros(26)]).bad.tolist() == [0, 1, 2]
 
 
@@ -183,7 +184,7 @@ def test_the_numbers_of_a_table():
     told = Pointwise(tuple("abcde"), decisions, np.zeros((3, 5)), np.zeros(5), 1.0, copies)
     k_hat = np.array([0.1, 0.9, 0.2, 0.8, 0.3])
     left = {"other": LeftOut(other, k_hat), "best": LeftOut(best, np.zeros(5))}
-    found = judge("participant", dict.fromkeys(left, told), left, dict.fromkeys(left, "converged: yes"))
+    found = judge("participant", dict.fromkeys(left, told), left, dict.fromkeys(left, Status()))
     each = lambda x: np.repeat(x / copies, copies)  # one row a copy
     assert found.best == "best" and list(found.table.index) == ["best", "other"]
     row = found.table.loc["other"]

@@ -7,7 +7,6 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import scipy.stats as st
-from bayescal.likelihood.plays import Chosen, distinct
 from numpy.polynomial import chebyshev as cheb
 from numpyro.distributions import constraints
 from scipy.interpolate import BarycentricInterpolator
@@ -16,12 +15,13 @@ from scipy.special import logsumexp
 import bayescal as bc
 from bayescal.domain import Interval
 from bayescal.likelihood import chebyshev
-from bayescal.likelihood.base import BLOCKS, rounds_as_time, unpack
-from bayescal.likelihood.choices import Choices, lapsed
+from bayescal.likelihood.base import by_row
+from bayescal.likelihood.choices import Choices, Chosen, lapsed
 from bayescal.likelihood.evidence import Error, Evidence
 from bayescal.likelihood.marginal import draw_log_costs, even_nodes, lagrange, log_marginal, log_weights, spread_of
+from bayescal.likelihood.rounds import BLOCKS, rounds_as_time
 from bayescal.likelihood.surface import Surface
-from bayescal.model.people import LogCosts, inside_walls
+from bayescal.model.log_costs import LogCosts, inside_bounds
 
 RNG = np.random.default_rng(11)
 
@@ -75,7 +75,7 @@ def test_lapses_are_even_over_the_actions_that_there_are():
 def test_shared_numbers_by_row():
     group = np.array([0, 1, 1])
     shared = {"phi.log_mean": 2.0, "phi.log_sd": np.array([3.0, 4.0]), "params.a": np.array([5.0, 6.0]), "lapse": 0.1}
-    phi, psi, params = unpack(shared, group)
+    phi, psi, params = by_row(shared, group)
     assert psi is None and set(params) == {"a"}
     rows = {"log_mean": [2, 2, 2], "log_sd": [3, 4, 4]}
     assert {n: np.asarray(x).tolist() for n, x in phi.items()} == rows
@@ -95,14 +95,6 @@ def test_rounds_as_time():
     np.testing.assert_allclose(time, (tenth + 0.5) / BLOCKS)
     with pytest.raises(bc.InputError, match="round"):
         rounds_as_time(rounds(5))
-
-
-def test_situations_that_differ_in_something():
-    seen = {"a": np.array([1, 1, 2, 1]), "b": np.array([[0, 1], [0, 1], [0, 1], [1, 1]])}
-    kept, first, of = distinct(seen, None)
-    assert len(first) == 3 and of[0] == of[1] and len({*of.tolist()}) == 3
-    assert all(np.array_equal(kept[n][of], seen[n]) and np.array_equal(seen[n][first], kept[n]) for n in seen)
-    assert len(distinct(seen, np.array([0, 1, 0, 0]))[1]) == 4
 
 
 # --- Polynomials ------------------------------------------------------------------------------------------------------
@@ -267,7 +259,7 @@ def test_log_costs_between_walls():
     draws = np.asarray(everybody.sample(jax.random.key(0), (1500,)))
     assert all(st.kstest(x, c.cdf).pvalue > 1e-3 for x, c in zip(draws.T, cut, strict=True))
     offset = np.array([-2.0, 0.0, 1.3])
-    found = inside_walls(offset, 0.3, 0.6, walls)
+    found = inside_bounds(offset, 0.3, 0.6, walls)
     np.testing.assert_allclose(found, cut[0].ppf(st.norm.cdf(offset)), rtol=1e-9)
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import bayescal as bc
-from bayescal.training.kl_ppo import KLPPO, Batch, log_policy, look_all, new_games, span, value_of
+from bayescal.training.kl_ppo import KLPPO, Batch
+from bayescal.training.points import new_games
+from bayescal.training.views import discounted_rounds, log_policy, look_all, value_of
 
 RNG = np.random.default_rng(6)
 PAYOFFS = np.array([[[9.0, 0.0], [0.0, 1.0]], [[0.0, 9.0], [1.0, 0.0]]])
@@ -41,37 +43,37 @@ def test_what_is_earned_is_net_of_information():
     """A game of one round: nothing is carried over its end, so that surprises are rewards less values."""
     learner = trainer()
     state = learner.init(jax.random.key(1))
-    *_, seen, last = jax.jit(lambda key, state: learner._play(key, state))(jax.random.key(2), state)
-    action, log_p = np.asarray(seen.action), np.asarray(log_policy(learner.skeleton, state.actor, seen.view))
+    networks = learner.weights(state)
+    _, seen = jax.jit(lambda key, state: learner.experience(key, state))(jax.random.key(2), state)
+    action, log_p = np.asarray(seen.action), np.asarray(log_policy(learner.skeleton, networks.actor, seen.view))
+    assert action.shape == (10, 2)  # five games, two rounds
     taken = np.take_along_axis(log_p, action[..., None], axis=-1)[..., 0]
     np.testing.assert_allclose(seen.log_p, taken, rtol=1e-5, atol=1e-6)
     money = np.stack([PAYOFFS[i, action[..., 0], action[..., 1]] for i in range(2)], axis=-1)
     habit = np.log(HABIT)[np.arange(2), action]
     earned = money / np.asarray(seen.view.scale) - np.asarray(seen.view.charge) * (taken - habit)
     np.testing.assert_allclose(seen.reward, earned, rtol=1e-4, atol=1e-5)
-    assert np.asarray(seen.done).all()
-    batch = learner._judge(state.critic, seen, last)
-    values = np.asarray(value_of(learner.skeleton, state.critic, seen.view))
-    np.testing.assert_allclose(batch.advantage, (earned - values).reshape(10, 2), atol=1e-4)
-    np.testing.assert_allclose(batch.aim, earned.reshape(10, 2), atol=1e-4)
+    values = np.asarray(value_of(learner.skeleton, networks.critic, seen.view))
+    np.testing.assert_allclose(seen.advantage, earned - values, atol=1e-4)
+    np.testing.assert_allclose(seen.aim, earned, atol=1e-4)
 
 
 def test_the_loss_of_an_update():
     """Clipped ratios times advantages in units of their spread, and half the square of the critic's error."""
     learner = trainer(clip=0.2)
-    state = learner.init(jax.random.key(1))
+    networks = learner.weights(learner.init(jax.random.key(1)))
     worlds, games = new_games(learner.skeleton, jax.random.key(0), 40)
     view = look_all(learner.skeleton, worlds, games)
-    log_p = np.asarray(log_policy(learner.skeleton, state.actor, view), float)
+    log_p = np.asarray(log_policy(learner.skeleton, networks.actor, view), float)
     action, log_ratio = RNG.integers(0, 2, (40, 2)), RNG.normal(0, 0.4, (40, 2))
     taken = np.take_along_axis(log_p, action[..., None], axis=-1)[..., 0]
     advantage, aim = RNG.normal(0.5, 3.0, (40, 2)), RNG.normal(size=(40, 2))
-    batch = Batch(view, jnp.asarray(action), *(jnp.asarray(x) for x in (taken - log_ratio, advantage, aim)))
-    loss, measures = learner._loss((state.actor, state.critic), batch)
+    batch = Batch(view, jnp.asarray(action), *(jnp.asarray(x) for x in (taken - log_ratio, advantage, aim, aim)))
+    loss, measures = learner.loss(networks, batch)
     ratio, standard = np.exp(log_ratio), (advantage - advantage.mean()) / advantage.std()
     gain = np.minimum(ratio * standard, np.clip(ratio, 0.8, 1.2) * standard).mean()
-    values = np.asarray(value_of(learner.skeleton, state.critic, view))
-    error = 0.5 * np.mean(((values - aim) / span(learner.skeleton)) ** 2)
+    values = np.asarray(value_of(learner.skeleton, networks.critic, view))
+    error = 0.5 * np.mean(((values - aim) / discounted_rounds(learner.skeleton)) ** 2)
     np.testing.assert_allclose(loss, error - gain, rtol=1e-4)
     np.testing.assert_allclose(measures["kl"], np.mean(ratio - 1 - log_ratio), rtol=1e-3)
     np.testing.assert_allclose(measures["entropy"], -np.mean(np.sum(np.exp(log_p) * log_p, axis=-1)), rtol=1e-4)

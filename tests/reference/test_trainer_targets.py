@@ -11,10 +11,12 @@ import pytest
 
 import bayescal as bc
 from bayescal.environments.markov import MarkovGame
-from bayescal.training.kl_ppo import advantages, at, choose_rows, span
+from bayescal.training.kl_ppo import advantages, at, choose_rows
+from bayescal.training.mixtures import replies, types_of
 from bayescal.training.points import corner_points, new_games, sample_points
-from bayescal.training.soft_q import soft_value
-from bayescal.training.soft_q_expected import aim, replies, types
+from bayescal.training.rounds import soft_value
+from bayescal.training.soft_q_expected import aim
+from bayescal.training.views import discounted_rounds
 
 RNG = np.random.default_rng(5)
 PAYOFFS = RNG.normal(size=(2, 2, 3))
@@ -96,13 +98,13 @@ def test_beyond_a_fold_nobody_steps_to_the_unstable_equilibrium():
 def test_types_of_a_game():
     known = bc.AmortisedPolicy(GAME, {"cost": (0.5, 2.0)}, width=4, depth=1)
     points = jax.tree.map(lambda x: x[0], sample_points(known, jax.random.key(0), 3))
-    costs, weights = types(known, points)
+    costs, weights = types_of(known, points)
     np.testing.assert_allclose(costs, np.asarray(points.cost)[:, None])
     assert weights.tolist() == [1.0]
     box = {"cost": (0.5, 2.0), "phi.log_mean": (-0.5, 0.5), "phi.log_sd": (0.1, 0.4)}
     private = bc.AmortisedPolicy(GAME, box, population=bc.populations.LogNormal(5), width=4, depth=1)
     points = jax.tree.map(lambda x: x[0], sample_points(private, jax.random.key(0), 3))
-    costs, weights = types(private, points)
+    costs, weights = types_of(private, points)
     z, w = np.polynomial.hermite_e.hermegauss(5)
     expected = np.exp(float(points.phi["log_mean"]) + float(points.phi["log_sd"]) * z)
     np.testing.assert_allclose(costs, np.tile(expected, (2, 1)), rtol=1e-6)
@@ -208,7 +210,7 @@ def test_the_loss_of_soft_q_from_play(level):
     step = jax.jit(lambda key, state: trainer.step(key, state))
     state = trainer.init(jax.random.key(1))
     for key in jax.random.split(jax.random.key(2)):
-        learner, kept = (eqx.tree_at(lambda p: p.network, skeleton, w) for w in (state.network, state.target))
+        learner, kept = (eqx.tree_at(lambda p: p.network, skeleton, w) for w in (trainer.weights(state), state.target))
         costs, (times, inside) = np.asarray(state.games.costs, float), state.games.state
         losses = []
         for g in range(3):
@@ -265,7 +267,7 @@ def test_small_parts_of_ppo():
     )
     new, old = {"a": np.ones((3, 2))}, {"a": np.zeros((3, 2))}
     assert np.asarray(choose_rows(jnp.array([True, False, True]), new, old)["a"]).tolist() == [[1, 1], [0, 0], [1, 1]]
-    assert span(bc.AmortisedPolicy(Doors(), {"cost": (0.4, 2.5)}, width=4, depth=1)) == pytest.approx(1.9)
+    assert discounted_rounds(bc.AmortisedPolicy(Doors(), {"cost": (0.4, 2.5)}, width=4, depth=1)) == pytest.approx(1.9)
 
 
 # --- Points -----------------------------------------------------------------------------------------------------------
