@@ -3,17 +3,18 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import scipy.stats as st
 from numpy.polynomial import chebyshev as cheb
-from numpyro.distributions import constraints
 from scipy.interpolate import BarycentricInterpolator
 from scipy.special import logsumexp
 
 import bayescal as bc
 from bayescal.domain import Interval
+from bayescal.evaluation.density import Density
 from bayescal.likelihood import chebyshev
 from bayescal.likelihood.base import by_row
 from bayescal.likelihood.choices import Choices, Chosen, lapsed
@@ -266,13 +267,15 @@ def test_log_costs_between_walls():
 def test_a_surface_of_everybody_together():
     """A polynomial of the unconstrained numbers is itself, and beyond where it was looked at it leads back."""
     total = lambda values: -(values["x"] ** 2) - 0.5 * (jnp.log(values["y"]) - 0.3 * values["x"]) ** 4
-    supports = {"x": constraints.real, "y": constraints.positive}
     start = {"x": 0.2 * RNG.normal(size=300), "y": np.exp(0.3 * RNG.normal(size=300))}
-    surface = Surface.build(total, supports, start, 0.01)
+
+    def model():
+        numpyro.sample("x", dist.Normal())
+        numpyro.sample("y", dist.LogNormal())
+
+    surface = Surface.build(total, Density.of(model), start, 0.01)
     assert surface.error < 1e-8
-    at = lambda x, y: surface({
-        "x": {"fn": dist.Normal(), "value": jnp.asarray(x)}, "y": {"fn": dist.LogNormal(), "value": jnp.asarray(y)}
-    })  # fmt: skip
+    at = lambda x, y: surface({"x": jnp.asarray(x), "y": jnp.asarray(y)})
     for x, y in ((0.1, 1.2), (-0.5, 0.6), (0.3, 2.0)):
         np.testing.assert_allclose(at(x, y), total({"x": x, "y": y}), atol=1e-7)
     edge = float(at(0.0, np.exp(1.5)))
