@@ -92,6 +92,13 @@ def test_what_a_component_rules_out():
             assert all(np.isfinite(x).all() for x in jax.tree.leaves(jax.jacobian(f)(psi)))
 
 
+def test_shares_that_are_rounded_are_normalised():
+    shares = np.array([0.3, 0.3, 0.4 + 8e-7])
+    with jax.enable_x64(True):
+        found = np.exp(P.Empirical([shares]).log_prob(None, {}, role=0, action_values=jnp.arange(3.0)))
+    np.testing.assert_allclose(found, shares / shares.sum(), rtol=1e-12)
+
+
 def test_defaults_are_flat_or_in_the_middle():
     """Where nothing is given a habit is as weak as it may be, and parts of a mixture weigh the same."""
     for prior in (P.LogLinear(), P.Focal(), P.Repeat()):

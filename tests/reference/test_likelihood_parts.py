@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
+import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import scipy.stats as st
 from numpy.polynomial import chebyshev as cheb
-from numpyro import distributions as dist
 from scipy.interpolate import BarycentricInterpolator
 from scipy.special import logsumexp
 
@@ -267,17 +267,15 @@ def test_log_costs_between_walls():
 def test_a_surface_of_everybody_together():
     """A polynomial of the unconstrained numbers is itself, and beyond where it was looked at it leads back."""
     total = lambda values: -(values["x"] ** 2) - 0.5 * (jnp.log(values["y"]) - 0.3 * values["x"]) ** 4
+    start = {"x": 0.2 * RNG.normal(size=300), "y": np.exp(0.3 * RNG.normal(size=300))}
 
-    def both():
+    def model():
         numpyro.sample("x", dist.Normal())
         numpyro.sample("y", dist.LogNormal())
 
-    start = {"x": 0.2 * RNG.normal(size=300), "y": np.exp(0.3 * RNG.normal(size=300))}
-    surface = Surface.build(total, Density.of(both), start, 0.01)
+    surface = Surface.build(total, Density.of(model), start, 0.01)
     assert surface.error < 1e-8
-    at = lambda x, y: surface({
-        "x": {"fn": dist.Normal(), "value": jnp.asarray(x)}, "y": {"fn": dist.LogNormal(), "value": jnp.asarray(y)}
-    })  # fmt: skip
+    at = lambda x, y: surface({"x": jnp.asarray(x), "y": jnp.asarray(y)})
     for x, y in ((0.1, 1.2), (-0.5, 0.6), (0.3, 2.0)):
         np.testing.assert_allclose(at(x, y), total({"x": x, "y": y}), atol=1e-7)
     edge = float(at(0.0, np.exp(1.5)))
