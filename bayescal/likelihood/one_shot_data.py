@@ -189,7 +189,9 @@ class OneShotData:
     @property
     def coords(self) -> dict[str, np.ndarray]:
         """Labels of the dimensions of `observe`."""
-        first, *others = map(_text, self.labels.values())
+        # Of named people the same in all models of the same decisions, which are compared by these labels.
+        named = ("participant", "game", "role") if "participant" in self.labels else tuple(self.labels)
+        first, *others = (_text(self.labels[n]) for n in named)
         joined = first
         for more in others:
             joined = np.char.add(np.char.add(joined, " · "), more)
