@@ -144,7 +144,7 @@ print(crowd.solve(phi={"mean": 1.0}).strategies.round(2))
 
 
 # %%
-def read(path, **options):
+def read(path, options):
     raw = raw_table(path, ("subject", "effort"))
     return Reading(raw.rename(columns={"subject": "participant", "effort": "action"}), {"contest": Contest(**options)})
 

@@ -102,7 +102,9 @@ class Environment(eqx.Module):
     def params(self) -> Params:
         """The default parameters of the game as NumPy arrays: every field of the class that is not static."""
         numbers = [f.name for f in dataclasses.fields(self) if not f.metadata.get("static", False)]
-        return {name: np.asarray(getattr(self, name), float) for name in numbers}
+        values = {name: getattr(self, name) for name in numbers}
+        # A game that is passed to a compiled function holds tracers.
+        return {name: x if isinstance(x, Tracer) else np.asarray(x, float) for name, x in values.items()}
 
     @abstractmethod
     def reset(self, key: PRNGKeyArray, params: Params) -> State:

@@ -16,7 +16,7 @@ Both behaviours come for both kinds of data:
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -70,11 +70,11 @@ class PrivateLikelihood(ABC):
     def check_support(self) -> None:
         """Refuse data that the habit gives probability zero."""
 
-    def of_some(self, people: Int[np.ndarray, " some"]) -> Self:
+    def of_some(self, people: Int[np.ndarray, " some"]) -> "PrivateLikelihood":
         """The likelihood of some of the people, by index."""
         return dataclasses.replace(self, data=self.data.of_some(people))
 
-    def shards(self, most: int) -> Iterator[Self]:
+    def shards(self, most: int) -> "Iterator[PrivateLikelihood]":
         """The likelihood in parts with at most `most` decisions each, and at least one person."""
         start, total = 0, np.cumsum(np.minimum(self.decisions, self.data.most_rows))
         while start < len(self.participants):

@@ -132,6 +132,10 @@ class OneShotCommon(CommonLikelihood):
         log_p = lapsed(jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p), shared.get("lapse"), self.data.sizes[:, None])
         self.data.observe(log_p[self.data.situation])
 
+    def with_counts(self, counts: Float[Array, "rows actions"]) -> "OneShotCommon":
+        """The same people with other choices; `ways` stays, as it moves no posterior."""
+        return replace(self, data=replace(self.data, counts=counts))
+
     def check_support(self) -> None:
         self.data.check_support(self.policies)
 

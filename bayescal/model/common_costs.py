@@ -10,7 +10,7 @@ from numpyro import distributions as dist
 
 from bayescal._types import Scalar
 from bayescal.domain import Interval
-from bayescal.likelihood.base import CommonLikelihood
+from bayescal.likelihood.base import CommonLikelihood, play_in
 from bayescal.likelihood.one_shot import OneShotCommon
 from bayescal.likelihood.over_time import OverTimeCommon
 from bayescal.model.hyperpriors import (
@@ -36,6 +36,8 @@ def common_costs(spec: ModelSpec) -> Model:
     If costs are private but nobody is named, each decision is made by somebody else, and only the population's
     parameters are inferred.
     """
+    # Before its bounds are compared with hyperpriors: a policy that was trained for other games or people is refused.
+    play_in(spec.policy, spec.environments[0], spec.population if spec.private else None)
     box = _site_box(spec.policy)
     hyperpriors = _hyperpriors(spec, box)
     likelihood = _likelihood(spec, hyperpriors)

@@ -4,6 +4,7 @@ Nothing is pickled. The two files carry each other's hashes and that of the game
 into another game, box or format than their own.
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -155,7 +156,7 @@ def _short(x: object) -> str:
 def _fields(module: eqx.Module) -> dict[str, Any]:
     """A game, prior or population: its class and everything that it was given."""
     loose = {"name", "role_names", "action_labels"}
-    fields = {n: _plain(getattr(module, n)) for n in type(module).__dataclass_fields__ if n not in loose}
+    fields = {n: _plain(getattr(module, n)) for n in (f.name for f in dataclasses.fields(module)) if n not in loose}
     return {"class": f"{type(module).__module__}.{type(module).__qualname__}", **fields}
 
 

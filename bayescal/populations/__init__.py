@@ -3,6 +3,12 @@
 `POPULATIONS` holds the kinds that a study asks for by name. A kind of your own joins them with one line:
 
     POPULATIONS.register("exponential", Exponential)
+
+Example:
+    >>> import bayescal as bc
+    >>> from bayescal.populations import POPULATIONS
+    >>> POPULATIONS["gamma"] is bc.populations.Gamma
+    True
 """
 
 import lazy_loader

@@ -3,6 +3,12 @@
 `HABITS` holds the kinds that a study asks for by name. A kind of your own joins them with one line:
 
     HABITS.register("Imitation", Imitation)
+
+Example:
+    >>> import bayescal as bc
+    >>> from bayescal.priors import HABITS
+    >>> HABITS["Previous"] is bc.priors.Previous
+    True
 """
 
 import lazy_loader

@@ -70,7 +70,10 @@ def soft_values(
     def advantages(v, payoffs, transitions, log_q):
         """(Q less that of the state's best action, Q of the best action less discount * V(s))."""
         q = payoffs + discount * jnp.einsum("sat,st->sa", transitions, v[None, :] - v[:, None])
-        best = jnp.max(jnp.where(log_q > 0.5 * ABSENT, q, lowest), axis=1)
+        # Not `jnp.max`: its gradient compares values, and is NaN where a compiler computes them once more, rounded
+        # otherwise.
+        where = jnp.argmax(jnp.where(log_q > 0.5 * ABSENT, q, lowest), axis=1)
+        best = jnp.sum(jnp.where(jnp.arange(q.shape[1]) == where[:, None], q, 0.0), axis=1)
         return q - best[:, None], best
 
     def step(v, payoffs, transitions, log_q, cost):

@@ -87,7 +87,7 @@ def test_it_has_a_name_while_it_is_registered():
     with GAMES.scope():
         GAMES.register("tullock", ENTRY)
         assert "tullock" in bc.game_names() and bc.get_game("tullock", prize=32.0).prize == 32.0
-        with pytest.raises(bc.InputError, match="'tullock' already"):
+        with pytest.raises(bc.InputError, match="already a game called 'tullock'"):
             GAMES.register("tullock", ENTRY)
     with pytest.raises(bc.InputError, match="no game called 'tullock'"):
         bc.get_game("tullock")

@@ -285,6 +285,8 @@ def test_habits_and_populations_use_distributions_of_numpyro_and_nothing_else():
         for path in (Path(bayescal.__file__).parent / room).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                if isinstance(node, ast.ImportFrom):
+                    whole = node.module == "numpyro"  # `from numpyro import distributions`
+                    names += [f"numpyro.{a.name}" for a in node.names] if whole else [node.module or ""]
                 wrong = [n for n in names if n.startswith("numpyro") and n != "numpyro.distributions"]
                 assert not wrong, f"{path.name} imports {wrong}"

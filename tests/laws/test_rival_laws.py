@@ -121,7 +121,8 @@ def likelihood_is_finite(found):
 
 def likelihoods_add_up(found):
     """Over all that a person can do: a brute-force check of what is summed or integrated out."""
-    np.testing.assert_allclose(np.exp(found.log_likelihood).sum(axis=1), 1, rtol=1e-6)
+    # Integrals over costs are exact to about 1e-5 (bayescal/likelihood/marginal.py).
+    np.testing.assert_allclose(np.exp(found.log_likelihood).sum(axis=1), 1, rtol=5e-5)
 
 
 def simulated_play_has_the_likelihood(found):

@@ -461,7 +461,10 @@ def test_fits_from_the_command_line(tmp_path):
     assert fits["good"]["passed"] and not fits["bad"]["passed"]
     (failed,) = (c for c in fits["bad"]["checks"] if c["passed"] is False)
     assert failed["name"] == "divergences" and failed["advice"]
-    for words, said in {("selten-chmura", good): "check one study, or fits", ("nothing-here",): "nothing-here"}.items():
+    for words, said in {
+        ("selten-chmura", good): "check one study, or saved fits",
+        ("nothing-here",): "nothing-here",
+    }.items():
         refused = run("check", *words)
         assert refused.exit_code == 2 and said in refused.stderr and refused.stderr.count("\n") == 1
 

@@ -106,7 +106,9 @@ def test_svi_and_what_the_data_say(study, tmp_path):
     told = json.loads(done.stdout)["fits"]["pooled"]
     assert "PSIS k-hat of the guide" in told["status"] and told["unidentified"] == []
     page = (tmp_path / "report.html").read_text()
-    assert "What the data say" in page and "told by the data" in page and "--method svi --guide mean-field" in page
+    assert (
+        "What the data say" in page and "determined by the data" in page and "--method svi --guide mean-field" in page
+    )
     assert "the mean-field guide, 800 steps" in " ".join(page.split())
     table = json.loads((tmp_path / "report.json").read_text())["fits"]["pooled"]["identifiability"]["table"]
     assert table["log_cost"]["contraction"] > 0.9

@@ -534,9 +534,9 @@ def test_the_command_compares_fits_that_were_saved(hunt, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (["selten-chmura", "x.nc"], "selten-chmura: compare one study, or fits"),
+        (["selten-chmura", "x.nc"], "selten-chmura: compare one study, or saved fits"),
         (["selten-chmura", "nagel-1995"], "compare one study at a time"),
-        (["x.nc", "--folds", "3"], "--folds: of a study"),
+        (["x.nc", "--folds", "3"], "--folds: for a study"),
         (["selten-chmura", "--draws", "3"], "--draws is 3"),
         (["selten-chmura", "--unit", "participant"], "no column 'participant'"),
         (["selten-chmura", "--only", "magic"], "no rival model 'magic'"),
