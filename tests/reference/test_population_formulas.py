@@ -116,7 +116,8 @@ def test_what_is_believed_of_costs_before_the_data():
         P.Gamma(): {"mean": cost, "sd": cost},
         P.TruncatedNormal(): {"mean": st.norm(5.0, 12.5), "sd": cost},
         P.Mixture((P.LogNormal(), P.Gamma())): {
-            "weight_1": st.norm(0.0, 1.5), "log_mean_0": log_cost, "log_sd_0": st.halfnorm(), "mean_1": cost, "sd_1": cost
+            "weight_1": st.norm(0.0, 1.5), "log_mean_0": log_cost, "log_sd_0": st.halfnorm(),
+            "mean_1": cost, "sd_1": cost,
         },
         P.Discrete([1.0], [1.0]): {},
     }  # fmt: skip
