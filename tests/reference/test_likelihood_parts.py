@@ -259,6 +259,9 @@ def test_log_costs_between_walls():
     np.testing.assert_allclose(everybody.log_prob(value), expected, atol=4e-3)  # 400 nodes, without end corrections
     draws = np.asarray(everybody.sample(jax.random.key(0), (1500,)))
     assert all(st.kstest(x, c.cdf).pvalue > 1e-3 for x, c in zip(draws.T, cut, strict=True))
+    alike = LogCosts(bc.populations.LogNormal(), {"log_mean": 0.3, "log_sd": 1e-4}, 0.0, walls, 1)
+    draws = np.asarray(alike.sample(jax.random.key(1), (400,)))
+    assert 0.9 < np.ptp(draws) / (2.5 / 399) <= 1.0  # a node's own cell, of 400
     offset = np.array([-2.0, 0.0, 1.3])
     found = inside_bounds(offset, 0.3, 0.6, walls)
     np.testing.assert_allclose(found, cut[0].ppf(st.norm.cdf(offset)), rtol=1e-9)

@@ -105,3 +105,25 @@ def test_three_classes():
     moved = two.shifted(at, 0.5, 0.3)
     expected = at | {"log_mean_0": -0.5, "log_sd_0": np.hypot(0.3, 0.3), "log_mean_1": 1.5, "log_sd_1": 0.5}
     assert {n: float(v) for n, v in moved.items()} == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_is_believed_of_costs_before_the_data():
+    """log cost ~ Normal(log(spread of payoffs / 10), 1.5²), and the rest by the same measure."""
+    log_cost, cost = st.norm(np.log(5.0), 1.5), st.lognorm(1.5, scale=5.0)
+    expected = {
+        P.Homogeneous(): {"cost": cost},
+        P.LogNormal(): {"log_mean": log_cost, "log_sd": st.halfnorm()},
+        P.Gamma(): {"mean": cost, "sd": cost},
+        P.TruncatedNormal(): {"mean": st.norm(5.0, 12.5), "sd": cost},
+        P.Mixture((P.LogNormal(), P.Gamma())): {
+            "weight_1": st.norm(0.0, 1.5), "log_mean_0": log_cost, "log_sd_0": st.halfnorm(),
+            "mean_1": cost, "sd_1": cost,
+        },
+        P.Discrete([1.0], [1.0]): {},
+    }  # fmt: skip
+    x = np.array([0.3, 2.0, 7.0])
+    for population, by_name in expected.items():
+        found = population.default_hyperpriors(50.0)
+        assert set(found) == set(by_name)
+        for name, reference in by_name.items():
+            np.testing.assert_allclose(found[name].log_prob(x), reference.logpdf(x), rtol=1e-6)
