@@ -2,8 +2,8 @@
 
 The nodes are fixed and even in log cost; the population moves their weights. The trapezoid rule is then exact to
 1e-5 as long as the population is wider than the nodes' distance h and every person's likelihood wider than 1.25 h, from
-which `even_nodes` chooses h. Populations narrower than h are integrated by their own quadrature, between the nodes of
-which l_i, smooth even where its exponential is a spike, is interpolated by a polynomial of the fifth degree.
+which `even_nodes` chooses h: the more decisions, the narrower likelihoods become and the more nodes there are.
+Populations narrower than h have a rule of their own (narrow.py).
 
 This holds for uniform habits. Other habits make likelihoods narrower, and `Integrated.of` then tries closer nodes.
 """
@@ -15,23 +15,37 @@ from jaxtyping import Array, Float
 
 from bayescal._types import Key
 from bayescal.domain import Interval
-from bayescal.populations.base import Phi, Population
+from bayescal.errors import InputError
+from bayescal.likelihood.narrow import log_mean_over
+from bayescal.likelihood.stencil import ends, interpolate
+from bayescal.populations.base import Phi, Population, moments
+from bayescal.populations.discrete import Discrete
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.populations.mixture import Mixture
 
 _INFORMATION = 0.6  # most about log cost in one decision: 1/2 for a normal choice, 0.44 for one of two
-_FEWEST, _MOST = 33, 400
+_FEWEST, _MOST = 33, 20_000
 _FINER = 4  # how much finer than the nodes the grid is from which costs are drawn
-# Gregory's end corrections make the trapezoid rule exact to the fourth order where a bound cuts the integrand.
-_ENDS = np.array([3 / 8, 7 / 6, 23 / 24])
 
 
 def even_nodes(interval: Interval, decisions: int) -> Float[np.ndarray, " nodes"]:
     """Log costs from bound to bound. They are 0.8 of the smallest sd apart that a likelihood of so many decisions can
-    have."""
+    have.
+
+    Args:
+        decisions: the most that one person made.
+
+    Raises:
+        InputError: they are so many that the nodes would be more than 20,000.
+    """
     narrowest = 1 / np.sqrt(_INFORMATION * max(decisions, 1))
     wanted = int(np.ceil((interval.high - interval.low) / (0.8 * narrowest))) + 1
-    return np.linspace(interval.low, interval.high, int(np.clip(wanted, _FEWEST, _MOST)))
+    if wanted > _MOST:
+        raise InputError(
+            f"Somebody made {decisions:,} decisions: {wanted:,} nodes of cost would be needed to integrate over costs, "
+            f'more than {_MOST:,}. Sample everybody\'s cost instead (method="joint"), or fit a part of the decisions.'
+        )
+    return np.linspace(interval.low, interval.high, max(wanted, _FEWEST))
 
 
 def log_marginal(
@@ -58,15 +72,14 @@ def log_marginal(
         return jax.nn.logsumexp(log_w + curves, axis=-1).astype(nodes.dtype)
 
     def narrow():
+        return log_mean_over(curves, nodes, population, phi, shift)
+
+    if isinstance(population, Homogeneous | Discrete):
         costs, weights = population.quadrature(phi)
         at = jnp.log(costs) + (0.0 if shift is None else shift[:, None])
-        between = jnp.clip(at, nodes[0], nodes[-1])
-        moved = interpolate(curves, nodes, between)
+        moved = interpolate(curves, nodes, jnp.clip(at, nodes[0], nodes[-1]))
         return jax.nn.logsumexp(moved + jnp.log(weights), axis=-1).astype(nodes.dtype)
-
-    if isinstance(population, Homogeneous):
-        return narrow()
-    return jax.lax.cond(spread_of(population, phi) >= spacing, wide, narrow)
+    return jax.lax.cond(moments(population, phi)[1] >= spacing, wide, narrow)
 
 
 def log_weights(
@@ -75,38 +88,7 @@ def log_weights(
     """Log-probabilities of the nodes in the population, which is truncated beyond them."""
     log_cost = nodes if shift is None else nodes - shift[:, None]
     density = population.log_density(jnp.exp(log_cost), phi) + log_cost
-    ends = np.ones(nodes.shape[0])
-    ends[:3], ends[-3:] = _ENDS, _ENDS[::-1]
-    return jax.nn.log_softmax(density + np.log(ends), axis=-1)
-
-
-def spread_of(population: Population, phi: Phi) -> Float[Array, ""]:
-    """The sd of log cost."""
-    costs, weights = population.quadrature(phi)
-    x = jnp.log(costs)
-    mean = weights @ x
-    return jnp.sqrt(jnp.maximum(weights @ (x - mean) ** 2, 1e-20))
-
-
-def interpolate(
-    curves: Float[Array, "people nodes"], nodes: Float[Array, " nodes"], at: Float[Array, "*people points"]
-) -> Float[Array, "people points"]:
-    """The curves between their nodes: the polynomial through the six nearest."""
-    matrix = lagrange(nodes, at)
-    return curves @ matrix.T if matrix.ndim == 2 else jnp.einsum("pg,pkg->pk", curves, matrix)
-
-
-def lagrange(nodes: Float[Array, " nodes"], at: Float[Array, "*people points"]) -> Float[Array, "*people points nodes"]:
-    """By which factors values at the nodes are multiplied and summed, for the polynomial through the six nearest."""
-    n = nodes.shape[0]
-    place = (at - nodes[0]) / (nodes[1] - nodes[0])
-    first = jnp.clip(jnp.floor(jax.lax.stop_gradient(place)) - 2, 0, n - 6)
-    u = place - first  # 0 to 5 inside the stencil
-    others = np.array([[k for k in range(6) if k != j] for j in range(6)])
-    scale = np.array([np.prod([j - k for k in others[j]]) for j in range(6)], float)
-    weights = jnp.prod(u[..., None, None] - others, axis=-1) / scale
-    column = first[..., None].astype(int) + np.arange(6)
-    return jnp.sum(jnp.where(column[..., None] == np.arange(n), weights[..., None], 0.0), axis=-2)
+    return jax.nn.log_softmax(density + np.log(ends(nodes.shape[0])), axis=-1)
 
 
 def draw_log_costs(

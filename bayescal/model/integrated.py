@@ -27,6 +27,7 @@ from bayescal.precision import double_precision
 _STEEP = 1e5
 _STRIDES = (8, 4, 2, 1)  # of nodes that are eight times as close as without habits
 _DRAWS, _CASES, _CROWD = 400, 40, 200  # prior draws, the best of them, and people at whom integrals are compared
+_FLOATS = 2e6  # of all their curves at the closest nodes: fewer people, if these are many
 _WRONG = 0.001  # nats, all people together
 
 
@@ -90,9 +91,10 @@ class Integrated:
         logarithm: the stronger the habit, the smaller. Nodes that are too far apart make the total log-likelihood wavy,
         and samplers diverge.
         """
-        crowd = np.sort(np.argsort(-self.likelihood.decisions, kind="stable")[:_CROWD])
-        some, rng = self.of_some(crowd), np.random.default_rng(0)
         nodes = np.linspace(self.nodes[0], self.nodes[-1], _STRIDES[0] * (len(self.nodes) - 1) + 1)
+        most = int(np.clip(_FLOATS / len(nodes), 1, _CROWD))
+        crowd = np.sort(np.argsort(-self.likelihood.decisions, kind="stable")[:most])
+        some, rng = self.of_some(crowd), np.random.default_rng(0)
 
         def totals(
             values: Sites, at: Float[np.ndarray, " nodes"], strides: tuple[int, ...]

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpyro import distributions as dist
@@ -83,3 +84,11 @@ class Population(eqx.Module):
             f"Costs of a {type(self).__name__} population cannot be moved by groups, covariates or learning: use "
             "LogNormal, or a Mixture of them."
         )
+
+
+def moments(population: Population, phi: Phi) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The mean and the standard deviation of log cost."""
+    costs, weights = population.quadrature(phi)
+    x = jnp.log(costs)
+    mean = weights @ x
+    return mean, jnp.sqrt(jnp.maximum(weights @ (x - mean) ** 2, 1e-20))

@@ -1,11 +1,10 @@
 """Maximum likelihood, for comparison with published estimates."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from time import perf_counter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -68,9 +67,7 @@ def maximum_likelihood(model: NumPyroModel, *, start: Mapping[str, float] | None
     """
     with double_precision():
         started = perf_counter()
-        if model not in _COMPILED:
-            _COMPILED[model] = _Problem(Density.of(model)).compile()
-        problem = _COMPILED[model]
+        problem = _compiled(model)
         unknown = sorted(set(start or {}) - set(problem.names))
         if unknown:
             raise InputError(f"start names {', '.join(unknown)}; the model has {', '.join(problem.names)}.")
@@ -180,7 +177,10 @@ class _Problem:
         return np.asarray(values), np.asarray(jacobian)
 
 
-_COMPILED: WeakKeyDictionary[Any, _Problem] = WeakKeyDictionary()
+@lru_cache(maxsize=8)
+def _compiled(model: Callable[[], Any]) -> _Problem:
+    """Compiled once for each model, of which the last few are kept."""
+    return _Problem(Density.of(model)).compile()
 
 
 def _search(problem: _Problem, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -265,6 +265,7 @@ def volunteers():
     return Study("volunteers", "Volunteers", decisions, {"game": GAME})
 
 
+@pytest.mark.slow
 def test_a_rival_of_ones_own_is_compared(registered):
     names = ["always first", "rational"]
     fits, comparison = bc.compare_study(volunteers(), only=names, draws=300, warmup=100, chains=2)

@@ -19,10 +19,12 @@ from bayescal.likelihood import chebyshev
 from bayescal.likelihood.base import by_row
 from bayescal.likelihood.choices import Choices, Chosen, lapsed
 from bayescal.likelihood.evidence import Error, Evidence
-from bayescal.likelihood.marginal import draw_log_costs, even_nodes, lagrange, log_marginal, log_weights, spread_of
+from bayescal.likelihood.marginal import draw_log_costs, even_nodes, log_marginal, log_weights
 from bayescal.likelihood.rounds import BLOCKS, rounds_as_time
+from bayescal.likelihood.stencil import lagrange
 from bayescal.likelihood.surface import Surface
 from bayescal.model.log_costs import LogCosts, inside_bounds
+from bayescal.populations.base import moments
 
 RNG = np.random.default_rng(11)
 
@@ -179,7 +181,7 @@ def test_weights_of_even_nodes_integrate_smooth_functions():
         p[[0, -1]] *= 0.5
         np.testing.assert_allclose([w.sum(), w @ f(nodes)], [1.0, (p / p.sum()) @ f(fine)], rtol=1e-5)
     np.testing.assert_allclose(np.exp(log_weights(jnp.asarray(nodes), population, phi)), weights[0], rtol=1e-12)
-    np.testing.assert_allclose(spread_of(population, phi), 0.8, rtol=1e-9)
+    np.testing.assert_allclose(moments(population, phi), (-0.4, 0.8), rtol=1e-9)
 
 
 def test_polynomials_between_nodes():
@@ -199,12 +201,13 @@ def test_integrals_over_narrow_and_wide_populations():
     nodes = jnp.asarray(np.linspace(-3.0, 3.0, 61))
     places, shift = np.array([-0.5, 0.4, 1.0]), np.array([0.2, -0.3, 0.0])
     curves = -2.0 * (nodes[None] - places[:, None]) ** 2
+    log_normal = jax.jit(lambda phi, *shift: log_marginal(curves, nodes, bc.populations.LogNormal(), phi, *shift))
     for sd in (0.03, 0.5):
         phi = {"log_mean": 0.1, "log_sd": sd}
-        found = log_marginal(curves, nodes, bc.populations.LogNormal(), phi, jnp.asarray(shift))
+        found = log_normal(phi, jnp.asarray(shift))
         away, total = 0.1 + shift - places, 1 + 4 * sd**2  # a normal population and a normal curve: known in full
         np.testing.assert_allclose(found, -0.5 * np.log(total) - 2.0 * away**2 / total, atol=2e-5)
-        single = log_marginal(curves, nodes, bc.populations.LogNormal(), phi)
+        single = log_normal(phi)
         np.testing.assert_allclose(single, -0.5 * np.log(total) - 2.0 * (0.1 - places) ** 2 / total, atol=2e-5)
     point = log_marginal(curves, nodes, bc.populations.Homogeneous(), {"cost": np.exp(0.33)}, jnp.asarray(shift))
     np.testing.assert_allclose(point, -2.0 * (0.33 + shift - places) ** 2, atol=1e-9)
@@ -214,7 +217,7 @@ def test_integrals_over_narrow_and_wide_populations():
         -0.5 * np.log(1 + 4 * sd**2) - 2.0 * (mean - places) ** 2 / (1 + 4 * sd**2)
         for mean, sd in ((-0.2, 0.5), (0.6, 0.3))
     ]
-    found = log_marginal(curves, nodes, classes, phi)
+    found = jax.jit(lambda phi: log_marginal(curves, nodes, classes, phi))(phi)
     np.testing.assert_allclose(found, np.log(0.25 * np.exp(each[0]) + 0.75 * np.exp(each[1])), atol=2e-5)
 
 
@@ -240,13 +243,15 @@ def test_costs_are_drawn_given_decisions():
 
 
 def test_nodes_are_close_enough_and_no_closer():
-    """A fifth fewer decisions than their square ask for: 0.8 of 1 / sqrt(0.6 n) apart, at least 33 and at most 400."""
+    """0.8 of 1 / sqrt(0.6 n) apart, at least 33, and refused if they would be more than 20,000."""
     walls = Interval(-9.0, 4.0)
     for decisions in (1, 50, 200, 10**6):
         nodes = even_nodes(walls, decisions)
         wanted = np.ceil(13 * np.sqrt(0.6 * decisions) / 0.8) + 1
-        assert len(nodes) == np.clip(wanted, 33, 400) and nodes[0] == -9 and nodes[-1] == 4
+        assert len(nodes) == max(wanted, 33) and nodes[0] == -9 and nodes[-1] == 4
         assert np.ptp(np.diff(nodes)) < 1e-9
+    with pytest.raises(bc.InputError, match=r'3,000,000 decisions: .* more than 20,000.*method="joint"'):
+        even_nodes(walls, 3 * 10**6)
 
 
 def test_log_costs_between_walls():
@@ -256,12 +261,14 @@ def test_log_costs_between_walls():
     cut = [st.truncnorm((-1.5 - m) / 0.6, (1.0 - m) / 0.6, m, 0.6) for m in (0.3, 0.7)]
     value = np.array([0.2, -0.9])
     expected = [c.logpdf(x) for c, x in zip(cut, value, strict=True)]
-    np.testing.assert_allclose(everybody.log_prob(value), expected, atol=4e-3)  # 400 nodes, without end corrections
+    np.testing.assert_allclose(everybody.log_prob(value), expected, atol=1e-6)
     draws = np.asarray(everybody.sample(jax.random.key(0), (1500,)))
     assert all(st.kstest(x, c.cdf).pvalue > 1e-3 for x, c in zip(draws.T, cut, strict=True))
-    alike = LogCosts(bc.populations.LogNormal(), {"log_mean": 0.3, "log_sd": 1e-4}, 0.0, walls, 1)
-    draws = np.asarray(alike.sample(jax.random.key(1), (400,)))
-    assert 0.9 < np.ptp(draws) / (2.5 / 399) <= 1.0  # a node's own cell, of 400
+    for sd in (1e-4, 0.003, 0.02):  # narrower than walls / 400, too
+        alike = LogCosts(bc.populations.LogNormal(), {"log_mean": 0.3, "log_sd": sd}, 0.0, walls, 1)
+        np.testing.assert_allclose(alike.log_prob(0.3 + sd), [st.norm.logpdf(0.3 + sd, 0.3, sd)], atol=1e-6)
+        draws = np.asarray(alike.sample(jax.random.key(1), (400,)))[:, 0]
+        assert st.kstest(draws, st.norm(0.3, sd).cdf).pvalue > 1e-3
     offset = np.array([-2.0, 0.0, 1.3])
     found = inside_bounds(offset, 0.3, 0.6, walls)
     np.testing.assert_allclose(found, cut[0].ppf(st.norm.cdf(offset)), rtol=1e-9)

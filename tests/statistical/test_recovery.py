@@ -45,6 +45,7 @@ def ranks():
     return out
 
 
+@pytest.mark.slow
 def test_the_posterior_is_calibrated(ranks):
     assert kstest(ranks["right"], "uniform").pvalue > 0.01
 
@@ -53,6 +54,7 @@ def test_the_check_catches_a_wrong_likelihood(ranks):
     assert kstest(ranks["wrong"], "uniform").pvalue < 1e-6
 
 
+@pytest.mark.slow
 def test_a_cost_is_recovered_within_its_uncertainty():
     from bayescal.model.build import build_model
     from bayescal.populations import Homogeneous

@@ -29,6 +29,7 @@ def fit(by, seed, draws, chains):
     return infer(model, NUTS(draws=draws, chains=chains, seed=seed))
 
 
+@pytest.mark.slow
 def test_pooled():
     result = fit(None, 0, 2000, 2)
     row = result.summary(["precision"]).iloc[0]

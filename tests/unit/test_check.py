@@ -507,6 +507,7 @@ def test_simulations_from_the_command_line(tmp_path, monkeypatch):
         assert refused.exit_code == 2 and "it has pooled" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_rival_on_a_learned_policy_has_its_certificate_checked_and_its_predictions():
     """The description of a rival is its own sentence and does not name the policy's class."""
     study = bc.load_study("cournot-simulated", where="group in ['g001','g002']")

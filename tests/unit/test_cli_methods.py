@@ -100,6 +100,7 @@ def test_what_is_said_of_checkpoints(tmp_path):
     assert said(True) == "" and "which this run overwrites; --resume would continue it" in said(False)
 
 
+@pytest.mark.slow
 def test_svi_and_what_the_data_say(study, tmp_path):
     done = run(study, tmp_path, "--method", "svi", "--guide", "mean-field", "--steps", "800", "--json")
     assert done.exit_code == 0, done.output

@@ -31,6 +31,7 @@ def test_the_table_is_on_standard_output_and_the_summary_is_not():
     assert bc.Decisions.from_table(table, {"stag-hunt": bc.get_game("stag-hunt")}).total == 120
 
 
+@pytest.mark.slow
 def test_the_same_command_writes_the_same_table_on_any_number_of_devices(tmp_path):
     out = tmp_path / "new" / "play.csv"
     env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=5"}

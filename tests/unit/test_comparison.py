@@ -319,6 +319,7 @@ def test_decisions_of_a_person_are_counted_one_by_one(hunt):
         pointwise(fit, "decision")
 
 
+@pytest.mark.slow
 def test_a_refit_without_a_person_is_the_posterior_without(hunt):
     _, model, fit = hunt
     posterior = {str(n): x.to_numpy() for n, x in fit.tree["posterior"].to_dataset().data_vars.items()}
@@ -362,6 +363,7 @@ def left_out_by(people, monkeypatch):
     return leave_one_out(told, fit, model, "participant", {p: p for p in people}), psis(told), exact
 
 
+@pytest.mark.slow
 def test_whom_weights_cannot_leave_out_the_mixture_can(monkeypatch):
     people = dict.fromkeys("abcde", (6, 0)) | {"other": (0, 60)}
     found, weighted, exact = left_out_by(people, monkeypatch)
@@ -370,6 +372,7 @@ def test_whom_weights_cannot_leave_out_the_mixture_can(monkeypatch):
     assert found.elpd == pytest.approx(exact, abs=4 / np.sqrt(300))
 
 
+@pytest.mark.slow
 def test_nobody_is_left_out_again_of_a_fit_that_is_excluded(hunt, monkeypatch):
     decisions, model, fit = hunt
     seen = {}
@@ -430,6 +433,7 @@ def test_a_refit_of_another_model_is_refused(hunt):
         refit(model, posterior, {"choices": np.arange(5)}, np.ones((1, 5)))
 
 
+@pytest.mark.slow
 def test_folds_agree_with_one_at_a_time(hunt):
     _, model, fit = hunt
     fits, models = {"one": fit}, {"one": model}

@@ -45,6 +45,7 @@ def decisions(policy):
     return bc.Decisions.from_table(frame, {"cournot": MARKET}, covariates=("treatment", "age"))
 
 
+@pytest.mark.slow
 def test_the_density_is_that_of_the_marginal_model(decisions, policy):
     """At draws from where the posterior is: to 2e-2 nats in all, as the evidence promises, gradients too."""
     compressed, marginal = (bc.build_model(policy, POPULATION, decisions, method=m) for m in ("compressed", "marginal"))
@@ -108,6 +109,7 @@ def test_draws_are_completed_from_evidence_too(decisions, policy):
     assert np.abs(gap).max() < 4 * theirs["log_cost"].std(axis=1).max() * np.sqrt(2 / 400)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compressed_falls_back_and_says_so(decisions, policy, monkeypatch):
     asked = Evidence.build
     monkeypatch.setattr(Evidence, "build", lambda *a, **k: asked(*a, **k | {"tolerance": 1e-13, "most_nodes": 30}))

@@ -34,6 +34,21 @@ def examples():
 
 
 EXAMPLES = examples()
+# Examples that train, fit or compare, of five seconds and more each.
+LONG = {
+    "bayescal.comparison.compare.compare",
+    "bayescal.comparison.study.compare_study",
+    "bayescal.diagnostics.check.check",
+    "bayescal.diagnostics.recover.recover",
+    "bayescal.diagnostics.reweight.reweight",
+    "bayescal.likelihood.evidence.evidence.Evidence",
+    "bayescal.posterior.calibrate.calibrate",
+    "bayescal.posterior.calibrate.estimate",
+    "bayescal.posterior.nuts.NUTS",
+    "bayescal.simulation.agents.Agents",
+    "bayescal.training.certificate.certify",
+    "bayescal.training.train.train",
+}
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -44,13 +59,19 @@ def test_a_public_name_has_an_example(name):
     assert "doctest: +SKIP" not in text, f"an example of {name} is not run"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in EXAMPLES]
+)
 def test_the_example_does_what_it_says(name):
     jax.devices()  # examples that set JAX up must not do so for the tests
     told: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     runner.run(EXAMPLES[name], out=told.append)
     assert runner.failures == 0, "".join(told)
+
+
+def test_long_examples_exist():
+    assert set(EXAMPLES) >= LONG
 
 
 def test_an_example_that_is_wrong_is_found():

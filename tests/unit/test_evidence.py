@@ -172,6 +172,7 @@ def test_the_error_that_is_told_is_honest_and_too_few_nodes_are_not_enough(crowd
     assert evidence.measure(wrong).person > 0.1
 
 
+@pytest.mark.slow
 def test_someone_unlike_all_others_is_compressed_as_well(precise):
     # The pilot sees 256 of 300 people; one whom it does not has made three thousand decisions, the others twenty-five.
     crowd, unlike = people(300), people(1, each=3000, seed=5).counts

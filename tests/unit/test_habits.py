@@ -147,6 +147,7 @@ def test_what_cannot_be_is_refused_in_words():
 
 
 @pytest.mark.parametrize("name", ["previous", "adaptive", "usual", "repeat", "centre", "product"])
+@pytest.mark.slow
 def test_two_thousand_choices_tell_what_the_habit_is(name):
     """Maximum likelihood within three standard errors (from the curvature at the maximum) of the truth, in every
     parameter: of the 13 in all, one would be off by chance in 3 % of seeds; this seed is fixed."""

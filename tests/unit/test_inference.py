@@ -105,6 +105,7 @@ def test_centred_and_not_are_one_density(decisions, policy):
     assert "log_cost_offset" in sites and sites["log_cost"].kind == "deterministic"  # 200 decisions are few
 
 
+@pytest.mark.slow
 def test_every_group_is_there_and_named(fit, decisions):
     assert set(fit.tree.children) == {
         "posterior", "sample_stats", "log_likelihood", "log_prior", "prior", "prior_predictive",
@@ -160,6 +161,7 @@ def test_bad_paths(fit, tmp_path):
         fit.save(tmp_path / "file" / "fit.nc")
 
 
+@pytest.mark.slow
 def test_draws_do_not_depend_on_the_chunks(decisions, policy, monkeypatch):
     model = build_model(policy, Homogeneous(), decisions)
     draws, seen = [], []

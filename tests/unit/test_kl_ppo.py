@@ -84,6 +84,7 @@ def small(skeleton, **settings: Any):
 
 
 @pytest.mark.parametrize("roles", ["embedded", "separate"])
+@pytest.mark.slow
 def test_it_finds_the_equilibrium_of_a_two_by_two_game(roles):
     skeleton = AmortisedPolicy(PENNIES, {"cost": (1.0, 4.0)}, width=16, depth=1, roles=roles)
     trainer = KLPPO(skeleton, steps=200, games=128, rollout=4, learning_rate=5e-3)
@@ -99,6 +100,7 @@ def test_it_finds_the_equilibrium_of_a_two_by_two_game(roles):
     assert info["kl"].shape == (200,) and np.all(np.isfinite(info["loss"]))
 
 
+@pytest.mark.slow
 def test_it_finds_the_equilibrium_of_a_market_with_private_costs():
     population = bc.populations.LogNormal(8)
     skeleton = AmortisedPolicy(MARKET, SPREAD, population=population, width=16, depth=1)

@@ -55,7 +55,7 @@ def test_the_marginal_model_is_the_joint_one_integrated(name, decisions, policy)
         joint = marginal.evaluated
         values, trace = drawn(marginal, 5)
         low, high = np.log(float(MARKET.payoff_scale(MARKET.params))) + np.array([-9.0, 4.0])
-        x = jnp.linspace(low, high, 1301)
+        x = jnp.linspace(low, high, 261)
         log_lik, log_prior = jax.lax.map(lambda c: joint_at(joint, values, jnp.full(PEOPLE, c)), x, batch_size=100)
         by_hand = jax.nn.logsumexp(log_lik + log_prior, axis=0) + jnp.log(x[1] - x[0])
         found = trace["decisions"]["fn"].log_prob(0.0)
@@ -75,6 +75,7 @@ def test_offsets_and_costs_are_one_density(decisions, policy):
     np.testing.assert_allclose(one, other + change, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_values_that_are_believed_move_the_game(decisions, policy):
     """Consistent beliefs are those at the population itself; groups meet their own people."""
     with jax.enable_x64(True):

@@ -179,6 +179,7 @@ def test_a_parameters_own_end_is_no_wall():
     assert share_at_bounds(posterior, box, {"psi_pull": Interval(0.0)}) == {"psi_pull": 0.0, "log_mean": 1.0}
 
 
+@pytest.mark.slow
 def test_a_study_over_time_by_command(tmp_path):
     """Estimates as JSON; what cannot be estimated or does not fit the game is said in a sentence."""
     from click.testing import CliRunner

@@ -29,6 +29,7 @@ def folder(fits, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_report_from_files(folder):
     paths = [str(folder / "pooled.nc"), str(folder / "by-game.nc")]
     result = CliRunner().invoke(main, ["report", *paths, "--json", "--out", str(folder / "out")])

@@ -69,6 +69,7 @@ def learned(policy, decisions, exact, factor):
     return reweight(fit, model, exact)
 
 
+@pytest.mark.slow
 def test_a_good_network_is_good_enough(policy, decisions, exact, truth):
     found = learned(policy, decisions, exact, 1.0)
     assert found.good_enough and "times the average" in found.verdict and found.unsolved == 0
@@ -228,6 +229,7 @@ def test_the_exact_twin_is_the_same_game_in_the_same_box(policy, decisions, exac
         exact_twin(bc.ExactPolicy(policy.environment))
 
 
+@pytest.mark.slow
 def test_the_command_tells_and_writes_it(tmp_path, decisions):
     table = decisions.table[decisions.table["game"] == GAMES[0]][["game", "role", "action", "n"]].to_csv(index=False)
     (tmp_path / "decisions.csv").write_text(table)

@@ -143,6 +143,7 @@ def market(rounds=3):
     return bc.build_model(bc.load_model("cournot"), population, decisions, prior_parameters=True, method="marginal")
 
 
+@pytest.mark.slow
 def test_other_data_take_the_place_of_what_was_observed():
     """The model's own data give its own density; other data another; simulated ones keep the design."""
     model = market()

@@ -466,6 +466,7 @@ def test_a_population_is_of_one_draw_and_its_people_differ():
     assert np.log(Agents.from_fit(fit, policy, n=10_000).cost).reshape(200, 50).mean(axis=1).std() < 0.5 * MEAN.std()
 
 
+@pytest.mark.slow
 def test_pooled_fits_give_everybody_the_cost_of_their_draw_and_psi():
     log_cost, pull = RNG.normal(4, 0.1, DRAWS), RNG.uniform(0, 5, DRAWS)
     policy = bc.ExactPolicy(SMALL, bc.priors.Anchored())
@@ -480,6 +481,7 @@ def test_pooled_fits_give_everybody_the_cost_of_their_draw_and_psi():
         np.testing.assert_allclose(agents.log_prob()[i], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_more_agents_leave_the_first_and_other_parameters_keep_the_people():
     fit, policy = fit_of(log_cost_mean=MEAN, log_cost_sd=SD), bc.ExactPolicy(SMALL)
     few, many = (Agents.from_fit(fit, policy, n=n, seed=1) for n in (10, 70))
@@ -580,6 +582,7 @@ def test_bad_agents(name):
         Agents.from_fit(**given).log_prob(**{"observation": {"own": 1.0, "seen": 1.0, "began": 1.0}} | asked)
 
 
+@pytest.mark.slow
 def test_costs_of_a_fit_outside_a_learned_policys_box_are_refused():
     with pytest.raises(bc.InputError, match="outside the box"):
         Agents.from_fit(fit_of(log_cost=np.full(DRAWS, 9.0)), LEARNED, n=3)

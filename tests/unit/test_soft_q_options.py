@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import bayescal as bc
 from bayescal.training.rounds import evenly_spread_actions
@@ -11,6 +12,7 @@ QUANTITIES = np.arange(0, 61, 10)
 COSTS = jnp.asarray([120.0, 250.0, 500.0])
 
 
+@pytest.mark.slow
 def test_it_learns_the_equilibrium_all_the_same():
     """A round of Cournot between three firms. Half of the firms explore, which moves the game on, but is not what the
     others reply to: with them in it, every probability would be another."""

@@ -42,6 +42,7 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
+@pytest.mark.slow
 def test_soft_q_with_expectations_learns_the_equilibrium(learned):
     """Small enough for a test: a mean divergence that a player would need thousands of decisions to notice."""
     assert oracle_kl(learned, points=60)(learned) < 3e-4
@@ -59,6 +60,7 @@ def test_newton_targets_learn_what_replies_cannot():
     assert newton < 1e-3 and replies > 10 * newton
 
 
+@pytest.mark.slow
 def test_soft_q_from_play_learns_a_market():
     game = bc.Cournot(2, np.linspace(0, 40, 9))
     policy = bc.AmortisedPolicy(game, BOX, population=LogNormal(8), width=32)
@@ -254,6 +256,7 @@ def test_the_certificate_measures_what_it_says(learned):
     assert figures["soft_exploitability"]["mean"] < 1e-3 and figures["bellman_residual"]["mean"] < 0.01
 
 
+@pytest.mark.slow
 def test_the_certificate_catches_a_bad_policy(learned):
     """The planted error: a network a tenth too sure of itself."""
     off = with_network(

@@ -61,6 +61,7 @@ def test_who_pays_nothing_does_as_well_as_the_best_base_stock(policy, played):
     assert paid.mean() > 1.05 * best.payoff - 3 * error
 
 
+@pytest.mark.slow
 def test_cheap_information_is_base_stock_like(played):
     """Orders follow the inventory position, about one for one."""
     table = played(0.05, UNIFORM)

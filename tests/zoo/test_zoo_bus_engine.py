@@ -54,6 +54,7 @@ def test_its_posterior_is_the_exact_one(buses):
         assert moments[1][name]["sd"] == pytest.approx(exact["sd"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_network_that_learned_little_is_caught():
     """Twenty steps are not enough, and the certificate says so."""
     skeleton = read_recipe(find_model("bus-engine")).skeleton
