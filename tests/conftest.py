@@ -1,4 +1,5 @@
-"""Set up before JAX is imported: a compilation cache that outlives the run, and two devices for parallel chains."""
+"""Set up before JAX and bayescal are imported: a compilation cache that outlives the run, two devices for parallel
+chains, and a check of types and shapes at every call of a function of bayescal."""
 
 import os
 from pathlib import Path
@@ -12,7 +13,11 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2 --x
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax  # noqa: E402
+import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
+
+# In this file and not among pytest's options, which pytest-xdist does not pass on to its workers.
+jaxtyping.install_import_hook("bayescal", "beartype.beartype")
 
 SHARED = Path(__file__).parents[2] / "shared"
 MOST_MAPS = 25_000

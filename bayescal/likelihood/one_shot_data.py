@@ -122,7 +122,7 @@ class OneShotData:
             sizes=sizes,
             stacks=tuple(_stacked(environments, games, instances[:, 1:])),
             decisions=np.bincount(person, each.sum(axis=1), len(participants)).astype(int),
-            ways=np.bincount(person, orders, len(participants)),
+            ways=np.bincount(person, orders, len(participants)).astype(float),  # NumPy counts nobody in integers
             source=decisions.source,
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ _WORST = 32  # people who join the pilot where its polynomials are not enough
 _PILOT = 256  # people from whom degrees and rank are found
 
 
+@runtime_checkable
 class Curves(Protocol):
     """What can be compressed.
 
