@@ -146,7 +146,7 @@ def test_the_rational_order_is_at_the_critical_fractile_and_ties_are_shared():
     np.testing.assert_allclose(p[[74, 75, 76, 77]], [0, 0.5, 0.5, 0], atol=1e-12)
     defect = np.exp(RationalPolicy(repeated_dilemma()).log_prob((0, {"state": 1}), None, None, None, None))
     np.testing.assert_allclose(defect, [0, 1], atol=1e-6)
-    with pytest.raises(InputError, match="nothing solves beer-game"):
+    with pytest.raises(InputError, match="beer-game cannot be solved"):
         RationalPolicy(bc.get_game("beer-game"))
 
 
