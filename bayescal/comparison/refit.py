@@ -31,8 +31,8 @@ from bayescal.posterior.kernel import Kernel
 from bayescal.posterior.many import Many, Progress
 from bayescal.precision import double_precision
 
-Draws = Mapping[str, Float[np.ndarray, "chains draws *shape"]]  # of the latent sites, by name
-Rows = Mapping[str, Int[np.ndarray, " rows"]]  # by observed site, the unit of each of its rows
+Draws = Mapping[str, Float[np.ndarray, "chains draws ..."]]  # of the latent sites, by name
+Rows = Mapping[str, Int[np.ndarray, " _"]]  # by observed site, the unit of each of its rows
 
 _AT_ONCE = 4  # refits between two reports of progress, on each device
 _DENSE = 100  # most unconstrained numbers for which the whole covariance is used

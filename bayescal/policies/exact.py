@@ -194,7 +194,7 @@ class ExactPolicy(PriorPolicy):
             return self.log_prob_table(cost, phi, psi, params)[self.place(role, seen)]  # one solution serves all
         return super().log_prob_cells(role, seen, cost, phi, psi, params)
 
-    def place(self, role: Index, seen: Seen) -> tuple[Index, Int[AnyArray, "..."]]:
+    def place(self, role: Index, seen: Seen) -> tuple[Index, Index | Int[AnyArray, "..."]]:
         """Index of the observations of a role in `tables`."""
         env: Any = self.environment
         return role, env.situation_of(seen)

@@ -11,8 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 class Network(eqx.Module):
     """x -> W_n silu(… silu(W_1 x + b_1) …) + b_n. Weights are float32; it computes in the precision of x."""
 
-    weights: tuple[Float[Array, "out inp"], ...]
-    biases: tuple[Float[Array, " out"], ...]
+    # By layer: (out, inp) and (out,). Roles that have weights of their own are a leading dimension.
+    weights: tuple[Float[Array, "... _ _"], ...]
+    biases: tuple[Float[Array, "... _"], ...]
 
     @classmethod
     def of(cls, inputs: int, outputs: int, width: int, depth: int) -> "Network":

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from bayescal._types import Scalar
 from bayescal.priors.base import ABSENT
 from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS
 
@@ -53,7 +54,7 @@ def soft_values(
     payoffs: Float[Array, "states actions"],
     transitions: Float[Array, "states actions states"],
     log_q: Float[Array, "states actions"],
-    cost: Float[Array, ""],
+    cost: Scalar,
     discount: float,
 ) -> Values:
     """Solve the soft Bellman equation. Differentiable twice in payoffs, transitions, log_q and cost, in both modes.
