@@ -1,11 +1,11 @@
-"""Private costs integrated out: m_i(phi), the log of the mean of exp(l_i(log cost)) over the population.
+"""Integrals over private costs: m_i(phi), the log of the mean of exp(l_i(log cost)) over the population.
 
-The nodes are fixed and even in log cost; the population moves their weights. The trapezoid rule is then exact to
-1e-5 as long as the population is wider than the nodes' distance h and every person's likelihood wider than 1.25 h, from
-which `even_nodes` chooses h. Populations narrower than h are integrated by their own quadrature, between the nodes of
-which l_i, smooth even where its exponential is a spike, is interpolated by a polynomial of the fifth degree.
+The nodes are fixed and evenly spaced in log cost; the population determines their weights. The error of the trapezoid
+rule is below 1e-5 if the population is wider than the spacing h and every person's likelihood is wider than 1.25 h;
+`even_nodes` chooses h accordingly. Populations narrower than h are integrated by their own quadrature; l_i, which is
+smooth even if its exponential is a spike, is then interpolated between the nodes by a polynomial of degree five.
 
-This holds for uniform habits. Other habits make likelihoods narrower, and `Integrated.of` then tries closer nodes.
+This holds for uniform habits. Other habits make likelihoods narrower; `Integrated.of` then tries smaller spacings.
 """
 
 import jax
@@ -19,15 +19,15 @@ from bayescal.populations.base import Phi, Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.populations.mixture import Mixture
 
-_INFORMATION = 0.6  # most about log cost in one decision: 1/2 for a normal choice, 0.44 for one of two
+_INFORMATION = 0.6  # most Fisher information on log cost in one decision: 1/2 if choices are normal, 0.44 if binary
 _FEWEST, _MOST = 33, 400
-_FINER = 4  # how much finer than the nodes the grid is from which costs are drawn
-# Gregory's end corrections make the trapezoid rule exact to the fourth order where a bound cuts the integrand.
+_FINER = 4  # grid points per node when costs are drawn
+# Gregory's end corrections: the trapezoid rule is of fourth order where a bound cuts the integrand.
 _ENDS = np.array([3 / 8, 7 / 6, 23 / 24])
 
 
 def even_nodes(interval: Interval, decisions: int) -> Float[np.ndarray, " nodes"]:
-    """Log costs from bound to bound. They are 0.8 of the smallest sd apart that a likelihood of so many decisions can
+    """Log costs from bound to bound; the spacing is 0.8 of the smallest sd that a likelihood of so many decisions can
     have."""
     narrowest = 1 / np.sqrt(_INFORMATION * max(decisions, 1))
     wanted = int(np.ceil((interval.high - interval.low) / (0.8 * narrowest))) + 1
@@ -41,10 +41,10 @@ def log_marginal(
     phi: Phi,
     shift: Float[Array, " people"] | None = None,
 ) -> Float[Array, " people"]:
-    """log of the mean likelihood of each person over a population truncated at the first and the last node.
+    """Log of the mean likelihood of each person, over the population truncated at the first and last node.
 
     Args:
-        shift: by how much each person's log cost is moved from the population's.
+        shift: added to each person's log cost.
     """
     if isinstance(population, Mixture):
         parts = [
@@ -72,7 +72,7 @@ def log_marginal(
 def log_weights(
     nodes: Float[Array, " nodes"], population: Population, phi: Phi, shift: Float[Array, " people"] | None = None
 ) -> Float[Array, "*people nodes"]:
-    """Log-probabilities of the nodes in the population, which is truncated beyond them."""
+    """Log-probabilities of the nodes in the truncated population."""
     log_cost = nodes if shift is None else nodes - shift[:, None]
     density = population.log_density(jnp.exp(log_cost), phi) + log_cost
     ends = np.ones(nodes.shape[0])
@@ -81,7 +81,7 @@ def log_weights(
 
 
 def spread_of(population: Population, phi: Phi) -> Float[Array, ""]:
-    """The sd of log cost."""
+    """Standard deviation of log cost."""
     costs, weights = population.quadrature(phi)
     x = jnp.log(costs)
     mean = weights @ x
@@ -91,17 +91,17 @@ def spread_of(population: Population, phi: Phi) -> Float[Array, ""]:
 def interpolate(
     curves: Float[Array, "people nodes"], nodes: Float[Array, " nodes"], at: Float[Array, "*people points"]
 ) -> Float[Array, "people points"]:
-    """The curves between their nodes: the polynomial through the six nearest."""
+    """The curves between their nodes, by the polynomial through the six nearest nodes."""
     matrix = lagrange(nodes, at)
     return curves @ matrix.T if matrix.ndim == 2 else jnp.einsum("pg,pkg->pk", curves, matrix)
 
 
 def lagrange(nodes: Float[Array, " nodes"], at: Float[Array, "*people points"]) -> Float[Array, "*people points nodes"]:
-    """By which factors values at the nodes are multiplied and summed, for the polynomial through the six nearest."""
+    """Weights of the values at the nodes in the polynomial through the six nearest nodes."""
     n = nodes.shape[0]
     place = (at - nodes[0]) / (nodes[1] - nodes[0])
     first = jnp.clip(jnp.floor(jax.lax.stop_gradient(place)) - 2, 0, n - 6)
-    u = place - first  # 0 to 5 inside the stencil
+    u = place - first  # from 0 to 5 within the six nodes
     others = np.array([[k for k in range(6) if k != j] for j in range(6)])
     scale = np.array([np.prod([j - k for k in others[j]]) for j in range(6)], float)
     weights = jnp.prod(u[..., None, None] - others, axis=-1) / scale
@@ -117,7 +117,7 @@ def draw_log_costs(
     phi: Phi,
     shift: Float[Array, " people"] | None = None,
 ) -> Float[Array, " people"]:
-    """One draw of everybody's log cost given their decisions, from a grid so fine that its steps do not show."""
+    """One draw of everybody's log cost given their decisions, from a fine grid, uniform within its cells."""
     fine = jnp.linspace(nodes[0], nodes[-1], _FINER * (nodes.shape[0] - 1) + 1)
     log_cost = fine if shift is None else fine - shift[:, None]
     density = population.log_density(jnp.exp(log_cost), phi) + log_cost

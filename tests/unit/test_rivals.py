@@ -219,7 +219,7 @@ def test_decisions_of_nobody_in_particular_are_averaged_over_levels():
 
 def test_a_prior_that_rules_out_what_was_done_is_refused():
     never = dataclasses.replace(everything(), prior=Empirical(((1.0, 0.0),)))
-    with pytest.raises(InputError, match="probability zero to what people did: game, role player, action wait"):
+    with pytest.raises(InputError, match="probability zero to choices in the data: game, role player, action wait"):
         rivals(never, only=["prior only"])
 
 

@@ -118,7 +118,7 @@ class Evidence(eqx.Module):
     def build(
         cls,
         likelihood: Curves,
-        log_cost: Float[Array, " nodes"],
+        log_cost: Float[AnyArray, " nodes"],
         domain: Domain,
         *,
         tolerance: float = 1e-3,
