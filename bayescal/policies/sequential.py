@@ -58,11 +58,11 @@ class SequentialSolution(eqx.Module):
     steps: Int[Array, ""]
 
     @property
-    def strategies(self) -> Float[Array, "players situations actions"]:
+    def strategies(self) -> Float[Array, "... players situations actions"]:
         return jnp.exp(self.log_strategies)
 
     @property
-    def converged(self) -> Bool[Array, ""]:
+    def converged(self) -> Bool[Array, "..."]:
         return self.status == CONVERGED
 
     @property
