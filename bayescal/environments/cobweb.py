@@ -185,17 +185,17 @@ class Cobweb(Environment):
         faults = beyond(rounds, table, self.horizon)
         faults += disagreements("price", recorded, rounds, tolerance)
         faults += disagreements("noise", noise, rounds, tolerance)
-        market, shock = shared(rounds, recorded), shared(rounds, noise)
+        posted, shock = shared(rounds, recorded), shared(rounds, noise)
         supplied = sums_by_round(rounds, supply(forecast, self.kappa, np))
         implied = np.where(rounds.members == self.players, self.price(supplied / self.players), np.nan)
         known_shock = ~np.isnan(shock)
         allowed = np.where(known_shock, tolerance, max(SURPRISE * self.noise, tolerance))
         expected = implied + np.where(known_shock, shock, 0.0)
         with np.errstate(invalid="ignore"):
-            contradicted = np.abs(market - expected) > allowed
+            contradicted = np.abs(posted - expected) > allowed
         in_round = lambda x: np.where(np.isnan(recorded), np.nan, x[rounds.of_row])
-        faults += contradictions("price", in_round(np.where(contradicted, market, np.nan)), in_round(expected), 0.0)
-        price = np.where(np.isnan(market), np.where(known_shock, expected, np.nan), market)
+        faults += contradictions("price", in_round(np.where(contradicted, posted, np.nan)), in_round(expected), 0.0)
+        price = np.where(np.isnan(posted), np.where(known_shock, expected, np.nan), posted)
         before = previous_row(table)
         prices, forecasts = [], []
         for _ in range(self.window):

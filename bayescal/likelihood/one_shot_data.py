@@ -247,7 +247,7 @@ class OneShotData:
 
     @property
     def _person(self) -> Int[np.ndarray, " rows"]:
-        assert self.person is not None, "nobody is named"
+        assert self.person is not None, "no subject identifiers"
         return self.person
 
     @cached_property

@@ -196,7 +196,7 @@ class OverTimeData:
 
     @property
     def _person(self) -> Int[np.ndarray, " decisions"]:
-        assert self.person is not None, "nobody is named"
+        assert self.person is not None, "no subject identifiers"
         return self.person
 
 
