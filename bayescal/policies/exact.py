@@ -215,7 +215,7 @@ class ExactPolicy(PriorPolicy):
         params: Parameters | None,
     ) -> Float[Array, "people players situations actions"]:
         """Log-probabilities in a finite game over time, in every role and situation, of people with these costs. They
-        are types of weight zero: beliefs about them, and their own about others, are the population."""
+        are types of weight zero: others do not expect them, and they expect others to be drawn from the population."""
         if not self.private:
             return jax.vmap(lambda c: self.log_prob_table(c, phi, psi, params))(costs)
         expected, weights = self._types(None, phi)

@@ -1,4 +1,4 @@
-"""The comparison of explanations: what is left out, by how much a model is ahead, and what may not be compared."""
+"""The comparison of models: what is left out, by how much a model is ahead, and what may not be compared."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Rival explanations: their policies against enumeration, their likelihoods against sums over everything possible."""
+"""Rival models: their policies against enumeration, their likelihoods against sums over everything possible."""
 
 import dataclasses
 import itertools
