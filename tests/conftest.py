@@ -1,6 +1,7 @@
 """Set up before JAX and bayescal are imported: a compilation cache that outlives the run, two devices for parallel
 chains, and a check of types and shapes at every call of a function of bayescal."""
 
+import contextlib
 import os
 import random
 from pathlib import Path
@@ -29,6 +30,21 @@ MOST_MAPS = 25_000
 def shared_is_there():
     """The golden figures and the data are part of the tests: without them they fail, they do not skip."""
     assert (SHARED / "golden").is_dir(), "../shared/golden is missing"
+
+
+@pytest.fixture
+def unchecked():
+    """A context without the check of types, for tests of our own errors on arguments of a wrong type."""
+
+    @contextlib.contextmanager
+    def context():
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            yield
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return context
 
 
 @pytest.fixture(autouse=True)

@@ -130,7 +130,7 @@ def left_out_together(
     chains: int = 4,
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[Float[np.ndarray, "chains draws units"], Float[np.ndarray, "chains draws"]]:
+) -> tuple[Float[np.ndarray, "runs kept units"], Float[np.ndarray, "runs kept"]]:
     """Draws from the mixture, in equal parts, of the full posterior and of those that leave out each of some units.
 
     Args:

@@ -24,7 +24,7 @@ class Choices(dist.Distribution):
     support = constraints.integer_interval(0, np.iinfo(np.int32).max)
     pytree_data_fields = ("log_probs", "totals")
 
-    def __init__(self, log_probs: Float[AnyArray, "*batch actions"], totals: Int[AnyArray, "*batch"]):
+    def __init__(self, log_probs: Float[AnyArray, "*batch actions"], totals: int | Int[AnyArray, "*batch"]):
         self.log_probs = log_probs
         self.totals = totals
         super().__init__(batch_shape=log_probs.shape[:-1], event_shape=log_probs.shape[-1:])

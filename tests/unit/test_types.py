@@ -40,6 +40,12 @@ def test_a_wrong_result_is_an_error():
         game.step(key, game.reset(key, game.params), jnp.zeros(2, int), game.params)
 
 
+def test_our_own_errors_can_be_tested(unchecked):
+    with unchecked(), pytest.raises(TypeError, match="'<' not supported"):
+        Interval("0", 1.0)
+    test_a_wrong_type_is_an_error()
+
+
 def test_no_module_was_imported_before_the_check_was_on():
     modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "bayescal"}
     unchecked = [n for n, m in modules.items() if not type(m.__spec__.loader).__module__.startswith("jaxtyping")]
