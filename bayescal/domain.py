@@ -1,4 +1,4 @@
-"""Which values a policy answers for: intervals, and named boxes of them."""
+"""Trained domains: intervals, and boxes of named intervals."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
-            raise DomainError(f"An interval from {self.low} to {self.high} holds nothing: low must be below high.")
+            raise DomainError(f"The interval from {self.low} to {self.high} is empty: low must be below high.")
 
     @property
     def _finite(self) -> bool:
@@ -30,16 +30,16 @@ class Interval:
 
     @property
     def logarithmic(self) -> bool:
-        """Whether it is even in the logarithm: positive ends, a factor of ten or more apart."""
+        """Whether it is scaled by its logarithm: positive ends, a factor of ten or more apart."""
         return self.low > 0 and math.isfinite(self.high) and self.high >= 10 * self.low
 
     def contains(self, x: Any) -> bool:
-        # In NumPy, and forgiving roundoff: float32 may put the end of a box a hair outside it.
+        # With a tolerance: rounding to float32 may put an end of the box just outside it.
         x, slack = np.asarray(x, float), 1e-6 * (abs(self.low) + abs(self.high)) if self._finite else 0.0
         return bool(np.all((x >= self.low - slack) & (x <= self.high + slack)))
 
     def to_real(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        """A smooth bijection from the inside of the interval to the real line."""
+        """A smooth bijection from the interior of the interval to the real line."""
         match math.isfinite(self.low), math.isfinite(self.high):
             case True, True:
                 u = (x - self.low) / (self.high - self.low)
@@ -73,7 +73,7 @@ UNIT = Interval(0.0, 1.0)
 
 @dataclass(frozen=True)
 class Domain:
-    """A named box: static, hashable, stored beside the weights that were trained on it.
+    """A box of named intervals, such as a trained domain. Hashable; stored in the file of a learned policy.
 
     Example:
         >>> import bayescal as bc
@@ -97,7 +97,7 @@ class Domain:
         return not self._offences(values)
 
     def check(self, values: Mapping[str, Any]) -> None:
-        """Refuse values outside the box, in one sentence for each parameter that is."""
+        """Raises DomainError if values are outside the box, with one sentence for each such parameter."""
         if offences := self._offences(values):
             raise DomainError(" ".join(offences))
 
@@ -108,8 +108,8 @@ class Domain:
                 low, high = (float(f(np.asarray(values[name], float))) for f in (np.min, np.max))
                 found = f"{low:g}" if low == high else f"{low:g} to {high:g}"
                 out.append(
-                    f"{name} is {found}, outside the box {interval} that this policy answers for: "
-                    "choose a value inside, or a policy trained on a larger box."
+                    f"{name} is {found}, outside the trained domain {interval} of this policy: "
+                    "choose a value inside, or a policy with a larger domain."
                 )
         return out
 
@@ -119,15 +119,15 @@ class Domain:
     def sample(
         self, key: PRNGKeyArray, shape: tuple[int, ...] = (), *, sizes: Mapping[str, tuple[int, ...]] | None = None
     ) -> dict[str, Float[Array, "..."]]:
-        """Uniform in the box (log-uniform where both ends are positive and a factor of ten or more apart).
+        """Uniform in the box (log-uniform if both ends are positive and a factor of ten or more apart).
 
         Args:
-            shape: of the sample; `sizes` adds further dimensions to the names that are arrays.
+            shape: shape of the sample; `sizes` adds dimensions to names that are arrays.
         """
         out = {}
         for (name, box), k in zip(self.intervals, jax.random.split(key, len(self.intervals)), strict=True):
             if not (math.isfinite(box.low) and math.isfinite(box.high)):
-                raise DomainError(f"{name} has no ends {box}, so it cannot be sampled uniformly: give it finite ones.")
+                raise DomainError(f"{name} is unbounded, {box}, so it cannot be sampled uniformly: give finite ends.")
             u = jax.random.uniform(k, shape + tuple((sizes or {}).get(name, ())))
             if box.logarithmic:
                 out[name] = box.low * (box.high / box.low) ** u

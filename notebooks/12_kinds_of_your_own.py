@@ -164,7 +164,7 @@ print(study.decisions.total, "decisions by", len(study.decisions.levels("partici
 # %% [markdown]
 # ## A rival model
 #
-# A competing explanation: a policy, its hyperpriors and a sentence. `bayescal compare` then includes it.
+# A rival model of your own: a policy, its hyperpriors and a sentence. `bayescal compare` then includes it.
 
 
 # %%

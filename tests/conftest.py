@@ -1,6 +1,9 @@
-"""Set up before JAX is imported: a compilation cache that outlives the run, and two devices for parallel chains."""
+"""Set up before JAX and bayescal are imported: a compilation cache that outlives the run, two devices for parallel
+chains, and a check of types and shapes at every call of a function of bayescal."""
 
+import contextlib
 import os
+import random
 from pathlib import Path
 
 _cache = Path(os.environ.get("BAYESCAL_TEST_CACHE", Path(__file__).parents[1] / ".cache" / "jax"))
@@ -12,7 +15,12 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2 --x
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax  # noqa: E402
+import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
+
+# In this file and not among pytest's options, which pytest-xdist does not pass on to its workers. As for a static type
+# checker, an int is a float (PEP 484).
+jaxtyping.install_import_hook("bayescal", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 SHARED = Path(__file__).parents[2] / "shared"
 MOST_MAPS = 25_000
@@ -22,6 +30,27 @@ MOST_MAPS = 25_000
 def shared_is_there():
     """The golden figures and the data are part of the tests: without them they fail, they do not skip."""
     assert (SHARED / "golden").is_dir(), "../shared/golden is missing"
+
+
+@pytest.fixture
+def unchecked():
+    """A context without the check of types, for tests of our own errors on arguments of a wrong type."""
+
+    @contextlib.contextmanager
+    def context():
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            yield
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return context
+
+
+@pytest.fixture(autouse=True)
+def type_checks_are_repeatable():
+    """beartype checks one random entry of a tuple or a list: the same in every run of a test."""
+    random.seed(0)
 
 
 @pytest.fixture(scope="module", autouse=True)

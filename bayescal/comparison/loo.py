@@ -237,7 +237,7 @@ def parts_of(units: tuple[str, ...], group: Mapping[str, str], folds: int, seed:
 
 def units_of_rows(
     model: Model, unit: str, unit_of_person: Mapping[str, str], units: tuple[str, ...]
-) -> dict[str, Int[np.ndarray, " rows"]] | None:
+) -> dict[str, Int[np.ndarray, " _"]] | None:
     """By observed site, the unit of each of its rows; None where a row belongs to several units."""
     constants = {n: np.asarray(x) for n, (_, x) in model.constant_data.items()}
     place = {u: i for i, u in enumerate(units)}
@@ -254,6 +254,6 @@ def units_of_rows(
     return by_site or None
 
 
-def posterior_draws(fit: Fit) -> dict[str, Float[np.ndarray, "chains draws *shape"]]:
+def posterior_draws(fit: Fit) -> dict[str, Float[np.ndarray, "chains draws ..."]]:
     """By site."""
     return {str(n): x.to_numpy() for n, x in fit.tree["posterior"].to_dataset().data_vars.items()}

@@ -31,8 +31,8 @@ from bayescal.posterior.kernel import Kernel
 from bayescal.posterior.many import Many, Progress
 from bayescal.precision import double_precision
 
-Draws = Mapping[str, Float[np.ndarray, "chains draws *shape"]]  # of the latent sites, by name
-Rows = Mapping[str, Int[np.ndarray, " rows"]]  # by observed site, the unit of each of its rows
+Draws = Mapping[str, Float[np.ndarray, "chains draws ..."]]  # of the latent sites, by name
+Rows = Mapping[str, Int[np.ndarray, " _"]]  # by observed site, the unit of each of its rows
 
 _AT_ONCE = 4  # refits between two reports of progress, on each device
 _DENSE = 100  # most unconstrained numbers for which the whole covariance is used
@@ -130,7 +130,7 @@ def left_out_together(
     chains: int = 4,
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[Float[np.ndarray, "chains draws units"], Float[np.ndarray, "chains draws"]]:
+) -> tuple[Float[np.ndarray, "runs kept units"], Float[np.ndarray, "runs kept"]]:
     """Draws from the mixture, in equal parts, of the full posterior and of those that leave out each of some units.
 
     Args:

@@ -183,8 +183,8 @@ _NOTHING = "the decisions were not given: give the study (study=…), or a model
 
 
 def _apart(bad: pd.DataFrame) -> str:
-    told = [
+    outside = [
         f"{n} is {row['observed']:.3g} where {row['low']:.3g} to {row['high']:.3g} is predicted"
         for n, row in bad.sort_values("p").iterrows()
     ]
-    return listed(told)
+    return listed(outside)

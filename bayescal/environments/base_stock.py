@@ -1,4 +1,4 @@
-"""Base-stock policies of a supply chain: the best that is simple, and the yardstick for players who pay nothing."""
+"""Base-stock policies of a supply chain: the benchmark for players whose cost of information is zero."""
 
 import math
 from typing import NamedTuple
@@ -15,7 +15,7 @@ Levels = Float[Array, " echelons"]
 
 
 class BaseStock(NamedTuple):
-    """The best levels found, what a game with them pays on average (discounted), and its standard error."""
+    """The best levels found, their mean discounted payoff per game, and its standard error."""
 
     levels: tuple[float, ...]
     payoff: float
@@ -23,14 +23,14 @@ class BaseStock(NamedTuple):
 
 
 def base_stock_orders(environment: SupplyChain, state: ChainState, levels: Levels) -> Int[Array, " echelons"]:
-    """Everybody orders what lifts inventory and supply line to the own level: the nearest order of the grid."""
+    """Each echelon orders up to its level of inventory plus supply line: the nearest order of the grid."""
     wanted = levels - state.inventory - state.supply_line
     grid = jnp.asarray(environment.action_values[0])
     return jnp.argmin(jnp.abs(wanted[:, None] - grid), axis=1).astype(jnp.int32)
 
 
 def rounds_that_count(environment: SupplyChain) -> int:
-    """All of them, or as many as hold all but a thousandth of the discounted weight."""
+    """All rounds, or the first ones with 99.9 % of the discounted weight."""
     if environment.discount == 1:
         return environment.horizon
     return math.ceil(math.log(1e-3) / math.log(environment.discount))
@@ -59,12 +59,12 @@ def base_stock_payoffs(
 def best_base_stock(
     environment: SupplyChain, *, games: int = 256, seed: int = 0, reach: int = 12, most_sweeps: int = 30
 ) -> BaseStock:
-    """Search for the levels that are best for the whole chain: one echelon's at a time, whole numbers, the same
-    demand for all, until none can be moved. The payoff is then measured anew, with other demand.
+    """Search for the levels that are best for the whole chain: one echelon at a time, whole numbers, the same demand
+    for all candidates, until no level changes. The payoff is then computed again with other demand.
 
     Args:
-        games: in which every choice of levels is tried.
-        reach: how far a level is moved at once.
+        games: number of simulated games per candidate.
+        reach: the largest change of a level in one step.
     """
     weekly, lead = environment.usual, environment.order_delay + environment.shipping_delay
     levels = np.full(environment.roles, np.round(weekly * (lead + 1)))

@@ -1,4 +1,4 @@
-"""Rust's bus engines: keep an engine that costs more with every mile, or replace it."""
+"""Rust's bus engines: keep an engine, whose operating cost rises with mileage, or replace it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -26,8 +26,8 @@ class BusEngine(Markov):
     mileage then starts again from bin 0). By the next month mileage has grown by j bins with probability usage[j].
     The discount is 0.9999 a month. With a uniform prior and a cost of information of 1 the choice is dynamic logit.
 
-    RC and theta11 together are the scale of all payoffs: with both free the cost of information is not identified,
-    and is 1.
+    RC and theta11 together set the scale of all payoffs: if both are free the cost of information is not identified,
+    and is fixed at 1.
 
     Example:
         >>> import bayescal as bc
@@ -40,7 +40,7 @@ class BusEngine(Markov):
     theta11: float
     usage: Float[AnyArray, " bins"] = eqx.field(converter=lambda p: np.asarray(p, float))
 
-    # Rust (1987), table IX, group 4: usage as counted in his data.
+    # Rust (1987), table IX, group 4; usage is counted in his data.
     def __init__(
         self,
         RC: Number = 10.075,
@@ -85,18 +85,18 @@ class BusEngine(Markov):
         return jnp.stack([keep, jnp.broadcast_to(keep[0], keep.shape)], axis=1)
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
-        # The cost of running at the last bin or of a new engine, whichever is less far from what people see.
+        # RC, rather than the operating cost at the last bin, which few engines reach.
         return jnp.asarray(params["RC"]) + jnp.zeros(())
 
     def see(self, observation: Mapping[str, AnyArray], params: Params) -> Float[Array, " numbers"]:
-        """Mileage, and how far it is from the end, where bins are cut off."""
+        """Mileage, and the distance from the last bin, where mileage is cut off."""
         x = observation["state"] / (self.states - 1)
         return jnp.stack([2 * x - 1, jnp.sqrt(x), jnp.exp(-8 * (1 - x))])
 
     def stakes(
         self, params: Params, role: int, costs: Float[AnyArray, " roles"] | None
     ) -> Float[Array, " numbers"] | None:
-        """Doubling RC, theta11 and the cost changes no choice: what is told of them is their ratios."""
+        """Ratios of RC and theta11 to the cost: multiplying all three by a number changes no choice."""
         if costs is None:
             return None
         ratios = jnp.stack([params["RC"] / (10 * costs[0]), params["theta11"] / (2 * costs[0])])
@@ -150,7 +150,7 @@ class BusEngine(Markov):
             )  # fmt: skip
 
     def count_chance(self, table: pd.DataFrame) -> tuple["BusEngine", float]:
-        """Usage is counted first, as in Rust's two-step estimates."""
+        """Counts usage first, as in the first step of Rust's two-step estimates."""
         counts = self.monthly_usage(table)
         shares = counts / counts.sum()
         log_likelihood = float(np.sum(np.where(counts > 0, counts * np.log(np.maximum(shares, 1e-300)), 0.0)))
@@ -160,10 +160,10 @@ class BusEngine(Markov):
         return counted, log_likelihood
 
     def monthly_usage(self, table: pd.DataFrame) -> Int[np.ndarray, " bins"]:
-        """How often 0, 1, 2, … bins were driven from one month to the next (at least three kinds).
+        """How often 0, 1, 2, … bins were driven from one month to the next (at least three counts).
 
-        After a replacement Rust counts a bus that is back in bin 0 as having been driven one bin; so do we, and his
-        log-likelihood is met. A `usage` column goes before the count.
+        After a replacement Rust counts a bus in bin 0 as driven by one bin; so do we, which reproduces his
+        log-likelihood. A `usage` column takes precedence over the count.
         """
         before = previous_row(table)
         state = table["state"].to_numpy(float)

@@ -1,4 +1,4 @@
-"""Capacity allocation: retailers order from one supplier who may not have enough."""
+"""Capacity allocation: retailers order from one supplier whose capacity is limited."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from bayescal.errors import InputError
 
 
 class AllocationState(NamedTuple):
-    """Before a round: how many were played, and the last one's orders, allocations and demands by retailer."""
+    """The state: rounds played, and the last orders, allocations and demands by retailer."""
 
     round: Int[Array, ""]
     orders: Float[Array, " players"]
@@ -32,18 +32,18 @@ class CapacityAllocation(Environment):
 
         price · min(a_i, D_i) - cost · a_i.
 
-    What is left over is worth nothing. Where all want more than there is, asking for more than one needs pays, and in
-    the Nash equilibrium orders run away from needs (Lee, Padmanabhan & Whang 1997; Cachon & Lariviere 1999, Management
-    Science 45:1091-1108); people order less than that (Chen, Su & Zhao 2012, Management Science 58:1952-1962, two
-    retailers). The demand D_i may be known (one value) or drawn independently for every retailer and round. Rounds are
-    linked by what is seen alone: the own order and allocation of the round before, and everybody's total order.
+    Unsold units are worth nothing. If capacity is short it pays to order more than one needs, and Nash equilibrium
+    orders far exceed needs (Lee, Padmanabhan & Whang 1997; Cachon & Lariviere 1999, Management Science 45:1091-1108);
+    people order less than that (Chen, Su & Zhao 2012, Management Science 58:1952-1962, two retailers). The demand D_i
+    may be known (one value) or drawn independently for every retailer and round. Rounds are linked only by what
+    retailers see: the own order and allocation of the last round, and the total of all orders.
 
     Args:
-        retailers: how many, at least two.
-        orders: the grid of orders, zero or more, rising.
-        capacity, price, cost: K, and money by unit; all in `params`.
+        retailers: number of retailers, at least two.
+        orders: the grid of orders, zero or more, increasing.
+        capacity, price, cost: K, and money per unit; all in `params`.
         demand: {value: probability}.
-        rounds: how many are played. Nothing done in one changes what later ones pay, so nothing is discounted.
+        rounds: number of rounds. A decision does not change later payoffs, so nothing is discounted.
 
     Example:
         >>> import bayescal as bc
@@ -110,8 +110,8 @@ class CapacityAllocation(Environment):
         return after, payoffs, after.round >= self.horizon
 
     def observe(self, state: AllocationState, player: int) -> dict[str, Array]:
-        """Of the round before: own order, the total of all orders ("total"; "seen" is its mean, which is on the
-        grid's scale) and what was received. "round" is how many were played."""
+        """Of the last round: own order, mean order ("seen") and units received. "round" is the number of rounds
+        played."""
         total = jnp.sum(state.orders)
         return {
             "own": state.orders[player],
@@ -127,9 +127,9 @@ class CapacityAllocation(Environment):
         return jnp.stack([*flows, observation["began"], observation["round"] / self.horizon])
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
-        """About what is between selling a mean demand and having to throw it away."""
+        """The revenue from selling mean demand."""
         values, weights = map(np.asarray, self.demand)
-        return params["price"] * float(values @ weights)
+        return jnp.asarray(params["price"] * float(values @ weights))
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -146,8 +146,8 @@ class CapacityAllocation(Environment):
         return {"demand": after.demand, "received": after.received, "total": total}
 
     def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
-        """Totals and allocations follow from the orders where all retailers of a group are in the table; else they
-        are what was recorded."""
+        """Totals and allocations are computed from the orders if all retailers of a group are in the table; else the
+        recorded ones are used."""
         value, total, received = (table[n].to_numpy(float) for n in ("value", "total", "received"))
         rounds, of = round_table(table)
         count, every = np.bincount(of, minlength=len(rounds)), np.bincount(of, value, minlength=len(rounds))
@@ -179,6 +179,6 @@ class CapacityAllocation(Environment):
 
 
 def allocate(orders: Float[Array, " players"], capacity: Costs) -> Float[Array, " players"]:
-    """Proportional allocation: everybody the same share of the order when there is not enough."""
+    """Proportional allocation: if capacity is short, everybody receives the same share of the own order."""
     total = jnp.sum(orders)
     return orders * jnp.minimum(1.0, capacity / jnp.maximum(total, 1e-30))

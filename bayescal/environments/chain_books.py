@@ -1,4 +1,4 @@
-"""The weekly accounts of supply chains, rebuilt from a table of orders and of recorded stocks and flows."""
+"""Weekly accounts of supply chains, rebuilt from a table of orders, stocks and flows."""
 
 from itertools import product
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from bayescal.errors import InputError
 STOCKS_AND_FLOWS = ("incoming", "arriving", "inventory", "supply_line")
 MOST_CELLS = 100_000_000  # groups x weeks x echelons in a table of play
 
-Weekly = Float[np.ndarray, "groups weeks echelons"]  # NaN where a number is not known
+Weekly = Float[np.ndarray, "groups weeks echelons"]  # NaN if a number is not known
 Now = Float[np.ndarray, "groups echelons"]
 
 
 class Start(NamedTuple):
-    """How a chain begins: inventory, units in each slot of the pipelines, and the two delays in weeks."""
+    """The start of a chain: inventory, units in each slot of the pipelines, and the two delays in weeks."""
 
     inventory: float
     flow: float
@@ -28,10 +28,10 @@ class Start(NamedTuple):
 
 
 def replay_chains(table: pd.DataFrame, roles: int, start: Start, tolerance: Number) -> Replay:
-    """What every echelon saw before each order.
+    """The observations of every echelon before each order.
 
-    A number follows from the orders of the whole group where the table has them; else it is the recorded number (of a
-    person who played with computers, for example); else it is not known. A recorded number is a fault where it follows
+    A number is computed from the orders of the whole group if the table has them; else the recorded number is used
+    (if the others were computers, for example); else it is not known. A recorded number is a fault if it follows
     neither from the rebuilt nor from the recorded numbers before it, so that one slip is one fault.
     """
     group, week, role = _places(table, roles)
@@ -62,12 +62,12 @@ def replay_chains(table: pd.DataFrame, roles: int, start: Start, tolerance: Numb
 def accounts(
     orders: Weekly, demand: Float[np.ndarray, "groups weeks 1"], recorded: dict[str, Weekly], start: Start
 ) -> dict[str, Weekly]:
-    """Every stock and flow by the rules of `SupplyChain`; NaN where neither they nor the table give a number."""
+    """Every stock and flow by the rules of `SupplyChain`, else from the table; NaN if neither gives a number."""
     echelons = orders.shape[2]
     received = _later(orders, start.order_delay, start.flow)
     due, recorded_incoming = np.concatenate([demand, received[..., :-1]], axis=-1), recorded["incoming"]
     incoming = np.where(np.isnan(due), recorded_incoming, due)
-    filled = np.full_like(orders, np.nan)  # what each echelon sends down
+    filled = np.full_like(orders, np.nan)  # units that each echelon ships
     book = {n: np.full_like(orders, np.nan) for n in STOCKS_AND_FLOWS} | {"incoming": incoming}
     each = lambda x: np.full((len(orders), echelons), float(x))
     stock, line = each(start.inventory), each((start.order_delay + start.shipping_delay) * start.flow)
@@ -79,7 +79,7 @@ def accounts(
             begun = t - start.shipping_delay
             sent = np.concatenate([filled[:, begun, 1:], received[:, begun, -1:]], axis=-1)
         came = np.where(np.isnan(sent), recorded["arriving"][:, t], sent)
-        # Where arrivals were not recorded, they follow from the stock.
+        # Arrivals that were not recorded follow from the stock.
         came = np.where(np.isnan(came), recorded["inventory"][:, t] - stock + incoming[:, t], came)
         flows = ([came, recorded["arriving"][:, t]], [incoming[:, t], recorded_incoming[:, t]])
         ways = [(s, a, r) for s, a, r in product([stock, last["inventory"]], *flows)]
@@ -90,7 +90,7 @@ def accounts(
         filled[:, t] = asked + np.maximum(-before, 0.0) - np.maximum(-stock, 0.0)
         lines = [x + placed - a for x, a in product([line, last["supply_line"]], flows[0])]
         line = np.choose(_nearest(lines, recorded["supply_line"][:, t]), lines)
-        # A number that does not follow from the rules is as it was recorded.
+        # A number that does not follow from the rules is the recorded one.
         stock = np.where(np.isnan(stock), recorded["inventory"][:, t], stock)
         line = np.where(np.isnan(line), recorded["supply_line"][:, t], line)
         book["arriving"][:, t], book["inventory"][:, t], book["supply_line"][:, t] = came, stock, line
@@ -102,7 +102,11 @@ def accounts(
 def _places(
     table: pd.DataFrame, roles: int
 ) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
-    """(group, week since the group's first, echelon) of every row; an InputError where two rows share a place."""
+    """(group, week since the group's first, echelon) of every row.
+
+    Raises:
+        InputError: an echelon of a group has two rows in a week, or the rounds span too many weeks.
+    """
     group = table["group"].astype(str).factorize()[0] if len(table) else np.zeros(0, int)
     week = (table["round"] - table.groupby("group", observed=True)["round"].transform("min")).to_numpy(np.int64)
     role = table["role_index"].to_numpy(np.int64)
@@ -114,7 +118,7 @@ def _places(
     if doubles.any():
         row = int(np.flatnonzero(doubles)[0])
         raise InputError(
-            f"{int(doubles.sum())} rows are of an echelon that has decided in this round already (the first: row "
+            f"{int(doubles.sum())} rows repeat an echelon that already has a decision in that round (the first: row "
             f"{row}, group {table['group'].iloc[row]}): an echelon is one person; give every chain a group of its own."
         )
     return group, week, role
@@ -129,13 +133,13 @@ def _spread(
 
 
 def _later(x: Weekly, weeks: int, before: float) -> Weekly:
-    """x some weeks later, and `before` until then."""
+    """x shifted by some weeks; `before` in the weeks before."""
     head = np.full_like(x[:, :weeks], before)
     return np.concatenate([head, x[:, : x.shape[1] - weeks]], axis=1) if weeks < x.shape[1] else head
 
 
 def _nearest(candidates: list[Now], target: Now) -> Int[np.ndarray, "groups echelons"]:
-    """Which candidate is nearest to the target; the first known one where the target is not known."""
+    """Index of the candidate nearest to the target; the first known one if the target is not known."""
     stack = np.stack(candidates)
     distance = np.where(np.isnan(target), np.isnan(stack) * 1.0, np.abs(stack - target))
     distance = np.where(np.isnan(distance), np.inf, distance)

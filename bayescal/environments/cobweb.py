@@ -1,4 +1,4 @@
-"""The cobweb: producers forecast a price, and their forecasts make it."""
+"""The cobweb: producers forecast a price, and their forecasts determine it."""
 
 from collections.abc import Iterator, Mapping
 from types import ModuleType
@@ -26,16 +26,16 @@ from bayescal.environments.replay import Replay, contradictions, previous_row
 from bayescal.environments.statistics import PlayRecord, Statistic, codes, correlation, sums, variance_within
 from bayescal.errors import InputError
 
-# The supply's steepness in the three treatments.
+# kappa, the steepness of supply, in the three treatments.
 TREATMENTS = {"stable": 0.22, "unstable": 0.5, "strongly unstable": 2.0}
 DEMAND, SLOPE, FIRMS = 13.8, 1.5, 6  # p = (DEMAND - supply of FIRMS firms) / SLOPE
-MOST, LOSS = 1300.0, 260.0  # points for a perfect forecast, and lost for a squared unit of error
+MOST, LOSS = 1300.0, 260.0  # points for a perfect forecast; points lost per squared unit of error
 FORECASTS = tuple(np.linspace(0, 10, 101).tolist())
-SURPRISE = 6.0  # standard deviations of noise, beyond which a price contradicts the forecasts
+SURPRISE = 6.0  # a price contradicts the forecasts if it is off by more than this many standard deviations of noise
 
 
 class Market(NamedTuple):
-    """Rounds played; prices and everybody's forecasts of the last rounds, the latest first; the last noise."""
+    """The state: rounds played; prices and all forecasts of the last rounds, the latest first; the last noise."""
 
     round: Int[Array, ""]
     prices: Float[Array, " window"]
@@ -44,22 +44,22 @@ class Market(NamedTuple):
 
 
 class Cobweb(Environment):
-    """Six producers forecast the next price; what each will supply follows from the forecast, and so does the price:
+    """Six producers forecast the next price. Each forecast determines a supply, and the supplies determine the price:
 
         S(f) = tanh(kappa (f - 6)) + 1,    p = (13.8 - sum_h S(f_h)) / 1.5 + noise,    noise ~ N(0, 0.5²),
 
     and each earns max(1300 - 260 (p - f)², 0) points (Hommes, Sonnemans, Tuinstra & van de Velden 2007, Learning in
     cobweb experiments, Macroeconomic Dynamics). There kappa is 0.22 in the stable treatment, 0.5 in the unstable and 2
-    in the strongly unstable one (`cobweb`). In all of them one price is rational, but the map from one naive forecast
-    to the next price is steeper than -1 at it in the latter two (`rational_price`, `naive_slope`).
+    in the strongly unstable one (`cobweb`). Each treatment has one rational price (`rational_price`). In the latter two
+    the map from a naive forecast to the next price is steeper than -1 at that price (`naive_slope`).
 
-    Forecasts lie in [0, 10]. Without noise all prices do so too (they lie between 1.2 and 9.2); with it about one in
-    twenty of the greatest ones does not, and is left as it is.
+    Forecasts are in [0, 10]. Without noise prices are between 1.2 and 9.2. With noise about one in twenty of the
+    highest prices exceeds 10; prices are not clipped.
 
-    With another number of players, each counts for 6 / players producers, so that treatments stay what they are.
+    With another number of players, each counts for 6 / players producers, so that the market is the same.
 
-    A forecaster sees the last `window` prices and own forecasts ("prices", "forecasts": the latest first, 0 where there
-    were none), and the round. "seen" is the last price.
+    A forecaster sees the last `window` prices and own forecasts ("prices", "forecasts": the latest first, 0 before the
+    first round), and the round. "seen" is the last price.
 
     Example:
         >>> import bayescal as bc
@@ -124,16 +124,16 @@ class Cobweb(Environment):
         return (DEMAND - FIRMS * mean_supply) / SLOPE + noise
 
     def rational_price(self, kappa: Number | None = None) -> float:
-        """The price that, forecast by all, comes true on average."""
+        """The price that is right on average if everybody forecasts it."""
         kappa = float(self.kappa if kappa is None else kappa)
         low, high = self.price(2.0), self.price(0.0)  # supply is between 0 and 2
-        for _ in range(100):  # the naive map falls, so halving the interval finds where it crosses the diagonal
+        for _ in range(100):  # bisection: the map from forecast to price is decreasing
             middle = (low + high) / 2
             low, high = (middle, high) if self.price(supply(middle, kappa, np)) > middle else (low, middle)
         return (low + high) / 2
 
     def naive_slope(self, kappa: Number | None = None) -> float:
-        """The slope, at the rational price, of the map from a price that all expect to come again to the next one."""
+        """Slope, at the rational price, of the map from the last price to the next if everybody forecasts the last."""
         kappa = self.kappa if kappa is None else kappa
         return -FIRMS / SLOPE * kappa / np.cosh(kappa * (self.rational_price(kappa) - 6)) ** 2
 
@@ -150,7 +150,7 @@ class Cobweb(Environment):
     def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
         there = (jnp.arange(self.window) < observation["round"]).astype(jnp.result_type(float))
         left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
-        # What the forecasts were on average follows from prices; so does, roughly, what naive people expect to come.
+        # The last prices determine the mean past forecasts and, roughly, the next price if forecasts are naive.
         level = lambda x: there * (x - 5.5) / 2
         naive = (self.price(supply(observation["prices"], params["kappa"])) - 5.5) / 2 * there
         ends = jnp.stack([left / self.horizon, 1 / left, observation["began"]])
@@ -177,25 +177,25 @@ class Cobweb(Environment):
     def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """The window of past prices and own forecasts before each forecast.
 
-        A recorded price contradicts the forecasts where it differs from what they and the recorded noise imply by more
-        than the tolerance; where noise is not recorded, by more than six standard deviations of it.
+        A recorded price contradicts the forecasts if it differs from the price that they and the recorded noise imply
+        by more than the tolerance; if noise is not recorded, by more than six standard deviations of noise.
         """
         rounds, forecast = find_rounds(table), table["value"].to_numpy(float)
         recorded, noise = column(table, "price"), column(table, "noise")
         faults = beyond(rounds, table, self.horizon)
         faults += disagreements("price", recorded, rounds, tolerance)
         faults += disagreements("noise", noise, rounds, tolerance)
-        told, shock = shared(rounds, recorded), shared(rounds, noise)
+        posted, shock = shared(rounds, recorded), shared(rounds, noise)
         supplied = sums_by_round(rounds, supply(forecast, self.kappa, np))
         implied = np.where(rounds.members == self.players, self.price(supplied / self.players), np.nan)
         known_shock = ~np.isnan(shock)
         allowed = np.where(known_shock, tolerance, max(SURPRISE * self.noise, tolerance))
         expected = implied + np.where(known_shock, shock, 0.0)
         with np.errstate(invalid="ignore"):
-            contradicted = np.abs(told - expected) > allowed
+            contradicted = np.abs(posted - expected) > allowed
         in_round = lambda x: np.where(np.isnan(recorded), np.nan, x[rounds.of_row])
-        faults += contradictions("price", in_round(np.where(contradicted, told, np.nan)), in_round(expected), 0.0)
-        price = np.where(np.isnan(told), np.where(known_shock, expected, np.nan), told)
+        faults += contradictions("price", in_round(np.where(contradicted, posted, np.nan)), in_round(expected), 0.0)
+        price = np.where(np.isnan(posted), np.where(known_shock, expected, np.nan), posted)
         before = previous_row(table)
         prices, forecasts = [], []
         for _ in range(self.window):
@@ -218,7 +218,7 @@ class Cobweb(Environment):
         return Replay(observations, known, faults)
 
     def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
-        """Those of any quantities, and of the price that forecasts make with the noise as it was."""
+        """The usual statistics of quantities, and those of the price, given the noise in the data."""
         yield from super().statistics(record)
         if "price" not in record.table:
             return
@@ -226,7 +226,7 @@ class Cobweb(Environment):
         markets = [e for e in record.environments if isinstance(e, Cobweb)]
         kappa, players = (np.array([getattr(e, n) for e in markets])[record.game] for n in ("kappa", "players"))
         market = codes(np.stack([record.game, record.groups, record.rounds], axis=1))
-        of = np.unique(market, return_index=True)[1]  # a row of each market and round
+        of = np.unique(market, return_index=True)[1]  # the first row of each market and round
         complete = (np.bincount(market)[market[of]] == players[of]) & np.isfinite(recorded[of])
         if complete.sum() < 3:
             return
@@ -237,7 +237,7 @@ class Cobweb(Environment):
         series = codes(np.stack([record.game, record.groups], axis=1))[of][complete]
         before, later = record.seen["seen"][of][complete], record.later[of][complete]
         yield Statistic(
-            "price variance", "variance of the price within markets, the noise being what it was",
+            "price variance", "variance of the price within markets, given the noise in the data",
             lambda x: variance_within(series, price(x)),
         )  # fmt: skip
         yield Statistic(
@@ -262,9 +262,9 @@ class Cobweb(Environment):
 
 
 def cobweb(treatment: str = "stable", **kwargs: Any) -> Cobweb:
-    """The market of a treatment: "stable", "unstable" or "strongly unstable"; the rest as for `Cobweb`."""
+    """The market of a treatment: "stable", "unstable" or "strongly unstable"; other arguments as in `Cobweb`."""
     if treatment not in TREATMENTS:
-        raise InputError(f"There is no cobweb treatment {treatment!r}: they are {', '.join(TREATMENTS)}.")
+        raise InputError(f"There is no cobweb treatment {treatment!r}: choose one of {', '.join(TREATMENTS)}.")
     return Cobweb(TREATMENTS[treatment], name=f"cobweb-{treatment.replace(' ', '-')}", **kwargs)
 
 

@@ -137,10 +137,10 @@ class RepeatedCournot(Environment):
         rounds, q = find_rounds(table), table["value"].to_numpy(float)
         recorded, profit = column(table, "price"), column(table, "profit")
         whole = rounds.members == self.players
-        told = shared(rounds, recorded)
-        inferred = np.where(told > 0, (self.intercept - told) / self.slope, np.nan)
+        posted = shared(rounds, recorded)
+        inferred = np.where(posted > 0, (self.intercept - posted) / self.slope, np.nan)
         total = np.where(whole, sums_by_round(rounds, q), inferred)
-        price = np.where(whole, np.maximum(self.intercept - self.slope * total, 0.0), told)
+        price = np.where(whole, np.maximum(self.intercept - self.slope * total, 0.0), posted)
         earned = (price[rounds.of_row] - self.cost) * q
         faults = beyond(rounds, table, self.horizon)
         faults += contradictions("price", recorded, price[rounds.of_row], tolerance)

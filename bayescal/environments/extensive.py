@@ -1,4 +1,4 @@
-"""Finite games in extensive form: who moves when, knowing what."""
+"""Finite games in extensive form, given as a tree of moves with their information sets."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,26 +19,26 @@ from bayescal.environments.markov import states_of
 from bayescal.environments.replay import Fault, Replay
 from bayescal.errors import InputError
 
-CHANCE, END = -1, -2  # movers that are no player
+CHANCE, END = -1, -2  # movers that are not players
 
 
 @dataclass(frozen=True)
 class End:
-    """The game is over: what each player gets."""
+    """The end of the game, with the payoff of each player."""
 
     payoffs: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
 class Chance:
-    """Nature moves: (probability, what follows)."""
+    """A move of nature: (probability, next node) for each branch."""
 
     branches: "tuple[tuple[float, Node], ...]"
 
 
 @dataclass(frozen=True)
 class Move:
-    """A player moves, knowing only the situation: moves of one player in one situation cannot be told apart."""
+    """A player's move. The player knows the situation only: it is an information set, which several nodes may share."""
 
     player: int
     situation: str
@@ -50,7 +50,7 @@ Node = End | Chance | Move
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """A game tree as arrays; nodes are in order of depth, so that parents come before their children."""
+    """A game tree as arrays. Nodes are in order of depth: parents come before their children."""
 
     mover: np.ndarray  # by node: a player, CHANCE or END
     situation: np.ndarray  # by node: index among the mover's situations
@@ -64,7 +64,7 @@ class Tree:
 
     @cached_property
     def key(self) -> Hashable:
-        """The rules without the payoffs."""
+        """Everything except the payoffs."""
         return (
             tuple(self.mover), tuple(self.situation), tuple(map(tuple, self.children)),
             tuple(map(tuple, self.chances)), self.situations, self.actions,
@@ -85,10 +85,14 @@ class _Builder:
 
 
 def build_tree(root: Node, players: int, name: str) -> Tree:
-    """Number the nodes by depth; every inconsistency in one InputError."""
+    """Number the nodes by depth.
+
+    Raises:
+        InputError: with every inconsistency of the tree.
+    """
     built, problems = _Builder(), []
     waiting: list[tuple[Node, int, int, int]] = [(root, -1, 0, 0)]
-    for node, parent, branch, depth in waiting:  # grows while it is walked: breadth first
+    for node, parent, branch, depth in waiting:  # breadth first: the list grows in the loop
         here = len(built.rows)
         row: dict[str, Any] = {"mover": END, "situation": "", "kids": {}, "chances": (), "end": -1, "depth": depth}
         if parent >= 0:
@@ -136,8 +140,8 @@ def build_tree(root: Node, players: int, name: str) -> Tree:
 class ExtensiveForm(FiniteGame):
     """A finite game in extensive form with perfect recall, from its tree of `Move`, `Chance` and `End`.
 
-    What a player observes is `{"situation": index, "moving": 0 or 1}`; who does not move chooses in vain.
-    `params = {"payoffs": (ends, players)}`, ends in the order of depth.
+    A player observes `{"situation": index, "moving": 0 or 1}`; the action of a player who does not move has no effect.
+    `params = {"payoffs": (ends, players)}`, with ends in order of depth.
 
     Example:
         >>> import bayescal as bc
@@ -156,7 +160,7 @@ class ExtensiveForm(FiniteGame):
         tree = build_tree(root, len(role_names), name)
         self.tree, self.default_payoffs = tree, tree.payoffs
         most = [max((len(a) for a in rows), default=1) for rows in tree.actions]
-        # A situation's own labels may differ: the longest list names the grid.
+        # The labels may differ by situation: the grid has those of the longest list.
         labels = [max(rows, key=len, default=("none",)) for rows in tree.actions]
         fields = rules(
             name, dict.fromkeys(role_names, 1), [range(n) for n in most], ordered=False, labels=labels,
@@ -177,7 +181,7 @@ class ExtensiveForm(FiniteGame):
 
     @property
     def possible(self) -> Bool[np.ndarray, "players situations actions"]:
-        """(players, situations, actions): what can be chosen."""
+        """Which actions exist in which situation of which player."""
         out = np.zeros((self.players, self.situation_count, self.mask.shape[1]), bool)
         for i, rows in enumerate(self.tree.actions):
             for s, labels in enumerate(rows):
@@ -198,7 +202,7 @@ class ExtensiveForm(FiniteGame):
         tree = self.tree
         mover = jnp.asarray(tree.mover)[state]
         action = joint_action[jnp.maximum(mover, 0)]
-        # A choice that the situation does not have counts as its last one.
+        # An action that the situation does not have counts as its last one.
         count = jnp.sum(jnp.asarray(tree.children)[state] >= 0)
         child = jnp.asarray(tree.children)[state, jnp.clip(action, 0, count - 1)]
         after = self._nature(key, jnp.where(mover >= 0, child, state).astype(state.dtype))
@@ -207,7 +211,7 @@ class ExtensiveForm(FiniteGame):
         return after, jnp.where(over, payoffs, 0.0), over
 
     def _nature(self, key: PRNGKeyArray, node: Int[Array, ""]) -> Int[Array, ""]:
-        """Go on until a player moves or the game is over."""
+        """Draw moves of nature until a player moves or the game ends."""
         tree = self.tree
 
         def go(carry):
@@ -247,7 +251,7 @@ class ExtensiveForm(FiniteGame):
         return {"situation": jnp.stack([jnp.where(o["moving"] > 0, o["situation"], jnp.nan) for o in seen])}
 
     def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
-        """The situation is recorded; rows without one are of players who did not move."""
+        """Situations are recorded; a row without one is of a player who did not move."""
         recorded = table["situation"].to_numpy(float)
         count = np.array([len(s) for s in self.tree.situations])[table["role_index"].to_numpy()]
         situation, wrong = states_of(recorded, int(count.max(initial=1)))
@@ -289,13 +293,13 @@ def kuhn_poker() -> ExtensiveForm:
 
 
 def centipede(large: Number = 0.4, small: Number = 0.1, moves: int = 4, factor: Number = 2.0) -> ExtensiveForm:
-    """The centipede game (McKelvey & Palfrey 1992, Econometrica 60:803-836): take the larger pile or pass, and both
-    piles double; four moves, from piles of 0.40 and 0.10 dollars."""
+    """The centipede game (McKelvey & Palfrey 1992, Econometrica 60:803-836): a player takes the larger pile, or passes
+    and both piles double. Four moves, from piles of 0.40 and 0.10 dollars."""
 
     def move(n: int) -> Node:
         big, little = large * factor**n, small * factor**n
         taken = (big, little) if n % 2 == 0 else (little, big)
-        if n == moves:  # everybody passed: the piles have doubled once more and go to the one whose turn it would be
+        if n == moves:  # everybody passed: the piles double once more and go to the player whose turn it would be
             return End(taken)
         return Move(n % 2, f"m{n + 1}", {"take": End(taken), "pass": move(n + 1)})
 

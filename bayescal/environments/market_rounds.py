@@ -1,4 +1,4 @@
-"""What all members of a market share in a round, found in a table with one row a member and round."""
+"""The rounds of markets, from a table with one row per member and round."""
 
 from typing import NamedTuple
 
@@ -14,10 +14,10 @@ class Rounds(NamedTuple):
     """The rounds of all markets in a table.
 
     Attributes:
-        of_row: which round a row belongs to.
-        before: the same market's round before each; -1 where that is not in the table.
-        played: how many rounds had been played when a row's decision was made, if the first one recorded was the first.
-        members: how many rows a round has.
+        of_row: index of the row's round.
+        before: index of the same market's previous round; -1 if the table does not have it.
+        played: number of rounds before the row's decision, counted from the first recorded one.
+        members: number of rows of the round.
     """
 
     of_row: Int[np.ndarray, " rows"]
@@ -40,18 +40,18 @@ def sums_by_round(rounds: Rounds, x: Float[np.ndarray, " rows"]) -> Float[np.nda
 
 
 def shared(rounds: Rounds, x: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rounds"]:
-    """A number that all members of a round were told: the median of what is recorded, NaN where nothing is."""
+    """A number that all members of a round saw: the median of the recorded ones, NaN if there are none."""
     median = pd.Series(x).groupby(rounds.of_row).median()
     return median.reindex(range(len(rounds.before))).to_numpy(float)
 
 
 def earlier(x: Float[np.ndarray, " rounds"], rounds: Rounds) -> Float[np.ndarray, " rounds"]:
-    """That number one round before; NaN where it is not known."""
+    """The number of the previous round; NaN if it is not known."""
     return np.where(rounds.before >= 0, x[rounds.before], np.nan)
 
 
 def disagreements(column: str, x: Float[np.ndarray, " rows"], rounds: Rounds, tolerance: Number) -> list[Fault]:
-    """Rows that hold another number than the rest of their round."""
+    """Rows with another number than the rest of their round."""
     return contradictions(column, x, shared(rounds, x)[rounds.of_row], tolerance)
 
 
@@ -62,5 +62,5 @@ def beyond(rounds: Rounds, table: pd.DataFrame, horizon: int) -> list[Fault]:
 
 
 def column(table: pd.DataFrame, name: str) -> Float[np.ndarray, " rows"]:
-    """A column as numbers; NaN where there is none."""
+    """A column as numbers; NaN if the table does not have it."""
     return table[name].to_numpy(float) if name in table else np.full(len(table), np.nan)

@@ -1,4 +1,4 @@
-"""The newsvendor: how much to order before demand is known, once or day after day."""
+"""The newsvendor: how much to order before demand is known, in one round or in many."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
@@ -18,11 +18,11 @@ from bayescal.environments.replay import Fault, Replay, contradictions, first_ro
 from bayescal.environments.watched import looked_at
 from bayescal.errors import InputError
 
-USUAL_NODES = 21  # of the mean of past orders, between which the exact solution is interpolated
+USUAL_NODES = 21  # values of the mean past order at which the exact solution is computed; linear in between
 
 
 class Stand(NamedTuple):
-    """Where a newsvendor stands: rounds played, the last order and demand, the sum of all orders."""
+    """The state: rounds played, the last order and demand, the sum of all orders."""
 
     round: Int[Array, ""]
     own: Float[Array, ""]
@@ -34,28 +34,28 @@ class Newsvendor(SolvesItself):
     """One player orders q, then demand D is drawn: profit = price·min(q, D) + salvage·max(q - D, 0) - cost·q.
 
     The rational order is the critical fractile, the smallest q with P(D <= q) >= (price - cost) / (price - salvage)
-    (Arrow, Harris & Marschak 1951, Econometrica). People order too near to mean demand and chase the last demand
+    (Arrow, Harris & Marschak 1951, Econometrica). People order too close to mean demand and chase the last demand
     (Schweitzer & Cachon 2000, Management Science; Bolton & Katok 2008, Manufacturing & Service Operations
-    Management). The defaults, demand U{1..100} at a price of 12 and a cost of 3, have 75 as their rational order.
+    Management). With the defaults, demand U{1..100}, a price of 12 and a cost of 3, the rational order is 75.
 
-    **What is carried from day to day.** Demand is independent and nothing is stored, so only habits link the days:
-    a person who falls back on the last order, the last demand or the usual order sees them ("own", "seen", "usual").
-    Today's order is tomorrow's anchor. With `discount=1`, the default, the person foresees this, as the concept of
-    trajectory-KL says: an order nearer to the best one is also a cheaper start tomorrow. With `discount=0` the person
-    is myopic: Q is the day's expected profit. With a prior that looks at nothing of the past both are the same.
+    **What links the rounds.** Demand is independent and nothing is stored, so only habits link the rounds: a habit may
+    depend on the last order, the last demand or the mean past order ("own", "seen", "usual"). Today's order is
+    tomorrow's anchor. With `discount=1`, the default, the player foresees this, as trajectory-KL assumes: an order
+    closer to the best one also lowers tomorrow's cost of information. With `discount=0` the player is myopic: Q is the
+    expected profit of the round. If the habit does not depend on the past, both are the same.
 
     Args:
-        price, cost, salvage: per unit, all in `params`.
-        demand: values that are equally likely, or (values, probabilities); 1 to 100 when None.
+        price, cost, salvage: money per unit, all in `params`.
+        demand: equally likely values, or (values, probabilities); 1 to 100 when None.
         orders: the grid of orders.
-        rounds: how many days there are; 1 is the newsvendor of the textbooks.
-        discount: of tomorrow against today.
+        rounds: the number of rounds; 1 is the textbook newsvendor.
+        discount: the discount factor from one round to the next.
 
     Example:
         >>> import bayescal as bc
         >>> shop = bc.Newsvendor(price=12, cost=3)
         >>> profits = shop.expected_profits(shop.params)
-        >>> int(profits.argmax()), float(profits.max())  # the best order, and what it earns a day
+        >>> int(profits.argmax()), float(profits.max())  # the best order and its expected profit
         (75, 342.0)
     """
 
@@ -79,8 +79,8 @@ class Newsvendor(SolvesItself):
     ):
         if not salvage < cost < price:
             raise InputError(
-                f"Newsvendor: price {price:g}, cost {cost:g} and salvage {salvage:g} were given; there is something to "
-                "decide only where salvage < cost < price."
+                f"Newsvendor: price {price:g}, cost {cost:g} and salvage {salvage:g} were given; the order "
+                "matters only if salvage < cost < price."
             )
         grid = np.asarray(orders, float)
         if grid.ndim != 1 or len(grid) < 2 or np.any(np.diff(grid) <= 0):
@@ -118,19 +118,19 @@ class Newsvendor(SolvesItself):
         }
 
     def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
-        # The last order and demand change what is habitual, not what an order is worth; what is usual stays usual.
+        # The last order and demand change the habit, not the value of an order; the mean past order changes both.
         left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
         low, high = self.action_values[0][0], self.action_values[0][-1]
         usual = observation["began"] * (2 * (observation["usual"] - low) / (high - low) - 1)
         return jnp.stack([left / self.horizon, 1 / left, usual])
 
     def expected_profits(self, params: Params) -> Float[Array, " actions"]:
-        """Of each order, over demand."""
+        """Expected profit of each order, over demand."""
         each = _profit(self._grid[:, None], self._demand[None, :], params)
         return each @ jnp.asarray(self.chances, each.dtype)
 
     def values_everywhere(self, params: Params) -> Float[Array, " actions"] | None:
-        """Q of every order, where it is the same whatever was seen and whatever the cost; else None."""
+        """Q of every order if it depends neither on the observation nor on the cost of information; else None."""
         return self.expected_profits(params) if self.horizon == 1 or self.discount == 0 else None
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
@@ -157,7 +157,7 @@ class Newsvendor(SolvesItself):
     def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
         """Orders and demand of earlier rounds, as seen before each order.
 
-        What is usual needs all earlier orders, so rounds after a missing one are not known.
+        The mean past order needs all earlier orders, so rounds after a missing one are not known.
         """
         demand, order = table["demand"].to_numpy(float), table["value"].to_numpy(float)
         before, start = previous_row(table), first_round(table)
@@ -196,36 +196,35 @@ class Newsvendor(SolvesItself):
     def exact_table(
         self, cost: Costs, psi: Mapping[str, Any], params: Params, prior: Habit
     ) -> Float[Array, "rounds usual actions"]:
-        """Q of every order in every round, by what is usual (one entry if the prior does not look at that).
+        """Q of every order in every round, by the mean past order (one entry if the habit does not depend on it).
 
-        Backward induction over everything that the prior looks at:
+        Backward induction over everything that the habit depends on:
 
             Q_t(a; u) = R(a) + discount · E_D V_{t+1}(a, D; u'),   u' = (t u + a) / (t + 1),
             V_t(own, seen; u) = cost · log sum_a q(a | own, seen, u) exp(Q_t(a; u) / cost).
 
-        It is exact up to rounding, but for `Usual`, whose mean is interpolated linearly between 21 values. Habits of
-        more than some hundred nats (about 80 in single precision) are cut off there.
+        It is exact up to rounding, except for `Usual`: the mean past order is interpolated linearly between 21 values.
+        Log habits are cut off some hundred nats (in single precision about 80) below their maximum.
         """
         grid = self._grid
         profits = self.expected_profits(params)
-        if self.values_everywhere(params) is not None:  # habits change nothing
+        if self.values_everywhere(params) is not None:  # the habit does not change Q
             return jnp.broadcast_to(profits, (self.horizon, 1, len(grid)))
-        # An infinite cost and one of zero have no soft value; the nearest ones that have are the same to rounding.
+        # The soft value is undefined at costs of zero and infinity; these bounds give the same result up to rounding.
         scale = self.payoff_scale(params)
         cost = jnp.clip(jnp.asarray(cost, grid.dtype), 1e-6 * scale, 1e6 * scale)
         tiny = jnp.finfo(grid.dtype).tiny
         terms = prior.terms(psi, role=0, action_values=grid)
         blank = self.observe(self.reset(jax.random.key(0), params), 0)
         sees = [looked_at(term, blank) for term in terms]
-        # Habits that do not look at what is usual are the same at all of its nodes: one table serves them all, and a
-        # product of two matrices all days.
+        # Terms of the habit that do not depend on the mean past order are computed once, not at each of its nodes.
         usual = self._usual(USUAL_NODES if any("usual" in s for s in sees) else 1)
         split = lambda inside: [t for t, s in zip(terms, sees, strict=True) if ("usual" in s) == inside]
         days, levels = self._habits(split(False), self._usual(1)), self._habits(split(True), usual)
         chances = jnp.asarray(self.chances if any("seen" in s for s in sees) else [1.0], grid.dtype)
 
         def habitual(w):
-            """The sum over orders of q(order | own, seen, usual) · w(order | usual), but for q's scale."""
+            """The sum over orders of q(order | own, seen, usual) · w(order | usual), up to the scale of q."""
             if levels.shape[1:3] == (1, 1) and len(usual) > 1:
                 return jnp.einsum("oda,ua->uod", days[0], levels[:, 0, 0] * w)
             return jnp.einsum("uoda,ua->uod", days * levels, w)
@@ -236,8 +235,8 @@ class Newsvendor(SolvesItself):
             best = jnp.max(values, axis=1, keepdims=True)
             share = habitual(jnp.exp((values - best) / cost)) / jnp.maximum(whole, tiny)
             soft = best[:, :, None] + cost * jnp.log(jnp.maximum(share, tiny))
-            ahead = jnp.broadcast_to(soft @ chances, (len(usual), len(grid)))  # by what is usual and own then
-            after = (played * usual[:, None] + grid[None, :]) / (played + 1)  # what is usual then
+            ahead = jnp.broadcast_to(soft @ chances, (len(usual), len(grid)))  # next mean past and own order
+            after = (played * usual[:, None] + grid[None, :]) / (played + 1)  # the next mean past order
             go_on = jnp.einsum("uav,va->ua", _hats(after, usual), ahead) if len(usual) > 1 else ahead
             now = profits + self.discount * go_on
             return now, now
@@ -250,7 +249,7 @@ class Newsvendor(SolvesItself):
     def _habits(
         self, terms: Sequence[Callable[[Seen], Float[Array, " actions"]]], usual: Float[Array, " usual"]
     ) -> Float[Array, "usual own seen actions"]:
-        """Their product, one at most, after everything that may have been; axes that none looks at are 1 long."""
+        """The product of the terms, at most one, at every possible past; axes that no term depends on have length 1."""
         dtype = self._grid.dtype
         began, played = jnp.ones((), dtype), jnp.ones((), jnp.int32)
         nothing = {"own": began, "seen": began, "usual": began, "began": began, "round": played}
@@ -293,21 +292,21 @@ def _distribution(demand: Numbers | tuple[Numbers, Numbers]) -> tuple[tuple[floa
         raise InputError(f"Newsvendor: demand must be rising numbers; found {np.ravel(values)[:5].tolist()}….")
     if chances.shape != values.shape or not np.all(chances >= 0) or abs(chances.sum() - 1) > 1e-6:
         raise InputError(
-            f"Newsvendor: demand needs one probability for each of its {len(values)} values, which sum to one; found "
-            f"{chances.size} that sum to {chances.sum():g}."
+            f"Newsvendor: demand needs one probability for each of its {len(values)} values, with sum one; found "
+            f"{chances.size} with sum {chances.sum():g}."
         )
     return tuple(values.tolist()), tuple((chances / chances.sum()).tolist())
 
 
 def _hats(x: Costs, nodes: Float[Array, " nodes"]) -> Float[Array, "... nodes"]:
-    """The weights of the nodes in linear interpolation at x."""
+    """Weights of the nodes for linear interpolation at x."""
     if len(nodes) == 1:
         return jnp.ones((*jnp.shape(x), 1), nodes.dtype)
     return jnp.maximum(1 - jnp.abs(jnp.asarray(x)[..., None] - nodes) / (nodes[1] - nodes[0]), 0.0)
 
 
 def _earlier(table: pd.DataFrame) -> tuple[Float[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
-    """(the sum, the number) of a participant's earlier recorded orders."""
+    """(sum, number) of the participant's earlier recorded orders."""
     ordered = table.sort_values("round", kind="stable").groupby(["group", "participant"], observed=True, sort=False)
     order = table["value"].astype(float)
     total = (ordered["value"].cumsum() - order).reindex(table.index)

@@ -135,7 +135,7 @@ class NormalForm(OneShot):
 
     def _against(self, player: int, keep: tuple[int, ...], strategies: Array, params: Params) -> Array:
         """Player's payoff tensor averaged over the mixtures of all players but those in `keep`."""
-        tensor = params["payoffs"][player]
+        tensor = jnp.asarray(params["payoffs"])[player]
         for j in reversed(range(self.players)):
             if j not in keep:
                 tensor = jnp.tensordot(tensor, strategies[j, : tensor.shape[j]], axes=(j, 0))

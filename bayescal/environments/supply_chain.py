@@ -1,4 +1,4 @@
-"""Supply chains: everybody orders from the next one up, waits, and pays for stocks and for backlogs."""
+"""Supply chains: each echelon orders from the next one up, with delays, and pays for stock and backlog."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -18,20 +18,20 @@ from bayescal.environments.statistics import PlayRecord, Statistic, codes, varia
 from bayescal.errors import InputError
 
 DEMAND = uniform(range(9))  # U{0..8}: Croson & Donohue (2006)
-STEP = (4.0,) * 4 + (8.0,)  # four a week, eight from the fifth week on: Sterman (1989)
+STEP = (4.0,) * 4 + (8.0,)  # 4 a week, 8 from week five: Sterman (1989)
 
 
 class ChainState(NamedTuple):
-    """A chain when this week's orders are due; arrays have one number an echelon, the retailer first.
+    """A chain just before this week's orders; arrays have one number per echelon, the retailer first.
 
     Attributes:
-        week: how many weeks have been decided.
-        inventory: units on hand, or minus the units owed.
-        incoming, arriving: this week's orders received, and units that came in.
-        supply_line: ordered and not arrived yet.
+        week: number of weeks played.
+        inventory: net inventory: units on hand, or minus the units owed.
+        incoming, arriving: orders received and units received this week.
+        supply_line: units ordered that have not arrived.
         own: the last order; 0 before the first.
-        mail: orders on their way up, the next to be received first.
-        transit: units on their way down, by the echelon that they go to, the next to arrive first.
+        mail: orders on their way to the supplier, the next to be received first.
+        transit: units on their way, by destination, the next to arrive first.
     """
 
     week: Int[Array, ""]
@@ -45,44 +45,44 @@ class ChainState(NamedTuple):
 
 
 class SupplyChain(Environment):
-    """A serial chain of any number of echelons, each its own role: retailer, …, factory.
+    """A serial chain of any number of echelons; each is a role: retailer, …, factory.
 
-    In a week t, at every echelon i at the same time (the retailer is 0; d_o and d_s are the two delays),
+    In week t, at every echelon i at the same time (the retailer is 0; d_o and d_s are the two delays),
 
-    1. what was sent d_s weeks ago arrives:          A_i(t) = S_{i+1}(t - d_s)
-    2. what was ordered d_o weeks ago is received:   R_i(t) = O_{i-1}(t - d_o), customers' demand for the retailer
-    3. orders are filled from stock, late ones first, what is not there stays owed:
+    1. units shipped d_s weeks ago arrive:           A_i(t) = S_{i+1}(t - d_s)
+    2. orders placed d_o weeks ago are received:     R_i(t) = O_{i-1}(t - d_o), customers' demand for the retailer
+    3. orders are filled from stock, backlog first; unfilled units are owed:
        N_i(t) = N_i(t-1) + A_i(t) - R_i(t),          S_i(t) = R_i(t) + N_i(t-1)^- - N_i(t)^-
-    4. the week is paid for:                         holding · N_i(t)^+ + backlog · N_i(t)^-
-    5. having seen all this, everybody orders O_i(t).
+    4. the week's cost is paid:                      holding · N_i(t)^+ + backlog · N_i(t)^-
+    5. all of this is seen, and then everybody orders O_i(t).
 
-    N is net inventory, x^+ = max(x, 0), x^- = max(-x, 0). What the factory orders is made in full; it passes the same
-    two delays. An order of week t can thus arrive in week t + d_o + d_s at the earliest, and first shows in that
-    week's cost. Units are neither made nor lost: the supply line, Σ O_i - Σ A_i, always is what is in the mail, owed by
-    the supplier, and in transit.
+    N is net inventory, x^+ = max(x, 0), x^- = max(-x, 0). The factory's orders are produced in full, after the same
+    two delays. An order of week t therefore arrives in week t + d_o + d_s at the earliest, and first affects that
+    week's cost. Units are neither created nor lost: the supply line, Σ O_i - Σ A_i, is always the sum of orders in the
+    mail, units owed by the supplier, and units in transit.
 
-    The defaults are the beer game's (Sterman 1989, Management Science 35:321-339: delays, costs, twelve units on hand
-    and four in every slot of the pipeline, which is three weeks' and one week's mean demand), with the stationary
+    The defaults are those of the beer game (Sterman 1989, Management Science 35:321-339: delays, costs, twelve units on
+    hand and four in every slot of the pipeline, which is three weeks' and one week's mean demand), with the stationary
     demand U{0..8} of Croson & Donohue (2006, Management Science 52:323-336).
 
-    **The end.** Experiments do not tell when they end, so that nobody runs stocks down. The default therefore is a
-    game that goes on after every week with probability `discount`, 1 - 1/weeks, and `step` never says that it is over:
-    `weeks` is its expected length, and the number of rounds of a recorded game. With `announced`, everybody knows the
+    **The end.** Experiments do not announce when they end, so that nobody runs down stocks. By default the game
+    therefore continues after every week with probability `discount`, 1 - 1/weeks, and `step` never returns "over":
+    `weeks` is the expected length, and the number of rounds of a recorded game. With `announced`, players know the
     last week, nothing is discounted, and later costs do not count.
 
     Args:
-        echelons: how many, at least one.
-        orders: the grid of orders, zero or more, rising.
+        echelons: number of echelons, at least one.
+        orders: the grid of orders, zero or more, increasing.
         demand: customers' demand: {value: probability} for independent draws, or the demand of each week (the last
-            one goes on for ever).
-        holding, backlog: cost of a unit on hand, of a unit owed, for a week; both in `params`.
-        weeks: how long a game is.
+            one is repeated for ever).
+        holding, backlog: cost per week of a unit on hand, of a unit owed; both in `params`.
+        weeks: length of a game.
         order_delay, shipping_delay: in weeks, at least one each.
         inventory: units on hand before the first week (three weeks' mean demand).
-        flow: units in each slot of the pipelines then (one week's mean demand).
-        team: everybody is paid the chain's cost divided by the echelons, which subjects are asked to keep small. By
-            default everybody is paid the own cost: what a role sees tells of its own stock, and hardly anything of
-            what its orders do to others weeks later.
+        flow: units in each slot of the pipelines before the first week (one week's mean demand).
+        team: everybody pays the chain's cost divided by the number of echelons. By default everybody pays the own
+            cost: a role's observations are about its own stock, and contain little about the effects of its orders
+            on others weeks later.
         announced: whether players know the last week.
         discount: 1 - 1/weeks by default, 1 if the end is announced.
 
@@ -112,8 +112,8 @@ class SupplyChain(Environment):
         holding: Number = 0.5,
         backlog: Number = 1.0,
         weeks: int = 36,
-        order_delay: int = 1,
-        shipping_delay: int = 2,
+        order_delay: Number = 1,
+        shipping_delay: Number = 2,
         inventory: Number | None = None,
         flow: Number | None = None,
         team: bool = False,
@@ -130,8 +130,8 @@ class SupplyChain(Environment):
         self.flow = usual if flow is None else float(flow)
         if not (np.isfinite(self.inventory) and np.isfinite(self.flow) and self.flow >= 0):
             raise InputError(
-                f"SupplyChain: the chain begins with inventory {self.inventory:g} and flow {self.flow:g}; give finite "
-                "numbers, the flow zero or more."
+                f"SupplyChain: the chain starts with inventory {self.inventory:g} and flow {self.flow:g}; give finite "
+                "numbers, and a flow of zero or more."
             )
         self.order_delay, self.shipping_delay = int(order_delay), int(shipping_delay)
         self.team, self.announced = bool(team), bool(announced)
@@ -142,7 +142,7 @@ class SupplyChain(Environment):
 
     @property
     def usual(self) -> float:
-        """A week's mean demand (of a path: over the weeks of a game)."""
+        """Mean weekly demand; if the demand of each week is given, its mean over the weeks of a game."""
         values, weights = self.demand
         weekly = [values[min(t, len(values) - 1)] for t in range(self.horizon)]
         return max(mean(self.demand) if weights else float(np.mean(weekly)), 1e-6)
@@ -176,12 +176,12 @@ class SupplyChain(Environment):
         mail: tuple[Float[Array, " echelons"], ...],
         transit: tuple[Float[Array, " echelons"], ...],
     ) -> ChainState:
-        """Events 1 to 3."""
+        """Steps 1 to 3 of a week."""
         arriving, received = transit[0], mail[0]
         incoming = jnp.concatenate([self._demand_of(key, week)[None], received[:-1]])
         after = inventory + arriving - incoming
         filled = incoming + jnp.maximum(-inventory, 0.0) - jnp.maximum(-after, 0.0)
-        sent = jnp.concatenate([filled[1:], received[-1:]])  # production is never short
+        sent = jnp.concatenate([filled[1:], received[-1:]])  # production is not limited
         return ChainState(
             week, after, incoming, arriving, supply_line - arriving, own, tuple(mail[1:]), (*transit[1:], sent)
         )
@@ -202,8 +202,8 @@ class SupplyChain(Environment):
         return now
 
     def observe(self, state: ChainState, player: int) -> dict[str, Array]:
-        """Net inventory and supply line after this week's events, the order just received ("seen"), the own last
-        order, and how many weeks have been decided ("round"). "seen" is known in the first week too."""
+        """Net inventory and supply line after this week's steps 1 to 3, the order just received ("seen"; known in the
+        first week too), the own last order, and the number of weeks played ("round")."""
         return {
             "own": state.own[player],
             "seen": state.incoming[player],
@@ -214,10 +214,10 @@ class SupplyChain(Environment):
         }
 
     def see(self, observation: dict[str, Array], params: Params) -> Float[Array, " numbers"]:
-        """Stocks in units of the demand during the delays, far ones compressed; flows in units of a week's demand.
+        """Stocks in units of the demand during the delays, large ones compressed; flows in units of weekly demand.
 
-        Values bend sharply where inventory position or stock pass a week's demand or so: soft steps at places around
-        there spare a network from having to find them.
+        The value function bends sharply where inventory position or stock are about a week's demand: soft steps there
+        are given to the network, so that it need not learn them.
         """
         weekly = self.usual
         lead = weekly * (self.order_delay + self.shipping_delay)
@@ -234,8 +234,9 @@ class SupplyChain(Environment):
         return jnp.stack([*near, *flows, *far, *steps, *(end if self.announced else path)])
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
-        """A week's holding and backlog cost of the largest order, shared by as many as pay for it."""
-        return (params["holding"] + params["backlog"]) * self.action_values[0][-1] / (self.roles if self.team else 1)
+        """Weekly holding plus backlog cost of the largest order, per player who pays it."""
+        payers = self.roles if self.team else 1
+        return jnp.asarray((params["holding"] + params["backlog"]) * self.action_values[0][-1] / payers)
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -261,12 +262,12 @@ class SupplyChain(Environment):
         }
 
     def replay(self, table: pd.DataFrame, *, tolerance: Number = 0.01) -> Replay:
-        """The weekly accounts of every chain, from its orders and from what was recorded (see `chain_books`)."""
+        """The weekly accounts of every chain, from its orders and the recorded numbers (see `chain_books`)."""
         start = Start(self.inventory, self.flow, self.order_delay, self.shipping_delay)
         return replay_chains(table, self.roles, start, tolerance)
 
     def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
-        """Those of any quantities, and the bullwhip ratio of each echelon."""
+        """The usual statistics of quantities, and the bullwhip ratio of each echelon."""
         yield from super().statistics(record)
         seen = record.seen["seen"]
         for role in dict.fromkeys(record.roles):
@@ -307,12 +308,12 @@ def beer_game(
 ) -> SupplyChain:
     """The beer distribution game: retailer, wholesaler, distributor and factory.
 
-    Orders take a week and shipments two; a unit on hand costs 0.5 a week, a unit owed 1.0; the chain begins with
-    twelve units at each place and four in each slot of the pipelines; 36 weeks. Orders are whole numbers from 0 to 20,
-    five times the mean demand: room enough for a bullwhip, and few of those that people placed are above.
+    Orders take one week and shipments two; a unit on hand costs 0.5 a week, a unit owed 1.0; the chain starts with
+    twelve units at each echelon and four in each slot of the pipelines; 36 weeks. Orders are whole numbers from 0 to
+    20, five times the mean demand: enough for a bullwhip, and few recorded orders are larger.
 
     Args:
-        demand: "uniform": U{0..8}; "step": four, from the fifth week eight (Sterman 1989); or as in `SupplyChain`.
+        demand: "uniform": U{0..8}; "step": 4, then 8 from week five (Sterman 1989); or as in `SupplyChain`.
         orders: the grid of orders.
         options: those of `SupplyChain`.
 
@@ -322,10 +323,10 @@ def beer_game(
         >>> game.role_names
         ('retailer', 'wholesaler', 'distributor', 'factory')
     """
-    told = {"uniform": DEMAND, "step": STEP}.get(demand) if isinstance(demand, str) else demand
-    if told is None:
-        raise InputError(f"beer_game: there is no demand {demand!r}; it is uniform, step, or one of your own.")
-    return SupplyChain(4, orders, demand=told, name=name, **options)
+    customers = {"uniform": DEMAND, "step": STEP}.get(demand) if isinstance(demand, str) else demand
+    if customers is None:
+        raise InputError(f"beer_game: there is no demand {demand!r}; give uniform, step, or numbers as in SupplyChain.")
+    return SupplyChain(4, orders, demand=customers, name=name, **options)
 
 
 def role_names(echelons: int) -> tuple[str, ...]:
@@ -337,7 +338,7 @@ def role_names(echelons: int) -> tuple[str, ...]:
 
 
 def week_costs(inventory: Float[Array, " echelons"], params: Params) -> Float[Array, " echelons"]:
-    """Holding cost of what is on hand, backlog cost of what is owed."""
+    """Holding cost of units on hand plus backlog cost of units owed."""
     return params["holding"] * jnp.maximum(inventory, 0.0) + params["backlog"] * jnp.maximum(-inventory, 0.0)
 
 
@@ -360,8 +361,8 @@ def _check(
     holding: Number,
     backlog: Number,
     weeks: int,
-    order_delay: int,
-    shipping_delay: int,
+    order_delay: Number,
+    shipping_delay: Number,
     discount: Number | None,
     announced: bool,
 ) -> None:

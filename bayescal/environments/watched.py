@@ -1,4 +1,4 @@
-"""What of an observation a function looks at: it decides how large a state an exact solution needs."""
+"""Which entries of an observation a function depends on: an exact solution has only these in its state."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 
 
 class _Watched(Mapping[str, Any]):
-    """A mapping that remembers which of its entries were asked for."""
+    """A mapping that records which of its entries were read."""
 
     def __init__(self, entries: Mapping[str, Any]):
         self.entries, self.asked = entries, set[str]()
@@ -24,7 +24,7 @@ class _Watched(Mapping[str, Any]):
 
 
 def looked_at(f: Callable[[Mapping[str, Any]], Any], observation: Mapping[str, Any]) -> frozenset[str]:
-    """The names of the entries of the observation that f(observation) is computed from."""
+    """Names of the entries of the observation that f reads."""
     asked: set[str] = set()
 
     def look(observation):

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayescal._types import Key
+from bayescal._types import Keys
 
 _QUICK = {"xla_backend_optimization_level": 0}
 _HEAVY = 3e7  # operations, from which a program is worth optimising even if it runs only a few times
@@ -42,7 +42,7 @@ class Aside:
         return self._compiled.result()[0](*args)
 
 
-def random_keys(rng: np.random.Generator, n: int) -> Key:
+def random_keys(rng: np.random.Generator, n: int) -> Keys:
     """JAX keys from NumPy's generator: `jax.random.split` is compiled anew, in half a second, for every n."""
     return jax.random.wrap_key_data(jnp.asarray(rng.integers(0, 2**32, (n, 2), dtype=np.uint32)))
 

@@ -1,12 +1,12 @@
-"""What a likelihood answers, for people with private costs and for people who behave alike.
+"""Interfaces of likelihoods: for people with private costs, and for people who behave alike.
 
-A likelihood is data plus a behaviour. The data (`OneShotData`, `OverTimeData`) know who chose what in which situation.
+A likelihood is data plus a behaviour. The data (`OneShotData`, `OverTimeData`) hold who chose what in which situation.
 The behaviour gives the log-probability of each action there, as a function of **shared numbers**, named as in a
 `Domain`: "phi.NAME" (the population that others' costs are believed to come from), "psi.NAME" (the habit),
-"params.NAME" (the game), "lapse", "drift", and "cost" where everybody knows it. Shared numbers are scalars, or arrays
+"params.NAME" (the game), "lapse", "drift", and "cost" if everybody knows it. Shared numbers are scalars, or arrays
 with one entry for each belief group (people who meet each other).
 
-Both behaviours come for both kinds of data:
+There is a class for each behaviour and kind of data:
 
                     one-shot games        games over time
     common cost     OneShotCommon         OverTimeCommon      (or a type of each person: levels of reasoning)
@@ -46,9 +46,9 @@ class PrivateLikelihood(ABC):
 
     Attributes:
         data: who chose what in which situation.
-        policies: that are asked for probabilities, one for each kind of game in the data.
-        names: the shared numbers it depends on.
-        given: shared numbers that are fixed.
+        policies: compute probabilities; one for each kind of game in the data.
+        names: the shared numbers that the likelihood depends on.
+        given: fixed shared numbers.
     """
 
     data: OneShotData | OverTimeData
@@ -64,14 +64,14 @@ class PrivateLikelihood(ABC):
     def observe(
         self, log_cost: Float[AnyArray, " participants"], shared: Shared, own_psi: OwnPsi | None = None
     ) -> None:
-        """The NumPyro site of the decisions of people with these log costs (and habits of their own, if given)."""
+        """The NumPyro site of the decisions of people with these log costs (and their own habits, if given)."""
 
     @abstractmethod
     def check_support(self) -> None:
-        """Refuse data that the habit gives probability zero."""
+        """Raises InputError if the habit gives a choice in the data probability zero."""
 
     def of_some(self, people: Int[np.ndarray, " some"]) -> "PrivateLikelihood":
-        """The likelihood of some of the people, by index."""
+        """The likelihood of a subset of the people, by index."""
         return dataclasses.replace(self, data=self.data.of_some(people))
 
     def shards(self, most: int) -> "Iterator[PrivateLikelihood]":
@@ -89,22 +89,22 @@ class PrivateLikelihood(ABC):
 
     @property
     def decisions(self) -> Int[np.ndarray, " participants"]:
-        """How many decisions each person made."""
+        """Number of decisions of each person."""
         return self.data.decisions
 
     @property
     def learned(self) -> bool:
-        """Whether the policy is a network: cheap, and smooth in everything."""
+        """Whether all policies are networks, which are fast and smooth."""
         return all(p.facts.learned for p in self.policies)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CommonLikelihood(ABC):
-    """The decisions of people who behave alike at the same numbers, or are each of one of a few types.
+    """The decisions of people who behave alike at the same shared numbers, or who are of a few types.
 
     Attributes:
         data: who chose what in which situation.
-        types: how many types there are; 1 where all are alike.
+        types: number of types; 1 if all people are alike.
     """
 
     data: OneShotData | OverTimeData
@@ -119,20 +119,20 @@ class CommonLikelihood(ABC):
 
     @abstractmethod
     def by_person(self, shared: Shared) -> Float[Array, "participants types"]:
-        """The log-likelihood of each person's decisions if they were of each type."""
+        """Log-likelihood of each person's decisions, by type."""
 
     @abstractmethod
     def observe(self, shared: Shared, type_of: Int[Array, " participants"] | None = None) -> None:
-        """The NumPyro site of the decisions, given the type of each person (None: of the first)."""
+        """The NumPyro site of the decisions, given the type of each person (None: the first)."""
 
     @abstractmethod
     def check_support(self) -> None:
-        """Refuse data that the habit gives probability zero."""
+        """Raises InputError if the habit gives a choice in the data probability zero."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AtOneCost(CommonLikelihood):
-    """People with private costs who all have the same: the shared number "cost"."""
+    """People with private costs that are all equal to the shared number "cost"."""
 
     private: PrivateLikelihood
 
@@ -171,12 +171,12 @@ def by_kind(shared: Shared) -> tuple[dict[str, Any], dict[str, Any], dict[str, A
 
 
 def of_each(cost: Number, level: Float[np.ndarray, " rows"]) -> Number:
-    """One cost for all rows, or that of each row's level."""
+    """One cost for all rows, or the cost of each row's level."""
     return jnp.asarray(cost)[level.astype(int)] if jnp.ndim(cost) else cost
 
 
 def by_row(shared: Shared, group: Int[np.ndarray, " rows"]) -> tuple[Any, Any, dict[str, Any]]:
-    """(phi, psi, params) with one entry a row, from scalars or arrays by belief group; None where there are none."""
+    """(phi, psi, params) with one entry per row, from scalars or arrays by belief group; None instead of empty."""
 
     def rows(value: Number) -> Array:
         value = jnp.asarray(value, jnp.result_type(float))
@@ -187,7 +187,7 @@ def by_row(shared: Shared, group: Int[np.ndarray, " rows"]) -> tuple[Any, Any, d
 
 
 def moving(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The shared numbers on which behaviour depends: a lapse only mixes it with uniform play."""
+    """The shared numbers that behaviour depends on: all but "lapse", which mixes it with uniform play."""
     return tuple(n for n in names if n != "lapse")
 
 
@@ -202,11 +202,11 @@ def play_in(policy: Policy, environment: Environment, population: Population | N
 
 
 def refuse_unsolved(log_p: Float[np.ndarray, "..."], policy: Policy) -> None:
-    """Probabilities that are computed once must be numbers."""
+    """Raises InputError if an equilibrium was not found, for probabilities that are computed only once."""
     unsolved = np.isnan(log_p)
     if unsolved.any():
         share = unsolved.reshape(len(log_p), -1).any(axis=1).mean()
         raise InputError(
-            f"{type(policy).__name__}: no equilibrium was found in {share:.0%} of the games, so what is played in them "
-            "is not known: leave this model out, or those games."
+            f"{type(policy).__name__}: no equilibrium was found in {share:.0%} of the games: leave out this model or "
+            "those games."
         )

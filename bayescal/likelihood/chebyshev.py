@@ -1,9 +1,9 @@
 """Chebyshev polynomials of several numbers in a box.
 
-A function of the box's numbers is represented by its values at a grid of `(d_1 + 1) × … × (d_n + 1)` nodes: it is
-the polynomial of these degrees through them. Where the function is smooth the error falls geometrically with the
-degrees (Trefethen 2019, Approximation Theory and Approximation Practice, chapter 8). Nodes are of the first kind: they
-exclude the ends of the box, so that errors may be measured there.
+A function of the box's numbers is approximated by the polynomial through its values at a grid of
+`(d_1 + 1) × … × (d_n + 1)` nodes. If the function is smooth the error falls geometrically with the degrees (Trefethen
+2019, Approximation Theory and Approximation Practice, chapter 8). Nodes are of the first kind: they exclude the ends of
+the box, so that errors can be measured there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,18 @@ from bayescal.domain import Domain
 
 
 def nodes(degrees: Sequence[int]) -> Float[np.ndarray, "nodes numbers"]:
-    """The grid in [-1, 1], last number fastest."""
+    """The grid in [-1, 1]; the last number varies fastest."""
     each = [np.cos(np.pi * (np.arange(d + 1) + 0.5) / (d + 1)) for d in degrees]
     return np.stack([x.ravel() for x in np.meshgrid(*each, indexing="ij")], axis=1) if each else np.zeros((1, 0))
 
 
 def corners(numbers: int) -> Float[np.ndarray, "corners numbers"]:
-    """Of the box [-1, 1] in so many dimensions."""
+    """The corners of the box [-1, 1] in this many dimensions."""
     return np.array(list(product((-1.0, 1.0), repeat=numbers))).reshape(2**numbers, numbers)
 
 
 def coefficients(values: Float[np.ndarray, "nodes ..."], degrees: Sequence[int]) -> Float[np.ndarray, "..."]:
-    """(d_1 + 1, …, d_n + 1, …) coefficients of the polynomial with these values at the nodes."""
+    """Coefficients (d_1 + 1, …, d_n + 1, …) of the polynomial with these values at the nodes."""
     sizes = tuple(d + 1 for d in degrees)
     out = values.reshape(sizes + values.shape[1:])
     for axis, n in enumerate(sizes):
@@ -49,7 +49,7 @@ def basis(unit: Float[np.ndarray, "points numbers"], degrees: Sequence[int]) -> 
 
 
 def polynomials(x: Scalar, degree: int) -> Float[Array, " terms"]:
-    """T_0(x) … T_degree(x), by recurrence: its derivatives are finite at the ends too."""
+    """T_0(x) … T_degree(x), by recurrence, whose derivatives are finite at the ends too."""
     terms = [jnp.ones_like(x), x]
     for _ in range(degree - 1):
         terms.append(2 * x * terms[-1] - terms[-2])
@@ -65,7 +65,7 @@ def evaluate(coefficients: Float[Array, "rank ..."], unit: Float[Array, " number
 
 
 def to_unit(domain: Domain, shared: Mapping[str, Scalar | AnyArray]) -> Float[Array, " numbers"]:
-    """A box's numbers, each scaled to [-1, 1]: in its logarithm if the interval is logarithmic."""
+    """The box's numbers, each scaled to [-1, 1]; on a log scale if the interval is logarithmic."""
     out = []
     for name, box in domain.intervals:
         x = jnp.asarray(shared[name], float)

@@ -1,4 +1,4 @@
-"""Distributions of choices on a grid, and what is done to their log-probabilities."""
+"""Distributions of choices on a grid, and functions of their log-probabilities."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,14 @@ from bayescal.errors import InputError
 class Choices(dist.Distribution):
     """How often each action was chosen, out of `totals` decisions with these log-probabilities.
 
-    A multinomial whose grid may be padded: an absent action has log-probability -inf and count 0, and adds
-    neither likelihood nor a NaN to the gradient.
+    A multinomial on a grid that may be padded: an absent action has log-probability -inf and count 0, and contributes
+    neither to the likelihood nor NaN to the gradient.
     """
 
     support = constraints.integer_interval(0, np.iinfo(np.int32).max)
     pytree_data_fields = ("log_probs", "totals")
 
-    def __init__(self, log_probs: Float[AnyArray, "*batch actions"], totals: Int[AnyArray, "*batch"]):
+    def __init__(self, log_probs: Float[AnyArray, "*batch actions"], totals: int | Int[AnyArray, "*batch"]):
         self.log_probs = log_probs
         self.totals = totals
         super().__init__(batch_shape=log_probs.shape[:-1], event_shape=log_probs.shape[-1:])
@@ -41,9 +41,9 @@ class Choices(dist.Distribution):
         return jax.random.multinomial(key, totals, probs).astype(jnp.int32)
 
     def draw(self, rng: np.random.Generator) -> Int[np.ndarray, "..."]:
-        """`sample` in NumPy: compiling JAX's multinomial takes longer than all the draws of a fit.
+        """`sample` in NumPy: compiling JAX's multinomial takes longer than all draws of a fit.
 
-        Where the probabilities are NaN (an unsolved equilibrium) all counts are zero.
+        If the probabilities are NaN (an unsolved equilibrium) all counts are zero.
         """
         probs, totals = np.exp(np.asarray(self.log_probs)), np.asarray(self.totals)
         solved = np.isfinite(probs).all(axis=-1, keepdims=True)
@@ -64,12 +64,12 @@ class Chosen(dist.Distribution):
         super().__init__(batch_shape=log_probs.shape[:-1], event_shape=())
 
     def log_prob(self, value: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
-        # A sum over a mask: the slope of a look-up is a scatter of constants, which XLA takes seconds to fold.
+        # A sum over a mask: the gradient of indexing is a scatter of constants, which XLA takes seconds to fold.
         chosen = jnp.asarray(value)[..., None] == np.arange(self.log_probs.shape[-1])
         return jnp.sum(jnp.where(chosen, self.log_probs, 0.0), axis=-1)
 
     def sample(self, key: Key, sample_shape: tuple[int, ...] = ()) -> Int[Array, "..."]:
-        # One random number for each decision, where JAX's categorical draws one for each action.
+        # One random number per decision; JAX's categorical draws one per action.
         reached = jnp.cumsum(jnp.exp(self.log_probs), axis=-1)
         shape = sample_shape + self.batch_shape
         mark = jax.random.uniform(key, (*shape, 1), reached.dtype) * reached[..., -1:]
@@ -79,7 +79,7 @@ class Chosen(dist.Distribution):
 def lapsed(
     log_p: Float[Array, "..."], lapse: Scalar | None, options: int | np.integer | Int[AnyArray, "..."]
 ) -> Float[Array, "..."]:
-    """With probability `lapse` any of the options, uniformly; else as `log_p` says."""
+    """Mixture: with probability `lapse` uniform over the options, else `log_p`."""
     if lapse is None:
         return log_p
     absent = log_p == -jnp.inf
@@ -88,15 +88,15 @@ def lapsed(
 
 
 def finite(log_p: Float[Array, "..."]) -> Float[Array, "..."]:
-    """0 for absent actions, which are never chosen: 0 · inf is not a number."""
+    """Absent actions get 0: their counts are 0, and 0 · inf would be NaN."""
     return jnp.where(log_p == -jnp.inf, 0.0, log_p)
 
 
 def refuse_impossible(source: str, offenders: Sequence[str]) -> None:
-    """No action that was chosen may be impossible under the prior: its likelihood would be zero at any cost."""
+    """Raises InputError if there are offenders: choices with prior probability zero, whose likelihood is zero."""
     if offenders:
         more = f" and {len(offenders) - 5} more" if len(offenders) > 5 else ""
         raise InputError(
-            f"{source}: the prior gives probability zero to what people did: {'; '.join(offenders[:5])}{more}. Give "
-            "those actions a positive prior probability."
+            f"{source}: the habit gives probability zero to choices in the data: {'; '.join(offenders[:5])}{more}. "
+            "Give those actions a positive prior probability."
         )

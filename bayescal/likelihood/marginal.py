@@ -1,11 +1,11 @@
-"""Private costs integrated out: m_i(phi), the log of the mean of exp(l_i(log cost)) over the population.
+"""Integrals over private costs: m_i(phi), the log of the mean of exp(l_i(log cost)) over the population.
 
-The nodes are fixed and even in log cost; the population moves their weights. The trapezoid rule is then exact to
-1e-5 as long as the population is wider than the nodes' distance h and every person's likelihood wider than 1.25 h, from
-which `even_nodes` chooses h: the more decisions, the narrower likelihoods become and the more nodes there are.
+The nodes are fixed and evenly spaced in log cost; the population determines their weights. The error of the trapezoid
+rule is below 1e-5 if the population is wider than the spacing h and every person's likelihood is wider than 1.25 h;
+`even_nodes` chooses h accordingly: the more decisions, the narrower likelihoods become and the more nodes there are.
 Populations narrower than h have a rule of their own (narrow.py).
 
-This holds for uniform habits. Other habits make likelihoods narrower, and `Integrated.of` then tries closer nodes.
+This holds for uniform habits. Other habits make likelihoods narrower; `Integrated.of` then tries smaller spacings.
 """
 
 import jax
@@ -23,13 +23,13 @@ from bayescal.populations.discrete import Discrete
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.populations.mixture import Mixture
 
-_INFORMATION = 0.6  # most about log cost in one decision: 1/2 for a normal choice, 0.44 for one of two
+_INFORMATION = 0.6  # most Fisher information on log cost in one decision: 1/2 if choices are normal, 0.44 if binary
 _FEWEST, _MOST = 33, 20_000
-_FINER = 4  # how much finer than the nodes the grid is from which costs are drawn
+_FINER = 4  # grid points per node when costs are drawn
 
 
 def even_nodes(interval: Interval, decisions: int) -> Float[np.ndarray, " nodes"]:
-    """Log costs from bound to bound. They are 0.8 of the smallest sd apart that a likelihood of so many decisions can
+    """Log costs from bound to bound; the spacing is 0.8 of the smallest sd that a likelihood of so many decisions can
     have.
 
     Args:
@@ -85,7 +85,7 @@ def log_marginal(
 def log_weights(
     nodes: Float[Array, " nodes"], population: Population, phi: Phi, shift: Float[Array, " people"] | None = None
 ) -> Float[Array, "*people nodes"]:
-    """Log-probabilities of the nodes in the population, which is truncated beyond them."""
+    """Log-probabilities of the nodes in the truncated population."""
     log_cost = nodes if shift is None else nodes - shift[:, None]
     density = population.log_density(jnp.exp(log_cost), phi) + log_cost
     return jax.nn.log_softmax(density + np.log(ends(nodes.shape[0])), axis=-1)

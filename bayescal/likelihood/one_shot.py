@@ -29,20 +29,20 @@ from bayescal.populations.base import Population
 from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
-_FEW = 64  # situations whose log-probabilities are computed one by one; more are computed by one vmapped call
+_FEW = 64  # up to so many situations are computed one by one, more by one vmapped call
 
 
 @dataclass(frozen=True, eq=False)
 class OneShotCommon(CommonLikelihood):
-    """One-shot games in which everybody knows everybody's cost, or is of a type, or nobody is named.
+    """One-shot games in which costs are common knowledge, or people are of types, or there are no subject identifiers.
 
-    Every game is solved once for each level of the cost. What depends on nothing inferred is solved when the
-    likelihood is built.
+    Every game is solved once for each level of the cost. Log-probabilities that no inferred number changes are computed
+    when the likelihood is built.
 
     Attributes:
-        policies: of each stack of games.
-        given: shared numbers that are fixed.
-        solved: log-probabilities of every instance, where nothing inferred moves them.
+        policies: one for each stack of games.
+        given: fixed shared numbers.
+        solved: log-probabilities of every instance, if no inferred number changes them.
     """
 
     data: OneShotData
@@ -63,11 +63,11 @@ class OneShotCommon(CommonLikelihood):
     ) -> "OneShotCommon":
         """
         Args:
-            policy: in any of the games.
-            population: that everybody's cost comes from, where costs are private and nobody is named.
-            given: shared numbers that are fixed.
-            constant: nothing that is inferred moves the log-probabilities, except lapses.
-            level: of each cell of the decisions; the shared "cost" then has an entry for each level.
+            policy: for any of the games.
+            population: the population of costs, if costs are private and there are no subject identifiers.
+            given: fixed shared numbers.
+            constant: no inferred number changes the log-probabilities, except lapses.
+            level: level of each cell of the decisions; the shared "cost" then has one entry per level.
         """
         rows = cells(decisions)
         data = OneShotData.of(
@@ -125,7 +125,7 @@ class OneShotCommon(CommonLikelihood):
         self.data.observe(log_p[self.data.situation, own])
 
     def observe_mixture(self, shared: Shared) -> None:
-        """The NumPyro site of the counts where every decision is somebody else's: probabilities are averaged over
+        """The NumPyro site of the counts if every decision is by another person: probabilities are averaged over
         types."""
         by_type = jnp.maximum(self.tables(shared), ABSENT) + self.log_shares(shared)[:, None, None]
         log_p = self.data.at(jax.nn.logsumexp(by_type, axis=1))
@@ -144,12 +144,12 @@ class OneShotCommon(CommonLikelihood):
 class OneShotPrivate(PrivateLikelihood):
     """One-shot games of people with private costs.
 
-    What an action is worth does not depend on one's own cost, so one solution of each instance serves every cost.
-    Values that depend on nothing inferred are computed when the likelihood is built.
+    The expected payoff of an action does not depend on one's own cost, so one solution of each instance serves all
+    costs. Values that no inferred number changes are computed when the likelihood is built.
 
     Attributes:
-        policies: of each stack of games.
-        solved: (values, log q) of every instance, where nothing inferred moves them.
+        policies: one for each stack of games.
+        solved: (values, log q) of every instance, if no inferred number changes them.
     """
 
     data: OneShotData
@@ -172,11 +172,11 @@ class OneShotPrivate(PrivateLikelihood):
     ) -> "OneShotPrivate":
         """
         Args:
-            policy: in any of the games.
+            policy: for any of the games.
             belief: the population that others' costs are believed to come from.
             group: the belief group of each participant.
-            names: the shared numbers that are inferred.
-            given: those that are fixed.
+            names: the inferred shared numbers.
+            given: the fixed shared numbers.
             drifting: costs change over the rounds (in at most ten blocks).
         """
         rows = personal(decisions, drifting=drifting)
@@ -242,7 +242,7 @@ class OneShotPrivate(PrivateLikelihood):
         self.data.observe(lapsed(jax.vmap(tilt)(log_q, q, cost), shared.get("lapse"), options))
 
     def _own_log_prior(self, psi: dict[str, Float[Array, " rows"]]) -> Float[Array, "rows actions"]:
-        """log q of each row, at habit parameters of its own."""
+        """log q of each row, at its own habit parameters."""
         instance, role_of = self.data.instance[self.data.situation], self.data.role[self.data.situation]
         out = jnp.full(self.data.counts.shape, ABSENT)
         for policy, stack in zip(self.policies, self.data.stacks, strict=True):

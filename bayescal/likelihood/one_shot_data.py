@@ -29,9 +29,9 @@ class Stack(NamedTuple):
 
     Attributes:
         environment: one of the games.
-        params: the parameters of all, stacked.
-        members: which instances they are.
-        by: what distinguishes instances of the same game, a column for each thing.
+        params: the parameters of all of them, stacked.
+        members: indices of the instances.
+        by: columns in which instances of the same game differ.
     """
 
     environment: Environment
@@ -44,10 +44,10 @@ class Rows(NamedTuple):
     """Decisions of one-shot games as counts.
 
     Attributes:
-        counts: of each action.
-        game, role, person: their index; person is None where nobody is named.
-        time: from 0 in the first round to 1 in the last, where costs drift; else 0.
-        labels: of each row, by what they name.
+        counts: counts of each action.
+        game, role, person: indices; person is None if there are no subject identifiers.
+        time: from 0 in the first round to 1 in the last if costs drift; else 0.
+        labels: labels of each row ("game", "participant", …).
     """
 
     counts: Float[np.ndarray, "rows actions"]
@@ -62,22 +62,22 @@ class Rows(NamedTuple):
 class OneShotData:
     """Counts of choices in one-shot games.
 
-    A row counts what one person (or, where nobody is named, everybody) did in one situation. A **situation** is a role
-    in an instance; an **instance** is a game together with everything else that its solution depends on, such as the
-    belief group. Each instance is solved once, whatever the number of rows.
+    A row has the counts of one person (of all people, if there are no subject identifiers) in one situation. A
+    **situation** is a role in an instance; an **instance** is a game together with everything else that its solution
+    depends on, such as the belief group. Each instance is solved once, for any number of rows.
 
     Attributes:
-        counts: of each action, by row.
-        labels: of each row, by what they name ("game", "participant", …).
-        person: whose each row is; None where nobody is named.
-        situation: of each row.
-        instance, role: of each situation.
-        sizes: how many actions each situation has.
+        counts: counts of each action, by row.
+        labels: labels of each row ("game", "participant", …).
+        person: index of each row's person; None if there are no subject identifiers.
+        situation: index of each row's situation.
+        instance, role: indices, by situation.
+        sizes: number of actions of each situation.
         stacks: the instances.
-        decisions: how many each person made.
-        ways: log of the number of orders in which each person's choices can have been made. It is part of `observe`,
-            which observes counts, and not of `by_person`.
-        source: of the table, for messages.
+        decisions: number of decisions of each person.
+        ways: log of the number of orders of each person's choices. It is part of `observe`, which observes counts, and
+            not of `by_person`.
+        source: name of the table, for messages.
     """
 
     counts: Float[AnyArray, "rows actions"]
@@ -97,7 +97,7 @@ class OneShotData:
     def of(cls, decisions: Decisions, rows: Rows, by: Float[np.ndarray, "rows columns"]) -> "OneShotData":
         """
         Args:
-            by: what an instance depends on beside its game, a column for each thing.
+            by: columns that, with the game, identify an instance.
         """
         keys = np.column_stack([rows.game, by])
         instances, of_row = np.unique(keys, axis=0, return_inverse=True)
@@ -122,7 +122,7 @@ class OneShotData:
             sizes=sizes,
             stacks=tuple(_stacked(environments, games, instances[:, 1:])),
             decisions=np.bincount(person, each.sum(axis=1), len(participants)).astype(int),
-            ways=np.bincount(person, orders, len(participants)),
+            ways=np.bincount(person, orders, len(participants)).astype(float),  # NumPy counts nobody in integers
             source=decisions.source,
         )
 
@@ -136,7 +136,7 @@ class OneShotData:
 
     @property
     def most_rows(self) -> int:
-        """Most numbers that one person's data take."""
+        """The largest number of counts of one person."""
         return int(np.bincount(self._person).max()) * self.width
 
     @property
@@ -145,7 +145,7 @@ class OneShotData:
         return self.counts.size
 
     def tables(self, parts: Sequence[Float[Array, "_ ... _ _"]], empty: float) -> Float[Array, "..."]:
-        """(instances, …, roles, actions) from what each stack has, padded with `empty`."""
+        """The tables of all stacks as (instances, …, roles, actions), padded with `empty`."""
         roles = max(s.environment.roles for s in self.stacks)
         between = parts[0].shape[1:-2]
         out = jnp.full((self.instances, *between, roles, self.width), empty)
@@ -154,13 +154,12 @@ class OneShotData:
         return out
 
     def at(self, tables: Float[Array, "instances ... roles actions"]) -> Float[Array, "situations ... actions"]:
-        """What a table of all instances holds for each situation."""
-        # Roles next to instances, so that one row of indices picks both: a slice between two arrays of indices would
-        # move to the end.
+        """The entries of each situation in a table of all instances."""
+        # Roles are moved next to instances: with a slice between two index arrays, NumPy would move the dimensions.
         return jnp.moveaxis(tables, -2, 1)[self.instance, self.role]
 
     def by_person(
-        self, log_p: Sequence[Float[Array, "nodes actions"]] | Float[Array, "situations nodes actions"]
+        self, log_p: Sequence[Float[Array, "nodes _"]] | Float[Array, "situations nodes actions"]
     ) -> Float[Array, "participants nodes"]:
         """The log-likelihood of everybody's decisions, from log-probabilities in each situation."""
         if len(self.sizes) <= _FEW:
@@ -189,7 +188,7 @@ class OneShotData:
     @property
     def coords(self) -> dict[str, np.ndarray]:
         """Labels of the dimensions of `observe`."""
-        # Of named people the same in all models of the same decisions, which are compared by these labels.
+        # The same for all models of the same decisions of known subjects: models are compared by these labels.
         named = ("participant", "game", "role") if "participant" in self.labels else tuple(self.labels)
         first, *others = (_text(self.labels[n]) for n in named)
         joined = first
@@ -199,7 +198,7 @@ class OneShotData:
 
     @property
     def constant(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """Data that an analysis needs beside the draws, as (dims, values)."""
+        """Data that an analysis needs in addition to the draws, as (dims, values)."""
         out = {
             "total": (("cell",), np.asarray(self.counts).sum(axis=1).astype(int)),
             "available": (("cell", "action"), self.available),
@@ -207,7 +206,7 @@ class OneShotData:
         return out | {f"cell_{name}": (("cell",), _text(x)) for name, x in self.labels.items()}
 
     def of_some(self, people: Int[np.ndarray, " some"]) -> "OneShotData":
-        """The data of some of the people, by index; instances and situations stay."""
+        """The data of a subset of the people, by index; instances and situations are kept."""
         new = np.full(len(self.participants), -1)
         new[people] = np.arange(len(people))
         rows = new[self._person] >= 0
@@ -223,10 +222,10 @@ class OneShotData:
         )
 
     def check_support(self, policies: Sequence[Policy]) -> None:
-        """Refuse choices that the habit gives probability zero.
+        """Raises InputError if the habit gives a choice probability zero.
 
         Args:
-            policies: of each stack.
+            policies: one for each stack.
         """
         chosen = np.zeros((len(self.sizes), self.width))
         np.add.at(chosen, self.situation, np.asarray(self.counts))
@@ -248,18 +247,18 @@ class OneShotData:
 
     @property
     def _person(self) -> Int[np.ndarray, " rows"]:
-        assert self.person is not None, "nobody is named"
+        assert self.person is not None, "no subject identifiers"
         return self.person
 
     @cached_property
     def _by_situation(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " situations_less_one"]]:
-        """(rows in the order of their situations, where the next situation begins)."""
+        """(rows sorted by situation, the positions at which a new situation starts)."""
         order = np.argsort(self.situation, kind="stable")
         return order, np.searchsorted(self.situation[order], np.arange(1, len(self.sizes)))
 
 
 def cells(decisions: Decisions) -> Rows:
-    """A row for each cell of the decisions."""
+    """One row per cell of the decisions."""
     table = decisions.cells
     game, role = (table[f"{n}_index"].to_numpy() for n in ("game", "role"))
     person = table["participant_index"].to_numpy() if "participant" in table else None
@@ -268,7 +267,7 @@ def cells(decisions: Decisions) -> Rows:
 
 
 def personal(decisions: Decisions, *, drifting: bool) -> Rows:
-    """A row for each named person in each role of each game and, where costs drift, each block of rounds."""
+    """One row per subject, role, game and, if costs drift, block of rounds."""
     rows = _by_time(decisions) if drifting else cells(decisions)
     return rows._replace(labels={n: rows.labels[n] for n in ("participant", "game", "role")})
 
@@ -295,7 +294,7 @@ def _stacked(
     games: Int[np.ndarray, " instances"],
     by: Float[np.ndarray, "instances columns"],
 ) -> list[Stack]:
-    """The instances of games, by the shape of their game."""
+    """The instances, stacked by the shape of their game."""
     keys = [shape_key(e) for e in environments]
     shapes: dict[Any, list[int]] = {}
     for instance, game in enumerate(games):

@@ -1,4 +1,4 @@
-"""The likelihood of games over time: decisions one by one, each given what was seen before it."""
+"""The likelihood of games over time: each decision given the observation before it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,20 +37,20 @@ from bayescal.table.decisions import Decisions
 
 @dataclass(frozen=True, eq=False)
 class OverTimeCommon(CommonLikelihood):
-    """Games over time in which everybody knows everybody's cost.
+    """Games over time in which costs are common knowledge.
 
-    What depends on nothing inferred is solved when the likelihood is built.
+    Log-probabilities that no inferred number changes are computed when the likelihood is built.
 
     Attributes:
-        policies: of each game.
-        given: shared numbers that are fixed.
-        solved: log-probabilities of each part by situation, where nothing inferred moves them.
+        policies: one for each game.
+        given: fixed shared numbers.
+        solved: log-probabilities of each part by situation, if no inferred number changes them.
     """
 
     data: OverTimeData
     policies: tuple[Policy, ...]
     given: Shared
-    solved: tuple[Float[np.ndarray, "situations actions"], ...] | None = None
+    solved: tuple[Float[np.ndarray, "_ _"], ...] | None = None
 
     @classmethod
     def of(
@@ -65,11 +65,11 @@ class OverTimeCommon(CommonLikelihood):
     ) -> "OverTimeCommon":
         """
         Args:
-            policy: in any of the games.
-            population: that a learned policy believes others' costs to come from.
-            given: shared numbers that are fixed.
-            constant: nothing that is inferred moves the log-probabilities, except lapses.
-            by: the level that costs belong to; the shared "cost" then has an entry for each level.
+            policy: for any of the games.
+            population: the population that others' costs are believed to come from, in a learned policy.
+            given: fixed shared numbers.
+            constant: no inferred number changes the log-probabilities, except lapses.
+            by: the level at which costs differ; the shared "cost" then has one entry per level.
 
         Raises:
             InputError: players would have to know each other's costs.
@@ -79,9 +79,8 @@ class OverTimeCommon(CommonLikelihood):
         crowded = [e for e in environments if e.players > 1]
         if by == "participant" and crowded:
             raise InputError(
-                f"by='participant' with costs that everybody knows: the players of {crowded[0].name} would have to "
-                "know each other's. Give a population (bayescal.populations.LogNormal()), whose members know only "
-                "their own."
+                f"by='participant' makes costs common knowledge: the players of {crowded[0].name} would have to know "
+                "each other's. Give a population (bayescal.populations.LogNormal()) for private costs."
             )
         levels = np.zeros((len(decisions.play.row), 0))
         if by is not None:
@@ -96,7 +95,7 @@ class OverTimeCommon(CommonLikelihood):
         with double_precision():
             for part in self.data.parts:
                 solve = lambda seen, part=part: self._solve(part._replace(seen=seen), {})
-                # A finite game is solved outside a compiled program, so that what was seen only looks up.
+                # A finite game is solved outside jit: the solution is then indexed by the observations.
                 rows = (solve if isinstance(part.environment, FiniteGame) else jax.jit(solve))(part.seen)
                 refuse_unsolved(np.asarray(rows), self.policies[part.game])
                 solved.append(np.asarray(rows))
@@ -112,7 +111,7 @@ class OverTimeCommon(CommonLikelihood):
     def _solve(self, part: Part, shared: Shared) -> Float[Array, "situations actions"]:
         shared = {**self.given, **shared}
         phi, psi, params = by_kind(shared)
-        cost = shared.get("cost", 0.0)  # policies without a cost of information ignore it
+        cost = shared.get("cost", 0.0)  # policies without a cost ignore it
         own = of_each(cost, part.by[:, 0]) if part.by.shape[1] else cost
         policy, params = self.policies[part.game], {**part.environment.params, **params}
         return policy.log_prob_cells(part.role, part.seen, own, phi or None, psi or None, params)
@@ -139,12 +138,12 @@ class OverTimeCommon(CommonLikelihood):
 
 
 class _Solution(NamedTuple):
-    """Decisions of a part that one solution answers for: those of one belief group at one time.
+    """Decisions of a part that share one solution: those of one belief group at one time.
 
     Attributes:
-        here: which of the part's decisions they are.
-        seen: by the index of what `log_p` holds.
-        log_p: at each cost, in each situation of the game.
+        here: indices of the decisions in the part.
+        seen: index of each decision's observation among the situations of `log_p`.
+        log_p: log-probabilities at each cost, in each situation of the game.
     """
 
     here: Int[np.ndarray, " some"]
@@ -156,11 +155,12 @@ class _Solution(NamedTuple):
 class OverTimePrivate(PrivateLikelihood):
     """Games over time of people with private costs.
 
-    There are three ways to the log-probabilities of a part, fastest first: one solution for all costs and situations
-    (finite games); values that are the same everywhere, and one matrix product (a newsvendor); situation by situation.
+    There are three algorithms for the log-probabilities of a part, fastest first: one solution for all costs and
+    situations (finite games); values that do not depend on the situation, and one matrix product (a newsvendor);
+    situation by situation.
 
     Attributes:
-        policies: of each game.
+        policies: one for each game.
     """
 
     data: OverTimeData
@@ -200,7 +200,7 @@ class OverTimePrivate(PrivateLikelihood):
     def _of_chosen(
         self, part: Part, log_cost: Float[AnyArray, " nodes"], shared: Shared
     ) -> Iterator[tuple[Int[np.ndarray, " some"], Float[Array, "some nodes"]]]:
-        """(which decisions, log-probability of what was chosen at each node of log cost)."""
+        """(indices of decisions, log-probability of each choice at each node of log cost)."""
         chosen = self.data.chosen_in(part)
         if self._tabled(part):
             for solution in self._solutions(part, log_cost, shared):
@@ -227,13 +227,13 @@ class OverTimePrivate(PrivateLikelihood):
     def _of_everybody(
         self, part: Part, log_cost: Float[AnyArray, " participants"], shared: Shared, own_psi: OwnPsi | None
     ) -> Iterator[tuple[Int[np.ndarray, " some"], Float[Array, "some actions"]]]:
-        """(which decisions, log-probabilities of all actions at the cost of who decided)."""
+        """(indices of decisions, log-probabilities of all actions at the cost of the person who decided)."""
         person = self.data.person_in(part)
         if self._tabled(part) and own_psi is None:
             for solution in self._solutions(part, log_cost, shared):
                 yield part.here[solution.here], solution.log_p[person[solution.here], solution.seen]
         else:
-            # People differ in their costs, so that situations are those of one person.
+            # Costs differ by person, so situations are not shared.
             group, time = part.by[part.situation].T
             cost = jnp.exp(log_cost[person] + shared.get("drift", 0.0) * time)
             seen = {k: v[part.situation] for k, v in part.seen.items()}
@@ -249,7 +249,7 @@ class OverTimePrivate(PrivateLikelihood):
         group: Int[np.ndarray, " rows"],
         own_psi: dict[str, Float[Array, " rows"]] | None = None,
     ) -> Float[Array, "rows actions"]:
-        """Row by row, at a cost for each."""
+        """Log-probabilities of each row, at its own cost."""
         phi, psi, params = by_row({**self.given, **shared}, group)
         policy = self.policies[part.game]
         own = {n: x for n, x in part.environment.params.items() if n not in params}
@@ -277,10 +277,10 @@ class OverTimePrivate(PrivateLikelihood):
             log_p = policy.tables(cost, phi, psi, {**part.environment.params, **params})[:, part.role]
             yield _Solution(here, seen, lapsed(log_p, shared.get("lapse"), part.options))
 
-    # --- Values that are the same everywhere -------------------------------------------------------------------------
+    # --- Values that do not depend on the situation ------------------------------------------------------------------
 
     def _values_everywhere(self, part: Part, shared: Shared) -> Float[Array, " actions"] | None:
-        """What actions are worth, if that depends on nothing that is seen or inferred."""
+        """Q of each action, if it depends neither on observations nor on inferred numbers."""
         moves = "drift" in shared or any(n.startswith("params.") for n in shared)
         environment, policy = part.environment, self.policies[part.game]
         own = isinstance(environment, SolvesItself) and isinstance(policy, ExactPolicy) and not moves
@@ -289,14 +289,14 @@ class OverTimePrivate(PrivateLikelihood):
     def _tilted(
         self, part: Part, q: Float[Array, " actions"], log_cost: Float[AnyArray, " nodes"], shared: Shared
     ) -> Float[Array, "decisions nodes"]:
-        """Log-probabilities of the part's decisions at each cost: Z of all situations is one product of matrices."""
+        """Log-probabilities of the part's decisions at each cost; Z of all situations is one matrix product."""
         policy: Any = self.policies[part.game]
         prior, grid = policy.prior, jnp.asarray(part.environment.action_values[part.role], q.dtype)
         psi = by_row({**self.given, **shared}, part.by[:, 0].astype(int))[1]
-        # Weights do, where probabilities would be normalised twice.
+        # Unnormalised weights suffice: they are normalised below.
         weight = lambda seen, psi: prior.log_weight(seen, psi or prior.defaults, role=part.role, action_values=grid)
         log_q = jnp.maximum(jax.vmap(weight)(part.seen, psi), ABSENT)
-        log_q = jax.lax.optimization_barrier(log_q)  # or XLA takes seconds to fold it
+        log_q = jax.lax.optimization_barrier(log_q)  # otherwise XLA takes seconds to fold it
         log_q = log_q - jax.lax.stop_gradient(jnp.max(log_q, axis=1, keepdims=True))
         gain = (q - jnp.max(q))[:, None] / jnp.exp(log_cost)
         z = jnp.exp(log_q) @ jnp.exp(gain)

@@ -1,4 +1,4 @@
-"""The data of games over time: decisions one by one, each with what was seen before it."""
+"""The data of games over time: each decision with the observation before it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,16 +22,16 @@ _KEYS = ("game", "group", "participant", "role", "action")
 class Part(NamedTuple):
     """The decisions of one role of one game.
 
-    A **situation** is what was seen together with everything else that the log-probabilities depend on, such as the
-    belief group. Each situation is computed once, whatever the number of decisions made in it.
+    A **situation** is an observation together with everything else that the log-probabilities depend on, such as the
+    belief group. Each situation is computed once, for any number of decisions.
 
     Attributes:
-        game: its index among the games.
-        environment, role: of all of them.
-        here: which of all decisions they are.
-        situation: in which each was made.
-        seen: before it, by situation.
-        by: what else distinguishes situations, a column for each thing.
+        game: index of the game.
+        environment, role: the game and the role of all of the decisions.
+        here: indices of the decisions.
+        situation: index of each decision's situation.
+        seen: the observations, by situation.
+        by: other columns in which situations differ.
     """
 
     game: int
@@ -44,7 +44,7 @@ class Part(NamedTuple):
 
     @property
     def options(self) -> int:
-        """How many actions the role has."""
+        """Number of actions of the role."""
         return len(self.environment.action_values[self.role])
 
 
@@ -53,11 +53,11 @@ class OverTimeData:
     """Decisions of games over time.
 
     Attributes:
-        table: who decided what and when.
-        chosen: the index of each action, out of at most `width`.
-        participants, person: labels, and who made each decision; person is None where nobody is named.
+        table: the decisions, one per row.
+        chosen: index of each action, out of at most `width`.
+        participants, person: labels, and index of each decision's person; None if there are no subject identifiers.
         parts: the decisions by game and role.
-        source: of the table, for messages.
+        source: name of the table, for messages.
     """
 
     table: pd.DataFrame
@@ -72,7 +72,7 @@ class OverTimeData:
     def of(cls, decisions: Decisions, by: Float[np.ndarray, "decisions columns"]) -> "OverTimeData":
         """
         Args:
-            by: what log-probabilities depend on beside what was seen, a column for each thing.
+            by: columns that, with the observation, identify a situation.
         """
         assert decisions.play is not None
         table = decisions.table.iloc[decisions.play.row]
@@ -100,17 +100,17 @@ class OverTimeData:
 
     @property
     def decisions(self) -> Int[np.ndarray, " participants"]:
-        """How many each person made."""
+        """Number of decisions of each person."""
         return np.bincount(self._person, minlength=len(self.participants))
 
     @property
     def ways(self) -> Float[np.ndarray, " participants"]:
-        """Nothing: decisions are observed in their order. See `OneShotData.ways`."""
+        """Zero: decisions are observed in their order. See `OneShotData.ways`."""
         return np.zeros(len(self.participants))
 
     @property
     def most_rows(self) -> int:
-        """Most numbers that one person's data take: no fewer than the decisions."""
+        """An upper bound that no person's data reach."""
         return 2**62
 
     @property
@@ -125,30 +125,30 @@ class OverTimeData:
 
     @property
     def constant(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """Who decided what and when, as (dims, values)."""
+        """The columns of the decisions, as (dims, values)."""
         keys = [k for k in _KEYS if k in self.table]
         out = {k: (("decision",), self.table[k].astype(str).to_numpy(dtype=str)) for k in keys}
         return out | {"round": (("decision",), self.table["round"].to_numpy())}
 
     def chosen_in(self, part: Part) -> Int[np.ndarray, " decisions"]:
-        """The action of each decision of a part."""
+        """Action of each decision of a part."""
         return self.chosen[part.here]
 
     def by_person(
         self, log_p: Float[Array, "decisions nodes"], here: Int[np.ndarray, " decisions"]
     ) -> Float[Array, "participants nodes"]:
-        """Summed over each person's decisions, of which these are `here`."""
+        """Sums over each person's decisions; `here` are the indices of these decisions."""
         return jax.ops.segment_sum(log_p, self._person[here], len(self.participants))
 
     def person_in(self, part: Part) -> Int[np.ndarray, " decisions"]:
-        """Who made each decision of a part."""
+        """Person of each decision of a part."""
         return self._person[part.here]
 
-    def observe(self, rows: Sequence[tuple[Int[np.ndarray, " some"], Float[Array, "some actions"]]]) -> None:
+    def observe(self, rows: Sequence[tuple[Int[np.ndarray, " _"], Float[Array, "_ _"]]]) -> None:
         """The NumPyro site of the choices.
 
         Args:
-            rows: (which decisions, their log-probabilities), for all decisions together.
+            rows: (indices of decisions, their log-probabilities), which together cover all decisions.
         """
         log_p = jnp.full((len(self.chosen), self.width), -jnp.inf)
         for here, some in rows:
@@ -157,7 +157,7 @@ class OverTimeData:
             numpyro.sample("choice", Chosen(log_p), obs=jnp.asarray(self.chosen))
 
     def of_some(self, people: Int[np.ndarray, " some"]) -> "OverTimeData":
-        """The data of some of the people, by index."""
+        """The data of a subset of the people, by index."""
         new = np.full(len(self.participants), -1)
         new[people] = np.arange(len(people))
         kept = new[self._person] >= 0
@@ -180,10 +180,10 @@ class OverTimeData:
         )
 
     def check_support(self, policies: Sequence[Policy]) -> None:
-        """Refuse choices that the habit gives probability zero.
+        """Raises InputError if the habit gives a choice probability zero.
 
         Args:
-            policies: of each game.
+            policies: one for each game.
         """
         offenders = []
         for part in self.parts:
@@ -196,20 +196,20 @@ class OverTimeData:
 
     @property
     def _person(self) -> Int[np.ndarray, " decisions"]:
-        assert self.person is not None, "nobody is named"
+        assert self.person is not None, "no subject identifiers"
         return self.person
 
 
 def _distinct(
     seen: Mapping[str, np.ndarray], by: Float[np.ndarray, "decisions columns"]
 ) -> tuple[Int[np.ndarray, " situations"], Int[np.ndarray, " decisions"]]:
-    """(the first decision in each distinct situation, the situation of each decision)."""
+    """(index of the first decision in each distinct situation, situation of each decision)."""
     columns = [np.reshape(x, (len(x), -1)).astype(float) for x in (*seen.values(), by)]
     _, first, situation = np.unique(np.concatenate(columns, axis=1), axis=0, return_index=True, return_inverse=True)
     return first, situation.reshape(-1)
 
 
 def _described(rows: pd.DataFrame) -> list[str]:
-    """Who decided what, and when."""
+    """One text per row: who decided what in which round."""
     who = rows.get("participant", pd.Series("", rows.index))
     return [f"{p} in round {t}: {a}" for p, t, a in zip(who, rows["round"], rows["action"], strict=True)]

@@ -16,12 +16,12 @@ def rounds_as_time(decisions: Decisions) -> Float[np.ndarray, " rows"]:
         InputError: the rounds are not known, or there is only one.
     """
     if "round" not in decisions.table:
-        raise InputError(f"{decisions.source} has no column 'round', so no cost can drift over the rounds.")
+        raise InputError(f"{decisions.source} has no column 'round', so costs cannot drift: leave out learning.")
     round_ = decisions.table["round"].to_numpy(float)
     first, last = round_.min(), round_.max()
     if not last > first:
         raise InputError(
-            f"{decisions.source} has one round ({first:g}) only, so no cost can drift: leave out learning."
+            f"{decisions.source} has only one round ({first:g}), so costs cannot drift: leave out learning."
         )
     time = (round_ - first) / (last - first)
     if len(np.unique(time)) <= BLOCKS:

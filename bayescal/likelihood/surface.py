@@ -1,10 +1,10 @@
-"""The total log-likelihood of very many people, as a polynomial of the few parameters that are sampled.
+"""The total log-likelihood of very many people, as a polynomial of the few sampled parameters.
 
-So many people leave a posterior that is narrow and nearly normal. In its own units (the unconstrained parameters, moved
-to the mean and scaled by the covariance of approximate posterior draws) a polynomial of a modest total degree is the
-sum over people to within hundredths of a nat, and a chain then costs next to nothing. The polynomial is fitted by least
-squares at points of a ball that are denser towards its surface, by its equilibrium measure (Cohen & Migliorati 2017).
-Its error is measured at other points.
+With very many people the posterior is narrow and nearly normal. In its own units (the unconstrained parameters,
+centred at the mean and scaled by the covariance of approximate posterior draws) a polynomial of modest total degree
+approximates the sum over people to within hundredths of a nat, so that chains take almost no time. The polynomial is
+fitted by least squares at points of a ball, drawn from its equilibrium measure, which is denser towards the surface
+(Cohen & Migliorati 2017). Its error is measured at other points.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ from bayescal._types import AnyArray
 from bayescal.evaluation.density import Density
 from bayescal.likelihood.chebyshev import polynomials
 
-FEW = 4  # parameters, up to which a surface pays
-_WIDE = 5.5  # posterior sds to every side: less than the box of an evidence
+FEW = 4  # most parameters for which a surface saves time
+_WIDE = 5.5  # posterior sds in each direction; smaller than the box of an evidence
 _DEGREES = (4, 6, 8, 10, 12)
 _POINTS = 3  # per term
 _CHECKS = 40
@@ -31,10 +31,10 @@ _STEEP = 1e3
 class Surface(eqx.Module):
     """
     Attributes:
-        density: of the parameters; its unconstrained scale is the surface's.
+        density: of the parameters; the surface uses its unconstrained scale.
         middle, turn: the unconstrained numbers are `middle + turn @ unit`, with unit in the ball of radius one.
-        powers: of each number, by term.
-        error: the largest distance that was found in the ball, in nats.
+        powers: power of each number, by term.
+        error: the largest error measured in the ball, in nats.
     """
 
     density: Density = eqx.field(static=True)
@@ -45,7 +45,7 @@ class Surface(eqx.Module):
     error: float = eqx.field(static=True)
 
     def __call__(self, values: Mapping[str, AnyArray]) -> Float[Array, ""]:
-        """The log-likelihood at values of the parameters. Outside the ball it falls off steeply."""
+        """The log-likelihood at values of the parameters. Outside the ball it falls steeply."""
         flat = self.density.flatten(self.density.unconstrain(values))
         unit = jnp.linalg.inv(self.turn) @ (flat - self.middle)
         beyond = jnp.maximum(jnp.sum(unit**2), 1.0)
@@ -60,7 +60,7 @@ class Surface(eqx.Module):
         most: float,
         seed: int = 0,
     ) -> "Surface":
-        """The surface of the smallest degree whose error is at most `most` nats, or else the last that was tried.
+        """The surface of the smallest degree with an error of at most `most` nats, else the one of the highest degree.
 
         Args:
             total: the log-likelihood as a function of the parameters' values.

@@ -32,7 +32,7 @@ def private_costs(spec: ModelSpec) -> Model:
     sites = _site_box(box, people)
     hyperpriors = _hyperpriors(spec, people, sites)
     likelihood = _likelihood(spec, people)
-    centred = likelihood.decisions.min() >= INFORMED if spec.centred is None else spec.centred
+    centred = bool(likelihood.decisions.min() >= INFORMED) if spec.centred is None else spec.centred
     model = Model(
         spec=spec,
         sample=_joint(people, likelihood, hyperpriors, centred=centred),

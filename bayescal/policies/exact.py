@@ -1,13 +1,12 @@
-"""The solved policy: the equilibrium of a game, computed.
+"""The exact policy: the equilibrium of a game, computed by a solver.
 
 One-shot games are solved by `one_shot`, finite games over time by `sequential`.
 
-**Precision.** An eager call computes in float64, and answers in JAX's default precision. Inside `jit`, `vmap` or `grad`
-the precision is that of the trace: float32 unless x64 is on. Differences between actions are then computed from
-differences between values, so that probabilities of a decision problem whose values are near 100 are within 3e-4 at a
-cost of 0.0002 and within 1e-4 from a cost of 0.001. Games of several players follow a path, whose corrections float32
-limits to about 1e-3 there. For more, wrap the transformed function in `bayescal.precision.double_precision()`, as
-inference does.
+**Precision.** An eager call computes in float64 and returns JAX's default precision. Inside `jit`, `vmap` or `grad`
+the precision is that of the trace: float32 unless x64 is enabled. In float32, in a decision problem with values near
+100, probabilities are within 3e-4 of the solution at a cost of 0.0002 and within 1e-4 at costs of 0.001 or more; in
+games of several players, which are solved by path following, within about 1e-3. For more precision, wrap the
+transformed function in `bayescal.precision.double_precision()`, as inference does.
 """
 
 from typing import Any
@@ -40,15 +39,14 @@ class ExactPolicy(PriorPolicy):
     Args:
         environment: a one-shot game, a finite Markov game, a finite game in extensive form, or a game over time that
             knows its own solution (a newsvendor).
-        prior: what people fall back on.
+        prior: the habit.
         population: `None` for costs that everybody knows, one number per role; otherwise each player's cost
             is private and drawn from the population, whose quadrature nodes are the player's types.
-        concept: of games over time: whether one's own future cost of information counts ("trajectory") or not
-            ("agent": agent quantal response equilibrium, to compare with other programs).
+        concept: in games over time: whether one's own future cost of information counts ("trajectory") or not
+            ("agent": agent quantal response equilibrium, for comparison with other programs).
 
     Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
-    function theorem, and may be jitted and vmapped. A solve that fails says so in `status`, and its
-    probabilities are NaN rather than wrong.
+    function theorem, and may be jitted and vmapped. If a solve fails, `status` says so and the probabilities are NaN.
 
     Example:
         >>> import bayescal as bc
@@ -101,10 +99,10 @@ class ExactPolicy(PriorPolicy):
         Args:
             cost: a number, or one per role (common costs only).
             phi: the population's parameters (private costs only; `{"cost": …}` for `Homogeneous`).
-            psi: the prior's parameters; its defaults when None.
+            psi: the habit's parameters; its defaults when None.
             params: environment parameters; the environment's own when None.
-            start: mixed strategies (roles, actions) to start Newton's method from instead of following the
-                principal branch: the way to another equilibrium of a one-shot game that has several.
+            start: mixed strategies (roles, actions): Newton's method starts there, instead of following the principal
+                branch. Finds other equilibria of a one-shot game that has several.
         """
         env = self.environment
         costs, weights = self._types(cost, phi)
@@ -123,7 +121,7 @@ class ExactPolicy(PriorPolicy):
     ) -> SequentialSolution:
         env = self.environment
         if not isinstance(env, FiniteGame):
-            raise InputError(f"{env.name} is a game over time: ask `log_prob` what is done after what was seen.")
+            raise InputError(f"{env.name} is a game over time: use `log_prob`, which takes the observation.")
         return solve_sequential(env, self.log_prior(psi), costs, weights, self.all_params(params), self.concept)
 
     def log_prior(self, psi: Parameters | None = None) -> Float[Array, "roles *situations actions"]:
@@ -132,11 +130,11 @@ class ExactPolicy(PriorPolicy):
         if isinstance(env, OneShot):
             return super().log_prior(psi)
         if not isinstance(env, FiniteGame):
-            raise InputError(f"The prior of {env.name} depends on what was seen: ask for `log_prior_of`.")
+            raise InputError(f"The habit of {env.name} depends on the observation: use `log_prior_of`.")
         everywhere = jnp.arange(env.situation_count)
         rows = lambda r: jax.vmap(lambda i: self.log_prior_of(r, psi, {env.situation_key: i}))(everywhere)
         log_q = jnp.stack([rows(r) for r in range(env.roles)])
-        if not env.same_actions:  # habits are over the role's whole grid, and a situation may have only some of it
+        if not env.same_actions:  # the habit covers the role's whole grid; a situation may have fewer actions
             log_q = jax.nn.log_softmax(jnp.where(env.possible, log_q, ABSENT), axis=-1)
             log_q = jnp.where(env.possible, log_q, ABSENT)
         return log_q
@@ -151,7 +149,7 @@ class ExactPolicy(PriorPolicy):
         params: Parameters | None,
     ) -> Actions:
         """Log-probabilities of one person: `observation` is the role in a one-shot game, else (role, what was seen).
-        With private costs, of a person whose cost is `cost` (of an unknown one where it is None)."""
+        With private costs, of a person with this cost (None: drawn from the population)."""
         env: Any = self.environment
         if self._solves_itself:
             assert cost is not None
@@ -177,7 +175,7 @@ class ExactPolicy(PriorPolicy):
     def log_prob_table(
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> Float[Array, "players situations actions"]:
-        """Log-probabilities of everybody in every situation of a finite game over time."""
+        """Log-probabilities of all players in all situations of a finite game over time."""
         if not self.private or cost is None:
             return self.solve(cost, phi, psi, params).log_strategies
         return self.tables(jnp.reshape(jnp.asarray(cost, jnp.result_type(float)), (1,)), phi, psi, params)[0]
@@ -196,8 +194,8 @@ class ExactPolicy(PriorPolicy):
             return self.log_prob_table(cost, phi, psi, params)[self.place(role, seen)]  # one solution serves all
         return super().log_prob_cells(role, seen, cost, phi, psi, params)
 
-    def place(self, role: Index, seen: Seen) -> tuple[Index, Int[AnyArray, "..."]]:
-        """Where `tables` holds what was seen in a role."""
+    def place(self, role: Index, seen: Seen) -> tuple[Index, Index | Int[AnyArray, "..."]]:
+        """Index of the observations of a role in `tables`."""
         env: Any = self.environment
         return role, env.situation_of(seen)
 
@@ -205,7 +203,7 @@ class ExactPolicy(PriorPolicy):
     def values(
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> RoleActions:
-        """What each action is worth in a one-shot game, by role."""
+        """Expected payoff of each action in a one-shot game, by role."""
         return self.solve(cost, phi, psi, params).expected_payoffs
 
     @in_double_precision
@@ -216,8 +214,8 @@ class ExactPolicy(PriorPolicy):
         psi: Parameters | None,
         params: Parameters | None,
     ) -> Float[Array, "people players situations actions"]:
-        """Log-probabilities in a finite game over time, in every role and situation, of people with these costs whom
-        nobody expects (types of weight zero): others are met as draws from the population."""
+        """Log-probabilities in a finite game over time, in every role and situation, of people with these costs. They
+        are types of weight zero: others do not expect them, and they expect others to be drawn from the population."""
         if not self.private:
             return jax.vmap(lambda c: self.log_prob_table(c, phi, psi, params))(costs)
         expected, weights = self._types(None, phi)
@@ -239,7 +237,7 @@ class ExactPolicy(PriorPolicy):
     def _types(
         self, cost: Costs | None, phi: Parameters | None
     ) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
-        """(the costs that a player of each role may have, with which probabilities)."""
+        """(possible costs of a player of each role, their probabilities)."""
         roles = self.environment.roles
         dtype = jnp.result_type(float)
         if self.private:

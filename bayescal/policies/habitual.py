@@ -1,4 +1,4 @@
-"""The person of habit: plays what costs nothing, whatever it brings."""
+"""The habitual player: always plays the habit, which costs no information."""
 
 from bayescal._types import Actions, Costs, Observation, Parameters, RoleActions
 from bayescal.environments.base import Environment, OneShot
@@ -10,7 +10,7 @@ from bayescal.priors.uniform import Uniform
 
 
 class HabitualPolicy(PriorPolicy):
-    """Plays the prior: the limit of an infinite cost. Works for every game; cost, phi and params do not matter.
+    """Plays the habit: the limit of an infinite cost. Works for every game; cost, phi and params do not matter.
 
     Example:
         >>> import bayescal as bc
@@ -36,7 +36,7 @@ class HabitualPolicy(PriorPolicy):
         if isinstance(env, OneShot):
             return self.log_prob_all(cost, phi, psi, params)[observation]
         role, seen = observation
-        if isinstance(env, FiniteGame) and not env.same_actions:  # actions differ from situation to situation
+        if isinstance(env, FiniteGame) and not env.same_actions:  # actions differ by situation
             return hide_absent(ExactPolicy(env, self.prior).log_prior(psi)[role, env.situation_of(seen)])
         return hide_absent(self.log_prior_of(role, psi, seen))
 

@@ -7,8 +7,8 @@ The kinds differ in whom a player of level k expects to meet, and in how the pla
 - "cognitive hierarchy" (Camerer, Ho & Chong 2004), quantal: the same against opponents whose levels are drawn from the
   Poisson distribution over 0 … k-1, each independently;
 - "GR2-L" (Wen, Yang, Luo & Wang 2019): the player draws the others' joint action b from level k-1 and replies to that
-  action: pi_k(a) = sum_b rho_{k-1}(b) · q(a) exp(u(a, b) / cost) / Z(b). Averaging replies to single actions gives
-  other probabilities than replying to the average, and more extreme ones;
+  action: pi_k(a) = sum_b rho_{k-1}(b) · q(a) exp(u(a, b) / cost) / Z(b). The average of replies to single actions is
+  more extreme than the reply to the average;
 - "GR2-M": the same, with b drawn from the Poisson mixture of all lower levels.
 
 People's levels are Poisson too or, in the first two kinds, softmax(0, weight_1, weight_2, …).
@@ -35,7 +35,7 @@ from bayescal.priors.uniform import Uniform
 Kind = Literal["level-k", "quantal level-k", "cognitive hierarchy", "GR2-L", "GR2-M"]
 
 LARGEST = 1_000_000  # payoffs in the joint table of one role
-_MIXED = ("cognitive hierarchy", "GR2-M")  # meet all lower levels
+_MIXED = ("cognitive hierarchy", "GR2-M")  # opponents are drawn from all lower levels
 
 
 class LevelKPolicy(Policy):
@@ -44,8 +44,8 @@ class LevelKPolicy(Policy):
     Args:
         environment: a one-shot game of at least two players; for the GR2 kinds its joint table must have at most a
             million payoffs.
-        prior: the habit: what level 0 plays, and what replies depart from.
-        levels: the highest.
+        prior: the habit: the play of level 0, and q in the replies of higher levels.
+        levels: the highest level.
 
     phi, the distribution of people's levels, is {"tau": …}, or {"weight_1": …, …} of the level-k kinds.
 
@@ -53,7 +53,7 @@ class LevelKPolicy(Policy):
         >>> import bayescal as bc
         >>> from bayescal.policies.level_k import LevelKPolicy
         >>> guess = LevelKPolicy(bc.BeautyContest(12), "level-k", levels=3)
-        >>> guess.log_prob_by_level(None, {}, None, None)[:, 0].argmax(axis=1).tolist()  # level 0 guesses anything
+        >>> guess.log_prob_by_level(None, {}, None, None)[:, 0].argmax(axis=1).tolist()  # level 0 is uniform
         [0, 32, 21, 14]
     """
 
@@ -78,18 +78,18 @@ class LevelKPolicy(Policy):
 
     @property
     def imagines(self) -> bool:
-        """Whether players reply to single joint actions of the others, not to their mixture."""
+        """Whether players reply to single joint actions of the others instead of their mixture."""
         return self.kind.startswith("GR2")
 
     @property
     def parameters(self) -> dict[str, Interval]:
-        """phi: of the distribution of levels."""
+        """phi: the parameters of the distribution of levels."""
         if self.kind in ("level-k", "quantal level-k"):
             return {f"weight_{k}": REAL for k in range(1, self.levels + 1)}
         return {"tau": POSITIVE}
 
     def log_prior(self, psi: Any = None) -> Float[Array, "roles actions"]:
-        """log q of every role over the padded grid; -1e30 stands for impossible."""
+        """log q of every role over the padded grid; -1e30 for absent actions."""
         env, psi = self.environment, psi or self.prior.defaults
         return jnp.stack([padded_log_prior(env, self.prior, r, psi, r) for r in range(env.roles)])
 
@@ -104,7 +104,7 @@ class LevelKPolicy(Policy):
         return self.log_prob_all(cost, phi, psi, params)[observation]
 
     def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
-        """Of a person whose level is not known."""
+        """Log-probabilities of a person whose level is not known."""
         by_level = jnp.maximum(self.log_prob_by_level(cost, phi, psi, params), ABSENT)
         log_p = jax.nn.logsumexp(by_level + self.log_shares(phi)[:, None, None], axis=0)
         return jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p)
@@ -119,7 +119,7 @@ class LevelKPolicy(Policy):
         first = jnp.where(log_q <= ABSENT / 2, -jnp.inf, log_q)
 
         def climb(below, weight):
-            """`below`: the sum and the mass of the mixtures that the next level meets."""
+            """`below`: the sum of the mixtures that the next level expects, and their total weight."""
             total, mass = below
             log_p = reply(total / mass)
             if weight is None:
@@ -132,23 +132,23 @@ class LevelKPolicy(Policy):
         return jnp.concatenate([first[None], higher])
 
     def _log_poisson(self, tau: Any) -> Float[Array, " levels"]:
-        """But for a constant: that of level 0 is 0."""
+        """Up to a constant: 0 for level 0."""
         k = jnp.arange(self.levels + 1.0)
         return k * jnp.log(tau) - gammaln(k + 1)
 
     def _reply(self, log_q: Float[Array, "roles actions"], cost: Any, params: Any) -> Any:
-        """A function of the others' mixtures."""
+        """The reply to the others' mixtures, as a function of them."""
         env: Any = self.environment
         if self.kind == "level-k":
             return lambda others: jax.vmap(best_reply)(log_q, env.expected_payoffs(others, params))
         if not self.imagines:
             return lambda others: jax.vmap(lambda q, u: tilt(q, u, cost))(log_q, env.expected_payoffs(others, params))
-        params = jax.lax.optimization_barrier(params)  # or XLA takes seconds to fold a table of known payoffs
+        params = jax.lax.optimization_barrier(params)  # otherwise XLA takes seconds to fold a table of known payoffs
         tables = [env.joint_table(role, params) for role in range(env.roles)]
         rows = []
         for role, table in enumerate(tables):
             log_k = jax.vmap(lambda u, role=role: tilt(log_q[role, : len(u)], u, cost), in_axes=1, out_axes=1)(table)
-            # Each row in units of its largest entry, so that a tiny cost underflows nothing.
+            # Each row relative to its largest entry, so that tiny costs do not underflow.
             rows.append((jax.lax.stop_gradient(jnp.max(log_k, axis=1)), log_k))
         tiny = jnp.finfo(log_q.dtype).tiny
 
@@ -166,7 +166,7 @@ class LevelKPolicy(Policy):
 
 
 def dominant(environment: OneShot) -> bool:
-    """Whether the best reply is the same whatever the others do, because their actions move all payoffs alike."""
+    """Whether the best reply is the same for all actions of the others, because these move all payoffs equally."""
     with double_precision():
         params = jax.tree.map(jnp.asarray, environment.params)
         at = np.asarray(environment.mask, float)
@@ -177,7 +177,7 @@ def dominant(environment: OneShot) -> bool:
 
 
 def _check_size(environment: OneShot) -> None:
-    """Refuse a game whose joint table is too large."""
+    """Raises InputError if the joint table of the game is too large."""
     entries = max(environment.joint_size(role) for role in range(environment.roles))
     if entries > LARGEST:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The network inside learned policies: a multilayer perceptron that is nothing but arrays."""
+"""The network of learned policies: a multilayer perceptron."""
 
 from itertools import pairwise
 
@@ -9,14 +9,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 class Network(eqx.Module):
-    """x -> W_n silu(… silu(W_1 x + b_1) …) + b_n. Weights are float32; what it is given decides what it computes in."""
+    """x -> W_n silu(… silu(W_1 x + b_1) …) + b_n. Weights are float32; it computes in the precision of x."""
 
-    weights: tuple[Float[Array, "out inp"], ...]
-    biases: tuple[Float[Array, " out"], ...]
+    # By layer: (out, inp) and (out,). Roles that have weights of their own are a leading dimension.
+    weights: tuple[Float[Array, "... _ _"], ...]
+    biases: tuple[Float[Array, "... _"], ...]
 
     @classmethod
     def of(cls, inputs: int, outputs: int, width: int, depth: int) -> "Network":
-        """All zero: a shape to be filled."""
+        """All weights zero: only the shape matters."""
         sizes = [inputs, *[width] * depth, outputs]
         pairs = list(pairwise(sizes))
         return cls(
@@ -24,7 +25,7 @@ class Network(eqx.Module):
         )
 
     def fresh(self, key: PRNGKeyArray) -> "Network":
-        """Random weights of the same shape, the last layer small: training begins near the prior."""
+        """Random weights of the same shape, with a small last layer: training starts near the habit."""
         keys = jax.random.split(key, len(self.weights))
         weights = [
             jax.random.normal(k, w.shape, w.dtype) * jnp.sqrt(2.0 / w.shape[-1])

@@ -61,7 +61,7 @@ class Solution(eqx.Module):
     steps: Int[Array, ""]
 
     @property
-    def converged(self) -> Bool[Array, ""]:
+    def converged(self) -> Bool[Array, "..."]:
         return self.status == CONVERGED
 
     @property

@@ -1,8 +1,8 @@
-"""The rational player: the limit of a vanishing cost.
+"""The rational player: the limit as the cost of information goes to zero.
 
-In a one-shot game this is the Nash equilibrium at the end of the principal branch, which starts at the prior and is
-followed as all costs fall together. In a game over time it is the optimum (of one player) or the end of the same
-branch. A game that cannot be solved is played by a learned policy at the smallest cost of its trained domain.
+In a one-shot game this is the Nash equilibrium at the end of the principal branch, which starts at the habit and is
+followed as all costs fall together. In a game over time it is the optimum (one player) or the end of the same branch.
+In a game that cannot be solved it is a learned policy at the smallest cost of its trained domain.
 """
 
 import dataclasses
@@ -27,14 +27,14 @@ from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 from bayescal.solvers.path import CONVERGED
 
-# In spreads of payoffs; the first at which the branch can be followed to its end is taken.
+# As shares of the spread of payoffs; the first at which the solver converges is used.
 _COSTS = (1e-6, 1e-5, 1e-4, 1e-3)
-_TIE = 1e-9  # values closer than this, in spreads of values, tie
-NEVER = -1e5  # log-probability of an action that is possible and never chosen: lapses still reach it, unlike -inf
+_TIE = 1e-9  # values tie if they differ by less than this share of their spread
+NEVER = -1e5  # log-probability of an action that is available but never chosen; unlike -inf, lapses can choose it
 
 
 def best_reply(log_q: Actions, q: Actions) -> Actions:
-    """Log-probabilities of the best actions, ties shared as in the prior; others have `NEVER`, absent ones -inf."""
+    """Log-probabilities of the best actions, ties split as in the habit; others have `NEVER`, absent ones -inf."""
     absent = log_q <= ABSENT / 2
     best = jnp.max(jnp.where(absent, -jnp.inf, q))
     spread = best - jnp.min(jnp.where(absent, jnp.inf, q))
@@ -45,12 +45,12 @@ def best_reply(log_q: Actions, q: Actions) -> Actions:
 
 
 class RationalPolicy(PriorPolicy):
-    """Plays what is best: cost, phi and psi do not matter.
+    """Always plays a best action: cost, phi and psi do not matter.
 
     Args:
         environment: any game that `ExactPolicy` solves, or that the learned policy plays.
-        prior: ties are shared as in it, and the principal branch begins there.
-        learned: plays the game at the smallest cost of its box, among others at their smallest, instead of a solver.
+        prior: the habit: ties are split in proportion to it, and the principal branch starts there.
+        learned: a learned policy to use instead of a solver, with all costs at the lower bound of its trained domain.
 
     Example:
         >>> import bayescal as bc
@@ -68,8 +68,8 @@ class RationalPolicy(PriorPolicy):
     def __check_init__(self) -> None:
         if self.learned is None and not solvable(self.environment):
             raise InputError(
-                f"RationalPolicy: nothing solves {self.environment.name} exactly, so what is rational in it is not "
-                "known: give a learned policy (learned=…), which plays at the smallest cost of its box."
+                f"RationalPolicy: {self.environment.name} cannot be solved exactly: give a learned policy (learned=…), "
+                "which is then used at the smallest cost of its trained domain."
             )
 
     @property
@@ -127,14 +127,14 @@ class RationalPolicy(PriorPolicy):
 
     @in_double_precision
     def _best(self, role: int, seen: Seen, params: Parameters | None) -> Actions:
-        """In a game over time of one player that knows its own solution."""
+        """In a game over time of one player that computes its own values."""
         env: Any = self.environment
         q = env.exact_values(seen, jnp.zeros(()), self.prior.defaults, self.all_params(params), self.prior)
         return best_reply(self.log_prior_of(role, None, seen), q)
 
     @in_double_precision
     def _table(self, params: Parameters | None) -> Float[Array, "roles *situations actions"]:
-        """Log-probabilities in a game that is solved, at the smallest cost that its branch can be followed to."""
+        """Log-probabilities from the solver, at the smallest cost at which it converges."""
         exact, params = ExactPolicy(self.environment, self.prior), self.all_params(params)
         scale = self.environment.payoff_scale(params)
         if not traced(params, scale):
@@ -150,7 +150,7 @@ class RationalPolicy(PriorPolicy):
         return tables[jnp.argmax(solved)]
 
     def _smallest(self) -> tuple[AmortisedPolicy, np.ndarray, dict[str, float] | None, dict[str, float]]:
-        """(the learned policy in this game, its smallest cost, others' population at its smallest, a flat prior)."""
+        """(the learned policy in this game, its smallest cost, the population at its lower bounds, a flat habit)."""
         assert self.learned is not None
         boxes = dict(self.learned.domain.intervals)
         population = self.learned.population
@@ -165,7 +165,7 @@ def solvable(environment: Environment) -> bool:
 
 
 def flat(policy: AmortisedPolicy) -> dict[str, float]:
-    """The parameters at which the prior of a learned policy is uniform, or as nearly so as its box allows."""
+    """Parameters at which the habit of a learned policy is uniform, clipped to its trained domain."""
     boxes = dict(policy.domain.intervals)
     psi = policy.prior.defaults | (policy.prior.flat_parameters or {})
     box_of = lambda name: boxes.get(f"psi.{name}", REAL)

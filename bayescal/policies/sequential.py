@@ -4,20 +4,20 @@ In situation o (a state, or an information set) a player of cost lambda chooses
 
     pi(a | o) = q_psi(a | o) · exp(Q(o, a) / lambda) / Z,
 
-where Q is what the action brings now and later, everybody else playing as they do. Two concepts differ in what
-"later" counts:
+where Q is the payoff of the action now and later, given the strategies of the others. Two concepts differ in the
+value V of later situations:
 
-- **"trajectory"** (the concept of bayescal): one's own future cost of information is paid, V = lambda log sum q exp(Q /
+- **"trajectory"** (the concept of bayescal): net of one's own future cost of information, V = lambda log sum q exp(Q /
   lambda). In a decision problem of one person this is dynamic logit (Rust 1987).
-- **"agent"**: it is not, V = sum pi Q. This is agent quantal response equilibrium (McKelvey & Palfrey 1998), as
-  other programs compute it, and is here to be compared with them.
+- **"agent"**: gross, V = sum pi Q. This is agent quantal response equilibrium (McKelvey & Palfrey 1998), for
+  comparison with other programs.
 
-With private costs a player's cost is one of the population's quadrature nodes and stays the same throughout. In
-extensive form others learn about it from what they saw (Bayes' rule). In a Markov game, where a state is all that
-anybody remembers, they do not: everybody meets the average of the population in every state.
+With private costs a player's cost is one of the population's quadrature nodes, the same in the whole game. In
+extensive form others learn about it from what they see (Bayes' rule). In a Markov game players remember only the
+state and do not learn: in every state everybody expects the average of the population.
 
-Values may be large beside the cost, and only their differences matter. In a Markov game what an action brings is
-therefore computed from V(s') - V(s), never from V(s').
+Values may be large relative to the cost, and only their differences matter. In a Markov game Q is therefore computed
+from V(s') - V(s), never from V(s').
 """
 
 from typing import Literal, NamedTuple
@@ -58,11 +58,11 @@ class SequentialSolution(eqx.Module):
     steps: Int[Array, ""]
 
     @property
-    def strategies(self) -> Float[Array, "players situations actions"]:
+    def strategies(self) -> Float[Array, "... players situations actions"]:
         return jnp.exp(self.log_strategies)
 
     @property
-    def converged(self) -> Bool[Array, ""]:
+    def converged(self) -> Bool[Array, "..."]:
         return self.status == CONVERGED
 
     @property
@@ -80,7 +80,7 @@ def solve_sequential(
     params: Parameters,
     concept: Concept,
 ) -> SequentialSolution:
-    """The principal branch at these costs; nobody expects to meet a type of weight zero."""
+    """The equilibrium on the principal branch at these costs. Types of weight zero do not enter beliefs."""
     if isinstance(env, Markov) and env.players == 1 and concept == "trajectory":
         return _decision_problem(env, log_q, costs, weights, params)
     if not isinstance(env, Markov | ExtensiveForm):
@@ -135,7 +135,7 @@ def _finish(
 
 
 class _Play(NamedTuple):
-    """How people choose: their prior, their precisions relative to the largest one, the shares of the types."""
+    """How people choose: the habit, precisions relative to the largest one, the shares of the types."""
 
     log_q: Float[Array, "players situations actions"]
     precision: Float[Array, "players types"]
@@ -154,7 +154,7 @@ def _choices(
 
 
 def _inclusive(v: ByAction, log_choices: ByAction, play: _Play) -> BySituation:
-    """The value of a situation in the units of v: what is expected; for "trajectory", less the information paid for."""
+    """The value of a situation in units of v: the expectation, for "trajectory" minus the cost of information."""
     p = jnp.exp(log_choices)
     expected = jnp.sum(p * v, axis=-1)
     if play.concept == "agent":
@@ -183,10 +183,9 @@ def _decision_problem(
 def _markov_returns(
     env: Markov, v: ByAction, s: Float[Array, ""], play: _Play, params: Parameters
 ) -> tuple[ByAction, BySituation]:
-    """(s · (Q of every action - discount · V of its state), s · V of every state), given choices that follow from v,
-    which is the first of these.
+    """(s · (Q of every action - discount · V of its state), s · V of every state), if choices follow from v.
 
-    The value of v is V less discount · V, so V is that over 1 - discount.
+    In equilibrium v equals the first of these. The value of v is V - discount · V, so V is that over 1 - discount.
     """
     players = env.players
     log_choices = _choices(v, play.log_q, play.precision)
@@ -212,8 +211,8 @@ def _markov_returns(
 def _tree_returns(
     env: ExtensiveForm, v: ByAction, s: Float[Array, ""], play: _Play, params: Parameters
 ) -> tuple[ByAction, BySituation]:
-    """(s · Q of every action, s · V of every situation) in a tree: forward for the probability of each node, backward
-    for what it brings."""
+    """(s · Q of every action, s · V of every situation) in a tree: a forward pass for the probabilities of the nodes, a
+    backward pass for their values."""
     tree, players, types = env.tree, env.players, v.shape[1]
     log_q, precision, weights, concept = play
     log_choices = _choices(v, log_q, precision)
@@ -221,7 +220,7 @@ def _tree_returns(
     parent, branch = np.zeros(nodes, int), np.zeros(nodes, int)
     for h, b in np.argwhere(tree.children >= 0):
         parent[tree.children[h, b]], branch[tree.children[h, b]] = h, b
-    # Log-probabilities of nature's and of each player's (and type's) own moves on the way to each node.
+    # Log-probabilities of the moves of nature, and of each player and type, on the path to each node.
     nature = jnp.zeros(nodes, v.dtype)
     own = jnp.zeros((players, types, nodes), v.dtype)
     for level in levels[1:]:
@@ -245,7 +244,7 @@ def _tree_returns(
         there = tree.children[inner] >= 0
         mover = tree.mover[inner]
         for i in range(players):
-            # Where it goes from here if player i does not move: nature's odds, or the mover's, given the way here.
+            # Probabilities of the next node if player i does not move: nature's, or the mover's given the path so far.
             odds = jnp.asarray(tree.chances[inner], v.dtype)
             for j in range(players):
                 if j != i:
@@ -255,7 +254,7 @@ def _tree_returns(
             worth = worth.at[i, :, inner].set(jnp.einsum("hb,khb->hk", odds, worth[i][:, kids]))
             mine = inner[mover == i]
             if len(mine):
-                # Which of the nodes of a situation one is at, by what nature and the others did to get there.
+                # Beliefs over the nodes of a situation, from the moves of nature and of the others.
                 others = nature + sum(reach[j] for j in range(players) if j != i)
                 count, where = env.situation_count, tree.situation[mine]
                 most = jnp.full(count, -jnp.inf, v.dtype).at[where].max(others[mine])

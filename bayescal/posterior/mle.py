@@ -151,7 +151,7 @@ class _Problem:
     @property
     def medians(self) -> dict[str, np.ndarray]:
         """Of the hyperpriors."""
-        return {n: np.median(x) for n, x in self._prior.items()}
+        return {n: np.asarray(np.median(x)) for n, x in self._prior.items()}
 
     @cached_property
     def widths(self) -> Float[np.ndarray, " parameters"]:

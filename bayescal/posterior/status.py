@@ -239,7 +239,7 @@ def status_of_estimate(finite: bool, curved: bool, gradient: float) -> Status:
     return status_of(wrong, {"gradient": gradient})
 
 
-def enough(draws: Iterable[Float[np.ndarray, "chains draws *shape"]]) -> bool:
+def enough(draws: Iterable[Float[np.ndarray, "chains draws ..."]]) -> bool:
     """Whether the chains of every number agree and have the effective sample size that is wanted.
 
     Example:

@@ -1,7 +1,6 @@
 """A habit known in advance: fixed probabilities, by role and action."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import equinox as eqx
@@ -100,8 +99,8 @@ def load_prior_file(path: str | Path, environment: Environment) -> Empirical:
     return prior_from_rows(rows, environment, str(path))
 
 
-def prior_from_rows(rows: Sequence[Sequence[float]], environment: Environment, where: str) -> Empirical:
-    """Checks probabilities by player or role against the environment's grid."""
+def prior_from_rows(rows: object, environment: Environment, where: str) -> Empirical:
+    """A prior from what a JSON file holds: probabilities by player or role, checked against the environment's grid."""
     sizes = [len(v) for v in environment.action_values]
     shape = f"one list for each of {environment.players} players, with {sizes} probabilities by role"
     if isinstance(rows, dict):

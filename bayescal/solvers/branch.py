@@ -19,7 +19,7 @@ def principal_branch(
     theta: PyTree,
     tie_break: Float[Array, " d"],
 ) -> tuple[Float[Array, " d"], PathResult]:
-    """(the point at s = end, differentiable in theta; how it was reached).
+    """(the point at s = end, differentiable in theta; the path to it).
 
     Args:
         update: G(v, s, theta), with G(0, 0, theta) = 0; a unit of v is a logit.

@@ -1,4 +1,4 @@
-"""Solve a small system and tell the sign of its determinant, in one factorisation."""
+"""Solve a small linear system and find the sign of its determinant, in one factorisation."""
 
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
@@ -10,8 +10,8 @@ def solve_with_sign(
 ) -> tuple[Float[Array, "d k"], Float[Array, ""]]:
     """(matrix⁻¹ rhs, sign of det matrix).
 
-    Systems of one or two unknowns (every two-by-two game) are written out: a LAPACK call costs more than
-    the arithmetic, and the written-out form fuses with its surroundings.
+    Systems of one or two unknowns (every two-by-two game) have explicit formulas: a LAPACK call costs more than the
+    arithmetic, and XLA fuses the formulas with the surrounding code.
     """
     d = matrix.shape[0]
     if d == 1:
@@ -30,7 +30,7 @@ def solve_with_sign(
 def solve_low_rank(
     left: Float[Array, "m d"], right: Float[Array, "m d"], rhs: Float[Array, "d k"]
 ) -> tuple[Float[Array, "d k"], Float[Array, ""]]:
-    """The same of the matrix 1 - leftᵀ right, in as many unknowns as it has outer products (Woodbury)."""
+    """As `solve_with_sign`, for the matrix 1 - leftᵀ right: a system of m instead of d unknowns (Woodbury)."""
     inner = jnp.eye(left.shape[0], dtype=left.dtype) - right @ left.T
     solved, sign = solve_with_sign(inner, right @ rhs)
     return rhs + left.T @ solved, sign

@@ -1,12 +1,12 @@
 """Follow a curve of solutions F(v, s) = 0 from (v0, 0) to s = end, without jumping to another curve.
 
 Pseudo-arclength predictor-corrector (Allgower & Georg 1990, ch. 6; Turocy 2005 for logit equilibria): the
-curve is parametrised by its length, so it may turn back in s (a fold) and is still followed. What keeps it
-on its curve is **orientation**: along one curve the product sign(det F_v) · sign(ds/dlength) never changes
-(folds flip both). A corrector that lands on a neighbouring curve shows the other sign, is refused, and the
-step is halved. A flip that stays however short the step is a true bifurcation (a symmetric game's
-pitchfork); there the curve that is left over after any generic perturbation is a half-branch along the
-kernel of F_v, and it is followed in the direction that `tie_break` asks for.
+curve is parametrised by its length, so it is also followed where it turns back in s (a fold). The **orientation**
+tells curves apart: along one curve the product sign(det F_v) · sign(ds/dlength) never changes (at a fold both signs
+change). If the corrector lands on a neighbouring curve the product has the other sign; the step is then rejected and
+repeated with a shorter length. If the sign changes at every length, the point is a bifurcation (a symmetric game's
+pitchfork). Any generic perturbation of the game then leaves one half-branch along the kernel of F_v; it is followed
+in the direction of `tie_break`.
 
 Everything is one `while_loop` whose body is one Newton iteration, so that under `vmap` no game waits for
 another's corrector.
@@ -32,7 +32,7 @@ MESSAGES = {
     OUT_OF_STEPS: "out of steps before the target cost was reached",
 }
 
-MAX_CORRECTION = 0.7  # a first correction longer than this (in logits) means that the prediction was poor
+MAX_CORRECTION = 0.7  # a longer first correction (in logits) means that the prediction was poor
 AIM = 0.3  # the first correction that the step length aims at
 CONTRACTION = 0.5  # every further correction must be this much shorter
 MAX_CORRECTORS = 6
@@ -41,7 +41,7 @@ GROWTH, SHRINK = 4.0, 0.35
 
 
 class PathResult(eqx.Module):
-    """Where the curve ended: the point, what happened, and how many Newton iterations it took."""
+    """The end of the curve: the point, the outcome, and the number of Newton iterations."""
 
     point: Float[Array, " d"]
     status: Int[Array, ""]
@@ -91,13 +91,13 @@ def follow_path(
     tol_path = 1e-2
     tol_end = 1e-10 if fine else 1e-5
     shortest = 1e-9 if fine else 1e-4
-    at_bifurcation = 1e-2 if fine else 3e-2  # closer, roundoff decides which branch the corrector finds
+    at_bifurcation = 1e-2 if fine else 3e-2  # below this, roundoff decides which branch is found
     d = start.shape[0]
     end = jnp.asarray(end, dtype)
     unit_s = jnp.zeros(d + 1, dtype).at[d].set(1)
 
     def predict(w: _Walk) -> _Walk:
-        """A trial point h further along; held at s = end where the step would pass it."""
+        """The trial point at distance h; at s = end if the step would pass the end."""
 
         def at(h):
             return jnp.append(w.v, w.s) + h * (w.tangent + 0.5 * h * w.bend)
@@ -116,11 +116,11 @@ def follow_path(
             corrections=jnp.zeros_like(w.corrections),
         )
 
-    # A direction with some of every kernel in it, mostly of the wanted one.
+    # The start of the inverse iteration: near `tie_break`, but orthogonal to no kernel.
     seed = tie_break + 1e-3 * jnp.cos(jnp.arange(1, d + 1, dtype=dtype))
 
     def switch(w: _Walk, towards_kernel) -> _Walk:
-        """At a bifurcation: leave along the kernel of F_v, found by inverse iteration from `seed`."""
+        """At a bifurcation: follow the kernel of F_v, found by inverse iteration from `seed`."""
         kernel = towards_kernel / jnp.linalg.norm(towards_kernel)
         kernel = kernel * jnp.where(jnp.dot(kernel, tie_break) < 0, -1, 1)
         h = jnp.asarray(0.1, dtype)
@@ -142,7 +142,7 @@ def follow_path(
         border = jnp.where(w.landing, unit_s, w.tangent)
         ds = jnp.dot(border[:d], to_root) / (border[d] - jnp.dot(border[:d], along_s))
         dv = -to_root - along_s * ds
-        # A root is a root even where F_v is singular (a symmetric game solved right at its bifurcation).
+        # At a root no correction is needed, even if F_v is singular (a symmetric game at its bifurcation).
         at_rest = jnp.max(jnp.abs(f)) <= eps
         dv, ds = jnp.where(at_rest, 0.0, dv), jnp.where(at_rest, 0.0, ds)
         distance = jnp.maximum(jnp.max(jnp.abs(dv)), jnp.abs(ds) / (1 + jnp.abs(w.trial_s)))
@@ -153,19 +153,19 @@ def follow_path(
         first = w.corrections == 0
         first_distance = jnp.where(first, distance, w.first_distance)
         too_far = distance > jnp.where(first, MAX_CORRECTION, CONTRACTION * w.last_distance)
-        # Corrections that no longer shrink and are tiny: as close as roundoff (s times a payoff's) allows.
+        # Corrections that are tiny and no longer shrink: the limit of roundoff (of s times a payoff).
         at_floor = ~first & too_far & (distance <= jnp.sqrt(eps) * (1 + jnp.max(jnp.abs(w.trial_v))))
-        # A tangent is as wrong as its point, and a long step multiplies that: the longer, the closer.
+        # The error of a tangent is that of its point, times the step length: longer steps need a smaller tolerance.
         tol = jnp.where(w.landing, tol_end, tol_path / (1 + 0.01 * w.h))
         arrived = (distance <= tol + roundoff) | at_floor
         lost = ~arrived & (too_far | (w.corrections + 1 >= MAX_CORRECTORS))
 
         tangent = jnp.append(-along_s, 1.0)
         tangent = tangent / jnp.linalg.norm(tangent)
-        # A trial at the very start (h = 0) has no earlier direction to agree with: s grows.
+        # The first trial (h = 0) has no earlier direction: s increases.
         forward = jnp.where(w.iterations == 0, 1.0, jnp.dot(tangent, w.tangent))
         tangent = tangent * jnp.where(forward < 0, -1, 1)
-        # Landing on a bifurcation itself leaves only roundoff to tell the sign by.
+        # At a bifurcation itself the sign is only roundoff.
         singular = jnp.linalg.norm(towards_kernel) * jnp.sqrt(eps) > 0.01 * jnp.linalg.norm(seed)
         flipped = arrived & (sign * jnp.sign(tangent[d]) < 0) & ~w.switching & ~(w.landing & singular)
         sharp = arrived & (jnp.abs(forward) < MIN_COSINE) & ~w.landing & ~w.switching

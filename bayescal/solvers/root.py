@@ -17,7 +17,7 @@ def newton(
     longest: float = 2.0,
     max_iterations: int = 200,
 ) -> PathResult:
-    """Newton's method, no step longer than `longest` in any coordinate: finds the root near a start point."""
+    """Newton's method from a start point; no step is longer than `longest` in any coordinate."""
     dtype = start.dtype
     tol = 1e-10 if dtype == jnp.float64 else 1e-5
 
@@ -46,10 +46,10 @@ def implicit_root(
     theta: PyTree,
     moved: Float[Array, "m d"] | None = None,
 ) -> Float[Array, " d"]:
-    """The root again, now differentiable in theta: dv = -F_v⁻¹ F_theta dtheta, in both modes and to any order.
+    """The same root, differentiable in theta: dv = -F_v⁻¹ F_theta dtheta, in both modes and to any order.
 
     Args:
-        moved: all directions that v - residual(v) takes when v varies, where they are few: only these are solved for.
+        moved: the directions in which v - residual(v) varies, if they are few: one unknown for each.
     """
 
     def solve(f_v, y):

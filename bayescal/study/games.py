@@ -1,4 +1,4 @@
-"""The `[games]` section of a dataset.toml: a named game, a file of payoffs, or payoffs written out."""
+"""The `[games]` section of a dataset.toml: a named game, a file of payoffs, or a table of payoffs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +16,13 @@ KEYS = ("payoffs", "name", "roles", "actions")
 def build_games(
     folder: Path, games: Mapping[str, Any], options: Mapping[str, Any] | None = None
 ) -> dict[str, Environment]:
-    """The environment of each game that the table names; every fault in one InputError.
+    """The environment of each game of the table.
 
     Args:
-        options: for all the games that have a name, over those that dataset.toml gives.
+        options: for all named games; they override those of dataset.toml.
+
+    Raises:
+        InputError: with every fault.
     """
     built: dict[str, Environment] = {}
     faults: list[str] = []
@@ -44,7 +47,7 @@ def _build(folder: Path, wanted: Any, options: dict[str, Any]) -> Environment:
     if isinstance(wanted, dict):
         return _written_out(wanted)
     raise InputError(
-        f"{wanted!r} is no game: write the name of a game, {{ game = its name, option = ... }}, the name of a .json "
+        f"{wanted!r} is not a game: write the name of a game, {{ game = its name, option = ... }}, the name of a .json "
         "file of payoffs, or { payoffs = [...] }."
     )
 
@@ -53,7 +56,7 @@ def _written_out(wanted: Mapping[str, Any]) -> Environment:
     unknown = [key for key in wanted if key not in KEYS]
     if "payoffs" not in wanted or unknown:
         found = ", ".join(map(repr, wanted)) or "nothing"
-        raise InputError(f"found {found}: write payoffs = [...] and, if you like, {', '.join(KEYS[1:])}.")
+        raise InputError(f"found {found}: write payoffs = [...] and, optionally, {', '.join(KEYS[1:])}.")
     roles, actions = wanted.get("roles"), wanted.get("actions")
     if roles is not None and not _texts(roles):
         raise InputError(f"roles is {roles!r}: write a list of texts, one for each player.")

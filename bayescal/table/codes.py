@@ -35,7 +35,7 @@ def first_rows(codes: Codes, labels: int) -> Int[np.ndarray, " labels"]:
     return first
 
 
-def rows_by_key(rows: Codes, key: Codes) -> list[Int[np.ndarray, " some"]]:
+def rows_by_key(rows: Codes, key: Codes) -> list[Int[np.ndarray, " _"]]:
     """The rows of each distinct key."""
     order = np.argsort(key, kind="stable")
     ends = [0, *(np.flatnonzero(np.diff(key[order])) + 1), len(rows)]

@@ -1,4 +1,4 @@
-"""A trainer improves a policy step by step; the loop around it belongs to `train`."""
+"""Trainers: each improves a policy step by step; `train` is the loop around them."""
 
 from abc import abstractmethod
 
@@ -41,24 +41,23 @@ class Trainer(eqx.Module):
 
     @classmethod
     def example(cls) -> "Trainer":
-        """A small trainer that learns a small solvable game in a second or two. The laws of the tests run on it."""
+        """A trainer for a small solvable game, which takes a second or two; used by the tests of all trainers."""
         return cls(example_policy())
 
 
 class GradientTrainer(Trainer):
     """A trainer whose step collects data and then follows the gradient of a loss on them.
 
-    The data hold everything that the loss is compared with, so `loss` is an ordinary function of the weights and
-    `gradient` its derivative.
+    The data contain all targets, so `loss` is an ordinary function of the weights and `gradient` its derivative.
     """
 
     @abstractmethod
     def weights(self, state: PyTree) -> PyTree:
-        """What the gradient is taken in: one network or several."""
+        """The arguments of the gradient: one network or several."""
 
     @abstractmethod
     def experience(self, key: PRNGKeyArray, state: PyTree) -> tuple[PyTree, PyTree]:
-        """(the state with its games played on, the data that this step learns from)."""
+        """(the state after playing some rounds, the data for this step)."""
 
     @abstractmethod
     def loss(self, weights: PyTree, data: PyTree) -> tuple[Float[Array, ""], Info]:
@@ -70,6 +69,6 @@ class GradientTrainer(Trainer):
 
 
 def example_policy() -> AmortisedPolicy:
-    """An untrained policy for a 2x2 game with one mixed equilibrium and costs that everybody knows."""
+    """An untrained policy for a 2x2 game with one mixed equilibrium and known costs."""
     game = NormalForm([[[3, 0], [0, 1]], [[0, 1], [1, 0]]], name="asymmetric matching pennies")
     return AmortisedPolicy(game, {"cost": (0.5, 5.0)}, width=8, depth=1)

@@ -1,7 +1,7 @@
-"""How much a player could still gain: a best reply is trained against the fixed policy, and both are played.
+"""The gain of a best reply: a reply to the fixed policy is trained, and both are played.
 
-With costs of information paid for, this is the soft exploitability of the policy. A trained reply may miss some of
-the possible gain, so the figure is a lower bound; that of an equilibrium is zero up to its standard error.
+Net of the cost of information this is the soft exploitability of the policy. The trained reply may miss some of the
+possible gain, so the figure is a lower bound; for an equilibrium it is zero up to its standard error.
 """
 
 import jax
@@ -15,17 +15,18 @@ from bayescal.training.rounds import Game, begin_games, known_costs, roles_of
 from bayescal.training.soft_q import SoftQ
 from bayescal.training.train import train
 
-_ROUNDS = 100  # of games that have no end
+_ROUNDS = 100  # played of games without an end
 
 
 def best_reply_gain(policy: AmortisedPolicy, *, steps: int = 3000, games: int = 256, seed: int = 0) -> dict[str, float]:
-    """The mean gain a game of a trained best reply over the policy, as a share of the stakes, and its standard error.
+    """Mean gain per game of a trained best reply over the policy, as a share of the stakes, and its standard error.
 
     The reply starts from the policy itself and is trained in small steps.
 
     Args:
-        steps: of the reply's training.
-        games: in which each player in turn plays the reply, the others the policy, with the same chance as without.
+        steps: number of training steps of the reply.
+        games: number of simulated games. In each, every player in turn plays the reply and the others the policy, with
+            common random numbers.
     """
     learner = SoftQ(policy, steps=steps, games=64, tries=16, everyone=False, others=policy, learning_rate=1e-3)
     reply = train(learner, seed=seed + 1).policy
@@ -44,7 +45,7 @@ def best_reply_gain(policy: AmortisedPolicy, *, steps: int = 3000, games: int = 
 def earned(
     own: AmortisedPolicy, others: AmortisedPolicy, player: int, game: Game, key: PRNGKeyArray
 ) -> Float[Array, ""]:
-    """What `player` gets in a game, its information paid for, discounted, as a share of its stakes."""
+    """The discounted payoff of `player` in a game net of the cost of information, as a share of its stakes."""
     env, point = own.environment, game.point
     roles = roles_of(own)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-FIGURES = {  # keys of a certificate, and what a card calls them
+FIGURES = {  # keys of a certificate, and their titles on a card
     "kl": "KL(exact, learned), nats",
     "worst_decision_kl": "the same in the worst decision of a run",
     "total_variation": "total variation",

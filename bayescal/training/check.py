@@ -1,4 +1,4 @@
-"""Is a game fit for training? All its faults, one sentence each, before anything is compiled for minutes."""
+"""Checks of a game before training, which may take minutes to compile."""
 
 import jax
 import jax.numpy as jnp

@@ -1,13 +1,13 @@
-"""PPO for games whose players pay for information: the general-purpose learner that SoftQ is measured against.
+"""PPO for games with a cost of information: the general-purpose learner that SoftQ is compared with.
 
 Player i draws a cost lambda_i and maximises the discounted sum of
 
     r_t - lambda_i · (log pi(a_t | o_t) - log q_psi(a_t | o_t)),
 
-where the log-ratio is part of the reward: it is computed when the action is taken, and is a constant to the gradient.
-Its expectation is the Kullback-Leibler divergence of the policy from the prior, now and at all later decisions, so the
-optimum is pi = q exp(Q / lambda) / Z. (A divergence in the loss alone would charge for the present decision and not
-for the later ones, which has another fixed point.)
+where the log-ratio is part of the reward: it is computed when the action is taken, and is constant in the gradient.
+Its expectation is the Kullback-Leibler divergence of the policy from the habit, now and at all later decisions, so the
+optimum is pi = q exp(Q / lambda) / Z. (A divergence in the loss alone would charge for the present decision but not
+for later ones, which has another fixed point.)
 
 Everything else is standard PPO (Schulman et al. 2017): clipped ratios, generalised advantages (Schulman et al. 2016),
 Adam. Players of a role share weights. The networks' inputs are computed once, when the game is played (`views`), so
@@ -32,7 +32,7 @@ from bayescal.training.optimiser import average, descend, fresh_network, memory_
 from bayescal.training.points import Points, new_games
 from bayescal.training.views import View, discounted_rounds, log_policy, look_all, value_of
 
-SLIVER = 1.01  # plain PPO answers for costs from the lowest to this many times the lowest
+SLIVER = 1.01  # plain PPO is for costs from the lowest to this many times the lowest
 
 
 class Sample(NamedTuple):
@@ -77,20 +77,20 @@ class State(NamedTuple):
 
 
 class KLPPO(GradientTrainer):
-    """PPO with the log-ratio of policy to prior in the reward.
+    """PPO with the log-ratio of policy to habit in the reward.
 
     Args:
         skeleton: the policy to be trained; only the shape of its weights is used.
         steps: the number of updates.
-        games, rollout: how many games are played side by side, and how many decisions of each an update sees.
-        epochs, minibatches: how often an update passes over its data, and into how many parts they are split.
-        learning_rate: of Adam at the start; it falls linearly to zero.
-        clip: how far a probability may move within an update, as a ratio.
+        games, rollout: number of games in parallel, and of decisions per game in an update.
+        epochs, minibatches: number of passes over the data of an update, and of parts of each pass.
+        learning_rate: Adam's initial rate; it falls linearly to zero.
+        clip: the largest relative change of a probability in an update.
         smoothing: the lambda of generalised advantages.
-        plain: plain PPO, the rational baseline: information is free, and the prior is uniform. Rational players need
-            neither costs nor populations, so the trained policy has known costs, in a sliver of the domain above its
-            lowest cost, and measures its values by the cost: at that cost its logits are, up to a bounded factor, the
-            network's own numbers, whatever the cost is.
+        plain: plain PPO, the rational baseline: information is free, and the habit is uniform. Rational players need
+            neither costs nor populations. The trained policy therefore has known costs, in a narrow interval above the
+            lowest cost of the domain, and its values are in units of the cost: its logits are the network's output, up
+            to a bounded factor.
 
     Example:
         >>> import bayescal as bc
@@ -126,7 +126,7 @@ class KLPPO(GradientTrainer):
 
     @property
     def student(self) -> AmortisedPolicy:
-        """The shape of the policy that is trained: the skeleton, or the rational one made from it."""
+        """The shape of the trained policy: the skeleton, or the rational policy made from it."""
         return rational(self.skeleton) if self.plain else self.skeleton
 
     @classmethod
@@ -171,7 +171,7 @@ class KLPPO(GradientTrainer):
             "entropy": -jnp.mean(jnp.sum(jnp.exp(log_all) * log_all, axis=-1)),
             "kl": jnp.mean(ratio - 1 - log_ratio),
         }
-        # No bonus for entropy: the reward already values dispersion.
+        # No entropy bonus: the reward already contains the divergence from the habit.
         return 0.5 * jnp.mean(error**2) - jnp.mean(gain), jax.lax.stop_gradient(measures)
 
     @property
@@ -180,7 +180,7 @@ class KLPPO(GradientTrainer):
         return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate, eps=1e-5))
 
     def _play(self, key: PRNGKeyArray, state: State) -> tuple[PyTree, Points, Sample, View]:
-        """`rollout` decisions of every game; games that are over begin again, at new points."""
+        """Play `rollout` decisions of every game; finished games start again at new points."""
         student, env = self.student, self.skeleton.environment
 
         def decide(carry: tuple[PyTree, Points], key: PRNGKeyArray) -> tuple[tuple[PyTree, Points], Sample]:
@@ -197,7 +197,7 @@ class KLPPO(GradientTrainer):
                 reward -= view.charge * (taken - at(view.log_q, action))
             done = jnp.broadcast_to(jnp.asarray(done), (self.games,))
             again = lambda: new_games(student, begin, self.games)
-            # Games of one length end together, so that most decisions need no new ones.
+            # Games of equal length end together, so most rounds need no new games.
             carry = jax.lax.cond(
                 jnp.any(done), lambda: choose_rows(done, again(), (worlds, games)), lambda: (worlds, games)
             )
@@ -207,7 +207,7 @@ class KLPPO(GradientTrainer):
         return *carry, seen, look_all(student, *carry)
 
     def _judge(self, critic: Network, seen: Sample, last: View) -> Batch:
-        """Advantages and the values that the critic aims at, with decisions and games as rows."""
+        """Advantages and the targets of the critic; rows are decisions and games."""
         values = value_of(self.student, critic, seen.view)
         final = value_of(self.student, critic, last)
         discount = float(self.skeleton.environment.discount)
@@ -221,7 +221,7 @@ class KLPPO(GradientTrainer):
         def update(carry: tuple[Actors, PyTree], rows: Int[Array, " rows"]) -> tuple[tuple[Actors, PyTree], Info]:
             networks, memory = carry
             (loss, measures), slope = self.gradient(networks, jax.tree.map(lambda x: x[rows], batch))
-            # Each network's gradient is clipped by itself: errors of values may be large, and are not the actor's.
+            # Each network's gradient is clipped separately: those of the critic may be much larger.
             moved = [descend(self._optimiser, *one) for one in zip(networks, slope, memory, strict=True)]
             networks, memory = zip(*moved, strict=True)
             return (Actors(*networks), memory), measures | {"loss": loss}
@@ -240,8 +240,8 @@ def advantages(
     discount: float,
     smoothing: float,
 ) -> Float[Array, "time games players"]:
-    """Generalised advantages: A_t = d_t + discount · smoothing · A_{t+1}, d_t = r_t + discount · V_{t+1} - V_t. Nothing
-    is carried over the end of a game. `last` are the values of the states after the last reward."""
+    """Generalised advantages: A_t = d_t + discount · smoothing · A_{t+1}, d_t = r_t + discount · V_{t+1} - V_t, with
+    V_{t+1} = A_{t+1} = 0 at the end of a game. `last` are the values of the states after the last reward."""
 
     def back(carry: tuple[Array, Array], now: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], Array]:
         ahead, following = carry
@@ -255,7 +255,7 @@ def advantages(
 
 
 def at(table: Float[Array, "*rows actions"], action: Int[Array, "*rows"]) -> Float[Array, "*rows"]:
-    """The entry of each action. Not a gather: its gradient is a scatter, which is slow on CPUs."""
+    """The entry of each action. Not by indexing: its gradient is a scatter, which is slow on CPUs."""
     return jnp.sum(jnp.where(jnp.arange(table.shape[-1]) == action[..., None], table, 0.0), axis=-1)
 
 
@@ -265,13 +265,13 @@ def choose_rows(new: Bool[Array, " games"], yes: PyTree, no: PyTree) -> PyTree:
 
 
 def with_small_output(actor: Network) -> Network:
-    """A last layer a tenth as large: at the lowest private costs small values already make extreme choices."""
+    """The actor with its last layer divided by ten: at the lowest costs small values already make choices extreme."""
     *weights, last = actor.weights
     return Network((*weights, 0.1 * last), actor.biases)
 
 
 def critic_shape(policy: AmortisedPolicy) -> Network:
-    """A network of the policy's size on its inputs and the own cost, with one output."""
+    """A network of the policy's size; its inputs are those of the policy and the own cost, its output one number."""
     inputs, width, depth = size(policy)
     shape = Network.of(inputs + 1, 1, width, depth)
     count = policy.environment.roles

@@ -1,4 +1,4 @@
-"""What everybody plays in a one-shot game when choices follow given values, and what each action then pays."""
+"""Mixed strategies in a one-shot game when choices follow given values, and the payoffs against them."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from bayescal.training.points import Points
 
 
 def types_of(policy: AmortisedPolicy, point: Points) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
-    """The costs that the players of a game may have, and their probabilities."""
+    """Possible costs of the players of a game, and their probabilities."""
     if policy.population is None:
         return point.cost[:, None], jnp.ones(1)
     costs, weights = policy.population.quadrature(point.phi)

@@ -1,4 +1,4 @@
-"""How weights are updated: Muon with warm-up and cosine decay, and a running average that the final policy uses."""
+"""Updates of the weights: Muon with warm-up and cosine decay; the final policy uses a running average."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def fresh_network(skeleton: AmortisedPolicy, key: PRNGKeyArray) -> Network:
 
 
 def memory_of(rule: optax.GradientTransformation, network: PyTree) -> PyTree:
-    """What the rule remembers before the first step."""
+    """The state of the update rule before the first step."""
     return rule.init(network)
 
 

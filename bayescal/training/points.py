@@ -42,7 +42,7 @@ def sample_points(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> Points:
 
 
 def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
-    """All corners of the domain, or an even choice of `most` of them. Arrays (payoff tables) take random corners."""
+    """All corners of the domain, or `most` evenly chosen ones. Arrays (payoff tables) get random corners."""
     rng = np.random.default_rng(0)
     names, sizes = policy.domain.names, _sizes(policy)
     scalars = [n for n in names if n not in sizes]
@@ -62,7 +62,7 @@ def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
 
 
 def assemble(policy: AmortisedPolicy, values: Mapping[str, AnyArray], n: int) -> Points:
-    """n points from values by the domain's names; what does not vary keeps its default."""
+    """n points from values by the domain's names; other parameters keep their defaults."""
     dtype = jnp.result_type(float)
     part = lambda kind: {
         k.split(".", 1)[1]: jnp.asarray(x, dtype) for k, x in values.items() if k.startswith(f"{kind}.")
@@ -79,7 +79,7 @@ def assemble(policy: AmortisedPolicy, values: Mapping[str, AnyArray], n: int) ->
 
 
 def _sizes(policy: AmortisedPolicy) -> dict[str, tuple[int, ...]]:
-    """The shapes of the parameters in the domain that are arrays."""
+    """Shapes of the array parameters in the domain."""
     shapes = {f"params.{n}": np.shape(x) for n, x in policy.environment.params.items()}
     return {n: s for n, s in shapes.items() if s and n in policy.domain.names}
 
@@ -95,6 +95,6 @@ def new_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> tuple[PyTre
         costs = jax.vmap(sample)(jax.random.split(own, n), points.phi)
         points = points._replace(cost=jnp.clip(costs, box.low, box.high))
     if isinstance(env, OneShot) and isinstance(policy.prior, Uniform):
-        # The policy relabels actions in a standard way (`AmortisedPolicy.values`): those games are played.
+        # The relabelled games are played: the policy relabels actions in a standard way (`AmortisedPolicy.values`).
         points = points._replace(params=dict(jax.vmap(lambda p: env.relabel(p)[0])(points.params)))
     return jax.vmap(env.reset)(jax.random.split(begin, n), points.params), points

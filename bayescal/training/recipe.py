@@ -1,4 +1,4 @@
-"""A recipe: everything that makes one shipped model, and the folder that it is kept in."""
+"""Recipes: the trainer and settings of a learned policy, and the folder of its files."""
 
 import importlib.util
 import json
@@ -29,10 +29,10 @@ class Recipe:
     """How one model is trained and certified.
 
     Args:
-        title, about: what the model is for, in a line and in a paragraph.
-        trainer: with the skeleton of the policy inside.
-        seed: of the training; the certificate's points are drawn from the next seed.
-        points: how many points of the domain the certificate measures at.
+        title, about: what the model is for, in one line and in one paragraph.
+        trainer: contains the skeleton of the policy.
+        seed: seed of the training; the points of the certificate are drawn from the next seed.
+        points: number of points of the domain in the certificate.
 
     Example:
         >>> import bayescal as bc
@@ -40,7 +40,7 @@ class Recipe:
         ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
         ... )
         >>> recipe = bc.Recipe("Stag hunt", "Any cost from 0.1 to 10.", bc.SoftQExpected(policy, steps=2000))
-        >>> recipe.skeleton is policy  # a function recipe() in experiment.py is what `bayescal train FOLDER` looks for
+        >>> recipe.skeleton is policy  # `bayescal train FOLDER` calls the function recipe() of its experiment.py
         True
     """
 
@@ -77,7 +77,7 @@ def find_model(model: str | Path) -> Path:
         return folder
     raise InputError(
         f"There is no model {str(model)!r}: the models are {', '.join(model_names())}; your own is a folder "
-        f"with an {EXPERIMENT} that defines recipe()."
+        f"with a file {EXPERIMENT} that defines recipe()."
     )
 
 
@@ -89,7 +89,7 @@ def read_recipe(folder: Path) -> Recipe:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "recipe"):
-        raise InputError(f"{path} defines no recipe(): there is nothing to train.")
+        raise InputError(f"{path} does not define recipe(), which `bayescal train` calls: define it.")
     recipe = module.recipe()
     if not isinstance(recipe, Recipe):
         raise InputError(f"{path}: recipe() returns a {type(recipe).__name__}, where a bayescal.Recipe is needed.")
@@ -97,7 +97,7 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def load_model(model: str | Path) -> AmortisedPolicy:
-    """A trained policy: a shipped one, or that of a folder. It is used wherever an ExactPolicy is.
+    """A trained policy: a shipped one, or that of a folder. It can be used in place of an ExactPolicy.
 
     Example:
         >>> import bayescal as bc
@@ -160,7 +160,7 @@ def train_model(
 def certify_model(
     recipe: Recipe, folder: Path, *, points: int | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Measure the folder's policy; write its certificate and its card."""
+    """Measure the policy of a folder; write its certificate and card."""
     policy, facts = load_policy(recipe.skeleton, folder)
     started = time.perf_counter()
     measured = certify(policy, points=points or recipe.points, seed=recipe.seed + 1, progress=progress)

@@ -1,4 +1,4 @@
-"""What all forms of SoftQ share: one network, regressed on targets."""
+"""The common part of all forms of SoftQ: the regression of one network on targets."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from bayescal.training.optimiser import average, descend, memory_of, optimiser
 
 
 class Learner(NamedTuple):
-    """The weights, their running average (which the trained policy uses), the optimiser's state, and steps done."""
+    """The weights, their running average (used by the trained policy), the optimiser's state, and steps done."""
 
     network: Network
     average: Network
@@ -28,7 +28,7 @@ class Regression(GradientTrainer):
     learning_rate: eqx.AbstractVar[float]
 
     def begin(self, network: Network) -> Learner:
-        """A learner that starts from these weights."""
+        """The learner with these weights before the first step."""
         return Learner(network, network, memory_of(self.optimiser, network), jnp.zeros((), jnp.int32))
 
     def improve(self, learner: Learner, data: PyTree) -> tuple[Learner, Info]:

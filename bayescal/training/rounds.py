@@ -1,4 +1,4 @@
-"""Games in progress while a policy is trained or measured, and what one round of them teaches."""
+"""Games in progress while a policy is trained or measured, and the training data of one round."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from bayescal.training.points import Points, new_games
 
 
 class Game(NamedTuple):
-    """One game in progress: its point of the domain, everybody's costs, its state, and who explores."""
+    """A game in progress: its point of the domain, all costs, its state, and who explores."""
 
     point: Points
     costs: Float[Array, " players"]
@@ -23,12 +23,12 @@ class Game(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """One player about to decide, and what its own actions would have brought."""
+    """A player at a decision, and the values of its own actions."""
 
     inputs: Float[Array, " inputs"]  # of the network
     known: Float[Array, "..."]  # the costs that the player knows: its own, or everybody's by role
     cost: Float[Array, ""]  # its own
-    target: Float[Array, " actions"]  # the value of each action that was tried, else 0
+    target: Float[Array, " actions"]  # value of each action that was tried, else 0
     tried: Bool[Array, " actions"]
 
 
@@ -49,7 +49,7 @@ def begin_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int, explore: flo
 
 
 def known_costs(policy: AmortisedPolicy, game: Game, player: int) -> Float[Array, "..."]:
-    """The costs that a player knows: its own where costs are private, else everybody's by role."""
+    """The costs that a player knows: its own if costs are private, else all costs by role."""
     return game.costs[player] if policy.private else game.point.cost
 
 
@@ -63,14 +63,14 @@ def evenly_spread_actions(key: PRNGKeyArray, size: int, tries: int | None) -> In
 def soft_value(
     log_q: Float[Array, " actions"], q: Float[Array, " actions"], cost: Float[Array, ""] | float
 ) -> Float[Array, ""]:
-    """lambda · log sum_a q(a) exp(Q(a) / lambda): the value of a decision, its information paid for."""
+    """lambda · log sum_a q(a) exp(Q(a) / lambda): the value of a decision, net of the cost of information."""
     return cost * jax.nn.logsumexp(jnp.where(log_q <= ABSENT / 2, ABSENT, log_q + q / cost))
 
 
 def outcome(
     target: AmortisedPolicy, key: PRNGKeyArray, game: Game, joint: Int[Array, " players"], player: int
 ) -> Float[Array, ""]:
-    """The payoff of `player` when `joint` is played, plus the discounted value of the state that follows."""
+    """The payoff of `player` if `joint` is played, plus the discounted value of the next state."""
     env, point, role = target.environment, game.point, roles_of(target)[player]
     after, payoffs, done = env.step(key, game.state, joint, point.params)
     if env.horizon == 1:
@@ -111,7 +111,7 @@ def play_round(
         log_q = playing.log_prior_of(role, point.psi, seen)
         q = playing.values_at(role, inputs[i], known, point.params)
         logits = log_q + jnp.stack([q / game.costs[i], jnp.where(game.explores[i], 0.0, q / game.costs[i])])
-        # One draw serves both, so that a player who does not explore takes the action that the others reply to.
+        # The same draw: a player who does not explore takes the action that the others reply to.
         by_policy, by_player = jnp.argmax(logits + jax.random.gumbel(jax.random.fold_in(act, i), q.shape), axis=1)
         decided.append(by_policy)
         taken.append(by_player)

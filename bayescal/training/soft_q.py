@@ -1,7 +1,7 @@
-"""SoftQ: values by regression on what every own action would have brought.
+"""SoftQ: values by regression on the outcomes of all own actions.
 
-A simulator gives what a player in the world cannot have: from one state, the outcome of *all* of the player's own
-actions, with the others' actions and the noise held fixed (common random numbers). The network is regressed on
+A simulator can compute, from one state, the outcomes of *all* of a player's own actions, with the others' actions
+and the noise held fixed (common random numbers). The network is regressed on
 
     r(a) + gamma · V(o'(a)),    V(o) = lambda · log sum_a q(a | o) exp(Q(o, a) / lambda),
 
@@ -26,7 +26,7 @@ from bayescal.training.rounds import Game, Lesson, begin_games, play_round, role
 
 
 class State(NamedTuple):
-    """The learner, the weights that value later rounds, and the games in progress."""
+    """The learner, the weights for the value of later rounds, and the games in progress."""
 
     learner: Learner
     target: Network
@@ -34,7 +34,7 @@ class State(NamedTuple):
 
 
 class Lessons(NamedTuple):
-    """Lessons of each learning player, and the points at which they were played: (rounds, games) each."""
+    """Lessons of each learning player, and the points of their games: (rounds, games) each."""
 
     players: list[Lesson]
     point: Points
@@ -45,18 +45,18 @@ class SoftQ(Regression):
 
     Args:
         skeleton: the policy to be trained; only the shape of its weights is used.
-        steps, learning_rate: of the optimiser.
-        games, rollout: how many games are played side by side, and for how many rounds between two updates.
-        explore: the share of players who decide by the prior for a whole game, so that states which people with other
-            costs reach are learned too. It moves the game on; the values of actions are found against the others'
-            policies.
-        tries: how many of the own actions are tried in a state, evenly spread from a random one; None for all.
-            Fewer tries let more states be visited in the same time.
-        draws: of chance, over which the outcome of an action is averaged.
-        everyone: whether all players learn, or only the first of each role. Where the players of a role differ in
-            nothing, one learner a game is as good as six.
-        others: whom everybody meets: the policy being learned (None), or a fixed one. With a fixed one the best reply
-            to it is learned, starting from the skeleton's own weights.
+        steps, learning_rate: number of steps and rate of the optimiser.
+        games, rollout: number of games in parallel, and of rounds between two updates.
+        explore: the share of players who follow the habit for a whole game, so that states reached by people with
+            other costs are learned too. It only determines which states are visited; the values of actions are
+            computed against the others' policies.
+        tries: how many of the own actions are tried in a state, evenly spaced from a random one; None for all.
+            With fewer tries more states are visited in the same time.
+        draws: number of draws of chance over which the outcome of an action is averaged.
+        everyone: whether all players learn, or only the first of each role. If the players of a role are identical,
+            one learner per game is enough.
+        others: the opponents: the policy being trained (None), or a fixed one. With a fixed one the best reply to it
+            is learned, starting from the skeleton's own weights.
         level: the weight of the error's mean over the own actions, beside its differences between them; None for one
             over the number of rounds that matter. The mean moves no choice, and is noisy where most of a payoff is
             out of the player's hands. But it makes the differences of the round before, so a large weight learns long
@@ -111,7 +111,7 @@ class SoftQ(Regression):
             point = games.point
             games, done, lessons = jax.vmap(one_game)(jax.random.split(play, self.games), games)
             anew = begin_games(self.skeleton, fresh, self.games, self.explore)
-            # Games without an end are left now and then, so that all of the domain is played.
+            # Games without an end are abandoned at random, so that new points of the domain are played.
             done = done | jax.random.bernoulli(leave, 0.5 / self.skeleton.environment.horizon, (self.games,))
             pick = lambda new, old: jnp.where(done.reshape(-1, *[1] * (old.ndim - 1)), new, old)
             return jax.tree.map(pick, anew, games), Lessons(lessons, point)
@@ -139,7 +139,7 @@ class SoftQ(Regression):
 
     @property
     def learners(self) -> tuple[int, ...]:
-        """The players who learn."""
+        """Indices of the players who learn."""
         roles = roles_of(self.skeleton)
         return tuple(range(len(roles))) if self.everyone else tuple(roles.index(r) for r in sorted(set(roles)))
 
@@ -150,17 +150,17 @@ class SoftQ(Regression):
     def _error(self, policy: AmortisedPolicy, role: int, lesson: Lesson, point: Points) -> Float[Array, ""]:
         q = policy.values_at(role, lesson.inputs, lesson.known, point.params)
         scale = policy.environment.stake_scale(point.params, role)
-        # Small costs magnify errors of values into errors of choices; up to a tenth of the stakes they weigh more.
+        # Errors of values matter more for choices at small costs; the weight is bounded, at a tenth of the stakes.
         weight = 1 / (0.1 + lesson.cost / scale)
         count = jnp.sum(lesson.tried)
         error = jnp.where(lesson.tried, (q - lesson.target) / scale, 0.0)
         level = jnp.sum(error) / count
         spread = jnp.sum(jnp.where(lesson.tried, error - level, 0.0) ** 2) / count
-        # What all actions have in common moves no choice, and is the larger the more rounds are to come.
+        # The mean over actions changes no choice, and grows with the number of rounds to come.
         return weight * (spread + (1 / self._rounds if self.level is None else self.level) * level**2)
 
     @property
     def _rounds(self) -> float:
-        """How many rounds ahead matter."""
+        """The number of future rounds that matter."""
         env = self.skeleton.environment
         return float(min(env.horizon, 1 / (1 - env.discount)) if env.discount < 1 else env.horizon)

@@ -1,13 +1,13 @@
 """SoftQ for one-shot games: exact expectations over the others' play, and Newton targets.
 
-The others' mixtures p can be integrated out, so the target of a value has no noise: it is the payoff U(a; p) of each
-own action. Its derivative says how the target moves with the network's answer Q. With the gap g = U(p(Q)) - Q and
-J = dU/dp · dp/dQ, the equilibrium is, to first order, at
+The expectation over the others' mixtures p is exact, so the target of a value has no noise: it is the payoff U(a; p) of
+each own action. Its derivative is the change of the target with the network's output Q. With the gap g = U(p(Q)) - Q
+and J = dU/dp · dp/dQ, the equilibrium is, to first order, at
 
     Q + (I - J)^-1 g.
 
-The network is regressed on this Newton step. Where replies are steep (a 2x2 game at a hundredth of its payoffs) the
-plain target U(p(Q)) circles and forgets; the Newton step does neither.
+The network is regressed on this Newton step. If replies are steep (a 2x2 game at a cost of a hundredth of its payoffs)
+regression on the plain target U(p(Q)) cycles; with the Newton step it converges.
 """
 
 from collections.abc import Callable
@@ -113,8 +113,8 @@ class SoftQExpected(Regression):
         return self._in_variant(data.variant, slope, weights, data)
 
     def _in_variant(self, variant: Int[Array, ""], f: Callable, *args: PyTree) -> PyTree:
-        """f(policy, *args) for the policy in one of its games. Games that differ in their number of players have
-        code of their own, of which one runs."""
+        """f(policy, *args) for the policy in one of its games. Games with different numbers of players have
+        separate code, of which one branch runs."""
         branches = [partial(f, replace_environment(self.skeleton, env)) for env in self.skeleton.variants]
         return branches[0](*args) if len(branches) == 1 else jax.lax.switch(variant, branches, *args)
 
@@ -127,7 +127,7 @@ class SoftQExpected(Regression):
         return points._replace(cost=low * (box.high / low) ** share)
 
     def _looks(self, key: PRNGKeyArray, points: Points) -> Float[Array, "batch roles looks"]:
-        """Own costs to compare choices at: the known ones, or private ones spread over the domain."""
+        """Own costs at which choices are compared: the known ones, or private ones spread over the domain."""
         if not self.skeleton.private:
             return points.cost[:, :, None]
         box, n = self.skeleton.cost_interval, self.looks
@@ -181,14 +181,14 @@ def aim(
     newton: bool,
     stride: float,
 ) -> tuple[Float[Array, "roles actions"], Float[Array, ""]]:
-    """The values to aim at, and the largest gap between a value and the payoff that it predicts."""
+    """(target values, the largest gap between a value and the payoff that it predicts)."""
     reply, p, by_type = replies(environment, q, log_q, costs, weights, params)
     mask = jnp.asarray(environment.mask)
     centred = lambda u: jnp.where(mask, u - jnp.sum(p * u, axis=1, keepdims=True), 0.0)
     gap = centred(reply - q)
     size = jnp.max(jnp.abs(gap))
     if newton:
-        # A role's mixture moves by the covariance of its choices, averaged over its types.
+        # The derivative of a role's mixture is the covariance of its choices, averaged over its types.
         tilts = weights / costs
         spread = -jnp.einsum("rk,rka,rkb->rab", tilts, by_type, by_type)
         spread += jnp.eye(p.shape[1]) * jnp.einsum("rk,rka->ra", tilts, by_type)[:, None, :]
@@ -197,8 +197,8 @@ def aim(
         system = jnp.eye(p.size) - jacobian
         sign, _ = jnp.linalg.slogdet(system)
         step = centred(jnp.linalg.solve(system, gap.reshape(p.size)).reshape(p.shape))
-        # A Newton step is good near an equilibrium only. Far away it may point anywhere, and beyond a fold it leads to
-        # the unstable equilibrium. Plain replies come near the stable one from there.
+        # A Newton step is only useful near an equilibrium. Far away its direction is arbitrary, and beyond a fold it
+        # leads to the unstable equilibrium. From there plain replies approach the stable one.
         typical = jnp.exp(jnp.einsum("k,rk->r", weights, jnp.log(costs)))[:, None]
         near = jnp.max(jnp.abs(step) / typical) <= stride
         gap = jnp.where((sign > 0) & near, step, gap)

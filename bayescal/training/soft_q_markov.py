@@ -1,7 +1,7 @@
 """SoftQ in decision problems with finitely many states: every state and action at once, without play.
 
-The values of a far-sighted person (a discount of 0.9999) cannot be learned from one month to the next: the target
-would move by a ten-thousandth at a time. Instead the policy that the network's values imply is evaluated exactly, by
+The values of a far-sighted person (a discount of 0.9999) cannot be learned by updates over one month: the target
+would change by a ten-thousandth at a time. Instead the policy that the network's values imply is evaluated exactly, by
 a linear system, and the values of all actions under it are the target: a Newton step of the soft Bellman equation
 (soft policy iteration), as in the exact solver. Only differences between actions are learned, since choices depend on
 nothing else.
@@ -39,7 +39,7 @@ class SoftQMarkov(Regression):
         skeleton: the policy to be trained; only the shape of its weights is used.
         steps, learning_rate: of the optimiser.
         batch: decision problems in each step, each in all its states.
-        outlier: divergences well above it count by their logarithm.
+        outlier: divergences well above it enter the loss by their logarithm.
 
     Example:
         >>> import bayescal as bc

@@ -1,4 +1,4 @@
-"""What networks and rewards need to know of players about to decide, computed once when a game is played."""
+"""The inputs of networks and rewards at a decision, computed once when a game is played."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from bayescal.training.rounds import roles_of
 
 
 class View(NamedTuple):
-    """Players about to decide, as the networks and the reward see them; leading dimensions as played."""
+    """Players at a decision, as inputs of the networks and the reward; leading dimensions as played."""
 
     x: Float[Array, "*rows players inputs"]
     log_q: Float[Array, "*rows players actions"]
@@ -31,7 +31,7 @@ def look_all(policy: AmortisedPolicy, worlds: PyTree, games: Points) -> View:
 
 
 def look(policy: AmortisedPolicy, world: PyTree, game: Points) -> View:
-    """The players of one game about to decide: logits are log_q + tilt · network(x), as in the policy itself."""
+    """The players of one game at a decision: logits are log_q + tilt · network(x), as in the policy itself."""
     env = policy.environment
     roles = np.array(roles_of(policy))
     own = game.cost if policy.private else game.cost[roles]
@@ -55,7 +55,7 @@ def look_role(
         x = policy.network_inputs(role, observation, cost, game.phi, game.psi, game.params)
         return x, policy.log_prior_of(role, game.psi, observation)
 
-    if isinstance(env, OneShot):  # all see the same, and private costs are not seen
+    if isinstance(env, OneShot):  # all observe the same, and private costs are not observed
         pair = one(role, None if policy.private else game.cost)
         x, log_q = (jnp.broadcast_to(a, (len(members), *a.shape)) for a in pair)
         return x, log_q
@@ -71,13 +71,13 @@ def log_policy(policy: AmortisedPolicy, actor: Network, view: View) -> Float[Arr
 
 
 def value_of(policy: AmortisedPolicy, critic: Network, view: View) -> Float[Array, "*rows players"]:
-    """What is still to come, in units of the stakes. The network's own numbers are averages over the horizon."""
+    """The value of the rest of the game, in units of the stakes. The network's output is an average per round."""
     x = jnp.concatenate([view.x, view.place[..., None]], axis=-1)
     return discounted_rounds(policy) * on_rows(policy, critic, x)[..., 0]
 
 
 def discounted_rounds(policy: AmortisedPolicy) -> float:
-    """How many present payoffs a constant stream of payoffs is worth."""
+    """The present value of a payoff of one in every round."""
     env = policy.environment
     return float(np.sum(float(env.discount) ** np.arange(env.horizon)))
 
@@ -85,7 +85,7 @@ def discounted_rounds(policy: AmortisedPolicy) -> float:
 def on_rows(
     policy: AmortisedPolicy, network: Network, x: Float[Array, "*rows players inputs"]
 ) -> Float[Array, "*rows players outputs"]:
-    """The network on many rows: one matrix product a layer (one a player and layer where roles have their own)."""
+    """The network on many rows: one matrix product per layer (and player, if roles have their own weights)."""
     if policy.roles == "separate":
         roles = np.array(roles_of(policy))
         by_player = jax.tree.map(lambda w: w[roles], network)

@@ -1,7 +1,7 @@
-"""Comparing explanations: how long it takes, and how often the true one wins.
+"""Comparing models: how long it takes, and how often the true one wins.
 
     python tests/benchmarks/bench_compare.py            seconds of `compare_study` on 31 people x 30 newsvendor orders
-    python tests/benchmarks/bench_compare.py confusion  the confusion matrix of nine explanations, 50 sets from each;
+    python tests/benchmarks/bench_compare.py confusion  the confusion matrix of nine models, 50 sets from each;
                                                         writes confusion.png into the working folder
 
 Seconds are wall time on two cores, compilation included, and beside them those of the processor.
@@ -20,7 +20,7 @@ from bayescal.comparison.recovery import Confusion, recover_models
 from bayescal.comparison.rivals import rivals
 from bayescal.study.load import Study
 
-# Where people differ in what they do, and explanations in what they say of it. Plain RL is absent: it is "rational" as
+# Parameters at which people differ, and models in what they predict. Plain RL is absent: it is "rational" as
 # far as its network knows.
 TRUTHS = {
     "prior only": {"psi_anchor_0": 0.4, "psi_pull_0": 3.0, "psi_bonus_1": 1.0},

@@ -117,7 +117,7 @@ def test_another_equilibrium_from_another_start():
     """A game of coordination has two that are strict; the principal branch goes to one."""
     stag = bc.NormalForm([[[3.0, 0.0], [2.0, 2.0]], [[3.0, 2.0], [0.0, 2.0]]])
     policy = bc.ExactPolicy(stag)
-    found = [np.asarray(policy.solve(0.2, start=[[a, 1 - a]] * 2).strategies)[:, 0] for a in (0.99, 0.01)]
+    found = [np.asarray(policy.solve(0.2, start=np.array([[a, 1 - a]] * 2)).strategies)[:, 0] for a in (0.99, 0.01)]
     for p in found:
         own = 1 / (1 + np.exp(-(3 * p[::-1] - 2) / 0.2))
         np.testing.assert_allclose(p, own, atol=1e-9)

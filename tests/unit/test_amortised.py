@@ -143,9 +143,9 @@ def test_every_fault_of_a_box_is_named_at_once():
 
 def test_values_outside_the_box_are_refused():
     policy, payoffs = matrix(), {"payoffs": np.zeros((2, 2, 2))}
-    with pytest.raises(bc.DomainError, match=r"cost is 200, outside the box \[0\.1, 100\]"):
+    with pytest.raises(bc.DomainError, match=r"cost is 200, outside the trained domain \[0\.1, 100\]"):
         policy.log_prob_all(200.0, None, None, payoffs)
-    with pytest.raises(bc.DomainError, match=r"params\.payoffs is 0 to 30, outside the box"):
+    with pytest.raises(bc.DomainError, match=r"params\.payoffs is 0 to 30, outside the trained domain"):
         policy.log_prob(0, 1.0, None, None, {"payoffs": np.array([[[0, 30], [0, 0]], [[0, 0], [0, 0]]])})
     for bad in (np.nan, -1.0):
         with pytest.raises(bc.DomainError, match="must be a positive number"):

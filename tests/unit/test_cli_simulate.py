@@ -97,7 +97,7 @@ BAD = {
     "phi for known costs": (("chicken", "--cost", "1", "--phi", "log_mean=1"), "everybody knows"),
     "no phi": (("cournot",), "log_mean"),
     "half a phi": (("cournot", "--phi", "log_mean=3"), "log_sd"),
-    "a phi outside the box": (("cournot", "--phi", "log_mean=3,log_sd=9"), "outside the box"),
+    "a phi outside the box": (("cournot", "--phi", "log_mean=3,log_sd=9"), "outside the trained domain"),
     "an unknown psi": (("chicken", "--cost", "1", "--psi", "pull=3"), "has none"),
     "a psi without a number": (("cournot", "--phi", "log_mean=3,log_sd=1", "--psi", "pull"), "name=1.5"),
     "a setting twice": (("chicken", "--cost", "1", "--set", "a=3", "--set", "a=4"), "twice"),

@@ -94,7 +94,7 @@ def test_bad_requests(args, message, tmp_path, monkeypatch):
 def test_bad_recipes(tmp_path):
     nothing = folder(tmp_path / "a")
     (nothing / "experiment.py").write_text("x = 1\n")
-    assert "defines no recipe()" in run("train", nothing).stderr
+    assert "does not define recipe()" in run("train", nothing).stderr
     (nothing / "experiment.py").write_text("def recipe():\n    return 3\n")
     assert "recipe() returns a int" in run("train", nothing).stderr
     assert "holds no trained policy" in run("certify", folder(tmp_path / "b")).stderr

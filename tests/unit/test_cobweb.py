@@ -166,7 +166,7 @@ def test_prices_that_no_noise_explains_are_reported():
 
 
 def test_impossible_markets_are_refused_in_words():
-    with pytest.raises(InputError, match="no cobweb treatment 'wild': they are stable"):
+    with pytest.raises(InputError, match="no cobweb treatment 'wild': choose one of stable"):
         cobweb("wild")
     with pytest.raises(InputError, match="kappa is 0 and the standard deviation of noise"):
         Cobweb(0.0)

@@ -112,7 +112,7 @@ FAULTS = {
         ["decisions.csv", "'choise' (for action)", "'choice'"],
     ),
     "no such game": (TOML.replace("chmura-01", "chmura-1"), ["'T1' under [games]", "selten-chmura-1"]),
-    "game is a number": (TOML.replace('"selten-chmura-01"', "1"), ["'T1' under [games]", "1 is no game"]),
+    "game is a number": (TOML.replace('"selten-chmura-01"', "1"), ["'T1' under [games]", "1 is not a game"]),
     "ragged payoffs": (TOML.replace("[[1, 0], [0, 1]]", "[[1, 0], [0]]"), ["'T2' under [games]", "payoffs"]),
     "no payoffs": (TOML.replace("payoffs", "payofs"), ["'T2' under [games]", "payoffs"]),
     "extra keys": (TOML.replace("roles", "players"), ["'T2' under [games]", "'players'", "roles, actions"]),

@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -32,7 +33,7 @@ def test_every_offender_is_named_in_one_error():
 
 @pytest.mark.parametrize("interval", [REAL, POSITIVE, Interval(-2.0, 3.0), Interval(-math.inf, 1.0)])
 def test_there_and_back(interval):
-    z = np.linspace(-4, 4, 17)
+    z = jnp.linspace(-4, 4, 17)
     x = interval.from_real(z)
     assert interval.contains(x)
     np.testing.assert_allclose(interval.to_real(x), z, rtol=1e-4, atol=1e-4)
@@ -48,7 +49,7 @@ def test_samples_fill_the_box():
     u = np.log10(draws["cost"])
     assert abs(np.median(u) + 0.5) < 4 * 3 * 0.5 / np.sqrt(4000)
     assert abs(np.median(draws["mean"])) < 4 * 2 * 0.5 / np.sqrt(4000)
-    with pytest.raises(DomainError, match="no ends"):
+    with pytest.raises(DomainError, match="is unbounded"):
         BOX.sample(jax.random.key(0))
 
 
@@ -58,5 +59,5 @@ def test_saved_and_read_back():
 
 
 def test_an_empty_interval_is_refused():
-    with pytest.raises(DomainError, match="holds nothing"):
+    with pytest.raises(DomainError, match="is empty"):
         Interval(1.0, 1.0)

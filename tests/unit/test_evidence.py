@@ -225,10 +225,10 @@ def test_shards_are_gone_through_one_after_another(crowd, evidence, precise):
     assert done[-1][0] == done[-1][1] and all(a[0] < b[0] for a, b in itertools.pairwise(done))
     astray = Divided(crowd.counts, crowd.participants)
     object.__setattr__(astray, "shards", lambda most: [astray.of_some(np.arange(1, 60))])
-    with pytest.raises(bc.InputError, match="do not hold its participants once each and in their order"):
+    with pytest.raises(bc.InputError, match="do not contain its participants once each and in their order"):
         Evidence.build(astray, NODES, BOX, like=evidence)
     object.__setattr__(astray, "shards", lambda most: [astray.of_some(np.arange(0, 50))])
-    with pytest.raises(bc.InputError, match="do not hold all of its participants"):
+    with pytest.raises(bc.InputError, match="do not contain all of its participants"):
         Evidence.build(astray, NODES, BOX, like=evidence)
 
 

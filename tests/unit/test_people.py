@@ -13,6 +13,7 @@ from numpyro.infer.util import log_density
 
 import bayescal as bc
 from bayescal.errors import InputError
+from bayescal.likelihood.evidence import Error
 from bayescal.populations import Homogeneous, LogNormal, Mixture, TruncatedNormal
 from bayescal.priors import Anchored
 
@@ -156,6 +157,10 @@ def test_it_is_a_plain_numpyro_model(decisions, policy):
 
 def test_what_cannot_be_asked_for_is_said(decisions, policy):
     anonymous = bc.Decisions.from_table(table()[["round", "action"]], {"cournot": MARKET})
+    none = jnp.zeros((1, 0, 2))
+    of_nobody = bc.Evidence(
+        (), bc.Domain.of(), jnp.zeros(2), none[..., 0], none, jnp.ones(1), Error(), 1e-3, 0.02, decisions=0, notes=()
+    )
     bad = [
         ({"method": "fast"}, "choose"),
         ({"by": "game"}, "Leave out one"),
@@ -168,7 +173,7 @@ def test_what_cannot_be_asked_for_is_said(decisions, policy):
         ({"beliefs": "rational"}, "choose"),
         ({"beliefs": {"log_mean": 1.0}}, "log_mean, log_sd"),
         ({"hyperpriors": {"log_cost": 1.0}}, "this model does not have"),
-        ({"evidence": 3}, "compressed"),
+        ({"evidence": of_nobody}, "compressed"),
     ]
     for options, told in bad:
         with pytest.raises(InputError, match=told):

@@ -1,4 +1,4 @@
-"""Rival explanations: their policies against enumeration, their likelihoods against sums over everything possible."""
+"""Rival models: their policies against enumeration, their likelihoods against sums over everything possible."""
 
 import dataclasses
 import itertools
@@ -146,7 +146,7 @@ def test_the_rational_order_is_at_the_critical_fractile_and_ties_are_shared():
     np.testing.assert_allclose(p[[74, 75, 76, 77]], [0, 0.5, 0.5, 0], atol=1e-12)
     defect = np.exp(RationalPolicy(repeated_dilemma()).log_prob((0, {"state": 1}), None, None, None, None))
     np.testing.assert_allclose(defect, [0, 1], atol=1e-6)
-    with pytest.raises(InputError, match="nothing solves beer-game"):
+    with pytest.raises(InputError, match="beer-game cannot be solved"):
         RationalPolicy(bc.get_game("beer-game"))
 
 
@@ -219,7 +219,7 @@ def test_decisions_of_nobody_in_particular_are_averaged_over_levels():
 
 def test_a_prior_that_rules_out_what_was_done_is_refused():
     never = dataclasses.replace(everything(), prior=Empirical(((1.0, 0.0),)))
-    with pytest.raises(InputError, match="probability zero to what people did: game, role player, action wait"):
+    with pytest.raises(InputError, match="probability zero to choices in the data: game, role player, action wait"):
         rivals(never, only=["prior only"])
 
 

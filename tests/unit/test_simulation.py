@@ -340,7 +340,7 @@ BAD = {
     "a parameter that is not": (bc.ExactPolicy(SELTEN), {"cost": 1.0, "params": {"tax": 1.0}}, "it has|has payoffs"),
     "a parameter of a wrong shape": (bc.ExactPolicy(SELTEN), {"cost": 1.0, "params": {"payoffs": 1.0}}, r"\(2, 2, 2\)"),
     "a parameter in words": (bc.ExactPolicy(SELTEN), {"cost": 1.0, "params": {"payoffs": "high"}}, "not a number"),
-    "a cost outside the box": (LEARNED, {"cost": 99.0}, "outside the box"),
+    "a cost outside the box": (LEARNED, {"cost": 99.0}, "outside the trained domain"),
     "no groups": (LEARNED, {"cost": 1.0, "groups": 0}, "groups is 0"),
     "less than a round": (LEARNED, {"cost": 1.0, "rounds": -1}, "rounds is -1"),
 }
@@ -584,7 +584,7 @@ def test_bad_agents(name):
 
 @pytest.mark.slow
 def test_costs_of_a_fit_outside_a_learned_policys_box_are_refused():
-    with pytest.raises(bc.InputError, match="outside the box"):
+    with pytest.raises(bc.InputError, match="outside the trained domain"):
         Agents.from_fit(fit_of(log_cost=np.full(DRAWS, 9.0)), LEARNED, n=3)
 
 

@@ -264,7 +264,7 @@ def test_who_played_with_computers_is_replayed_from_what_was_recorded():
 def test_tables_that_cannot_be_of_a_chain():
     env = beer_game(weeks=5)
     table, _ = table_of(env, groups=1)
-    with pytest.raises(bc.InputError, match=r"20 rows are of an echelon that has decided .* row 20, group 0"):
+    with pytest.raises(bc.InputError, match=r"20 rows repeat an echelon .* row 20, group 0"):
         env.replay(pd.concat([table, table.assign(participant="x")], ignore_index=True))
     far = table.assign(round=np.where(table.index == 3, 10**9, table["round"]))
     with pytest.raises(bc.InputError, match="Rounds run over 1,000,000,000 weeks"):

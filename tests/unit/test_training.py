@@ -235,8 +235,8 @@ class Broken(OneShot):
         ("type", r"duel: step changes the state from int32\[\] to float32\[\]"),
     ],
 )
-def test_broken_games_are_refused_before_training(fault, message):
-    with pytest.raises(bc.InputError, match=message):
+def test_broken_games_are_refused_before_training(fault, message, unchecked):
+    with unchecked(), pytest.raises(bc.InputError, match=message):
         check_environment(Broken(fault))
 
 

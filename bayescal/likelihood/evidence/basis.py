@@ -1,4 +1,4 @@
-"""The few polynomials of the shared numbers that everybody's curves consist of."""
+"""The basis: a few polynomials of the shared numbers, of which all curves are combinations."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from bayescal.likelihood import chebyshev
 from bayescal.likelihood.evidence.curves import Part, Pilot, Work
 from bayescal.likelihood.evidence.error import Bounds, Error, distances, trial_points
 
-_NEAR = 20.0  # nats below a person's best within which a cost is fully relevant
-_CURVES = 4096  # of the pilot's, from which the rank is found
+_NEAR = 20.0  # a cost has full weight within this many nats of a person's best
+_CURVES = 4096  # of the pilot's curves used to find the rank
 _MOST_RANK = 96
-_FIRST = 4  # degree to begin with
-_ROUNDING = 1e-9  # of polynomials of size one
+_FIRST = 4  # first degree
+_ROUNDING = 1e-9  # relative to polynomials of size one
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Basis:
     """Polynomials with the constant first, orthonormal over the Chebyshev nodes.
 
     Attributes:
-        V: Chebyshev coefficients, an axis for each shared number.
-        dtype: in which coordinates of curves are stored.
+        V: Chebyshev coefficients, one axis per shared number.
+        dtype: precision in which the coordinates of curves are stored.
     """
 
     V: Float[np.ndarray, "rank ..."]
@@ -44,7 +44,7 @@ class Basis:
         return chebyshev.basis(points, self.degrees) @ self.V.reshape(self.rank, -1).T
 
     def projection(self) -> tuple[Float[np.ndarray, "nodes numbers"], Float[np.ndarray, "nodes rank"]]:
-        """(the nodes, the factors by which values there are multiplied and summed to give U)."""
+        """(the nodes, the weights of the values there in U)."""
         nodes = chebyshev.nodes(self.degrees)
         return nodes, self.at(nodes) / self.nodes
 
@@ -58,12 +58,12 @@ def levels(U: Float[np.ndarray, "rank people nodes"]) -> Float[np.ndarray, "rank
 def find_basis(
     work: Work, pilot: Pilot, part: Part, bounds: Bounds, share: float, most_nodes: int, rng: np.random.Generator
 ) -> tuple[Basis, Error]:
-    """The degrees and the rank that the pilot needs, and the error that is left in it.
+    """The degrees and rank that the pilot needs, and its error.
 
-    Half of the bounds is kept for what other people add, and half of that for the rank.
+    Half of the bounds is reserved for the other people, and half of the rest for the rank.
 
     Args:
-        share: of the bound on the sum that is aimed at.
+        share: the share of the bound on the sum over people to aim at.
     """
     numbers = len(work.domain.names)
     points = trial_points(work.domain, rng)
@@ -103,7 +103,7 @@ def find_basis(
         rank = (low + high) // 2
         low, high = (low, rank) if goal.hold(error_at(rank)) else (rank + 1, high)
     error, single = error_at(low), error_at(low, "float32")
-    # Rounding differs from person to person, so that its sum grows with the root of how many there are.
+    # Rounding errors are independent, so their sum grows with the square root of the number of people.
     in_all = (single.total - error.total) / np.sqrt(pilot.stands_for)
     if single.person - error.person <= bounds.person / 10 and in_all <= bounds.total / 10:
         return Basis(whole.V[:low], "float32"), single
@@ -113,7 +113,7 @@ def find_basis(
 def common_basis(
     parts: list[Float[np.ndarray, "_ ..."]],
 ) -> tuple[Float[np.ndarray, "rank ..."], list[Float[np.ndarray, "_ rank"]]]:
-    """(polynomials that span those of all parts, for each part the matrix that takes its U to theirs)."""
+    """(polynomials that span those of all parts, a matrix for each part that maps its U to theirs)."""
     if all(p.shape == parts[0].shape and np.array_equal(p, parts[0]) for p in parts):
         return parts[0], [np.eye(len(parts[0]))] * len(parts)
     degrees = tuple(max(n) - 1 for n in zip(*(p.shape[1:] for p in parts), strict=True))
@@ -122,10 +122,10 @@ def common_basis(
     frame = values[0] / np.sqrt(len(grid))
     for more in values[1:]:
         rest = more / np.sqrt(len(grid))
-        for _ in range(2):  # once more, for what rounding left
+        for _ in range(2):  # the second time removes rounding errors
             rest = rest - frame @ (frame.T @ rest)
         left, size, _ = np.linalg.svd(rest, full_matrices=False)
-        # A remainder that is only rounding is short, and not orthogonal to the frame.
+        # Remainders that are only rounding errors are small, and not orthogonal to the frame.
         left = left[:, size > _ROUNDING]
         left, _ = np.linalg.qr(left - frame @ (frame.T @ left))
         frame = np.concatenate([frame, left], axis=1)
@@ -134,7 +134,7 @@ def common_basis(
 
 
 def _relevance(values: Float[np.ndarray, "points people nodes"]) -> Float[np.ndarray, "people nodes"]:
-    """1 for costs that are within 20 nats of a person's best somewhere in the box, less the deeper they are."""
+    """1 for costs within 20 nats of a person's best somewhere in the box; smaller the further below."""
     depth = (values.max(axis=2, keepdims=True) - values).min(axis=0)
     return 1 / (1 + np.maximum(depth - _NEAR, 0))
 
@@ -142,7 +142,7 @@ def _relevance(values: Float[np.ndarray, "points people nodes"]) -> Float[np.nda
 def _sizes(
     terms: Float[np.ndarray, "..."], values: Float[np.ndarray, "points people nodes"], numbers: int
 ) -> list[Float[np.ndarray, " _"]]:
-    """For each number, the largest coefficient of each degree in it."""
+    """For each number, the largest coefficient of each of its degrees."""
     size = np.max(np.abs(terms) * _relevance(values), axis=(-2, -1))
     return [size.max(axis=tuple(j for j in range(numbers) if j != axis)) for axis in range(numbers)]
 
@@ -150,9 +150,9 @@ def _sizes(
 def _raised(
     degrees: tuple[int, ...], sizes: list[Float[np.ndarray, " _"]], excess: float, most_nodes: int
 ) -> tuple[int, ...]:
-    """Higher degrees where coefficients have not yet fallen as far as they must; the same if there is no room.
+    """Higher degrees of numbers whose coefficients are not small enough yet; the same if there are too many nodes.
 
-    A number's coefficients are assumed to go on falling at the rate so far, and its last ones to cause the error.
+    Assumes that coefficients continue to fall at the rate so far, and that the last ones cause the error.
     """
     tails = np.array([x[-2:].max() for x in sizes])
     goal = tails.max() / (2 * excess)
@@ -171,13 +171,13 @@ def _raised(
 def _directions(
     values: Float[np.ndarray, "nodes people costs"], degrees: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[Basis, Float[np.ndarray, "rank people costs"]]:
-    """The polynomials that matter most to these curves, in order, after the constant; and the curves in them."""
+    """(the constant, then the polynomials that explain most of these curves, in order; the curves' coordinates)."""
     nodes = len(values)
     flat, relevance = values.reshape(nodes, -1), _relevance(values).ravel()
     some = rng.choice(flat.shape[1], min(flat.shape[1], _CURVES), replace=False, p=relevance / relevance.sum())
     vary = (flat[:, some] - flat[:, some].mean(axis=0)) * relevance[some]
-    # A randomised range finder (Halko, Martinsson & Tropp 2011), then the SVD of what is a small matrix. Directions
-    # that are rounding would mix with the constant, which is large: it is kept apart from them.
+    # A randomised range finder (Halko, Martinsson & Tropp 2011), then the SVD of a small matrix. The constant, which is
+    # large, is kept separate: directions that are only rounding would mix with it.
     one = np.ones((nodes, 1))
     sketch = vary @ rng.standard_normal((vary.shape[1], min(nodes - 1, _MOST_RANK)))
     frame = np.linalg.qr(np.concatenate([one, sketch], axis=1))[0][:, 1:]

@@ -1,4 +1,4 @@
-"""The construction of an evidence: polynomials from a pilot, then everybody projected on them and measured."""
+"""The construction of an evidence: a basis from a pilot sample, then the projection of all people and its error."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from bayescal.likelihood.evidence.error import (
     trial_points,
 )
 
-_ATTEMPTS = 3  # to find polynomials that are enough for everybody
+_ATTEMPTS = 3  # to find a basis that is accurate enough for all people
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Options:
 
 
 class Compressed(NamedTuple):
-    """The curves of everybody: `sum_r (level_r + U_r) V_r`, and how far off that is."""
+    """The curves of all people, `sum_r (level_r + U_r) V_r`, and their error."""
 
     basis: Basis
     level: Float[np.ndarray, "rank people"]
@@ -55,10 +55,10 @@ def build(
     options: Options,
     basis: Basis | None = None,
 ) -> Compressed:
-    """Compress a likelihood, on a given basis or on one that is found.
+    """Compress a likelihood, on a given basis or on one found here.
 
     Raises:
-        Unresolved: no basis is good enough for the pilot.
+        Unresolved: no basis is accurate enough for the pilot.
     """
     work = Work(likelihood, log_cost, domain, options.memory, options.progress)
     rng = np.random.default_rng(options.seed)
@@ -74,7 +74,7 @@ def build(
         compressed, tally = _project_all(work, basis, trial_points(domain, rng), part)
         if options.bounds.hold(compressed.error):
             break
-        # Some people need more than those of the pilot: they join it.
+        # Some people need a larger basis than those of the pilot: they join it.
         pilot = pilot.with_worst(tally.by_person)
         share = min(share, 0.5 * options.bounds.total / max(compressed.error.total, 1e-300))
     return compressed
@@ -90,7 +90,7 @@ def measure(
     memory: float,
     progress: Progress | None,
 ) -> Error:
-    """The error of (level, U, V) at fresh points of the box."""
+    """The error of (level, U, V) at new points of the box."""
     level, U, V = compressed
     work = Work(likelihood, log_cost, domain, memory, progress)
     points = trial_points(domain, np.random.default_rng(seed))
@@ -105,15 +105,15 @@ def measure(
 def combine(
     level: Float[Array, "rank people"], U: Float[Array, "rank people nodes"], v: Float[Array, " rank"]
 ) -> tuple[Float[Array, " people"], Float[Array, "people nodes"]]:
-    """(level of each person, the rest of the curve), at the values of the polynomials at one point."""
-    # As a product of a matrix: XLA's for a sum over the leading axis of three is twenty times slower on a CPU.
+    """(level of each person, the rest of the curve), given the values of the polynomials at one point."""
+    # As a matrix product: XLA's sum over the first axis of three is twenty times slower on CPUs.
     return v @ level, (v.astype(U.dtype) @ U.reshape(U.shape[0], -1)).reshape(U.shape[1:])
 
 
 def _project_all(
     work: Work, basis: Basis, points: Float[np.ndarray, "points numbers"], compiled: Part | None = None
 ) -> tuple[Compressed, Tally]:
-    """Everybody on a basis, and what was measured: each part is visited once."""
+    """The projection of all people on a basis, and its errors; each part is visited once."""
     nodes, factors = basis.projection()
     people, width = len(work.labels), len(work.log_cost)
     size = basis.rank * people * width * np.dtype(basis.dtype).itemsize
@@ -149,14 +149,14 @@ def _measure(
     basis: Basis,
     points: Float[np.ndarray, "points numbers"],
 ) -> None:
-    """Compare a part with its likelihood."""
+    """Measure the errors of a part."""
     sums, largest = [], np.zeros((U.shape[1], 3))
     v = basis.at(points)
     for of, values in part.blocks(points, tally):
         m = of.stop - of.start
         own = np.concatenate([v[of], np.repeat(v[of][:1], len(values) - m, axis=0)])
         found, sum_ = _compare(values, own, level, U, work.weights)
-        largest = np.fmax(largest, np.asarray(found))  # the block is padded with one of its own points
+        largest = np.fmax(largest, np.asarray(found))  # blocks are padded with one of their own points
         sums.append(np.asarray(sum_)[:m])
     tally.add(largest, np.concatenate(sums))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,16 +16,17 @@ from bayescal.likelihood import chebyshev
 from bayescal.likelihood.evidence.error import Progress, Tally, trial_weights
 
 _BLOCK = 32  # points of the box per call
-_WORST = 32  # people who join the pilot where its polynomials are not enough
-_PILOT = 256  # people from whom degrees and rank are found
+_WORST = 32  # people who join the pilot if its basis is not accurate enough
+_PILOT = 256  # people in the pilot
 
 
+@runtime_checkable
 class Curves(Protocol):
-    """What can be compressed.
+    """A likelihood that can be compressed.
 
-    A likelihood of millions of decisions also has `shards(most)`, an iterator over likelihoods of some of the people
-    each, in order, with at most `most` decisions, and `of_some(people)`. Then nothing is computed for all people at
-    once. `decisions`, if it is there, counts those of each person.
+    A likelihood of millions of decisions also has `shards(most)`, an iterator over likelihoods of subsets of people,
+    in order, with at most `most` decisions each, and `of_some(people)`. Then nothing is computed for all people at
+    once. `decisions`, if present, is the number of decisions of each person.
     """
 
     @property
@@ -38,9 +39,9 @@ class Curves(Protocol):
 
 
 class Part:
-    """A likelihood at the nodes of cost, block by block of points of the box, compiled once.
+    """A likelihood at the nodes of cost, evaluated in blocks of points of the box, compiled once.
 
-    It is compiled for this part alone, so that the program is freed with the part.
+    The compiled program belongs to this part, so it is freed with the part.
     """
 
     def __init__(self, likelihood: Curves, log_cost: Float[np.ndarray, " nodes"], domain: Domain, memory: float):
@@ -52,7 +53,7 @@ class Part:
     def blocks(
         self, points: Float[np.ndarray, "points numbers"], tally: Tally | None = None
     ) -> Iterator[tuple[slice, Float[Array, "block people nodes"]]]:
-        """(which points, their curves). The last block is padded with copies of its first point."""
+        """(slice of the points, their curves). The last block is padded with copies of its first point."""
         size = min(self.size, _BLOCK if len(points) > 1 else 1)
         for start in range(0, len(points), size):
             block = points[start : start + size]
@@ -68,7 +69,7 @@ class Part:
 
 
 class Work:
-    """A likelihood in parts, each small enough for the memory."""
+    """A likelihood in parts, each of which fits in memory."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class Work:
         self.weights = trial_weights(log_cost)
 
     def parts(self, compiled: Part | None = None) -> Iterator[Part]:
-        """All people, in parts; a compiled part that has them all is the only one."""
+        """All people, in parts; a compiled part with all people is the only one."""
         if compiled is not None and compiled.labels == self.labels:
             return iter([compiled])
         shards = getattr(self.likelihood, "shards", None)
@@ -97,13 +98,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Pilot:
-    """People from whom degrees and rank are found.
+    """The sample of people for which degrees and rank are found.
 
     Attributes:
-        whole: the likelihood of everybody.
-        people: their indices.
-        chosen: how many of them, from the first, were chosen at random.
-        stands_for: how many people each of those stands for.
+        whole: the likelihood of all people.
+        people: indices of the sample.
+        chosen: the number of people, from the first, that were chosen at random.
+        stands_for: the number of people that each of those represents.
     """
 
     whole: Curves
@@ -125,13 +126,13 @@ class Pilot:
         return _Some(self.whole, self.people) if of_some is None else of_some(self.people)
 
     def with_worst(self, by_person: Float[np.ndarray, " all"]) -> "Pilot":
-        """Joined by the people whose errors are the largest."""
+        """The sample together with the people with the largest errors."""
         worst = np.setdiff1d(np.argsort(by_person)[-_WORST:], self.people)
         return replace(self, people=np.concatenate([self.people, worst]))
 
 
 class _Some:
-    """Some people of a likelihood that cannot be divided."""
+    """A subset of the people of a likelihood without `of_some`."""
 
     def __init__(self, whole: Curves, people: Int[np.ndarray, " people"]):
         self.whole, self.people, self.names = whole, people, whole.names

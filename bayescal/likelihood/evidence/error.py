@@ -1,4 +1,4 @@
-"""How far compressed curves are from the likelihood itself, in nats."""
+"""Errors of compressed curves relative to the exact likelihood, in nats."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,21 +13,22 @@ from bayescal.domain import Domain
 from bayescal.errors import InputError
 from bayescal.likelihood import chebyshev
 
-Progress = Callable[[int, int], None]  # (evaluations of everybody done, in all)
+Progress = Callable[[int, int], None]  # (evaluations done, in all)
 
-_NEAR = 20.0  # nats below a person's best within which a curve must be right
-_NEAR_MARGINAL = 40.0  # the same for an integral over costs: beyond, nobody's costs are distributed like that
-_POINTS = 24  # random points, beside the corners, at which errors are measured
+_NEAR = 20.0  # a curve must be accurate within this many nats of a person's best
+_NEAR_MARGINAL = 40.0  # the same for integrals over costs: populations further from the data are implausible
+_POINTS = 24  # random points at which errors are measured, in addition to the corners
 
 
 @dataclass(frozen=True)
 class Error:
-    """Distances from the likelihood itself, in nats: the largest that were found.
+    """The largest errors relative to the exact likelihood, in nats.
 
     Attributes:
-        curve: of a person's curve, within 20 nats of its top.
-        broad, narrow: of a person's log marginal likelihood, costs being even over the nodes or in a fifth of them.
-        total: of the sum of the log marginal likelihoods over people, which is what moves a posterior.
+        curve: error of a person's curve, within 20 nats of its maximum.
+        broad, narrow: error of a person's log marginal likelihood, with costs uniform over the nodes or concentrated on
+            about a fifth of them.
+        total: error of the sum over people of the log marginal likelihoods, which is the error of the posterior.
     """
 
     curve: float = 0.0
@@ -44,7 +45,7 @@ class Error:
 
 
 class Bounds(NamedTuple):
-    """Largest errors allowed: of a person, and of the sum over people."""
+    """The largest errors allowed: per person, and of the sum over people."""
 
     person: float
     total: float
@@ -55,10 +56,10 @@ class Bounds(NamedTuple):
 
 
 class Unresolved(InputError):
-    """The likelihood cannot be compressed within the bounds that were given.
+    """The likelihood cannot be compressed within the given bounds.
 
     Attributes:
-        error: what was measured.
+        error: the measured errors.
     """
 
     def __init__(self, message: str, error: Error):
@@ -67,9 +68,9 @@ class Unresolved(InputError):
 
 
 class Tally:
-    """Errors as they are measured, part by part: each person's largest, and sums over people at each point.
+    """Collects errors part by part: each person's largest error, and sums over people at each point.
 
-    Refuses parts that do not hold the likelihood's people once each and in order.
+    Raises InputError if the parts do not contain the likelihood's people once each and in order.
     """
 
     def __init__(self, labels: tuple[str, ...], evaluations: int, progress: Progress | None):
@@ -79,23 +80,23 @@ class Tally:
         self.done, self.evaluations, self.progress = 0, evaluations * len(labels), progress
 
     def next(self, labels: tuple[str, ...]) -> slice:
-        """The indices of a part's people."""
+        """Indices of the people of the next part."""
         here = slice(self.seen, self.seen + len(labels))
         if self.labels[here] != labels:
-            raise InputError("The likelihood's shards do not hold its participants once each and in their order.")
+            raise InputError("The likelihood's shards do not contain its participants once each and in their order.")
         self.seen = here.stop
         return here
 
     def finish(self) -> None:
         if self.seen < len(self.labels):
-            raise InputError("The likelihood's shards do not hold all of its participants.")
+            raise InputError("The likelihood's shards do not contain all of its participants.")
 
     def add(self, largest: Float[np.ndarray, "people 3"], sums: Float[np.ndarray, "points ways"]) -> None:
         self.largest.append(largest)
         self.sums = self.sums + sums
 
     def advance(self, evaluations: int) -> None:
-        """Report so many more evaluations of one person's curve."""
+        """Report this many more evaluations of one person's curve."""
         self.done += evaluations
         if self.progress is not None:
             self.progress(self.done, self.evaluations)
@@ -138,7 +139,7 @@ def distances(
 
 
 def trial_weights(log_cost: Float[np.ndarray, " nodes"]) -> Float[np.ndarray, "ways nodes"]:
-    """Log weights of populations to try: even, and normal around five places with an sd of a twelfth of the range."""
+    """Log weights of trial populations: uniform, and normal at five means with an sd of a twelfth of the range."""
     middle, spread = np.linspace(log_cost[0], log_cost[-1], 7)[1:-1, None], np.ptp(log_cost) / 12 + 1e-300
     kernels = -0.5 * ((log_cost - middle) / spread) ** 2
     rows = np.concatenate([np.zeros((1, len(log_cost))), kernels])
@@ -161,7 +162,7 @@ def status(
     domain: Domain,
     most_nodes: int | None = None,
 ) -> str:
-    """One sentence on what was measured."""
+    """One sentence on the measured errors."""
     nodes = int(np.prod([d + 1 for d in degrees]))
     how = ", ".join(f"{n} {d}" for n, d in zip(domain.names, degrees, strict=True)) or "nothing shared"
     facts = (

@@ -1,12 +1,13 @@
-"""Decisions, compressed: everybody's log-likelihood as a polynomial of the shared numbers in a box.
+"""Compressed likelihoods: everybody's log-likelihood as a polynomial of the shared numbers in a box.
 
-l_ig(theta), person i's log-likelihood at node g of log cost, is computed at the Chebyshev nodes of the box once. Over
-people and costs these functions of theta differ in a few ways only: r polynomials V_r, found by a singular-value
-decomposition of some people's, are enough for all, l_ig(theta) = sum_r (level_ri + U_rig) V_r(theta). A gradient then
-costs O(people), whatever the number of decisions. The level is a person's curve at one node near its top: the rest is
-small where it matters, so that single precision is enough for it.
+l_ig(theta), person i's log-likelihood at node g of log cost, is computed once, at the Chebyshev nodes of the box. All
+these functions of theta are close to combinations of a few polynomials V_r, found by a singular-value decomposition for
+a sample of people: l_ig(theta) = sum_r (level_ri + U_rig) V_r(theta). A gradient then costs O(people), for any number
+of decisions. The level is a person's curve at one node near its maximum; the rest is small near the maximum, so single
+precision is enough for it.
 
-The distance from the likelihood itself is measured, on everybody, at points that were not used to build it.
+The error relative to the exact likelihood is measured for all people, at points that were not used in the
+construction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,14 +34,14 @@ from bayescal.precision import double_precision
 
 
 class Evidence(eqx.Module):
-    """The compressed likelihood. Outside its box it is meaningless: keep the shared numbers inside.
+    """A compressed likelihood. It is valid in its box only: keep the shared numbers inside.
 
     Attributes:
-        log_cost: the nodes.
-        level, U, V: curves are `sum_r (level_r + U_r) V_r(theta)`; V are Chebyshev coefficients, an axis for each
+        log_cost: the nodes of log cost.
+        level, U, V: curves are `sum_r (level_r + U_r) V_r(theta)`; V are Chebyshev coefficients, with one axis per
             shared number.
-        error: measured at fresh points; of a sum, the sum of the errors.
-        decisions: how many are in it; 0 if the likelihood does not say.
+        error: measured at new points; the error of a sum is the sum of the errors.
+        decisions: number of decisions; 0 if the likelihood does not have it.
 
     Example:
         >>> import bayescal as bc
@@ -94,21 +95,21 @@ class Evidence(eqx.Module):
     def parts(
         self, shared: Mapping[str, Scalar | AnyArray]
     ) -> tuple[Float[Array, " people"], Float[Array, "people nodes"]]:
-        """(each person's level, the rest of the curve in the precision of U): their sum is the curve."""
+        """(each person's level, the rest of the curve in the precision of U). Their sum is the curve."""
         return combine(self.level, self.U, chebyshev.evaluate(self.V, chebyshev.to_unit(self.domain, shared)))
 
     def log_marginal(
         self, log_weights: Float[Array, "*people nodes"], shared: Mapping[str, Scalar | AnyArray]
     ) -> Float[Array, " people"]:
-        """log sum_g exp(log_weights_g + l_ig), exponentials being taken in the precision in which U is stored."""
+        """log sum_g exp(log_weights_g + l_ig), with exponentials in the precision of U."""
         level, relative = self.parts(shared)
         return level + jax.nn.logsumexp(relative + log_weights.astype(relative.dtype), axis=-1)
 
     def take(self, people: Int[np.ndarray, " some"] | Sequence[int]) -> "Evidence":
-        """The evidence of some of the people, by index."""
+        """The evidence of a subset of the people, by index."""
         some = np.asarray(people, int)
         labels = tuple(self.participants[i] for i in some)
-        with jax.ensure_compile_time_eval():  # inside a function that is compiled, once and not at every call
+        with jax.ensure_compile_time_eval():  # inside jit: once, not at every call
             return self._with(participants=labels, level=self.level[:, some], U=self.U[:, some])
 
     def _with(self, **changes: Any) -> "Evidence":
@@ -118,7 +119,7 @@ class Evidence(eqx.Module):
     def build(
         cls,
         likelihood: Curves,
-        log_cost: Float[Array, " nodes"],
+        log_cost: Float[AnyArray, " nodes"],
         domain: Domain,
         *,
         tolerance: float = 1e-3,
@@ -133,16 +134,16 @@ class Evidence(eqx.Module):
         """Compress a likelihood.
 
         Args:
-            log_cost: the nodes; nothing is interpolated between them.
-            domain: a box with the likelihood's shared numbers.
-            tolerance: nats that a person's curve or log marginal likelihood may be off.
-            most_total: nats that their sum over people may be off.
-            most_nodes: of the box; degrees are raised no further.
-            memory: bytes at work beside the result; and the result has to fit in them too.
+            log_cost: the nodes of log cost; there is no interpolation between them.
+            domain: a box of the likelihood's shared numbers.
+            tolerance: the largest error, in nats, of a person's curve or log marginal likelihood.
+            most_total: the largest error, in nats, of their sum over people.
+            most_nodes: the largest number of nodes of the box, which limits the degrees.
+            memory: bytes of working memory; the result must also fit in them.
             seed: of the pilot and of the points at which the error is measured.
-            like: use the polynomials of another evidence, so that the sum of both is no larger than one.
-            strict: raise if the bounds cannot be met, rather than return what could be had, with `within` False.
-            progress: called now and then.
+            like: use the basis of another evidence, so that the sum of both is not larger than one of them.
+            strict: raise if the bounds cannot be met, instead of returning an evidence with `within` False.
+            progress: called with (evaluations done, in all).
 
         Raises:
             Unresolved: the bounds cannot be met.
@@ -177,7 +178,7 @@ class Evidence(eqx.Module):
     def measure(
         self, likelihood: Curves, *, seed: int = 1, memory: float = 2e9, progress: Progress | None = None
     ) -> Error:
-        """The error against a likelihood of the same people, at fresh points of the box."""
+        """The error relative to a likelihood of the same people, at new points of the box."""
         if tuple(map(str, likelihood.participants)) != self.participants:
             raise InputError("The likelihood is of other participants than the evidence: give it the same, in order.")
         compressed = self.level, self.U, self.V
@@ -186,7 +187,7 @@ class Evidence(eqx.Module):
             return measure(likelihood, nodes, self.domain, compressed, seed=seed, memory=memory, progress=progress)
 
     def __add__(self, other: "Evidence") -> "Evidence":
-        """Of the decisions of both: people are matched by label, and the curves of those in both are added."""
+        """The evidence of the decisions of both. People are matched by label; curves of people in both are added."""
         if not isinstance(other, Evidence):
             return NotImplemented
         _check_alike(self, np.asarray(other.log_cost), other.domain)

@@ -1,8 +1,8 @@
-"""How far a learned policy can be trusted, measured over its domain and at the corners of it.
+"""Certificates: the accuracy of a learned policy, measured over its trained domain and at the corners.
 
-Where an exact policy exists the learned one is compared with it: divergence, total variation, the slope of the
-log-likelihood, and from these a **budget of decisions** (`measures.budget`). Where there is none, the certificate
-reports how far the policy is from being its own best reply.
+If an exact policy exists the learned one is compared with it: divergence, total variation, the slope of the
+log-likelihood, and from these a **budget of decisions** (`measures.budget`). Otherwise the certificate reports how far
+the policy is from being its own best reply.
 """
 
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ def certify(
     ensemble: Sequence[AmortisedPolicy] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measure a policy: against the exact one where there is one, else in games that it plays with itself.
+    """Measure a policy: against the exact one if there is one, else in games that it plays with itself.
 
     Args:
-        points: how many points of the domain, drawn evenly and afresh from `seed`.
-        ensemble: policies of other seeds, for their disagreement.
-        progress: called with (what, done, in all).
+        points: number of points, drawn uniformly from the domain with `seed`.
+        ensemble: policies trained with other seeds; their disagreement is reported.
+        progress: called with (text, done, in all).
 
     Example:
         >>> import bayescal as bc
         >>> shop = bc.Newsvendor(orders=range(0, 101, 25), rounds=2)
         >>> policy = bc.AmortisedPolicy(shop, {"cost": (10.0, 1000.0)}, width=8, depth=1)
-        >>> measured = bc.certify(policy, points=4)  # nobody has trained it
+        >>> measured = bc.certify(policy, points=4)  # not trained
         >>> sorted(measured["kl"]), measured["kl"]["mean"] > 0.001
         (['max', 'mean', 'median', 'q95'], True)
     """

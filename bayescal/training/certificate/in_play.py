@@ -15,15 +15,15 @@ from bayescal.training.best_reply import best_reply_gain
 from bayescal.training.certificate.measures import spread
 from bayescal.training.rounds import Game, Lesson, begin_games, play_round, roles_of
 
-_ROUNDS = 50  # of longer games
+_ROUNDS = 50  # at most, of longer games
 
 
 def certify_in_play(
     policy: AmortisedPolicy, *, games: int, seed: int, ensemble: Sequence[AmortisedPolicy] = (), noises: int = 256
 ) -> dict[str, Any]:
-    """What can be measured without an exact solution: how far the policy's values are from what they predict (the
-    Bellman residual, averaged over `noises` draws of chance and of the others' actions), what a trained best reply to
-    it gains, and how far other seeds of it disagree."""
+    """The measures that need no exact solution: the Bellman residual of the policy's values (averaged over `noises`
+    draws of chance and of the others' actions), the gain of a trained best reply, and the disagreement with policies of
+    other seeds."""
     rounds = min(policy.environment.horizon, _ROUNDS)
     one = partial(play_and_measure, policy, ensemble, noises)
 
@@ -56,8 +56,8 @@ def certify_in_play(
 def play_and_measure(
     policy: AmortisedPolicy, ensemble: Sequence[AmortisedPolicy], noises: int, game: Game, key: PRNGKeyArray
 ) -> tuple[Game, Array, tuple[Float[Array, " roles"], Float[Array, " roles"]]]:
-    """(the game one round on, whether it is over, Bellman residual and disagreement of the first player of each role;
-    the players of a role differ in nothing)."""
+    """(the game after one round, whether it is over, Bellman residual and disagreement of the first player of each
+    role; the players of a role are identical)."""
     roles = roles_of(policy)
     firsts = tuple(roles.index(r) for r in sorted(set(roles)))
     on, chance = jax.random.split(key)
@@ -80,7 +80,7 @@ def _of_role(
     targets: Float[Array, "noises actions"],
     game: Game,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """(Bellman residual, largest disagreement with another seed) of one player about to decide."""
+    """(Bellman residual, largest disagreement with another seed) of one player at a decision."""
     params = game.point.params
     values = lambda p: p.values_at(role, lesson.inputs, lesson.known, params)
     target, q = jnp.mean(targets, axis=0), values(policy)

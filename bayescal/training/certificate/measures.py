@@ -1,7 +1,7 @@
-"""Figures that all certificates share, and the budget of decisions.
+"""Measures of all certificates, and the budget of decisions.
 
 With n decisions, inference about a parameter t with information I each has sd 1/√(n I). A likelihood whose mean score
-is b where it should be 0 moves the answer by b / I. The error stays below a tenth of the sd for all
+is b instead of 0 shifts the estimate by b / I. The error is below a tenth of the sd for all
 
     n <= 0.01 · I / b².
 """
@@ -24,7 +24,7 @@ LOG_COST = "log cost"
 
 
 def ignore_progress(what: str, done: int, total: int) -> None:
-    """For callers who do not watch."""
+    """Does nothing: the default progress."""
 
 
 def rounded(x: float | np.floating) -> float:
@@ -33,7 +33,7 @@ def rounded(x: float | np.floating) -> float:
 
 
 def spread(x: Float[np.ndarray, " points"]) -> dict[str, float]:
-    """Mean, median, 95% quantile and maximum; nothing of nothing."""
+    """Mean, median, 95% quantile and maximum; empty if there are no points."""
     if not len(x):
         return {}
     quantiles = {"mean": np.mean(x), "median": np.median(x), "q95": np.quantile(x, 0.95), "max": np.max(x)}
@@ -45,10 +45,10 @@ def budget(
     bias: Float[np.ndarray, "points parameters"],
     information: Float[np.ndarray, "points parameters"],
 ) -> dict[str, dict[str, float]]:
-    """The decisions up to which each parameter's error stays below a tenth of its posterior sd.
+    """The number of decisions up to which each parameter's error is below a tenth of its posterior sd.
 
     Args:
-        bias, information: of one decision at each point: the mean of the learned score, and of the exact score squared.
+        bias, information: mean of the learned score and of the squared exact score, of one decision at each point.
     """
     decisions = SHARE_OF_SD**2 * information / np.maximum(bias**2, 1e-30)
     return {
@@ -58,7 +58,7 @@ def budget(
 
 
 def divergence(log_p: Float[Array, "rows actions"], log_q: Float[Array, "rows actions"]) -> Float[Array, " rows"]:
-    """KL(p || q) of each row; actions of probability zero add nothing."""
+    """KL(p || q) of each row; actions of probability zero contribute nothing."""
     possible = jnp.isfinite(log_p) & (log_p > -700)
     difference = jnp.where(possible, log_p, 0.0) - jnp.where(possible & jnp.isfinite(log_q), log_q, 0.0)
     return jnp.sum(jnp.where(possible, jnp.exp(log_p) * difference, 0.0), axis=1)
@@ -69,12 +69,12 @@ def total_variation(log_p: Float[Array, "rows actions"], log_q: Float[Array, "ro
 
 
 def slope_and_value(f: Callable[[Array], Array], x: Float[Array, " parameters"]) -> tuple[Array, Array]:
-    """(df/dx, f(x)), with f, which may be an equilibrium to solve, evaluated once."""
+    """(df/dx, f(x)), with one evaluation of f, which may solve an equilibrium."""
     return jax.jacfwd(lambda x: (f(x),) * 2, has_aux=True)(x)
 
 
 def inferred_names(policy: AmortisedPolicy) -> list[str]:
-    """The parameters that decisions are informative of.
+    """The parameters that decisions are informative about.
 
     One-shot games: the population's, or a known cost (its logarithm), and the prior's. Games over time: the prior's
     and the game's, and the cost unless they scale all payoffs.
@@ -104,5 +104,5 @@ def moved(policy: AmortisedPolicy, point: Points, theta: Float[Array, " paramete
 
 
 def solved_only(figures: dict[str, np.ndarray], solved: Bool[np.ndarray, " points"]) -> dict[str, np.ndarray]:
-    """The figures of the points that could be solved."""
+    """The measures at the points that could be solved."""
     return {name: x[solved] for name, x in figures.items()}

@@ -1,4 +1,4 @@
-"""One-shot games: against the exact equilibrium, at points of the domain and at its corners."""
+"""One-shot games: comparison with the exact equilibrium, at points of the domain and at its corners."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ from bayescal.training.certificate.measures import (
 from bayescal.training.mixtures import replies, types_of, values_at_point
 from bayescal.training.points import Points, corner_points, sample_points
 
-_MOST_GAMES = 5  # of a policy for games that differ in their number of players
+_MOST_GAMES = 5  # measured, of a policy for games with different numbers of players
 
 
 def certify_one_shot(
@@ -47,7 +47,7 @@ def certify_one_shot(
     tell = progress or ignore_progress
     games = evenly_chosen(policy.variants, _MOST_GAMES)
     parts: dict[str, list[dict[str, np.ndarray]]] = {"inside": [], "corners": []}
-    # Solutions and their slopes are computed in double precision, whatever the network was trained in.
+    # Solutions and their derivatives are computed in double precision.
     with double_precision():
         for i, game in enumerate(games):
             tell("measuring", i, len(games))
@@ -88,8 +88,8 @@ def certify_one_shot(
 
 
 def oracle_kl(policy: AmortisedPolicy, *, points: int = 100, seed: int = 1) -> Callable[[AmortisedPolicy], float]:
-    """A function that measures the mean divergence of policies of this shape from the exact solution, which is solved
-    once, here."""
+    """A function that computes the mean divergence of policies of this shape from the exact solution, which is
+    computed once, here."""
     if not isinstance(policy.environment, OneShot):
         raise InputError(f"oracle_kl is for one-shot games; {policy.environment.name} is a game over time.")
     with double_precision():
@@ -114,7 +114,7 @@ def oracle_kl(policy: AmortisedPolicy, *, points: int = 100, seed: int = 1) -> C
 
 
 def measure(policy: AmortisedPolicy, point: Points, ensemble: Sequence[AmortisedPolicy]) -> dict[str, Array]:
-    """All figures of one game."""
+    """All measures of one game."""
     exact, solved = exact_choices(policy, point)
     learned = learned_choices(policy, point)
     out = {
@@ -195,7 +195,7 @@ def _exact(policy: AmortisedPolicy) -> ExactPolicy:
 
 
 def _random_person(policy: AmortisedPolicy | ExactPolicy, point: Points) -> Float[Array, "roles actions"]:
-    """Log-probabilities of somebody of whom only the inferred parameters are known."""
+    """Log-probabilities of a random person, given the inferred parameters only."""
     if policy.private:
         return policy.log_prob_all(None, point.phi, point.psi, point.params)
     return policy.log_prob_all(point.cost, None, point.psi, point.params)

@@ -1,4 +1,4 @@
-"""Games over time of one person: against the exact solution, at the states that the policy's own play reaches."""
+"""Games over time of one person: comparison with the exact solution, at states reached by the policy's own play."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _MOST_CORNERS = 64
 
 
 def has_exact(policy: AmortisedPolicy) -> bool:
-    """Whether a game over time is solved exactly here, as decision problems of one person are."""
+    """Whether a game over time has an exact solution: decision problems of one person do."""
     env = policy.environment
     return env.players == 1 and isinstance(env, Markov | SolvesItself)
 
@@ -40,7 +40,7 @@ def certify_against_exact_play(
     policy: AmortisedPolicy, *, games: int, seed: int, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Compare a policy of one person over time with the exact one, in `games` runs at points of the domain and at its
-    corners. Figures are means over the decisions of a run."""
+    corners. Measures are means over the decisions of a run."""
     tell = progress or ignore_progress
     env = policy.environment
     exact = ExactPolicy(env, policy.prior)
@@ -75,7 +75,7 @@ def certify_against_exact_play(
 
 
 def measure(policy: AmortisedPolicy, exact: ExactPolicy, point: Points, key: PRNGKeyArray) -> dict[str, Array]:
-    """All figures of one run."""
+    """All measures of one run."""
     seen, live = observed_in_a_run(policy, point, key)
     here = inferred_values(policy, point)
     slope, truth = slope_and_value(lambda theta: choices(exact, moved(policy, point, theta), seen), here)
@@ -97,7 +97,7 @@ def measure(policy: AmortisedPolicy, exact: ExactPolicy, point: Points, key: PRN
 def observed_in_a_run(
     policy: AmortisedPolicy, point: Points, key: PRNGKeyArray
 ) -> tuple[PyTree, Bool[Array, " rounds"]]:
-    """What the policy sees in each round of one run, and whether the game was still on."""
+    """(observation in each round of one run, whether the game was still on)."""
     env = policy.environment
 
     def go(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], tuple[PyTree, Array]]:
