@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from bayescal.likelihood.stencil import ends, lagrange
 from bayescal.populations.base import Phi, Population, moments
@@ -42,7 +42,9 @@ def log_mean_over(
     sd = moments(population, fixed)[1]
     spacing = nodes[1] - nodes[0]
 
-    def density(x: Points, phi: Phi, moved: People) -> Points:
+    def density(
+        x: Float[Array, "#people points"], phi: Phi, moved: Float[Array, " #people"]
+    ) -> Float[Array, "#people points"]:
         base = x - moved[:, None]
         return jnp.asarray(population.log_density(jnp.exp(base), phi) + base)
 
@@ -77,7 +79,7 @@ def _points(
         bend = (2 * here - below - above) / apart**2
         return (above - below) / (2 * apart), 1 / jnp.sqrt(jnp.maximum(bend, 0.3 / sd**2))
 
-    def newton(_: int, x: People) -> People:
+    def newton(_: Int[Array, ""], x: People) -> People:
         slope, width = slope_and_width(x)
         return jnp.clip(x + slope * width**2, *between)
 
