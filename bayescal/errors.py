@@ -23,6 +23,6 @@ class DomainError(InputError):
         >>> try:
         ...     bc.simulate(policy, cost=1e6, phi={"log_mean": 5.0, "log_sd": 0.5}, groups=1)
         ... except bc.DomainError as error:
-        ...     print(str(error)[:40])
-        cost is 1e+06, outside the box [2.5, 250
+        ...     print(str(error)[:41])
+        cost is 1e+06, outside the trained domain
     """

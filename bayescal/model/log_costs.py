@@ -33,7 +33,12 @@ class LogCosts(dist.Distribution):
     pytree_aux_fields = ("population",)
 
     def __init__(
-        self, population: Population, phi: Phi, shift: Scalar | Float[Array, " people"], bounds: Interval, people: int
+        self,
+        population: Population,
+        phi: Phi,
+        shift: Scalar | Float[AnyArray, " people"],
+        bounds: Interval,
+        people: int,
     ):
         self.population, self.phi, self.bounds = population, phi, bounds
         self.shift = jnp.broadcast_to(jnp.asarray(shift, jnp.result_type(float)), (people,))

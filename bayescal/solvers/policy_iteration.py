@@ -35,7 +35,7 @@ def value_policy(
     payoffs: Float[Array, "states actions"],
     transitions: Float[Array, "states actions states"],
     log_q: Float[Array, "states actions"],
-    cost: Float[Array, ""],
+    cost: Scalar,
     discount: float,
 ) -> tuple[Float[Array, " states"], Float[Array, ""]]:
     """The value of following a policy for ever, net of its cost of information: V relative to the first state, and

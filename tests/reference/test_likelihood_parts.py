@@ -70,9 +70,9 @@ def test_single_choices_are_categorical():
 
 def test_lapses_are_even_over_the_actions_that_there_are():
     for lapse in (0.0, 0.2, 1.0):
-        found = np.exp(lapsed(jnp.asarray(logs(PROBS[:, :3])), lapse, np.array([[3.0], [3.0], [3.0]])))
+        found = np.exp(lapsed(jnp.asarray(logs(PROBS[:, :3])), lapse, np.array([[3], [3], [3]])))
         np.testing.assert_allclose(found, np.where(PROBS[:, :3] > 0, (1 - lapse) * PROBS[:, :3] + lapse / 3, 0))
-    assert lapsed(3.0, None, 2) == 3.0
+    assert lapsed(jnp.asarray(3.0), None, 2) == 3.0
 
 
 def test_shared_numbers_by_row():

@@ -147,7 +147,7 @@ def test_the_worth_of_a_policy_is_its_discounted_income():
     for t in range(2000):
         worth, there = worth + 0.97**t * there @ income, there @ chain
     log_policy = jnp.where(policy > 0, jnp.log(np.where(policy > 0, policy, 1)), -jnp.inf)
-    v, level = value_policy(log_policy, payoffs, moves, jnp.log(q), 0.6, 0.97)
+    v, level = value_policy(log_policy, jnp.asarray(payoffs), jnp.asarray(moves), jnp.log(q), 0.6, 0.97)
     np.testing.assert_allclose(v, worth - worth[0], atol=1e-9)
     np.testing.assert_allclose(level, 0.03 * worth[0], atol=1e-9)
     solved = soft_values(jnp.asarray(payoffs), jnp.asarray(moves), jnp.log(q), jnp.asarray(0.6), 0.97)

@@ -145,8 +145,8 @@ def test_weights():
     assert np.bincount(kept).tolist() == [5, 0, 3, 2]
 
 
-def test_bad_requests():
-    with pytest.raises(InputError, match="guide is 'full'; there are mean-field"):
+def test_bad_requests(unchecked):
+    with unchecked(), pytest.raises(InputError, match="guide is 'full'; there are mean-field"):
         SVI(guide="full")  # ty: ignore[invalid-argument-type]
     with pytest.raises(InputError, match="steps is 1, below 100; learning_rate is 2"):
         SVI(steps=1, learning_rate=2.0)
