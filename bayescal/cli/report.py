@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bayescal.cli.progress import check_writable
 from bayescal.cli.show import print_json, say
 
 
@@ -18,7 +17,6 @@ def report_fits(paths: Sequence[str], *, out: str | None, trust: bool, as_json: 
 
         fits = load_fits(paths)
         folder = Path(out) if out else Path(paths[0]).parent
-        check_writable(folder)
         study, missing = study_of(fits, trust=trust)
     if missing:
         say(console, missing)

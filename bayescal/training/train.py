@@ -148,7 +148,7 @@ def train(
             write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
         raise
     if folder is not None:
-        # It is removed once the policy is saved, so that a crash between the two loses nothing.
+        # It is removed in the step that puts the policy in place, so that a crash between the two loses nothing.
         write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
     return Trained(tuple(member(m) for m in range(members)), tuple(history), compiling, time.perf_counter() - started)
 
@@ -192,7 +192,3 @@ def read_checkpoint(path: Path, like: PyTree, settings: Mapping[str, object]) ->
             "or start again with --restart."
         )
     return read_tensors(raw, like, f"The checkpoint {path}"), step, seconds
-
-
-def remove_checkpoint(folder: Path) -> None:
-    (folder / CHECKPOINT).unlink(missing_ok=True)
