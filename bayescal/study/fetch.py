@@ -4,7 +4,7 @@ import gzip
 from pathlib import Path
 
 from bayescal.errors import InputError
-from bayescal.files import temporary_folder, write_atomically
+from bayescal.files import sweep, temporary_folder, write_atomically
 from bayescal.study.dataset import Dataset, read_dataset
 from bayescal.study.where import find_study, find_table, sum_fault, table_folder
 
@@ -29,10 +29,11 @@ def add_table(study: str | Path, file: str | Path | None = None) -> Path:
     dataset = read_dataset(find_study(study))
     if not dataset.registered:
         raise InputError(f"{dataset.name} comes with its table: there is nothing to add.")
+    place = table_folder() / dataset.external
+    sweep(place.parent)
     here = find_table(dataset)
     if here is not None and file is None and not sum_fault(here, dataset):
         return here
-    place = table_folder() / dataset.external
     if file is not None:
         return _put(Path(file), place, dataset)
     if dataset.derived:
