@@ -14,6 +14,7 @@ from bayescal.errors import InputError, WriteError
 from bayescal.owner import Owner, State, this_process
 from bayescal.results import Kind, Manifest, Run, holding, repair
 from bayescal.results import commit as commits
+from bayescal.results.doctor import examine
 from bayescal.results.lock import LOCK, holder
 
 DEAD = "2147483646"  # no process has this number
@@ -83,12 +84,13 @@ def test_the_kept_checkpoint_is_mentioned(out, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device", str(path))
 
-    with (
-        pytest.raises(WriteError, match=r"\.pooled\.checkpoint is kept, and --resume continues\.$"),
-        holding(out, Kind.CALIBRATE, "toy", checkpoints=".*.checkpoint", resume="--resume continues") as held,
-    ):
-        monkeypatch.setattr(commits, "write_new", full)
-        held.commit(Run(Kind.CALIBRATE, "", "toy"), [("pooled.nc", b"new")])
+    def fails():
+        with holding(out, Kind.CALIBRATE, "toy", checkpoints=".*.checkpoint", resume="--resume continues") as held:
+            held.commit(Run(Kind.CALIBRATE, "", "toy"), [("pooled.nc", b"new")])
+
+    monkeypatch.setattr(commits, "write_new", full)
+    with pytest.raises(WriteError, match=r"\.pooled\.checkpoint is kept, and --resume continues\.$"):
+        fails()
 
 
 def test_what_is_in_the_way_is_named(out):
@@ -163,7 +165,7 @@ def test_strays_are_swept_at_the_next_start_but_not_those_of_the_living(tmp_path
         path.write_text("in use")
     write(out, {"pooled.nc": b"whole"})
     assert not stray(out).exists() and not stray(tmp_path).exists() and all(p.exists() for p in alive)
-    assert not list(out.glob("*.nc")) == [] and [p.name for p in out.glob("*.nc")] == ["pooled.nc"]
+    assert [p.name for p in out.glob("*.nc")] == ["pooled.nc"]
 
 
 def test_a_decided_result_is_put_in_place_later(tmp_path):
@@ -176,7 +178,7 @@ def test_a_decided_result_is_put_in_place_later(tmp_path):
     (journal / "manifest.json").write_bytes((tmp_path / "manifest.json").read_bytes())
     (journal / "a.nc").write_bytes(b"new")
     repair(tmp_path)
-    assert {n for n in seen(tmp_path)} == {"a.nc", "manifest.json"} and (tmp_path / "a.nc").read_bytes() == b"new"
+    assert set(seen(tmp_path)) == {"a.nc", "manifest.json"} and (tmp_path / "a.nc").read_bytes() == b"new"
     assert (tmp_path.parent / "x").exists() and not journal.exists()
     (tmp_path.parent / "x").unlink()
 
@@ -251,7 +253,5 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     with pytest.raises(WriteError, match="cannot be written"):
         write(tmp_path / "file" / "deep" / "out", {})
     with pytest.raises(InputError, match="there is no such folder"):
-        from bayescal.results.doctor import examine
-
         examine(tmp_path / "nothing", {})
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
