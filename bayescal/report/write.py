@@ -52,9 +52,8 @@ def write_report(
         ...     bc.write_report(study, fits, folder).name
         'report.html'
     """
-    seeds = sorted({int(fit.provenance["seed"]) for fit in fits.values() if "seed" in fit.provenance})
-    run = Run(Kind.REPORT, command, "" if study is None else study.name, tuple(seeds), data_of(fits))
-    with holding(Path(folder), Kind.REPORT, run.study, command=command) as held:
+    run = run_of_report(study, fits, command)
+    with holding(Path(folder), run.kind, run.study, command=command) as held:
         held.commit(
             run,
             report_files(study, fits, command=command, comparison=comparison, checks=checks, remarks=remarks).items(),
@@ -99,6 +98,12 @@ def report_files(
     for name, picture in pictures.by_name.items():
         contents |= {f"figures/{name}.svg": picture.svg, f"figures/{name}.png": picture.png}
     return contents
+
+
+def run_of_report(study: Study | None, fits: Mapping[str, Fit], command: str) -> Run:
+    """What a manifest says of a report."""
+    seeds = sorted({int(fit.provenance["seed"]) for fit in fits.values() if "seed" in fit.provenance})
+    return Run(Kind.REPORT, command, "" if study is None else study.name, tuple(seeds), data_of(fits))
 
 
 def data_of(fits: Mapping[str, Fit]) -> str | None:

@@ -29,6 +29,7 @@ class Faults:
     def arm(self) -> None:
         """For the rest of this process: an audit hook cannot be taken away."""
         from bayescal import files
+        from bayescal.results import commit
 
         self.root = self.root.resolve()
         sys.addaudithook(self._audit)
@@ -40,8 +41,7 @@ class Faults:
             self._call("exchange", str(one))
             exchange(one, other)
 
-        files.exchange = exchanging
-        sys.modules["bayescal.results.commit"].exchange = exchanging
+        files.exchange = commit.exchange = exchanging
 
     def _audit(self, event: str, args: tuple) -> None:
         name = event.removeprefix("os.")
