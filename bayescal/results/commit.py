@@ -180,7 +180,6 @@ def _put_in_place(stage: Path, folder: Path, put: list[str], gone: set[str]) -> 
     write_new(stage / _LIST, json.dumps({"put": put, "gone": sorted(gone)}).encode())
     sync_tree(stage)
     stage.rename(folder / JOURNAL)
-    sync_folder(folder)
     finish(folder)
 
 
@@ -194,13 +193,15 @@ def finish(folder: Path) -> None:
     if not journal.is_dir():
         return
     try:
+        sync_folder(folder)
         todo = json.loads((journal / _LIST).read_bytes())
         put, gone = [n for n in todo["put"] if is_inside(n)], [n for n in todo["gone"] if is_inside(n)]
         for name in gone:
             if _stays_inside(folder, name):
                 (folder / name).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    _ = (folder / name).parent == folder or (folder / name).parent.rmdir()  # if it is empty
+                if "/" in name:
+                    with contextlib.suppress(OSError):
+                        (folder / name).parent.rmdir()  # if it is empty
         for name in put:  # the manifest last
             if (journal / name).exists() and _stays_inside(folder, name):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
