@@ -166,16 +166,29 @@ def temporary_folder(parent: Path) -> Generator[Path]:
         WriteError: it cannot be made.
     """
     folder = temporary_in(parent)
+    with unless_empty(parent):
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            sweep(parent)
+            folder.mkdir()
+        except OSError as error:
+            raise not_written(parent, error) from None
+        try:
+            yield folder
+        finally:
+            remove(folder)
+
+
+@contextmanager
+def unless_empty(folder: Path) -> Generator[None]:
+    """A folder that is made meanwhile, and those above it, are removed again if nothing has come into them."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        sweep(parent)
-        folder.mkdir()
-    except OSError as error:
-        raise not_written(parent, error) from None
-    try:
-        yield folder
+        yield
     finally:
-        remove(folder)
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def temporaries(folder: Path) -> dict[Path, Owner]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bayescal.errors import InputError, WriteError
-from bayescal.files import not_written, sweep
+from bayescal.files import not_written, sweep, unless_empty
 from bayescal.plain import listed
 from bayescal.results.commit import commit, finish
 from bayescal.results.lock import locked
@@ -57,9 +57,9 @@ def holding(
         InputError: another run holds the folder, or it has other results.
         WriteError: it cannot be written to, or a write has failed since; what was there is unchanged.
     """
-    made = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(unless_empty(folder))
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 sweep(folder)
@@ -75,10 +75,6 @@ def holding(
         if not kept:
             raise
         raise WriteError(f"{str(error).rstrip('.')}; {listed(kept)} is kept, and {resume}.") from None
-    finally:
-        for path in made:  # only folders that were made here and are still empty
-            with contextlib.suppress(OSError):
-                path.rmdir()
 
 
 def _refuse_others(folder: Path, kind: Kind, study: str) -> None:
