@@ -14,6 +14,10 @@ class InputError(ValueError):
     """
 
 
+class WriteError(InputError):
+    """A file or a folder cannot be written. What was there is unchanged."""
+
+
 class DomainError(InputError):
     """A value outside the trained domain of a policy.
 

@@ -42,6 +42,7 @@ for command in (
     fitting.calibrate,
     fitting.check,
     fitting.compare,
+    fitting.doctor,
     fitting.recover,
     fitting.report,
     fitting.sbc,

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +13,18 @@ from bayescal.cli.asked import Loaded, Sizes, Which, check_sizes, flags, load_as
 from bayescal.cli.fits import as_dict, posterior_table, show_estimates
 from bayescal.cli.progress import (
     FitProgress,
-    check_writable,
+    fitting,
     say_checkpoints,
     say_interrupted,
     say_masked,
     say_snapped,
 )
-from bayescal.cli.reweight import models_to_weight, show_weighted, weigh
-from bayescal.cli.saved import save_fits
+from bayescal.cli.reweight import models_to_weight, show_weighted, weigh, weighted_files
+from bayescal.cli.saved import checkpoints_of, fit_files, run_of
 from bayescal.cli.show import print_json, say
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
+from bayescal.results import Kind
 
 if TYPE_CHECKING:
     from bayescal.posterior.grid import Grid
@@ -113,7 +115,7 @@ def calibrate_study(asked: Calibration) -> None:
         from bayescal.diagnostics import check
         from bayescal.model.standard import standard_models
         from bayescal.posterior.calibrate import calibrate, estimate
-        from bayescal.report import write_report
+        from bayescal.report.write import report_files
 
         study, policy, how = asked.load()
         exact = models_to_weight(study, policy, asked.method) if asked.reweight else {}
@@ -126,22 +128,25 @@ def calibrate_study(asked: Calibration) -> None:
         show_estimates(estimates, study, asked.as_json)
         return
     folder = Path(asked.out) if asked.out else Path("bayescal-out") / study.name
-    check_writable(folder)
-    method = asked.sampler()
-    if asked.method == "nuts":
-        say_checkpoints(folder, asked.resume, console)
-    try:
-        with FitProgress(console) as progress:
-            fits = calibrate(study, policy=policy, models=models, method=method, checkpoints=folder, progress=progress)
-    except KeyboardInterrupt:
-        say_interrupted(folder, console)
-        sys.exit(130)
-    save_fits(fits, folder, command=asked.command, loaded=how)
-    with console.status("Checking"):
-        checks = {name: check(fit, models[name], study) for name, fit in fits.items()}
-    with console.status("Writing the report"):
-        report = write_report(study, fits, folder, command=asked.command, checks=checks)
-    weighted = weigh(exact, fits, folder, console)
+    method, command = asked.sampler(), asked.command
+    with fitting(folder, Kind.CALIBRATE, study.name, command) as held:
+        if asked.method == "nuts":
+            say_checkpoints(folder, asked.resume, console)
+        try:
+            with FitProgress(console) as progress:
+                fits = calibrate(study, models=models, method=method, checkpoints=folder, progress=progress)
+        except KeyboardInterrupt:
+            say_interrupted(folder, console)
+            sys.exit(130)
+        with console.status("Checking"):
+            checks = {name: check(fit, models[name], study) for name, fit in fits.items()}
+        weighted = weigh(exact, fits, console)
+        with console.status("Writing the report"):
+            page = report_files(study, fits, command=command, checks=checks) | weighted_files(weighted)
+            run = run_of(Kind.CALIBRATE, study, fits, models, command=command, seed=asked.seed)
+            files = chain(fit_files(fits, command=command, loaded=how), page.items())
+            held.commit(run, files, retired=checkpoints_of(fits))
+    report = folder / "report.html"
     if asked.as_json:
         more = {"reweighted": {name: w.as_dict() for name, w in weighted.items()}} if asked.reweight else {}
         print_json(as_dict(fits, report, checks) | more)

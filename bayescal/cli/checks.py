@@ -1,5 +1,6 @@
 """`bayescal check`, `bayescal sbc` and `bayescal recover`: can a fit, or a way of fitting, be trusted?"""
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ import pandas as pd
 from rich.console import Console
 
 from bayescal.cli.asked import Sizes, Which, check_sizes, flags, load_asked
-from bayescal.cli.progress import FitProgress, check_writable
-from bayescal.cli.saved import fits_among, load_fits, save_fits, study_of
+from bayescal.cli.progress import FitProgress
+from bayescal.cli.saved import fit_files, fits_among, load_fits, run_of, study_of
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
+from bayescal.results import Kind, holding
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -107,8 +109,6 @@ def _model_of(fit: "Fit", study: "Study") -> "Model | None":
 def _check_study(name: str, asked: Checking, console: Console) -> "dict[str, Checks]":
     check_sizes(asked.draws, asked.warmup, asked.chains)
     use_cores(asked.chains)
-    if asked.out is not None:
-        check_writable(Path(asked.out))
     with console.status("Starting"):
         from bayescal.diagnostics import check
         from bayescal.model.standard import standard_models
@@ -116,11 +116,16 @@ def _check_study(name: str, asked: Checking, console: Console) -> "dict[str, Che
 
         study, policy, how = load_asked(name, asked)
         models = standard_models(study, policy=policy)
-    with FitProgress(console) as progress:
-        fits = calibrate(study, models=models, **asked.sizes, progress=progress)
-    if asked.out is not None:
-        command = f"bayescal check {shlex.quote(name)}{flags({**asked.sizes, **asked.flags})}"
-        save_fits(fits, Path(asked.out), command=command, loaded=how)
+    command = f"bayescal check {shlex.quote(name)}{flags({**asked.sizes, **asked.flags})}"
+    with contextlib.ExitStack() as stack:
+        held = None
+        if asked.out is not None:
+            held = stack.enter_context(holding(Path(asked.out), Kind.CHECK, study.name, command=command))
+        with FitProgress(console) as progress:
+            fits = calibrate(study, models=models, **asked.sizes, progress=progress)
+        if held is not None:
+            run = run_of(Kind.CHECK, study, fits, models, command=command, seed=asked.seed)
+            held.commit(run, fit_files(fits, command=command, loaded=how))
     with console.status("Checking"):
         return {name: check(fit, models[name], study) for name, fit in fits.items()}
 

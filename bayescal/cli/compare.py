@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,13 @@ import pandas as pd
 from rich.console import Console
 
 from bayescal.cli.asked import Sizes, Which, check_sizes, flags, load_asked
-from bayescal.cli.progress import FitProgress, check_writable, say_checkpoints, say_interrupted
-from bayescal.cli.saved import COMPARISON, fits_among, load_fits, save_fits
+from bayescal.cli.progress import FitProgress, fitting, say_checkpoints, say_interrupted
+from bayescal.cli.saved import COMPARISON, checkpoints_of, fit_files, fits_among, load_fits, run_of
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
-from bayescal.files import write_atomically
 from bayescal.parallel import use_cores
 from bayescal.plain import Options
+from bayescal.results import Kind, Run, holding
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,36 +62,38 @@ def _compare_study(name: str, asked: Contest) -> None:
         from bayescal.comparison.rivals import rivals
         from bayescal.comparison.rivals.ablation import ablation
         from bayescal.diagnostics import check
-        from bayescal.report import write_report
+        from bayescal.report.write import report_files
 
         study, policy, how = load_asked(name, asked)
     folder = Path(asked.out) if asked.out else Path("bayescal-out") / f"{study.name}-compared"
-    check_writable(folder)
-    with console.status("Building the models"):
-        among = (ablation if asked.ablation else rivals)(study, only=list(asked.only) or None, policy=policy)
-    say_checkpoints(folder, asked.resume, console)
-    try:
-        with FitProgress(console) as progress:
-            fits, comparison = compare_study(
-                study,
-                among=among,
-                unit=asked.unit,
-                folds=asked.folds,
-                **asked.sizes,
-                checkpoints=folder,
-                resume=asked.resume,
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        say_interrupted(folder, console)
-        sys.exit(130)
     command = asked.command(name)
-    with console.status("Writing the report"):
-        save_fits(fits, folder, command=command, loaded=how)
-        _save(comparison.as_dict() | {"command": command}, folder)
-        checks = {name: check(fit, among.models[name], study) for name, fit in fits.items()}
-        report = write_report(study, fits, folder, command=command, comparison=comparison, checks=checks)
-    _show(comparison, asked.as_json, {"report": str(report)})
+    with fitting(folder, Kind.COMPARE, study.name, command) as held:
+        with console.status("Building the models"):
+            among = (ablation if asked.ablation else rivals)(study, only=list(asked.only) or None, policy=policy)
+        say_checkpoints(folder, asked.resume, console)
+        try:
+            with FitProgress(console) as progress:
+                fits, comparison = compare_study(
+                    study,
+                    among=among,
+                    unit=asked.unit,
+                    folds=asked.folds,
+                    **asked.sizes,
+                    checkpoints=folder,
+                    resume=asked.resume,
+                    progress=progress,
+                )
+        except KeyboardInterrupt:
+            say_interrupted(folder, console)
+            sys.exit(130)
+        with console.status("Writing the report"):
+            checks = {name: check(fit, among.models[name], study) for name, fit in fits.items()}
+            page = report_files(study, fits, command=command, comparison=comparison, checks=checks)
+            page[COMPARISON] = _as_file(comparison.as_dict() | {"command": command})
+            run = run_of(Kind.COMPARE, study, fits, among.models, command=command, seed=asked.seed)
+            files = chain(fit_files(fits, command=command, loaded=how), page.items())
+            held.commit(run, files, retired=checkpoints_of(fits))
+    _show(comparison, asked.as_json, {"report": str(folder / "report.html")})
 
 
 def _compare_fits(saved: Sequence[str], asked: Contest) -> None:
@@ -105,14 +108,17 @@ def _compare_fits(saved: Sequence[str], asked: Contest) -> None:
         fits = load_fits(saved)
         comparison = compare(fits, unit=asked.unit, seed=asked.seed)
     if asked.out:
-        folder = Path(asked.out)
-        check_writable(folder)
-        _save(comparison.as_dict(), folder)
+        from bayescal.report.write import data_of
+
+        command = f"bayescal compare {shlex.join(saved)}{flags({'unit': asked.unit, 'seed': asked.seed})}"
+        run = Run(Kind.COMPARE_FITS, command, "", (asked.seed,), data_of(fits))
+        with holding(Path(asked.out), run.kind, run.study, command=command) as held:
+            held.commit(run, [(COMPARISON, _as_file(comparison.as_dict()))])
     _show(comparison, asked.as_json, {})
 
 
-def _save(numbers: Options, folder: Path) -> None:
-    write_atomically(folder / COMPARISON, json.dumps(numbers, indent=1, allow_nan=False).encode())
+def _as_file(numbers: Options) -> bytes:
+    return json.dumps(numbers, indent=1, allow_nan=False).encode()
 
 
 def _show(found: "Comparison", as_json: bool, more: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from bayescal.cli import options as opt
 @click.option(
     "--reweight", is_flag=True, help="Check a learned policy: reweight its draws to the exact posterior, and report."
 )
-@click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY].")
+@click.option("--out", help="Folder for the report and the fits, replaced as a whole [default: bayescal-out/STUDY].")
 @opt.as_json
 def calibrate(**asked: Any) -> None:
     """Infer the costs of information behind the decisions of STUDY, and write a report.
@@ -59,7 +59,9 @@ def calibrate(**asked: Any) -> None:
 @opt.policy
 @opt.which
 @opt.resume
-@click.option("--out", help="Folder for the report and the fits [default: bayescal-out/STUDY-compared].")
+@click.option(
+    "--out", help="Folder for the report and the fits, replaced as a whole [default: bayescal-out/STUDY-compared]."
+)
 @opt.as_json
 def compare(what: tuple[str, ...], **asked: Any) -> None:
     """Which model predicts best out of sample? Fits the rival models of STUDY, or compares saved FITs.
@@ -91,6 +93,23 @@ def report(fits: tuple[str, ...], **asked: Any) -> None:
     from bayescal.cli.report import report_fits
 
     report_fits(fits, **asked)
+
+
+@click.command()
+@click.argument("folder")
+@opt.as_json
+def doctor(folder: str, as_json: bool) -> None:
+    """Is the results FOLDER whole? Verifies its manifest, and says which versions wrote what.
+
+    Also finds what killed runs have left there, and checkpoints that no run can continue from. Exit status 1 if
+    anything is wrong.
+
+    \b
+    bayescal doctor bayescal-out/selten-chmura
+    """
+    from bayescal.cli.doctor import examine_folder
+
+    examine_folder(folder, as_json)
 
 
 @click.command()

@@ -1,14 +1,14 @@
 """What is said on standard error before and while models are fitted."""
 
-import contextlib
-import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bayescal.cli.show import say
-from bayescal.errors import InputError
 from bayescal.plain import listed
+from bayescal.results import Held, Kind, holding
+from bayescal.results.checkpoints import PATTERN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +67,7 @@ def say_snapped(decisions: "Decisions", console: "Console") -> None:
 
 def say_checkpoints(folder: Path, resume: bool, console: "Console") -> None:
     """Whether the run continues from the checkpoints of an interrupted one."""
-    found = [str(p) for p in sorted(folder.glob(".*.checkpoint"))]
+    found = [str(p) for p in sorted(folder.glob(PATTERN))]
     if resume and not found:
         say(console, f"{folder} has no checkpoint to continue from: the run starts from the beginning.")
     elif found and not resume:
@@ -79,22 +79,12 @@ def say_checkpoints(folder: Path, resume: bool, console: "Console") -> None:
 
 def say_interrupted(folder: Path, console: "Console") -> None:
     """How to continue after Ctrl-C."""
-    left = any(folder.glob(".*.checkpoint"))
+    left = any(folder.glob(PATTERN))
     how = "the same command with --resume continues from the last checkpoint" if left else "no checkpoint was saved yet"
     say(console, f"Interrupted: {how}.")
 
 
-def check_writable(folder: Path) -> None:
-    """Fail before the long work, not after it; leave nothing behind when failing."""
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        for path in missing:
-            with contextlib.suppress(OSError):
-                path.rmdir()  # only folders that were made here and are still empty
-        raise InputError(
-            f"--out {folder}: the folder cannot be written to ({error.strerror}); choose another one."
-        ) from None
+def fitting(folder: Path, kind: Kind, study: str, command: str) -> AbstractContextManager[Held]:
+    """Hold the folder of a command that fits models and keeps checkpoints there."""
+    resume = "the same command with --resume continues from there"
+    return holding(folder, kind, study, command=command, checkpoints=PATTERN, resume=resume)

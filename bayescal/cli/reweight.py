@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -10,7 +9,6 @@ from rich.console import Console
 from bayescal.cli.saved import file_name
 from bayescal.cli.show import empty_table, say
 from bayescal.errors import InputError
-from bayescal.files import write_atomically
 
 if TYPE_CHECKING:
     from bayescal.diagnostics.reweight import Reweighted
@@ -35,19 +33,21 @@ def models_to_weight(study: "Study", policy: "Policy | None", method: str) -> "d
     return models
 
 
-def weigh(
-    models: "Mapping[str, Model]", fits: "Mapping[str, Fit]", folder: Path, console: Console
-) -> "dict[str, Reweighted]":
-    """The draws of each fit, reweighted to the exact posterior; each is also written into the folder, as JSON."""
+def weigh(models: "Mapping[str, Model]", fits: "Mapping[str, Fit]", console: Console) -> "dict[str, Reweighted]":
+    """The draws of each fit, reweighted to the exact posterior."""
     from bayescal.diagnostics.reweight import reweight
 
     found = {}
     for name, model in models.items():
         with console.status(f"Reweighting the draws of {name} to the exact posterior"):
             found[name] = reweight(fits[name], model)
-        written = json.dumps(found[name].as_dict(), indent=1) + "\n"
-        write_atomically(folder / f"{file_name(name)}-reweighted.json", written.encode())
     return found
+
+
+def weighted_files(found: "Mapping[str, Reweighted]") -> dict[str, bytes]:
+    """Each as JSON, by the name of its file."""
+    written = {name: json.dumps(w.as_dict(), indent=1) + "\n" for name, w in found.items()}
+    return {f"{file_name(name)}-reweighted.json": text.encode() for name, text in written.items()}
 
 
 def show_weighted(name: str, found: "Reweighted", stdout: Console) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,11 @@ import pandas as pd
 
 from bayescal.errors import InputError
 from bayescal.plain import Options
+from bayescal.results import Kind, Run, repair
 
 if TYPE_CHECKING:
     from bayescal.comparison import Comparison
+    from bayescal.model.build import Model
     from bayescal.posterior.fit import Fit
     from bayescal.study import Study
 
@@ -40,8 +42,8 @@ def fits_among(what: Sequence[str], verb: str) -> list[str]:
     return fits
 
 
-def save_fits(fits: "Mapping[str, Fit]", folder: Path, *, command: str, loaded: Options) -> None:
-    """A file NAME.nc for each fit, with its name, the command and how its study was loaded.
+def fit_files(fits: "Mapping[str, Fit]", *, command: str, loaded: Options) -> Iterator[tuple[str, bytes]]:
+    """A file NAME.nc for each fit, with its name, the command and how its study was loaded; made when it is asked for.
 
     Args:
         loaded: the arguments of `load_study`; those that are None are left out, and paths are made absolute.
@@ -49,7 +51,21 @@ def save_fits(fits: "Mapping[str, Fit]", folder: Path, *, command: str, loaded: 
     how = {k: _absolute(v) if k in ("study", "data") else v for k, v in loaded.items() if v is not None}
     for name, fit in fits.items():
         known = fit.provenance | {"name": name, "command": command, "loaded": how}
-        dataclasses.replace(fit, provenance=known).save(folder / f"{file_name(name)}.nc")
+        yield f"{file_name(name)}.nc", dataclasses.replace(fit, provenance=known).to_netcdf()
+
+
+def run_of(
+    kind: Kind, study: "Study", fits: "Mapping[str, Fit]", models: "Mapping[str, Model]", *, command: str, seed: int
+) -> Run:
+    """What a manifest says of a command that fitted models."""
+    from bayescal.policies.store import policy_sha256
+
+    policies = {name: policy_sha256(models[name].spec.policy) for name in fits}
+    return Run(kind, command, study.name, (seed,), study.decisions.data_hash, policies)
+
+
+def checkpoints_of(fits: "Mapping[str, Fit]") -> list[Path]:
+    return [fit.checkpoint for fit in fits.values() if fit.checkpoint is not None]
 
 
 def file_name(name: str) -> str:
@@ -66,6 +82,8 @@ def load_fits(paths: Sequence[str]) -> "dict[str, Fit]":
     """Saved fits by the name that they were saved with, or by the name of the file; by path if two share a name."""
     from bayescal.posterior.fit import Fit
 
+    for folder in {Path(path).parent for path in paths}:
+        repair(folder)
     found = {path: Fit.load(path) for path in dict.fromkeys(paths)}
     names = {path: fit.provenance.get("name") or Path(path).stem for path, fit in found.items()}
     several = {n for n in names.values() if list(names.values()).count(n) > 1}

@@ -1,12 +1,12 @@
 """`bayescal train`, `certify` and `models`: learned policies."""
 
+import shlex
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bayescal.cli.progress import check_writable
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.plain import Options
@@ -22,14 +22,13 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
         raise InputError(f"--every is {every:g}: give the seconds between two checkpoints, above zero.")
     console = Console(stderr=True)
     with console.status("Starting"):
-        from bayescal.training.recipe import find_model, read_recipe, train_model
+        from bayescal.training.recipe import EXPERIMENT, find_model, read_recipe, train_model
+        from bayescal.training.train import CHECKPOINT
 
         source = find_model(model)
         recipe = read_recipe(source)
     folder = Path(out) if out else source
-    check_writable(folder)
-    if out is not None and folder.resolve() != source.resolve():
-        _copy_recipe(source, folder)
+    again = f"bayescal train {shlex.quote(model)}" + (f" --out {shlex.quote(out)}" if out else "")
     console.print(
         f"[bold]{recipe.title}[/bold]\n{recipe.trainer.steps:,} steps; writing to {folder}",
         highlight=False,
@@ -38,11 +37,20 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
     try:
         with _Bars(console) as bars:
             certificate = train_model(
-                recipe, folder, restart=restart, every=every, progress=bars.training, measuring=bars.measuring
+                recipe,
+                folder,
+                experiment=source / EXPERIMENT if folder.resolve() != source.resolve() else None,
+                command=again,
+                restart=restart,
+                every=every,
+                progress=bars.training,
+                measuring=bars.measuring,
             )
     except KeyboardInterrupt:
-        again = f"bayescal train {model}" + (f" --out {out}" if out else "")
-        say(console, f"Interrupted; the training so far is saved in {folder}. Continue with: {again}")
+        if (folder / CHECKPOINT).exists():
+            say(console, f"Interrupted; the training so far is saved in {folder}. Continue with: {again}")
+        else:
+            say(console, f"Interrupted; nothing was learned yet, and nothing is saved. Start again with: {again}")
         raise
     _show(certificate, folder, as_json)
 
@@ -56,9 +64,9 @@ def certify_zoo_model(model: str, points: int | None, as_json: bool) -> None:
 
         folder = find_model(model)
         recipe = read_recipe(folder)
-    check_writable(folder)
+    command = f"bayescal certify {shlex.quote(model)}" + ("" if points is None else f" --points {points}")
     with _Bars(console) as bars:
-        certificate = certify_model(recipe, folder, points=points, progress=bars.measuring)
+        certificate = certify_model(recipe, folder, command=command, points=points, progress=bars.measuring)
     _show(certificate, folder, as_json)
 
 
@@ -109,14 +117,6 @@ def _show(certificate: Options, folder: Path, as_json: bool) -> None:
         most = f"{budget['median']:,.0f} decisions at the median point, {budget['worst 5%']:,.0f} at the worst 5%"
         say(console, f"{name}: good for {most}")
     say(console, f"Card: {folder / 'card.md'}")
-
-
-def _copy_recipe(source: Path, folder: Path) -> None:
-    """Copy the experiment beside the weights, so that the folder is complete."""
-    from bayescal.files import write_atomically
-    from bayescal.training.recipe import EXPERIMENT
-
-    write_atomically(folder / EXPERIMENT, (source / EXPERIMENT).read_bytes())
 
 
 class _Bars:

@@ -69,8 +69,10 @@ def compare_study(
     diverged = {n: f for n, f in fits.items() if f.tree["sample_stats"]["diverging"].any()}
     method = replace(method, warmup=2 * warmup, target_accept=_CAREFUL)
     again = None if progress is None else lambda name, *done: progress(f"{name}, carefully", *done)
-    fits |= calibrate(study, models={n: field.models[n] for n in diverged}, method=method, progress=again)
-    compared = compare(
+    careful = calibrate(study, models={n: field.models[n] for n in diverged}, method=method, progress=again)
+    # The checkpoint of the first fit stays until the careful one is saved.
+    fits |= {n: replace(fit, checkpoint=diverged[n].checkpoint) for n, fit in careful.items()}
+    return fits, compare(
         fits,
         field.models,
         study.decisions,
@@ -80,10 +82,6 @@ def compare_study(
         left_out=field.left_out,
         progress=progress,
     )
-    for fit in diverged.values():  # replaced, so never saved
-        if fit.checkpoint is not None:
-            fit.checkpoint.unlink(missing_ok=True)
-    return fits, compared
 
 
 def _check(decisions: Decisions, unit: Unit | None, folds: int | None) -> None:

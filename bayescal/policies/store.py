@@ -20,8 +20,9 @@ from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as to_tensors
 
 from bayescal.errors import InputError
-from bayescal.files import write_atomically
 from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.base import Policy
+from bayescal.results import Kind, Run, holding
 
 FORMAT = 1
 WEIGHTS, FACTS = "policy.safetensors", "policy.json"
@@ -50,7 +51,14 @@ def fingerprint(facts: object) -> str:
 
 
 def save_policy(policy: AmortisedPolicy, folder: Path, provenance: Mapping[str, Any] | None = None) -> None:
-    """Write both files into a folder, each under a temporary name first."""
+    """Write both files into a folder, in one step."""
+    with holding(folder, Kind.TRAIN, "") as held:
+        run = Run(Kind.TRAIN, "", "", policies={"policy": policy_sha256(policy)})
+        held.commit(run, policy_files(policy, provenance).items())
+
+
+def policy_files(policy: AmortisedPolicy, provenance: Mapping[str, Any] | None = None) -> dict[str, bytes]:
+    """Both files, by name."""
     weights = to_tensors(tensors(policy.network))
     facts = {
         "format": FORMAT,
@@ -59,8 +67,16 @@ def save_policy(policy: AmortisedPolicy, folder: Path, provenance: Mapping[str, 
         "policy": describe(policy),
         "provenance": dict(provenance or {}),
     }
-    write_atomically(folder / WEIGHTS, weights)
-    write_atomically(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+    return {WEIGHTS: weights, FACTS: (json.dumps(facts, indent=2) + "\n").encode()}
+
+
+def policy_sha256(policy: Policy) -> str:
+    """A digest of a policy: its kind and every number in it, its game's included."""
+    digest = hashlib.sha256(json.dumps(policy.facts.as_dict(), sort_keys=True).encode())
+    for name, x in tensors(policy).items():
+        digest.update(f"{name} {x.dtype} {x.shape}".encode())
+        digest.update(np.ascontiguousarray(x).tobytes())
+    return digest.hexdigest()
 
 
 def load_policy(skeleton: AmortisedPolicy, folder: Path) -> tuple[AmortisedPolicy, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Checkpoints: the state of a sampler in one file, from which an interrupted run resumes. Written atomically."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpyro.infer.hmc import HMCState
 from bayescal._types import NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.sites import Site
-from bayescal.files import whole_file
+from bayescal.files import write_atomically
 from bayescal.versions import versions
 
 Facts = dict[str, str]
@@ -63,8 +64,9 @@ def write(path: Path, facts: Facts, at: Checkpoint) -> None:
     """Write a checkpoint, with the facts that a resumed run must agree with."""
     arrays = {f"state {i}": x for i, x in enumerate(at.state)} | {f"kept {n}": x for n, x in at.kept.items()}
     head = {"what": _OURS, "facts": facts, "done": at.done, "seconds": at.seconds}
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, head=np.array(json.dumps(head)), **arrays)  # ty: ignore[invalid-argument-type]
+    with io.BytesIO() as buffer:
+        np.savez(buffer, head=np.array(json.dumps(head)), **arrays)  # ty: ignore[invalid-argument-type]
+        write_atomically(path, buffer.getvalue())
 
 
 def read(path: Path, facts: Facts) -> Checkpoint:

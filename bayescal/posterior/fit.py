@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from bayescal._types import Facts
 from bayescal.posterior import saved
 from bayescal.posterior.identifiability import Identifiability, after, contraction
 from bayescal.posterior.status import Status
@@ -59,10 +60,18 @@ class Fit:
         """What the data say about each parameter, and which parameters they cannot separate."""
         return after(self.tree)
 
+    @property
+    def _facts(self) -> Facts:
+        return {"status": self.status.as_dict(), "provenance": self.provenance}
+
+    def to_netcdf(self) -> bytes:
+        """The content of the file that `save` writes."""
+        return saved.to_netcdf(self.tree, self._facts)
+
     def save(self, path: str | Path) -> Path:
         """Write netCDF, or Zarr if the name ends in .zarr, atomically."""
         path = Path(path)
-        saved.write(self.tree, {"status": self.status.as_dict(), "provenance": self.provenance}, path)
+        saved.write(self.tree, self._facts, path)
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
         return path

@@ -1,5 +1,9 @@
-"""Fits on disk: netCDF (one file) or Zarr (a folder), written atomically."""
+"""Fits on disk: netCDF (one file) or Zarr (a folder), written atomically.
 
+Both are made in memory first: on a full disk, HDF5 crashes the whole process.
+"""
+
+import io
 import json
 import re
 from pathlib import Path
@@ -10,9 +14,11 @@ import xarray as xr
 
 from bayescal._types import Facts
 from bayescal.errors import InputError
-from bayescal.files import whole_file, whole_folder
+from bayescal.files import restore_folder, whole_folder, write_atomically, write_new
 from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
+
+FORMAT = 1
 
 
 def write(tree: xr.DataTree, facts: Facts, path: Path) -> None:
@@ -22,33 +28,56 @@ def write(tree: xr.DataTree, facts: Facts, path: Path) -> None:
         facts: status and provenance, stored as JSON.
 
     Raises:
-        InputError: the path cannot be written, or something else is there.
+        InputError: something else is at that path.
+        WriteError: it cannot be written.
     """
-    tree = tree.copy()
-    tree.attrs = {n: json.dumps(x) for n, x in {**facts, "groups": list(tree.children)}.items()}
     if path.suffix == ".zarr":
         _needs_zarr(path)
         if path.exists() and not _is_store(path):
             raise InputError(f"{path}: this exists and is not a Zarr store; choose another name.")
-        with whole_folder(path) as temporary:
-            tree.to_zarr(temporary, mode="w", consolidated=False)
+        _write_store(_with_facts(tree, facts), path)
         return
     if path.is_dir():
         raise InputError(f"{path}: this is a folder; give the name of a file (.nc) or of a Zarr store (.zarr).")
+    write_atomically(path, to_netcdf(tree, facts))
+
+
+def to_netcdf(tree: xr.DataTree, facts: Facts) -> bytes:
+    """The content of a netCDF file."""
     encoding = {
         f"/{name}": {v: {"zlib": True} for v, x in node.data_vars.items() if x.dtype.kind in "fiub"}
         for name, node in tree.children.items()
     }
-    with whole_file(path) as temporary:
-        tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+    with io.BytesIO() as buffer:
+        _with_facts(tree, facts).to_netcdf(buffer, engine="h5netcdf", encoding=encoding)
+        return buffer.getvalue()
+
+
+def _write_store(tree: xr.DataTree, path: Path) -> None:
+    from zarr.storage import MemoryStore
+
+    content: dict[str, Any] = {}
+    tree.to_zarr(MemoryStore(content), mode="w", consolidated=False)
+    with whole_folder(path) as temporary:
+        for name, part in content.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            write_new(temporary / name, part.to_bytes())
+
+
+def _with_facts(tree: xr.DataTree, facts: Facts) -> xr.DataTree:
+    tree = tree.copy()
+    known = {**facts, "format": FORMAT, "groups": list(tree.children)}
+    tree.attrs = {n: json.dumps(x) for n, x in known.items()}
+    return tree
 
 
 def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
     """(tree, facts) of a fit that `write` wrote.
 
     Raises:
-        InputError: there is no file, or it is not a fit.
+        InputError: there is no file, or it is not a fit, or of a later version.
     """
+    restore_folder(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file; a fit is saved by `fit.save(path)`.")
     store = path.is_dir()
@@ -67,8 +96,18 @@ def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
     facts = {str(n): _from_json(x) for n, x in tree.attrs.items()}
     if not {"status", "provenance"} <= set(facts):
         raise InputError(f"{path}: this was not written by bayescal (it has no status).")
+    _check_format(facts.get("format", 0), path)
     order = facts.get("groups", list(tree.children))  # Zarr does not keep the order
     return xr.DataTree.from_dict({n: tree[n].to_dataset() for n in order}), facts
+
+
+def _check_format(number: object, path: Path) -> None:
+    """Fits of earlier versions have no number."""
+    if not isinstance(number, int) or number > FORMAT:
+        raise InputError(
+            f"{path}: this fit has format {number}, and this version of bayescal reads formats up to {FORMAT}: upgrade "
+            "bayescal."
+        )
 
 
 def status_in(facts: Facts, tree: xr.DataTree) -> Status:

@@ -1,20 +1,18 @@
-"""Write a report: all of its files or none."""
+"""A report: all of its files are written, or none."""
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from bayescal.comparison.compare import Comparison
 from bayescal.diagnostics.check import Checks
 from bayescal.errors import InputError
-from bayescal.files import whole_file
 from bayescal.posterior.fit import Fit
 from bayescal.report.numbers import FitFacts, Numbers, StudyFacts
 from bayescal.report.page import render
 from bayescal.report.pictures import draw_all
 from bayescal.report.verdict import compared, findings, main_fit, people_fit, pooled_fit, warnings
+from bayescal.results import Kind, Run, holding
 from bayescal.study.load import Study
 
 
@@ -28,7 +26,9 @@ def write_report(
     checks: Mapping[str, Checks] | None = None,
     remarks: tuple[str, ...] = (),
 ) -> Path:
-    """Write report.html, report.json and figures/ into a folder; returns the path of report.html.
+    """Write report.html, report.json and figures/ into a folder, in one step; returns the path of report.html.
+
+    Other files in the folder stay, but for those of an earlier report.
 
     Args:
         study: None where it cannot be found; the report then has fewer facts of the data.
@@ -39,7 +39,7 @@ def write_report(
         remarks: sentences to show below the verdict.
 
     Raises:
-        InputError: the folder cannot be written to; its contents are unchanged.
+        InputError: the folder cannot be written to, or another run writes there; its contents are unchanged.
 
     Example:
         >>> import bayescal as bc
@@ -52,10 +52,28 @@ def write_report(
         ...     bc.write_report(study, fits, folder).name
         'report.html'
     """
-    folder, fits, checks = Path(folder), dict(fits), dict(checks or {})
+    run = run_of_report(study, fits, command)
+    with holding(Path(folder), run.kind, run.study, command=command) as held:
+        held.commit(
+            run,
+            report_files(study, fits, command=command, comparison=comparison, checks=checks, remarks=remarks).items(),
+        )
+    return Path(folder) / "report.html"
+
+
+def report_files(
+    study: Study | None,
+    fits: Mapping[str, Fit],
+    *,
+    command: str = "",
+    comparison: Comparison | None = None,
+    checks: Mapping[str, Checks] | None = None,
+    remarks: tuple[str, ...] = (),
+) -> dict[str, bytes]:
+    """The files of a report by name; the arguments are those of `write_report`."""
+    fits, checks = dict(fits), dict(checks or {})
     if not fits:
         raise InputError("A report needs at least one fit.")
-    _refuse_unwritable(folder)
     main = main_fit(fits, comparison)
     people = people_fit(fits, main)
     facts = StudyFacts.of(study, fits)
@@ -79,38 +97,16 @@ def write_report(
     }
     for name, picture in pictures.by_name.items():
         contents |= {f"figures/{name}.svg": picture.svg, f"figures/{name}.png": picture.png}
-    before = _figures_of(folder / "report.json")
-    _write(folder, contents)
-    for name in before - set(numbers.figures):  # only figures that an earlier report has left there
-        (folder / "figures" / name).unlink(missing_ok=True)
-    return folder / "report.html"
+    return contents
 
 
-def _refuse_unwritable(folder: Path) -> None:
-    """Refuse before the work, not after it."""
-    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError(f"{folder}: the report cannot be written to {there}; choose another folder.")
+def run_of_report(study: Study | None, fits: Mapping[str, Fit], command: str) -> Run:
+    """What a manifest says of a report."""
+    seeds = sorted({int(fit.provenance["seed"]) for fit in fits.values() if "seed" in fit.provenance})
+    return Run(Kind.REPORT, command, "" if study is None else study.name, tuple(seeds), data_of(fits))
 
 
-def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """All of the files or none: each is written under another name, and all are then renamed, the page last."""
-    if taken := [name for name in contents if (folder / name).is_dir()]:
-        raise InputError(
-            f"{folder}: {', '.join(taken)} is a folder, and a file is needed there; choose another folder."
-        )
-    try:
-        with contextlib.ExitStack() as stack:
-            for name, content in contents.items():
-                stack.enter_context(whole_file(folder / name)).write_bytes(content)
-    except OSError as error:
-        raise InputError(f"{folder}: the report cannot be written ({error.strerror}); choose another folder.") from None
-
-
-def _figures_of(path: Path) -> set[str]:
-    """The figures of an earlier report."""
-    try:
-        names = json.loads(path.read_text()).get("figures", [])
-    except (OSError, ValueError, AttributeError):
-        return set()
-    return {name for name in names if isinstance(name, str) and Path(name).name == name}
+def data_of(fits: Mapping[str, Fit]) -> str | None:
+    """sha256 of the decisions that the fits were made from; None if they do not say, or differ."""
+    found = {fit.provenance.get("data_hash") for fit in fits.values()}
+    return found.pop() if len(found) == 1 else None

@@ -1,11 +1,10 @@
 """Getting the table of a registered set: from its address, or from a file that the user has."""
 
 import gzip
-import tempfile
 from pathlib import Path
 
 from bayescal.errors import InputError
-from bayescal.files import write_atomically
+from bayescal.files import sweep, temporary_folder, write_atomically
 from bayescal.study.dataset import Dataset, read_dataset
 from bayescal.study.where import find_study, find_table, sum_fault, table_folder
 
@@ -30,16 +29,17 @@ def add_table(study: str | Path, file: str | Path | None = None) -> Path:
     dataset = read_dataset(find_study(study))
     if not dataset.registered:
         raise InputError(f"{dataset.name} comes with its table: there is nothing to add.")
+    place = table_folder() / dataset.external
+    sweep(place.parent)
     here = find_table(dataset)
     if here is not None and file is None and not sum_fault(here, dataset):
         return here
-    place = table_folder() / dataset.external
     if file is not None:
         return _put(Path(file), place, dataset)
     if dataset.derived:
         raise InputError(_by_hand(dataset, place))
-    with tempfile.TemporaryDirectory() as folder:
-        return _put(_download(dataset, place, Path(folder)), place, dataset)
+    with temporary_folder(place.parent) as folder:
+        return _put(_download(dataset, place, folder), place, dataset)
 
 
 def _put(file: Path, place: Path, dataset: Dataset) -> Path:
@@ -65,13 +65,8 @@ def _by_hand(dataset: Dataset, place: Path) -> str:
 
 
 def _download(dataset: Dataset, place: Path, folder: Path) -> Path:
-    import pooch
-
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")  # it would suggest the found sum as the expected one
     try:
-        return Path(pooch.retrieve(dataset.address, known_hash=None, fname=place.name, path=folder))
+        return _fetch(dataset.address, place.name, folder)
     except (OSError, ValueError) as error:
         # The message of requests for a missing network is half a page long; for a missing page, one line.
         reason = type(error).__name__ if "Max retries" in str(error) or not str(error) else " ".join(str(error).split())
@@ -79,5 +74,15 @@ def _download(dataset: Dataset, place: Path, folder: Path) -> Path:
             f"{dataset.address} could not be fetched ({reason}): get that file where there is a network, and put it "
             f"at {place} or give it with `bayescal data add {dataset.name} --file FILE`."
         ) from None
+
+
+def _fetch(address: str, name: str, folder: Path) -> Path:
+    import pooch
+
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # it would suggest the found sum as the expected one
+    try:
+        return Path(pooch.retrieve(address, known_hash=None, fname=name, path=folder))
     finally:
         logger.setLevel(level)

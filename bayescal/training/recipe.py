@@ -1,4 +1,4 @@
-"""Recipes: the trainer and settings of a learned policy, and the folder of its files."""
+"""A recipe: everything that makes one shipped model, and the folder that it is kept in."""
 
 import importlib.util
 import json
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bayescal._types import Facts
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
-from bayescal.files import write_atomically
 from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.policies.store import FACTS, load_policy, read_facts, save_policy
+from bayescal.policies.store import FACTS, load_policy, policy_files, policy_sha256, read_facts
 from bayescal.resources import resource_names, resource_path
+from bayescal.results import Kind, Run, holding
 from bayescal.training.base import Trainer
 from bayescal.training.card import write_card
 from bayescal.training.certificate import certify, oracle_kl
 from bayescal.training.certificate.measures import Progress
-from bayescal.training.train import Report, remove_checkpoint, settings_of, train
+from bayescal.training.train import CHECKPOINT, Report, Trained, settings_of, train
 from bayescal.versions import versions
 
 EXPERIMENT, CERTIFICATE, CARD = "experiment.py", "certificate.json", "card.md"
@@ -29,10 +30,10 @@ class Recipe:
     """How one model is trained and certified.
 
     Args:
-        title, about: what the model is for, in one line and in one paragraph.
-        trainer: contains the skeleton of the policy.
-        seed: seed of the training; the points of the certificate are drawn from the next seed.
-        points: number of points of the domain in the certificate.
+        title, about: what the model is for, in a line and in a paragraph.
+        trainer: with the skeleton of the policy inside.
+        seed: of the training; the certificate's points are drawn from the next seed.
+        points: how many points of the domain the certificate measures at.
 
     Example:
         >>> import bayescal as bc
@@ -40,7 +41,7 @@ class Recipe:
         ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
         ... )
         >>> recipe = bc.Recipe("Stag hunt", "Any cost from 0.1 to 10.", bc.SoftQExpected(policy, steps=2000))
-        >>> recipe.skeleton is policy  # `bayescal train FOLDER` calls the function recipe() of its experiment.py
+        >>> recipe.skeleton is policy  # a function recipe() in experiment.py is what `bayescal train FOLDER` looks for
         True
     """
 
@@ -77,7 +78,7 @@ def find_model(model: str | Path) -> Path:
         return folder
     raise InputError(
         f"There is no model {str(model)!r}: the models are {', '.join(model_names())}; your own is a folder "
-        f"with a file {EXPERIMENT} that defines recipe()."
+        f"with an {EXPERIMENT} that defines recipe()."
     )
 
 
@@ -89,7 +90,7 @@ def read_recipe(folder: Path) -> Recipe:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "recipe"):
-        raise InputError(f"{path} does not define recipe(), which `bayescal train` calls: define it.")
+        raise InputError(f"{path} defines no recipe(): there is nothing to train.")
     recipe = module.recipe()
     if not isinstance(recipe, Recipe):
         raise InputError(f"{path}: recipe() returns a {type(recipe).__name__}, where a bayescal.Recipe is needed.")
@@ -97,7 +98,7 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def load_model(model: str | Path) -> AmortisedPolicy:
-    """A trained policy: a shipped one, or that of a folder. It can be used in place of an ExactPolicy.
+    """A trained policy: a shipped one, or that of a folder. It is used wherever an ExactPolicy is.
 
     Example:
         >>> import bayescal as bc
@@ -113,14 +114,18 @@ def train_model(
     recipe: Recipe,
     folder: Path,
     *,
+    experiment: Path | None = None,
+    command: str = "",
     restart: bool = False,
     every: float = 30.0,
     progress: Callable[[Report, float | None], None] | None = None,
     measuring: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train, certify, and write the model's folder; returns the certificate.
+    """Train, certify, and write the model's folder in one step; returns the certificate.
 
     Args:
+        experiment: the file that the recipe is in, to copy beside the weights; None if it is there already.
+        command: shown to another run that wants the folder, and kept in its manifest.
         progress: called with each report and, every five seconds or so, the mean divergence from the exact policy.
         measuring: called while the certificate is measured.
     """
@@ -135,15 +140,27 @@ def train_model(
         progress(report, kl(peek()) if look and kl is not None else None)
         checked = report.seconds if look else checked
 
-    trained = train(
-        recipe.trainer,
-        seed=recipe.seed,
-        folder=folder,
-        every=every,
-        restart=restart,
-        progress=None if progress is None else tell,
-    )
-    provenance = {
+    source = {} if experiment is None else {EXPERIMENT: experiment.read_bytes()}
+    words = "the same command continues from there"
+    with holding(folder, Kind.TRAIN, "", command=command, checkpoints=CHECKPOINT, resume=words) as held:
+        trained = train(
+            recipe.trainer,
+            seed=recipe.seed,
+            folder=folder,
+            every=every,
+            restart=restart,
+            progress=None if progress is None else tell,
+        )
+        made = policy_files(trained.policy, _provenance(recipe, trained))
+        certificate = _measure(recipe, trained.policy, json.loads(made[FACTS]), None, measuring)
+        made |= source | _certificate_files(recipe, json.loads(made[FACTS]), certificate)
+        run = Run(Kind.TRAIN, command, "", (recipe.seed,), policies={"policy": policy_sha256(trained.policy)})
+        held.commit(run, made.items(), retired=[folder / CHECKPOINT], kept=[EXPERIMENT])
+    return certificate
+
+
+def _provenance(recipe: Recipe, trained: Trained) -> dict[str, Any]:
+    return {
         "trainer": settings_of(recipe.trainer),
         "seed": recipe.seed,
         "seconds_training": round(trained.history[-1].seconds if trained.history else 0.0, 1),
@@ -151,29 +168,44 @@ def train_model(
         "data_hash": None,  # nothing was trained on data
         "versions": versions(),
     }
-    save_policy(trained.policy, folder, provenance)
-    certificate = certify_model(recipe, folder, progress=measuring)
-    remove_checkpoint(folder)
-    return certificate
 
 
 def certify_model(
-    recipe: Recipe, folder: Path, *, points: int | None = None, progress: Progress | None = None
+    recipe: Recipe, folder: Path, *, command: str = "", points: int | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Measure the policy of a folder; write its certificate and card."""
-    policy, facts = load_policy(recipe.skeleton, folder)
+    """Measure the folder's policy; write its certificate and its card."""
+    with holding(folder, Kind.CERTIFY, "", command=command) as held:
+        policy, facts = load_policy(recipe.skeleton, folder)
+        certificate = _measure(recipe, policy, facts, points, progress)
+        run = Run(Kind.CERTIFY, command, "", (recipe.seed + 1,), policies={"policy": policy_sha256(policy)})
+        held.commit(run, _certificate_files(recipe, facts, certificate).items())
+    return certificate
+
+
+def _measure(
+    recipe: Recipe, policy: AmortisedPolicy, facts: Facts, points: int | None, progress: Progress | None
+) -> dict[str, Any]:
+    """The certificate of a policy.
+
+    Args:
+        facts: those of policy.json.
+    """
     started = time.perf_counter()
     measured = certify(policy, points=points or recipe.points, seed=recipe.seed + 1, progress=progress)
-    certificate = {
+    return {
         "title": recipe.title,
         "weights_sha256": facts["weights_sha256"],
         "environment_hash": facts["environment_hash"],
         **measured,
         "seconds": round(time.perf_counter() - started, 1),
     }
-    write_atomically(folder / CERTIFICATE, (json.dumps(certificate, indent=2) + "\n").encode())
-    write_atomically(folder / CARD, write_card(recipe.title, recipe.about, facts, certificate).encode())
-    return certificate
+
+
+def _certificate_files(recipe: Recipe, facts: Facts, certificate: Facts) -> dict[str, bytes]:
+    return {
+        CERTIFICATE: (json.dumps(certificate, indent=2) + "\n").encode(),
+        CARD: write_card(recipe.title, recipe.about, facts, certificate).encode(),
+    }
 
 
 def read_certificate(folder: Path) -> dict[str, Any] | None:

@@ -22,14 +22,14 @@ from bayescal.training.check import check_environment
 
 CHECKPOINT = "checkpoint.safetensors"
 FORMAT = 1
-PATIENCE = 1.0  # approximate seconds between two looks at the clock
+PATIENCE = 1.0  # seconds between two looks at the clock, about
 
 Progress = Callable[["Report", Callable[[], AmortisedPolicy]], None]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Progress of training: steps done, steps in all, seconds so far, and the trainer's figures since the last
+    """The progress of training: steps done, of how many, seconds so far, and the trainer's figures since the last
     report."""
 
     step: int
@@ -40,12 +40,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained policies (one per seed), and the time it took."""
+    """The trained policies (one a seed), and the time that it took."""
 
     policies: tuple[AmortisedPolicy, ...]
     history: tuple[Report, ...]
     seconds_compiling: float
-    seconds_training: float  # of this run, without those before an interruption
+    seconds_training: float  # of this run, not of those before an interruption
 
     @property
     def policy(self) -> AmortisedPolicy:
@@ -148,7 +148,7 @@ def train(
             write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
         raise
     if folder is not None:
-        # It is removed after the policy is saved, so that a crash before that loses nothing.
+        # It is removed in the step that puts the policy in place, so that a crash between the two loses nothing.
         write_checkpoint(folder / CHECKPOINT, states, step, before + time.perf_counter() - started, settings)
     return Trained(tuple(member(m) for m in range(members)), tuple(history), compiling, time.perf_counter() - started)
 
@@ -163,7 +163,7 @@ def over_members(step: Callable, members: int) -> Callable:
 
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
-    """All settings except the seed: stored, and compared when a run resumes."""
+    """Everything but the seed that the result depends on: stored, and compared when a run resumes."""
     plain = {n: getattr(trainer, n) for n in type(trainer).__dataclass_fields__}
     skeletons = {n: describe(x) for n, x in plain.items() if isinstance(x, AmortisedPolicy)}
     numbers = {n: x for n, x in plain.items() if isinstance(x, bool | int | float | str)}
@@ -192,7 +192,3 @@ def read_checkpoint(path: Path, like: PyTree, settings: Mapping[str, object]) ->
             "or start again with --restart."
         )
     return read_tensors(raw, like, f"The checkpoint {path}"), step, seconds
-
-
-def remove_checkpoint(folder: Path) -> None:
-    (folder / CHECKPOINT).unlink(missing_ok=True)

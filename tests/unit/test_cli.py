@@ -194,4 +194,4 @@ def test_calibrate_writes_a_report_and_prints_json(tmp_path):
     assert set(out["fits"]) == {"pooled", "by game"}
     assert 1.1 < out["fits"]["pooled"]["summary"]["precision"]["mean"] < 1.4
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"report.html", "report.json", "figures", "pooled.nc", "by-game.nc"}
+    assert names == {"report.html", "report.json", "figures", "pooled.nc", "by-game.nc", "manifest.json"}

@@ -413,7 +413,9 @@ def test_a_fit_that_diverged_is_made_once_more_in_smaller_steps(hunt, monkeypatc
     fits, _ = bc.compare_study(study, among=Rivals({"tame": model, "wild": model}, {}), checkpoints=tmp_path)
     assert asked == [(["tame", "wild"], 0.8), (["wild"], 0.95)]
     assert {n: f.provenance["asked"] for n, f in fits.items()} == {"tame": 1, "wild": 2}
-    assert [p.name for p in tmp_path.iterdir()] == ["tame"]
+    # Both checkpoints stay until the fits are saved: a run that is killed before goes on from there.
+    assert {n: f.checkpoint for n, f in fits.items()} == {n: tmp_path / n for n in fits}
+    assert {p.name for p in tmp_path.iterdir()} == {"tame", "wild"}
 
 
 @pytest.mark.slow

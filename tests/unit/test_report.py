@@ -5,11 +5,11 @@ import re
 import shutil
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from pages import Page, unbalanced
 
+from bayescal import files
 from bayescal.comparison import compare
 from bayescal.diagnostics import check
 from bayescal.errors import InputError
@@ -58,7 +58,9 @@ def test_it_stands_alone(page):
     assert found.dangling == []
     assert len(found.ids) == len(set(found.ids)), "two figures share an id"
     assert page.stat().st_size < 5_000_000
-    assert {p.name for p in page.parent.iterdir()} == {"report.html", "report.json", "figures"}
+    assert {p.name for p in page.parent.iterdir()} == {
+        "report.html", "report.json", "figures", "manifest.json"
+    }  # fmt: skip
     figures = {p.name for p in (page.parent / "figures").iterdir()}
     assert {p.rpartition(".")[2] for p in figures} == {"svg", "png"}
     assert figures == set(json.loads((page.parent / "report.json").read_text())["figures"])
@@ -147,18 +149,18 @@ def test_a_report_replaces_another_whole_or_not_at_all(page, study, fits, tmp_pa
     shutil.copytree(page.parent, out)
     (out / "figures" / "mine.svg").write_text("a figure of somebody else")
     contents = lambda: {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    before, tried, write = contents(), [], Path.write_bytes
+    before, tried, write = contents(), [], files.write_new
 
-    def fails(self, data):
-        tried.append(data)
-        if "report.json" in self.name:
-            raise OSError(28, "No space left on device")
-        return write(self, data)
+    def fails(path, data):
+        if "report.json" in path.name:
+            raise OSError(28, "No space left on device", str(path))
+        tried.extend([data] * (path.name == "report.html"))
+        return write(path, data)
 
     one = {"pooled": fits["pooled"]}
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", fails)
-        with pytest.raises(InputError, match="No space left"):
+        patch.setattr("bayescal.results.commit.write_new", fails)
+        with pytest.raises(InputError, match=r"report.json: cannot be written \(No space left on device\); make room"):
             write_report(study, one, out)
     assert contents() == before
     written = write_report(study, one, out).read_bytes()

@@ -7,11 +7,17 @@ import pytest
 from click.testing import CliRunner
 
 from bayescal.cli import main
-from bayescal.cli.saved import COMPARISON, comparison_of, load_fits, save_fits, study_of
+from bayescal.cli.saved import COMPARISON, comparison_of, fit_files, load_fits, study_of
 from bayescal.comparison import compare
 from bayescal.posterior.calibrate import calibrate
 from bayescal.posterior.status import Status
 from bayescal.study import load_study
+
+
+def save_fits(fits, folder, **facts):
+    for name, content in fit_files(fits, **facts):
+        (folder / name).write_bytes(content)
+
 
 OPTIONS = {"where": "game in ['selten-chmura-01', 'selten-chmura-02']"}
 

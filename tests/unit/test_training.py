@@ -299,7 +299,7 @@ def test_saved_and_loaded_equal(learned, tmp_path):
     save_policy(learned, tmp_path, {"seed": 0})
     back, facts = load_policy(market(), tmp_path)
     assert same(back.network, learned.network) and facts["provenance"] == {"seed": 0}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["policy.json", "policy.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "policy.json", "policy.safetensors"]
 
 
 def test_files_that_do_not_belong_are_refused(learned, tmp_path):

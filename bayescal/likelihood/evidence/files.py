@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_tensors
 
 from bayescal._types import AnyArray
 from bayescal.errors import InputError
-from bayescal.files import whole_file
+from bayescal.files import write_atomically
 
 FORMAT = 1
 ARRAYS = ("log_cost", "level", "U", "V")
@@ -19,9 +19,8 @@ ARRAYS = ("log_cost", "level", "U", "V")
 
 def write(path: Path, arrays: Mapping[str, AnyArray], facts: Mapping[str, Any]) -> Path:
     """Write a file; it appears whole or not at all."""
-    with whole_file(path) as temporary:
-        header = {"evidence": json.dumps({"format": FORMAT, **facts})}
-        save_file({n: np.ascontiguousarray(x) for n, x in arrays.items()}, temporary, metadata=header)
+    header = {"evidence": json.dumps({"format": FORMAT, **facts})}
+    write_atomically(path, to_tensors({n: np.ascontiguousarray(x) for n, x in arrays.items()}, metadata=header))
     return path
 
 
