@@ -1,6 +1,5 @@
 """`bayescal solve`: one game, one equilibrium, in float64."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,10 +117,9 @@ def read_costs(text: str) -> list[float]:
 
 def read_types(text: str) -> Types:
     expected = "give pairs [[cost, probability], …] as JSON, for example '[[0.5, 0.3], [2, 0.7]]'"
-    try:
-        rows = json.loads(text)
-    except ValueError:
-        rows = None
+    from bayescal.reading import parse_json
+
+    rows = parse_json(text, "--types", expected)
     if not isinstance(rows, list) or not all(_is_pair(row) for row in rows):
         raise InputError(f"--types is {text!r}, which is not a list of pairs: {expected}.")
     if not rows:
@@ -135,12 +133,9 @@ def _is_pair(row: object) -> bool:
 
 
 def read_json(path: str) -> Any:
-    try:
-        return json.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a JSON file.") from None
-    except ValueError as error:
-        raise InputError(f"{path}: this is not JSON ({error}).") from None
+    from bayescal.reading import read_json as read
+
+    return read(Path(path), "give a JSON list of probabilities by player")
 
 
 def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dict[str, Any]:

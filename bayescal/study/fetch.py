@@ -1,20 +1,24 @@
 """Getting the table of a registered set: from its address, or from a file that the user has."""
 
-import gzip
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
-from bayescal.study.dataset import Dataset, read_dataset
+from bayescal.reading import TABLE_BYTES, decompress, read_bytes, refuse_larger
+from bayescal.study.dataset import FILE, Dataset, read_dataset
 from bayescal.study.where import find_study, find_table, sum_fault, table_folder
+
+_REDIRECTS = 5
 
 
 def add_table(study: str | Path, file: str | Path | None = None) -> Path:
     """Put the table of a registered set where `load_study` finds it, and return that place.
 
     The table is downloaded if the file at its address is the one that is read; otherwise the user has to give it. Only
-    a file with the registered sha256 is accepted, and it is written completely or not at all.
+    a file with the registered sha256 is accepted, over https, and it is written completely or not at all.
 
     Args:
         file: a copy on the user's disk.
@@ -38,6 +42,12 @@ def add_table(study: str | Path, file: str | Path | None = None) -> Path:
         return _put(Path(file), place, dataset)
     if dataset.derived:
         raise InputError(_by_hand(dataset, place))
+    missing = [name for name in ("address", "sha256") if not getattr(dataset, name)]
+    if missing:
+        raise InputError(
+            f"{dataset.folder / FILE} has no {' and no '.join(missing)} under [meta], without which nothing is "
+            "downloaded: write it there, or give the table with --file FILE."
+        )
     with tempfile.TemporaryDirectory() as folder:
         return _put(_download(dataset, place, Path(folder)), place, dataset)
 
@@ -49,9 +59,8 @@ def _put(file: Path, place: Path, dataset: Dataset) -> Path:
     fault = sum_fault(file, dataset)
     if fault:
         raise InputError(fault)
-    content = file.read_bytes()
-    packed = content[:2] == b"\x1f\x8b" and place.suffix != ".gz"
-    write_atomically(place, gzip.decompress(content) if packed else content)
+    content = read_bytes(file)
+    write_atomically(place, content if place.suffix == ".gz" else decompress(content, str(file)))
     return place
 
 
@@ -71,7 +80,11 @@ def _download(dataset: Dataset, place: Path, folder: Path) -> Path:
     level = logger.level
     logger.setLevel("ERROR")  # it would suggest the found sum as the expected one
     try:
-        return Path(pooch.retrieve(dataset.address, known_hash=None, fname=place.name, path=folder))
+        return Path(
+            pooch.retrieve(
+                dataset.address, known_hash=None, fname=place.name, path=folder, downloader=download_securely
+            )
+        )
     except (OSError, ValueError) as error:
         # The message of requests for a missing network is half a page long; for a missing page, one line.
         reason = type(error).__name__ if "Max retries" in str(error) or not str(error) else " ".join(str(error).split())
@@ -81,3 +94,32 @@ def _download(dataset: Dataset, place: Path, folder: Path) -> Path:
         ) from None
     finally:
         logger.setLevel(level)
+
+
+def download_securely(address: str, output: str | BinaryIO, pooch: object) -> None:
+    """A downloader for pooch: https only, wherever an address redirects to, and no more bytes than a table may have.
+
+    Raises:
+        OSError: the server cannot be reached, or says no.
+        ValueError: an address that is not https.
+        InputError: too large.
+    """
+    import requests
+
+    url, size = address, 0
+    with requests.Session() as session:
+        for _ in range(_REDIRECTS):
+            if not url.startswith("https://"):
+                raise ValueError(f"{url} is not an https address")
+            with session.get(url, stream=True, timeout=60, allow_redirects=False) as answer:
+                if answer.is_redirect:
+                    url = requests.compat.urljoin(url, answer.headers["location"])
+                    continue
+                answer.raise_for_status()
+                with open(output, "wb") if isinstance(output, str) else nullcontext(output) as file:
+                    for part in answer.iter_content(2**16):
+                        size += len(part)
+                        refuse_larger(size, TABLE_BYTES, f"What {address} sends")
+                        file.write(part)
+                return
+    raise OSError(f"it redirects more than {_REDIRECTS} times")
