@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from bayescal.errors import InputError
 
-type Test = Callable[[object, str], Iterator[str]]
+type Faults = Iterator[str]
+type Test = Callable[[object, str], Faults]
 
 _SHOWN = 5  # faults that a message names
 

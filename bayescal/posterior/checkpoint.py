@@ -1,11 +1,14 @@
 """Checkpoints: the state of a sampler in one file, from which an interrupted run resumes. Written atomically."""
 
 import hashlib
+import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import IO
+from zipfile import ZipFile
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +16,25 @@ import numpy as np
 from jaxtyping import Array
 from numpyro.infer.hmc import HMCState
 
+from bayescal import schema
 from bayescal._types import NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.sites import Site
 from bayescal.files import whole_file
+from bayescal.reading import TABLE_BYTES, parse_json, read_bytes, refuse_larger
 from bayescal.versions import versions
 
 Facts = dict[str, str]
 
 _OURS = "bayescal checkpoint 1"
+_HEAD = schema.record(
+    {
+        "what": schema.one_of((_OURS,)),
+        "facts": schema.map_of(schema.text),
+        "done": schema.count,
+        "seconds": schema.number,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -73,15 +86,15 @@ def read(path: Path, facts: Facts) -> Checkpoint:
     Raises:
         InputError: it belongs to another run (every difference is named), or is not a checkpoint.
     """
+    advice = "this is not a checkpoint of bayescal; delete it, or give another path"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            head = json.loads(str(arrays["head"]))
-            found = {n: arrays[n] for n in arrays.files if n != "head"}
-        known = head["what"] == _OURS
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile):
-        known = False
-    if not known:
-        raise InputError(f"{path}: this is not a checkpoint of bayescal; delete it, or give another path.")
+        head, found = _arrays(path)
+    except InputError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever NumPy makes of a damaged file
+        raise InputError(f"{path}: {advice}.") from None
+    head = parse_json(head, str(path), advice)
+    schema.check(head, _HEAD, str(path), advice)
     theirs = head["facts"]
     different = [
         f"{n} is {_short(theirs.get(n))} there and {_short(facts.get(n))} here"
@@ -90,9 +103,35 @@ def read(path: Path, facts: Facts) -> Checkpoint:
     ]
     if different:
         raise other_run(path, "; ".join(different))
-    state = [found[f"state {i}"] for i in range(sum(n.startswith("state ") for n in found))]
+    count = sum(n.startswith("state ") for n in found)
+    if not all(f"state {i}" in found for i in range(count)):
+        raise InputError(f"{path}: {advice}.")
+    state = [found[f"state {i}"] for i in range(count)]
     kept = {n.removeprefix("kept "): x for n, x in found.items() if n.startswith("kept ")}
     return Checkpoint(head["done"], head["seconds"], state, kept)
+
+
+def _arrays(path: Path) -> tuple[str, dict[str, np.ndarray]]:
+    """(the head as text, every other array), with nothing unpickled."""
+    content = io.BytesIO(read_bytes(path))
+    with ZipFile(content) as parts:  # a few bytes can become many
+        size = sum(part.file_size for part in parts.infolist())
+        refuse_larger(size, TABLE_BYTES, f"{path}, once it is decompressed,")
+        for part in parts.infolist():
+            with parts.open(part) as file:
+                _refuse_empty_claims(file, part.file_size, str(path))
+    with np.load(content, allow_pickle=False) as arrays:
+        found = {n: arrays[n] for n in arrays.files}
+    return str(found.pop("head")), found
+
+
+def _refuse_empty_claims(file: IO[bytes], size: int, where: str) -> None:
+    """An array is as large as its header says it is; NumPy would make room for it before it looks."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if math.prod(shape) * dtype.itemsize > size:
+        raise InputError(f"{where}: an array is larger than the file: it is cut short; delete it.")
 
 
 def other_run(path: Path, how: str) -> InputError:

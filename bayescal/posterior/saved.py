@@ -11,8 +11,11 @@ import xarray as xr
 from bayescal._types import Facts
 from bayescal.errors import InputError
 from bayescal.files import whole_file, whole_folder
+from bayescal.posterior.container import check_netcdf, check_zarr
+from bayescal.posterior.contents import check_facts, check_tree
 from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
+from bayescal.reading import parse_json
 
 
 def write(tree: xr.DataTree, facts: Facts, path: Path) -> None:
@@ -31,7 +34,7 @@ def write(tree: xr.DataTree, facts: Facts, path: Path) -> None:
         if path.exists() and not _is_store(path):
             raise InputError(f"{path}: this exists and is not a Zarr store; choose another name.")
         with whole_folder(path) as temporary:
-            tree.to_zarr(temporary, mode="w", consolidated=False)
+            tree.to_zarr(temporary, mode="w", consolidated=False, zarr_format=3)
         return
     if path.is_dir():
         raise InputError(f"{path}: this is a folder; give the name of a file (.nc) or of a Zarr store (.zarr).")
@@ -60,13 +63,19 @@ def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
         _needs_zarr(path)
     options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if store else {"engine": "h5netcdf"}
     try:
-        with xr.open_datatree(path, **options) as opened:
+        (check_zarr if store else check_netcdf)(path)
+        with xr.open_datatree(path, decode_times=False, **options) as opened:
+            facts = {str(n): _from_json(x, str(path)) for n, x in opened.attrs.items()}
+            if not {"status", "provenance"} <= set(facts):
+                raise InputError(f"{path}: this was not written by bayescal (it has no status).")
+            check_facts(facts, str(path))
             tree = opened.load()
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as a fit ({str(error).splitlines()[0]}).") from None
-    facts = {str(n): _from_json(x) for n, x in tree.attrs.items()}
-    if not {"status", "provenance"} <= set(facts):
-        raise InputError(f"{path}: this was not written by bayescal (it has no status).")
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the libraries make of a damaged file
+        reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+        raise InputError(f"{path}: cannot be read as a fit ({reason}).") from None
+    check_tree(tree, facts, str(path))
     order = facts.get("groups", list(tree.children))  # Zarr does not keep the order
     return xr.DataTree.from_dict({n: tree[n].to_dataset() for n in order}), facts
 
@@ -91,11 +100,10 @@ def status_in(facts: Facts, tree: xr.DataTree) -> Status:
 _EDGE = re.compile(r"([\d.e+-]+)(%?) of the posterior lies at the edge of the grid")
 
 
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:  # the sentence of an earlier version
-        return str(text)
+def _from_json(text: object, where: str) -> Any:
+    if not isinstance(text, str) or text.startswith(("converged", "not to be trusted")):  # of an earlier version
+        return text
+    return parse_json(text, where, "the facts of a fit are JSON", finite=False)
 
 
 def _is_store(path: Path) -> bool:

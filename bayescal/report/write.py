@@ -3,19 +3,25 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+from matplotlib import rc_context, rcdefaults, rcParams
 
 from bayescal.comparison.compare import Comparison
 from bayescal.diagnostics.check import Checks
 from bayescal.errors import InputError
 from bayescal.files import whole_file
 from bayescal.posterior.fit import Fit
+from bayescal.reading import read_json
 from bayescal.report.numbers import FitFacts, Numbers, StudyFacts
 from bayescal.report.page import render
 from bayescal.report.pictures import draw_all
 from bayescal.report.verdict import compared, findings, main_fit, people_fit, pooled_fit, warnings
 from bayescal.study.load import Study
+
+_FIGURE = re.compile(r"[a-z-]+\.(svg|png)")
 
 
 def write_report(
@@ -59,7 +65,10 @@ def write_report(
     main = main_fit(fits, comparison)
     people = people_fit(fits, main)
     facts = StudyFacts.of(study, fits)
-    pictures = draw_all(study, fits, main, people, comparison, checks, facts.units)
+    with rc_context():
+        rcdefaults()  # a matplotlibrc in the working folder may be of somebody else, and can start LaTeX
+        rcParams["text.parse_math"] = False  # a dollar in a label is a dollar
+        pictures = draw_all(study, fits, main, people, comparison, checks, facts.units)
     verdict = [] if comparison is None else compared(comparison.conclusion.sentences)
     numbers = Numbers(
         study=facts,
@@ -88,6 +97,8 @@ def write_report(
 
 def _refuse_unwritable(folder: Path) -> None:
     """Refuse before the work, not after it."""
+    if (folder / "figures").is_symlink():
+        raise InputError(f"{folder / 'figures'} is a link, and nothing is written through it; choose another folder.")
     there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise InputError(f"{folder}: the report cannot be written to {there}; choose another folder.")
@@ -110,7 +121,8 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
 def _figures_of(path: Path) -> set[str]:
     """The figures of an earlier report."""
     try:
-        names = json.loads(path.read_text()).get("figures", [])
-    except (OSError, ValueError, AttributeError):
+        content = read_json(path, "its figures are kept")
+    except InputError:
         return set()
-    return {name for name in names if isinstance(name, str) and Path(name).name == name}
+    names = content.get("figures") if isinstance(content, dict) else None
+    return {n for n in names if isinstance(n, str) and _FIGURE.fullmatch(n)} if isinstance(names, list) else set()

@@ -1,9 +1,9 @@
 """Getting the table of a registered set: from its address, or from a file that the user has."""
 
+import os
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from urllib.parse import urljoin
 
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
@@ -96,8 +96,13 @@ def _download(dataset: Dataset, place: Path, folder: Path) -> Path:
         logger.setLevel(level)
 
 
-def download_securely(address: str, output: str | BinaryIO, pooch: object) -> None:
+def download_securely(
+    fname: str, action: str | os.PathLike | None, pooch: object, *, check_only: bool | None = None
+) -> None:
     """A downloader for pooch: https only, wherever an address redirects to, and no more bytes than a table may have.
+
+    Args:
+        fname, action: as pooch calls the address, and the file to write.
 
     Raises:
         OSError: the server cannot be reached, or says no.
@@ -106,20 +111,20 @@ def download_securely(address: str, output: str | BinaryIO, pooch: object) -> No
     """
     import requests
 
-    url, size = address, 0
+    url, size = fname, 0
     with requests.Session() as session:
         for _ in range(_REDIRECTS):
             if not url.startswith("https://"):
                 raise ValueError(f"{url} is not an https address")
             with session.get(url, stream=True, timeout=60, allow_redirects=False) as answer:
                 if answer.is_redirect:
-                    url = requests.compat.urljoin(url, answer.headers["location"])
+                    url = urljoin(url, answer.headers["location"])
                     continue
                 answer.raise_for_status()
-                with open(output, "wb") if isinstance(output, str) else nullcontext(output) as file:
+                with Path(str(action)).open("wb") as file:
                     for part in answer.iter_content(2**16):
                         size += len(part)
-                        refuse_larger(size, TABLE_BYTES, f"What {address} sends")
+                        refuse_larger(size, TABLE_BYTES, f"What {fname} sends")
                         file.write(part)
                 return
     raise OSError(f"it redirects more than {_REDIRECTS} times")

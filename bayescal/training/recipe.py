@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bayescal import schema
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.store import FACTS, load_policy, read_facts, save_policy
+from bayescal.reading import read_json
 from bayescal.resources import resource_names, resource_path
 from bayescal.training.base import Trainer
 from bayescal.training.card import write_card
 from bayescal.training.certificate import certify, oracle_kl
 from bayescal.training.certificate.measures import Progress
+from bayescal.training.facts import certificate
 from bayescal.training.train import Report, remove_checkpoint, settings_of, train
 from bayescal.versions import versions
 
@@ -81,6 +84,20 @@ def find_model(model: str | Path) -> Path:
     )
 
 
+def refuse_program(model: str | Path, folder: Path, trust: bool) -> None:
+    """An InputError if a model is none of bayescal's, so that its experiment.py is a program of somebody else's.
+
+    Args:
+        model: what the user asks for.
+        trust: allow it.
+    """
+    if not trust and not (isinstance(model, str) and model in model_names()):
+        raise InputError(
+            f"{folder / EXPERIMENT} belongs to none of bayescal's models, so it was not run: it is a program and has "
+            "your rights. Read it, then allow it with --trust (trust=True in Python)."
+        )
+
+
 def read_recipe(folder: Path) -> Recipe:
     """Run the folder's experiment.py and return its recipe."""
     path = folder / EXPERIMENT
@@ -96,8 +113,12 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
-def load_model(model: str | Path) -> AmortisedPolicy:
+def load_model(model: str | Path, *, trust: bool = False) -> AmortisedPolicy:
     """A trained policy: a shipped one, or that of a folder. It is used wherever an ExactPolicy is.
+
+    Args:
+        trust: run the experiment.py of a folder, which says what the weights are of. It is a program and has your
+            rights; those of bayescal's own models always run.
 
     Example:
         >>> import bayescal as bc
@@ -106,6 +127,7 @@ def load_model(model: str | Path) -> AmortisedPolicy:
         ('cost', 'phi.log_mean', 'phi.log_sd')
     """
     folder = find_model(model)
+    refuse_program(model, folder, trust)
     return load_policy(read_recipe(folder).skeleton, folder)[0]
 
 
@@ -152,9 +174,9 @@ def train_model(
         "versions": versions(),
     }
     save_policy(trained.policy, folder, provenance)
-    certificate = certify_model(recipe, folder, progress=measuring)
+    measured = certify_model(recipe, folder, progress=measuring)
     remove_checkpoint(folder)
-    return certificate
+    return measured
 
 
 def certify_model(
@@ -164,25 +186,31 @@ def certify_model(
     policy, facts = load_policy(recipe.skeleton, folder)
     started = time.perf_counter()
     measured = certify(policy, points=points or recipe.points, seed=recipe.seed + 1, progress=progress)
-    certificate = {
+    found = {
         "title": recipe.title,
         "weights_sha256": facts["weights_sha256"],
         "environment_hash": facts["environment_hash"],
         **measured,
         "seconds": round(time.perf_counter() - started, 1),
     }
-    write_atomically(folder / CERTIFICATE, (json.dumps(certificate, indent=2) + "\n").encode())
-    write_atomically(folder / CARD, write_card(recipe.title, recipe.about, facts, certificate).encode())
-    return certificate
+    write_atomically(folder / CERTIFICATE, (json.dumps(found, indent=2) + "\n").encode())
+    write_atomically(folder / CARD, write_card(recipe.title, recipe.about, facts, found).encode())
+    return found
 
 
 def read_certificate(folder: Path) -> dict[str, Any] | None:
     """The folder's certificate; None if it has none."""
     path = folder / CERTIFICATE
-    try:
-        return json.loads(path.read_text("utf-8")) if path.is_file() else None
-    except ValueError:
-        raise InputError(f"{path} is damaged: measure the model again with `bayescal certify`.") from None
+    if not path.is_file():
+        return None
+    advice = "it is damaged: measure the model again with `bayescal certify`"
+    found = read_json(path, advice)
+    schema.check(found, certificate, str(path), advice)
+    if (folder / FACTS).is_file() and found["weights_sha256"] != read_facts(folder)["weights_sha256"]:
+        raise InputError(
+            f"{path} measures other weights than {FACTS} describes: measure the model again with `bayescal certify`."
+        )
+    return found
 
 
 def list_models() -> list[dict[str, Any]]:
@@ -191,14 +219,14 @@ def list_models() -> list[dict[str, Any]]:
     for name in model_names():
         folder = resource_path("models", name)
         trained = (folder / FACTS).is_file()
-        certificate = read_certificate(folder) or {}
+        measured = read_certificate(folder)
         out.append(
             {
                 "name": name,
-                "title": certificate.get("title", ""),
+                "title": measured["title"] if measured else "",
                 "trained": trained,
                 "domain": read_facts(folder)["policy"]["domain"] if trained else None,
-                "certificate": certificate or None,
+                "certificate": measured,
             }
         )
     return out
