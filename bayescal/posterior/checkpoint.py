@@ -25,6 +25,7 @@ from bayescal.reading import TABLE_BYTES, parse_json, read_bytes, refuse_larger
 from bayescal.versions import versions
 
 Facts = dict[str, str]
+AnyShape = jax.ShapeDtypeStruct | Array
 
 _OURS = "bayescal checkpoint 1"
 _HEAD = schema.record(
@@ -120,6 +121,7 @@ def _arrays(path: Path) -> tuple[str, dict[str, np.ndarray]]:
         for part in parts.infolist():
             with parts.open(part) as file:
                 _refuse_empty_claims(file, part.file_size, str(path))
+    content.seek(0)
     with np.load(content, allow_pickle=False) as arrays:
         found = {n: arrays[n] for n in arrays.files}
     return str(found.pop("head")), found
@@ -132,6 +134,24 @@ def _refuse_empty_claims(file: IO[bytes], size: int, where: str) -> None:
     shape, _, dtype = read(file)
     if math.prod(shape) * dtype.itemsize > size:
         raise InputError(f"{where}: an array is larger than the file: it is cut short; delete it.")
+
+
+def check_arrays(path: Path, at: Checkpoint, like: HMCState, record: Mapping[str, AnyShape], warmup: int) -> None:
+    """An InputError if the arrays of a checkpoint are not those of this sampler.
+
+    Args:
+        like: the sampler's state; shapes are enough.
+        record: by name, what is kept of an iteration, for every chain.
+    """
+    leaves = [jax.eval_shape(jax.random.key_data, x) if _is_key(x) else x for x in jax.tree.leaves(like)]
+    state = [(x.shape, x.dtype) for x in at.state] == [(x.shape, x.dtype) for x in leaves]
+    count = max(at.done - warmup, 0)
+    wanted = {n: ((x.shape[0], count, *x.shape[1:]), x.dtype) for n, x in record.items()}
+    if not state or {n: (x.shape, x.dtype) for n, x in at.kept.items()} != wanted:
+        raise InputError(
+            f"{path}: arrays of this checkpoint are missing, or are of another shape than this run's: delete it, or "
+            "start again (resume=False; on the command line, leave out --resume)."
+        )
 
 
 def other_run(path: Path, how: str) -> InputError:

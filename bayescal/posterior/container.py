@@ -26,8 +26,9 @@ _METADATA = "zarr.json"
 _SHAPE = "it is not what `fit.save` writes"
 
 
-def check_netcdf(path: Path) -> None:
-    """
+def check_netcdf(path: Path) -> dict[str, object]:
+    """The attributes of the file.
+
     Raises:
         InputError: the file holds something else than groups of plain arrays, or too much.
         OSError: it is not HDF5, or is damaged.
@@ -43,6 +44,7 @@ def check_netcdf(path: Path) -> None:
                 raise InputError(f"{path}: {name!r} {fault}, so it is not what `fit.save` writes, and is not read.")
             size += math.prod(node.shape or ()) * node.dtype.itemsize
         refuse_larger(size, TABLE_BYTES, f"{path}, once it is decompressed,")
+        return dict(file.attrs)
 
 
 def _members(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
@@ -84,8 +86,9 @@ def _fault_of(node: Any) -> str:
     return ""
 
 
-def check_zarr(path: Path) -> None:
-    """
+def check_zarr(path: Path) -> dict[str, object]:
+    """The attributes of the store.
+
     Raises:
         InputError: the store holds something else than groups of plain arrays, or too much.
     """
@@ -104,9 +107,10 @@ def check_zarr(path: Path) -> None:
             raise InputError(f"{here}: this is a Zarr store of format 2, which may hold programs: save the fit again.")
     refuse_larger(total, TABLE_BYTES, str(path))
     refuse_larger(arrays, TABLE_BYTES, f"{path}, once it is decompressed,")
+    return read_json(path / _METADATA, _SHAPE).get("attributes", {})
 
 
-_NODE = schema.record({"node_type": schema.one_of(("group", "array"))}, others=True)
+_NODE = schema.record({"node_type": schema.one_of(("group", "array"))}, {"attributes": schema.section}, others=True)
 _ARRAY = schema.record(
     {
         "zarr_format": schema.one_of((3,)),

@@ -63,12 +63,12 @@ def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
         _needs_zarr(path)
     options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if store else {"engine": "h5netcdf"}
     try:
-        (check_zarr if store else check_netcdf)(path)
+        attributes = check_zarr(path) if store else check_netcdf(path)
+        facts = {n: _from_json(x, str(path)) for n, x in attributes.items() if not n.startswith("_")}
+        if not {"status", "provenance"} <= set(facts):
+            raise InputError(f"{path}: this was not written by bayescal (it has no status).")
+        check_facts(facts, str(path))
         with xr.open_datatree(path, decode_times=False, **options) as opened:
-            facts = {str(n): _from_json(x, str(path)) for n, x in opened.attrs.items()}
-            if not {"status", "provenance"} <= set(facts):
-                raise InputError(f"{path}: this was not written by bayescal (it has no status).")
-            check_facts(facts, str(path))
             tree = opened.load()
     except InputError:
         raise
