@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
@@ -143,12 +144,13 @@ def explore(strategy, open_it, inputs, places=None):
 
     Args:
         open_it: a function of an input.
+        inputs: how many; the environment variable BAYESCAL_FUZZ replaces it, for long runs by hand.
         places: count exceptions by their place rather than fail.
     """
     seen = Counter()
 
     @settings(
-        max_examples=inputs,
+        max_examples=int(os.environ.get("BAYESCAL_FUZZ", inputs)),
         derandomize=True,
         database=None,
         deadline=None,

@@ -318,14 +318,14 @@ def cases(tmp_path):
         yield case.__name__, case(folder, *[made] * (case in OF_FITS))
 
 
-@pytest.mark.parametrize("inputs", [25, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("inputs", [15, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_a_mutated_file_of_arrays_opens_or_is_refused_with_a_sentence(case, inputs, tmp_path):
     seen = explore(*case(tmp_path), inputs)
     assert seen["refused"] > inputs // 10
 
 
-@pytest.mark.parametrize("inputs", [15, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("inputs", [6, pytest.param(25, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", OF_FITS)
 def test_a_mutated_fit_opens_or_is_refused_with_a_sentence(case, inputs, tmp_path, fit):
     seen = explore(*case(tmp_path, fit), inputs)
