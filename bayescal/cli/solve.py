@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayescal.cli.games import find_game, registered_name
-from bayescal.cli.show import empty_table, print_json
+from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.precision import double_precision
 
@@ -159,6 +159,7 @@ def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dic
 
 def show(environment: "OneShot", solution: "Solution", types: Types | None) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console()
     for role, name in enumerate(environment.role_names):
@@ -167,8 +168,8 @@ def show(environment: "OneShot", solution: "Solution", types: Types | None) -> N
         table = empty_table(f"{name}{many}", ["action"], ["probability", *by_cost])
         for a, label in enumerate(environment.action_labels[role]):
             by_type = [f"{float(row[a]):.4f}" for row in solution.strategies_by_type[role]] if types else []
-            table.add_row(label, f"{float(solution.strategies[role, a]):.4f}", *by_type)
+            table.add_row(escape(label), f"{float(solution.strategies[role, a]):.4f}", *by_type)
         console.print(table)
         console.print()
     gain = float(np.max(np.asarray(solution.exploitability)))
-    console.print(f"{environment.name}: {solution.message}. A best reply would gain at most {gain:.3g} payoff units.")
+    say(console, f"{environment.name}: {solution.message}. A best reply would gain at most {gain:.3g} payoff units.")

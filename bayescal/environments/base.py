@@ -144,7 +144,9 @@ class Environment(eqx.Module):
 
     def count_chance(self, table: pd.DataFrame) -> tuple["Environment", float]:
         """The game with its chance probabilities estimated from a table of play, and their log-likelihood."""
-        raise NotImplementedError(f"{type(self).__name__} cannot estimate chance probabilities from a table.")
+        raise InputError(
+            f"{self.name} ({type(self).__name__}) cannot estimate chance probabilities from a table: leave out `chance`."
+        )
 
     def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
         """The statistics on which predictive checks compare the model with the data.

@@ -1,16 +1,19 @@
 """Covariates of log cost from a formula, and the groups in which people meet."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 from bayescal.errors import InputError
 from bayescal.study.formula import formula_columns
 from bayescal.table.decisions import Decisions
 
+_MOST_COLUMNS = 10_000
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m|[⧛⧚]")  # how formulaic marks the place in its messages
 
 
@@ -47,6 +50,12 @@ def read_covariates(formula: str, decisions: Decisions) -> Covariates:
         raise InputError(
             f"{decisions.source}: {', '.join(constant)} is the same for every participant, so nothing can "
             "depend on it: leave it out of the covariates."
+        )
+    levels = math.prod(people[v].nunique() for v in needed if not pd.api.types.is_numeric_dtype(people[v]))
+    if levels > _MOST_COLUMNS and set(formula) & set(":*"):
+        raise InputError(
+            f"covariates={formula!r} may have {levels:,} columns, one for each combination of labels: join them by +, "
+            "or put labels together."
         )
     try:
         matrix: Any = model_matrix(formula, people, context={}, na_action="raise")

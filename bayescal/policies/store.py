@@ -155,7 +155,7 @@ def read_tensors(raw: bytes, like: PyTree, where: str) -> PyTree:
     """Arrays of the same names, shapes and types as those of `like`, in its place."""
     try:
         found = parse_tensors(raw)
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{where} is damaged or cut short ({error}): delete it and begin again.") from None
     arrays, rest = eqx.partition(like, eqx.is_array)
     leaves, tree = jax.tree_util.tree_flatten_with_path(arrays)

@@ -14,7 +14,7 @@ from bayescal.errors import InputError
 from bayescal.policies.base import PolicyKind
 from bayescal.posterior.status import Problem
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
-from bayescal.reading import odd_content
+from bayescal.reading import odd_character, odd_content
 from bayescal.training.facts import certificate_of_fit
 
 _ADVICE = "it is not what `fit.save` writes, or was changed since: fit the model again"
@@ -140,6 +140,8 @@ def _faults_of(groups: Mapping[str, xr.Dataset]) -> Iterator[str]:
                 (group in _KNOWN or name in content.coords)
                 and (values.dtype.kind == "U" or all(isinstance(x, str) for x in values.to_numpy().ravel()))
             )
+            texts = [str(name)] if values.dtype.kind in "fiub" or not plain else [str(name), *values.to_numpy().ravel()]
+            yield from (f"{group}: {odd}" for odd in map(odd_character, texts) if odd)
             if not plain:
                 yield f"{name!r} of {group} holds {values.dtype}"
             if group in _SAMPLED and name in content.data_vars and values.dims[:2] != ("chain", "draw"):

@@ -68,9 +68,12 @@ columns = "s{participant}_{value}"
 [games]
 all = { game = "newsvendor", orders = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], rounds = 3 }
 [model]
-prior = [{ kind = "Focal", every = 5 }, "Previous"]
+policy = "newsvendor"
 prior_parameters = true
 tolerance = 0.01
+chance = false
+cost = 2.0
+parameters = ["price"]
 """
 WIDE_TABLE = "day,s1_action,s1_demand,s2_action,s2_demand\n1,3,5,4,5\n2,5,2,5,2\n3,4,4,9,9\n"
 
