@@ -145,7 +145,7 @@ class Environment(eqx.Module):
     def count_chance(self, table: pd.DataFrame) -> tuple["Environment", float]:
         """The game with its chance probabilities estimated from a table of play, and their log-likelihood."""
         raise InputError(
-            f"{self.name} ({type(self).__name__}) cannot estimate chance probabilities from a table: leave out `chance`."
+            f"{self.name}: chance probabilities of a {type(self).__name__} cannot be estimated: leave out `chance`."
         )
 
     def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
@@ -372,5 +372,5 @@ def problems_of(environment: Environment) -> list[str]:
         out.append(f"the discount is {env.discount:g}; give a number from 0 to 1")
     for name, value in env.params.items():
         if not isinstance(value, Tracer) and not np.all(np.isfinite(np.asarray(value, float))):
-            out.append(f"{name} is {value}; give finite numbers")
+            out.append(f"{name} is {value if np.ndim(value) == 0 else 'not finite everywhere'}; give finite numbers")
     return out
