@@ -83,10 +83,10 @@ def load_asked(study: str, which: Which, **more: Any) -> Loaded:
 
     how: dict[str, Any] = {"data": which.data, "where": which.where, "options": read_options(which.options), **more}
     loaded = load_study(study, trust=which.trust, **how)
-    return Loaded(loaded, find_policy(which.policy, loaded), {"study": study, **how})
+    return Loaded(loaded, find_policy(which.policy, loaded, which.trust), {"study": study, **how})
 
 
-def find_policy(policy: str | None, study: "Study") -> "Policy | None":
+def find_policy(policy: str | None, study: "Study", trust: bool) -> "Policy | None":
     if policy is None:
         return None
     if policy == "exact":
@@ -95,7 +95,7 @@ def find_policy(policy: str | None, study: "Study") -> "Policy | None":
         return ExactPolicy(next(iter(study.decisions.environments.values())))
     from bayescal.training.recipe import load_model
 
-    return load_model(policy)
+    return load_model(policy, trust=trust)
 
 
 def read_options(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
@@ -107,7 +107,7 @@ def read_options(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
             raise InputError(f"{option} {pair!r} is not NAME=VALUE: write for example {option} discount=0.")
         try:
             options[name.strip()] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             options[name.strip()] = text
     return options
 

@@ -139,6 +139,8 @@ def _show(found: "Comparison", as_json: bool, more: dict[str, str]) -> None:
 
 def comparison_table(found: "Comparison") -> "Table":
     """Models, best first, with notes."""
+    from rich.markup import escape
+
     table = empty_table(
         f"Out of sample, by {found.unit}", ["model"], ["nats per decision", "difference", "weight", "k-hat"]
     )
@@ -146,12 +148,16 @@ def comparison_table(found: "Comparison") -> "Table":
     for name, row in found.table.iterrows():
         apart = "best" if name == found.best else f"{row['difference']:.1f} ± {row['difference_se']:.1f}"
         weight = "–" if row["excluded"] else f"{row['weight']:.2f}"
-        table.add_row(str(name), f"{row['per_decision']:.4f}", apart, weight, f"{row['k_hat']:.2f}", _notes(row))
+        table.add_row(
+            escape(str(name)), f"{row['per_decision']:.4f}", apart, weight, f"{row['k_hat']:.2f}", _notes(row)
+        )
     return table
 
 
 def scores_table(found: "Comparison") -> "Table":
     """How well a new person is predicted."""
+    from rich.markup import escape
+
     columns = {"share_predicted": "share predicted", "mean_error": "mean error", "log_score": "nats per decision"}
     shown = {c: title for c, title in columns.items() if found.scores[c].notna().any()}
     floor = found.scores["floor"].dropna()
@@ -159,7 +165,7 @@ def scores_table(found: "Comparison") -> "Table":
     table = empty_table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()))
     for name, row in found.scores.dropna(how="all").iterrows():
         places = {"share_predicted": f"{row['share_predicted']:.1%}", "log_score": f"{row['log_score']:.4f}"}
-        table.add_row(str(name), *(places.get(c) or f"{row[c]:.2f}" for c in shown))
+        table.add_row(escape(str(name)), *(places.get(c) or f"{row[c]:.2f}" for c in shown))
     return table
 
 

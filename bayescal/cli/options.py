@@ -51,8 +51,8 @@ policy = click.option(
 trust = click.option(
     "--trust",
     is_flag=True,
-    help="Run the study's game.py, and the experiment.py of a policy that it names: programs with your rights. "
-    "Nothing in a study runs otherwise.",
+    help="Run programs with your rights: the study's game.py, and the experiment.py of a model that is none of "
+    "bayescal's. Let the study name files outside its folder. Nothing runs otherwise.",
 )
 resume = click.option(
     "--resume", is_flag=True, help="Continue from the checkpoints of an interrupted run with the same settings."

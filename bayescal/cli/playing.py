@@ -106,12 +106,16 @@ def train(model: str, out: str | None, every: float, restart: bool, as_json: boo
 @click.command()
 @click.argument("model")
 @click.option("--points", type=int, help="Points of the trained domain to measure at [default: the recipe's].")
+@opt.trust
 @opt.certificate
-def certify(model: str, points: int | None, as_json: bool) -> None:
-    """Measure the trained MODEL against the exact solution again, and write its certificate and card."""
+def certify(model: str, points: int | None, trust: bool, as_json: bool) -> None:
+    """Measure the trained MODEL against the exact solution again, and write its certificate and card.
+
+    MODEL is a name (see `bayescal models`), or a folder whose experiment.py --trust allows to run.
+    """
     from bayescal.cli.train import certify_zoo_model
 
-    certify_zoo_model(model, points, as_json)
+    certify_zoo_model(model, points, trust, as_json)
 
 
 @click.command()

@@ -1,7 +1,6 @@
 """Fits saved in a folder, with what is needed to load their study again."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from bayescal.errors import InputError
 from bayescal.plain import Options
+from bayescal.reading import read_json
 from bayescal.results import Kind, Run, repair
 
 if TYPE_CHECKING:
@@ -95,13 +95,18 @@ def comparison_of(paths: Sequence[str], fits: "Mapping[str, Fit]") -> "tuple[Com
     folders = {Path(path).parent for path in paths}
     path = min(folders) / COMPARISON
     try:
-        numbers = json.loads(path.read_text())
+        numbers = read_json(path, "it is compared anew")
         statuses = {name: row["status"] for name, row in numbers["table"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # The text of a status has the numbers of the run, so that another run has another text.
+        if len(folders) > 1 or statuses != {name: str(fit.status) for name, fit in fits.items()}:
+            return None, ""
+        return _comparison(numbers), str(path)
+    except (InputError, ValueError, KeyError, TypeError, AttributeError):  # not what `bayescal compare` wrote
         return None, ""
-    # The text of a status has the numbers of the run, so that another run has another text.
-    if len(folders) > 1 or statuses != {name: str(fit.status) for name, fit in fits.items()}:
-        return None, ""
+
+
+def _comparison(numbers: Options) -> "Comparison":
+    """A comparison from its JSON."""
     from bayescal.comparison import Comparison
 
     frame = lambda rows: pd.DataFrame.from_dict(rows, orient="index")
@@ -115,9 +120,9 @@ def comparison_of(paths: Sequence[str], fits: "Mapping[str, Fit]") -> "tuple[Com
         table=table.astype(dict.fromkeys(numeric, float)).astype({"k_bad": int, "unreliable": int}),
         pointwise=pd.DataFrame(numbers["pointwise"], index=pd.Index(units, name=facts["unit"]), dtype=float),
         scores=frame(numbers["scores"]).astype(float),
-        calibration=pd.DataFrame(numbers["calibration"]),
+        calibration=pd.DataFrame(numbers["calibration"]).astype(float),
         **facts,
-    ), str(path)
+    )
 
 
 def study_of(

@@ -23,13 +23,14 @@ def empty_table(title: str, left: Sequence[str], right: Sequence[str], *, folds:
     Args:
         folds: whether long names are broken into lines.
     """
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=escape(title) or None, title_justify="left", box=None, pad_edge=False)
     for column in left:
-        table.add_column(column, no_wrap=not folds)
+        table.add_column(escape(column), no_wrap=not folds)
     for column in right:
-        table.add_column(column, justify="right")
+        table.add_column(escape(column), justify="right")
     return table
 
 

@@ -65,7 +65,7 @@ def simulate_game(asked: Simulation) -> None:
     from bayescal.simulation import simulate
 
     game = registered_name(asked.game, asked.trust)
-    player = find_player(game, asked.policy, asked.prior, read_options(asked.options, "--option"))
+    player = find_player(game, asked.policy, asked.prior, read_options(asked.options, "--option"), trust=asked.trust)
     cost = costs[0] if costs is not None and len(costs) == 1 else costs
     table = simulate(player.policy, cost=cost, groups=asked.groups, rounds=asked.rounds, seed=asked.seed, **given)
     text = table.to_csv(index=False)
@@ -81,7 +81,9 @@ def simulate_game(asked: Simulation) -> None:
     )
 
 
-def find_player(game: str, policy: str | None, prior: str | None, options: Options | None = None) -> Player:
+def find_player(
+    game: str, policy: str | None, prior: str | None, options: Options | None = None, *, trust: bool = False
+) -> Player:
     """The policy that plays a game.
 
     One-shot games are solved. A game over time is played by the trained model of its name, and solved if there is
@@ -93,21 +95,21 @@ def find_player(game: str, policy: str | None, prior: str | None, options: Optio
     from bayescal.priors.uniform import Uniform
     from bayescal.training.recipe import load_model
 
-    environment = _environment(game, options or {}, needed=policy is not None)
+    environment = _environment(game, options or {}, needed=policy is not None, trust=trust)
     if policy is None and environment is not None and (isinstance(environment, OneShot) or not _is_trained(game)):
         habit = Uniform() if prior is None else prior_from_rows(read_json(prior), environment, prior)
         return Player(ExactPolicy(environment, habit), "solved exactly")
     if prior is not None:
         raise InputError("--prior was given, but a learned policy has a prior of its own: change its --psi instead.")
-    learned = load_model(policy or game)
+    learned = load_model(policy or game, trust=trust)
     if policy is not None and environment is not None:
         learned = learned.play(environment, learned.population)
     return Player(learned, f"played by the learned policy {policy or game}")
 
 
-def _environment(game: str, options: Options, *, needed: bool) -> "Environment | None":
+def _environment(game: str, options: Options, *, needed: bool, trust: bool) -> "Environment | None":
     """A named game or a file of payoffs; of a model, its game if it is needed, else None."""
-    from bayescal.training.recipe import find_model, model_names, read_recipe
+    from bayescal.training.recipe import find_model, model_names, read_recipe, refuse_program
 
     if game in GAMES or Path(game).suffix == ".json":
         return find_game(game, **options)
@@ -115,6 +117,7 @@ def _environment(game: str, options: Options, *, needed: bool) -> "Environment |
         raise InputError(f"--option was given, but {game} is no game of `bayescal games`: only those have options.")
     if game not in model_names() and not Path(game).is_dir():
         raise InputError(_unknown(game, model_names()))
+    refuse_program(game, find_model(game), trust)
     return read_recipe(find_model(game)).skeleton.environment if needed else None
 
 

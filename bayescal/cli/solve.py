@@ -1,6 +1,5 @@
 """`bayescal solve`: one game, one equilibrium, in float64."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayescal.cli.games import find_game, registered_name
-from bayescal.cli.show import empty_table, print_json
+from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.precision import double_precision
 
@@ -118,10 +117,9 @@ def read_costs(text: str) -> list[float]:
 
 def read_types(text: str) -> Types:
     expected = "give pairs [[cost, probability], …] as JSON, for example '[[0.5, 0.3], [2, 0.7]]'"
-    try:
-        rows = json.loads(text)
-    except ValueError:
-        rows = None
+    from bayescal.reading import parse_json
+
+    rows = parse_json(text, "--types", expected)
     if not isinstance(rows, list) or not all(_is_pair(row) for row in rows):
         raise InputError(f"--types is {text!r}, which is not a list of pairs: {expected}.")
     if not rows:
@@ -135,12 +133,9 @@ def _is_pair(row: object) -> bool:
 
 
 def read_json(path: str) -> Any:
-    try:
-        return json.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a JSON file.") from None
-    except ValueError as error:
-        raise InputError(f"{path}: this is not JSON ({error}).") from None
+    from bayescal.reading import read_json as read
+
+    return read(Path(path), "give a JSON list of probabilities by player")
 
 
 def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dict[str, Any]:
@@ -164,6 +159,7 @@ def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dic
 
 def show(environment: "OneShot", solution: "Solution", types: Types | None) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console()
     for role, name in enumerate(environment.role_names):
@@ -172,8 +168,8 @@ def show(environment: "OneShot", solution: "Solution", types: Types | None) -> N
         table = empty_table(f"{name}{many}", ["action"], ["probability", *by_cost])
         for a, label in enumerate(environment.action_labels[role]):
             by_type = [f"{float(row[a]):.4f}" for row in solution.strategies_by_type[role]] if types else []
-            table.add_row(label, f"{float(solution.strategies[role, a]):.4f}", *by_type)
+            table.add_row(escape(label), f"{float(solution.strategies[role, a]):.4f}", *by_type)
         console.print(table)
         console.print()
     gain = float(np.max(np.asarray(solution.exploitability)))
-    console.print(f"{environment.name}: {solution.message}. A best reply would gain at most {gain:.3g} payoff units.")
+    say(console, f"{environment.name}: {solution.message}. A best reply would gain at most {gain:.3g} payoff units.")

@@ -55,14 +55,15 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
     _show(certificate, folder, as_json)
 
 
-def certify_zoo_model(model: str, points: int | None, as_json: bool) -> None:
+def certify_zoo_model(model: str, points: int | None, trust: bool, as_json: bool) -> None:
     if points is not None and points < 10:
         raise InputError(f"--points is {points}: at least 10 are needed for quantiles.")
     console = Console(stderr=True)
     with console.status("Starting"):
-        from bayescal.training.recipe import certify_model, find_model, read_recipe
+        from bayescal.training.recipe import certify_model, find_model, read_recipe, refuse_program
 
         folder = find_model(model)
+        refuse_program(model, folder, trust)
         recipe = read_recipe(folder)
     command = f"bayescal certify {shlex.quote(model)}" + ("" if points is None else f" --points {points}")
     with _Bars(console) as bars:

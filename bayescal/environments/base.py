@@ -3,6 +3,7 @@
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -20,6 +21,7 @@ from bayescal.environments.joint import check_enumerable, joint_probabilities, p
 from bayescal.environments.replay import Replay
 from bayescal.environments.statistics import PlayRecord, Statistic, statistics_of_play
 from bayescal.errors import InputError
+from bayescal.reading import odd_character
 
 Params = Mapping[str, Any]  # arrays by name, which may be inferred or vmapped over
 State = PyTree
@@ -142,7 +144,9 @@ class Environment(eqx.Module):
 
     def count_chance(self, table: pd.DataFrame) -> tuple["Environment", float]:
         """The game with its chance probabilities estimated from a table of play, and their log-likelihood."""
-        raise NotImplementedError(f"{type(self).__name__} cannot estimate chance probabilities from a table.")
+        raise InputError(
+            f"{self.name}: chance probabilities of a {type(self).__name__} cannot be estimated: leave out `chance`."
+        )
 
     def statistics(self, record: PlayRecord) -> Iterator[Statistic]:
         """The statistics on which predictive checks compare the model with the data.
@@ -352,12 +356,15 @@ def problems_of(environment: Environment) -> list[str]:
         return ["there are no roles"]
     if uneven := [name for name, rows in by_role.items() if len(rows) != env.roles or len(rows) != len(env.role_names)]:
         return [f"there are {len(env.role_names)} role names; give one entry of {', '.join(uneven)} for each role"]
+    out += [odd for text in (env.name, *env.role_names, *chain(*env.action_labels)) if (odd := odd_character(text))]
+    if len({name.strip() for name in env.role_names}) < len(env.role_names) or not all(map(str.strip, env.role_names)):
+        out.append(f"the roles are {list(env.role_names[:5])}; give each a name of its own")
     for role, count, values, labels in zip(env.role_names, *by_role.values(), strict=True):
         if count < 1:
             out.append(f"{role} has {count} players; give at least one")
         if not values or not np.all(np.isfinite(values)) or len(set(values)) < len(values):
             out.append(f"the actions of {role} are {list(values[:5])}; give one or more different, finite numbers")
-        if len(labels) != len(values) or len(set(labels)) < len(labels):
+        if len(labels) != len(values) or len({label.strip() for label in labels}) < len(labels):
             out.append(f"{role} has {len(values)} actions and the labels {list(labels[:5])}; give each action its own")
     if env.horizon < 1:
         out.append(f"the horizon is {env.horizon}; give at least one round")
@@ -365,5 +372,5 @@ def problems_of(environment: Environment) -> list[str]:
         out.append(f"the discount is {env.discount:g}; give a number from 0 to 1")
     for name, value in env.params.items():
         if not isinstance(value, Tracer) and not np.all(np.isfinite(np.asarray(value, float))):
-            out.append(f"{name} is {value}; give finite numbers")
+            out.append(f"{name} is {value if np.ndim(value) == 0 else 'not finite everywhere'}; give finite numbers")
     return out

@@ -7,15 +7,16 @@ This file imports no JAX: a game is imported and built when it is asked for. One
 and then has a name in Python, in dataset.toml and on the command line.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayescal import schema
 from bayescal.environments.two_by_two import ACTIONS, SELTEN_CHMURA, TEXTBOOK
 from bayescal.errors import InputError
+from bayescal.reading import read_json
 from bayescal.registry import Registry
 
 if TYPE_CHECKING:
@@ -79,6 +80,16 @@ _HUCK_2004 = "Huck, Normann & Oechssler (2004), JEBO 53:435-446"
 _STERMAN = "Sterman (1989), Management Science 35:321-339"
 _HOMMES = "Hommes, Sonnemans, Tuinstra & van de Velden (2007), Macroeconomic Dynamics 11(S1):8-33"
 _POLICY_GRID = {"quantities": list(range(0, 61, 2))}  # of the learned policy `cournot`
+
+# A game of payoffs in a file, or written out in a dataset.toml.
+PAYOFF_FILE = schema.record(
+    {"payoffs": schema.anything},
+    {
+        "name": schema.text,
+        "roles": schema.list_of(schema.text),
+        "actions": schema.list_of(schema.list_of(schema.text)),
+    },
+)
 
 GAMES: Registry[NamedGame] = Registry("game", {})
 for _number, _payoffs in SELTEN_CHMURA.items():
@@ -186,7 +197,7 @@ def game_names() -> tuple[str, ...]:
     return tuple(GAMES)
 
 
-def get_game(name: str, **options: Any) -> Any:
+def get_game(name: str, /, **options: Any) -> Any:
     """The game of this name; the error for an unknown name suggests the nearest ones.
 
     Args:
@@ -200,12 +211,15 @@ def get_game(name: str, **options: Any) -> Any:
         0.0
     """
     game = GAMES[name]
+    if not options:
+        return game.build()
     try:
         return game.build(**options)
-    except TypeError as error:
-        if not options or "argument" not in str(error):
-            raise
-        raise InputError(f"{name} cannot be built with {', '.join(options)}: {error}.") from None
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a game makes of options of a wrong kind
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{name} cannot be built with {', '.join(options)}: {reason.rstrip('.')}.") from None
 
 
 def load_game_file(path: str | Path) -> "NormalForm":
@@ -223,22 +237,20 @@ def load_game_file(path: str | Path) -> "NormalForm":
     """
     path = Path(path)
     shape = 'a game file is {"payoffs": payoffs[player][a1][a2]…}'
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; {shape}.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {shape}.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is not JSON ({error}); {shape}.") from None
+    content = read_json(path, shape)
     if not isinstance(content, dict) or "payoffs" not in content:
         found = f"the keys {sorted(content)}" if isinstance(content, dict) else f"a {type(content).__name__}"
         raise InputError(f'{path}: found {found} but no "payoffs"; {shape}.')
+    schema.check(content, PAYOFF_FILE, str(path), f'{shape}, and optionally "name", "roles" and "actions"')
     from bayescal.environments.normal_form import NormalForm, check_payoffs
 
-    return NormalForm(
-        check_payoffs(content["payoffs"], str(path)),
-        name=str(content.get("name", path.stem)),
-        role_names=content.get("roles"),
-        action_labels=content.get("actions"),
-    )
+    payoffs = check_payoffs(content["payoffs"], str(path))
+    try:
+        return NormalForm(
+            payoffs,
+            name=content.get("name", path.stem),
+            role_names=content.get("roles"),
+            action_labels=content.get("actions"),
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

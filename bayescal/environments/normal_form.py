@@ -1,6 +1,6 @@
 """Any finite game of n players, from its payoff tensor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -41,6 +41,8 @@ class NormalForm(OneShot):
         players, sizes = tensor.shape[0], tensor.shape[1:]
         self.default_payoffs = tensor
         self.name = name
+        if isinstance(role_names, str) or isinstance(action_labels, str):
+            raise InputError(f"{name}: roles and actions are lists of texts, one entry for each player.")
         self.role_names = tuple(role_names or (f"player {i + 1}" for i in range(players)))
         self.role_counts = (1,) * players
         self.ordered = action_values is not None
@@ -145,10 +147,14 @@ class NormalForm(OneShot):
 def check_payoffs(payoffs: object, where: str) -> Float[np.ndarray, "players ..."]:
     """Payoffs as one (players, A1, …, An) array of finite numbers, or a sentence that says what is wrong."""
     expected = "payoffs must be nested lists payoffs[player][a1][a2]…, one table of the same shape for each player"
+    if (odd := next(_not_numbers(payoffs), None)) is not None:
+        raise InputError(f"{where}: the payoffs are not all numbers, there is {odd!r}; {expected}.")
     try:
         tensor = np.array(payoffs, dtype=float)
     except (TypeError, ValueError):
         raise InputError(f"{where}: the payoffs are ragged or not all numbers; {expected}.") from None
+    except OverflowError:
+        raise InputError(f"{where}: one of the payoffs is too large; {expected}.") from None
     if tensor.ndim < 2 or tensor.shape[0] != tensor.ndim - 1:
         tables = tensor.shape[0] if tensor.ndim else 0
         raise InputError(
@@ -163,3 +169,12 @@ def check_payoffs(payoffs: object, where: str) -> Float[np.ndarray, "players ...
     if max(tensor.shape[1:]) == 1:
         raise InputError(f"{where}: nobody has a choice (shape {tensor.shape}); give somebody two actions.")
     return tensor
+
+
+def _not_numbers(payoffs: object) -> Iterator[object]:
+    """What stands in nested lists and is no number, though NumPy would take it for one."""
+    if isinstance(payoffs, list | tuple):
+        for entry in payoffs:
+            yield from _not_numbers(entry)
+    elif isinstance(payoffs, bool | str | bytes):
+        yield payoffs

@@ -1,13 +1,20 @@
 """Covariates of log cost from a formula, and the groups in which people meet."""
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 from bayescal.errors import InputError
+from bayescal.study.formula import formula_columns
 from bayescal.table.decisions import Decisions
+
+_MOST_COLUMNS = 10_000
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m|[⧛⧚]")  # how formulaic marks the place in its messages
 
 
 @dataclass(frozen=True)
@@ -27,16 +34,9 @@ class Covariates:
 
 def read_covariates(formula: str, decisions: Decisions) -> Covariates:
     """The design matrix of `"~ treatment + age"` for the participants of the decisions."""
-    from formulaic import Formula, model_matrix
+    from formulaic import model_matrix
 
-    people = decisions.people
-    try:
-        parsed: Any = Formula(formula)  # ty: ignore[abstract-class-instantiation]
-        needed = sorted(str(v) for v in parsed.required_variables)
-    except Exception as error:  # noqa: BLE001 - whatever the parser makes of the text
-        raise InputError(
-            f'covariates={formula!r} is not a formula ({error}): write for example "~ treatment + age".'
-        ) from None
+    people, needed = decisions.people, formula_columns(formula)
     known: list[str] = [] if people is None else list(people)
     missing = [v for v in needed if v not in known]
     if missing or people is None:
@@ -51,7 +51,20 @@ def read_covariates(formula: str, decisions: Decisions) -> Covariates:
             f"{decisions.source}: {', '.join(constant)} is the same for every participant, so nothing can "
             "depend on it: leave it out of the covariates."
         )
-    matrix: Any = model_matrix(parsed, people, na_action="raise")
+    levels = math.prod(people[v].nunique() for v in needed if not pd.api.types.is_numeric_dtype(people[v]))
+    if levels > _MOST_COLUMNS and set(formula) & set(":*"):
+        raise InputError(
+            f"covariates={formula!r} may have {levels:,} columns, one for each combination of labels: join them by +, "
+            "or put labels together."
+        )
+    try:
+        matrix: Any = model_matrix(formula, people, context={}, na_action="raise")
+    except Exception as error:  # noqa: BLE001 - whatever formulaic makes of a formula and its columns
+        reason = " ".join(_COLOUR.sub("", str(error)).split()).rstrip(".")
+        raise InputError(
+            f"covariates={formula!r} cannot be computed from {', '.join(needed)} ({reason}): use log, center and scale "
+            "for numbers and C for groups, or compute it as a column of the table."
+        ) from None
     if "Intercept" in matrix:
         matrix = matrix.drop(columns="Intercept")
     values = np.asarray(matrix, float)

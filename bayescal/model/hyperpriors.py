@@ -80,9 +80,9 @@ def read_hyperpriors(given: Mapping[str, Any] | None, defaults: Hyperpriors) -> 
             problems.append(f"hyperpriors name {name!r}, which this model does not have; it has {', '.join(defaults)}.")
         elif isinstance(value, dist.Distribution):
             chosen[name] = value
-        elif isinstance(value, int | float) and value > 0:
+        elif _is_number(value) and value > 0:
             chosen[name] = dist.HalfNormal(float(value))
-        elif isinstance(value, list | tuple) and len(value) == 2 and value[1] > 0:
+        elif isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value)) and value[1] > 0:
             chosen[name] = dist.Normal(float(value[0]), float(value[1]))
         else:
             problems.append(
@@ -92,6 +92,10 @@ def read_hyperpriors(given: Mapping[str, Any] | None, defaults: Hyperpriors) -> 
     if problems:
         raise InputError(" ".join(problems))
     return chosen
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def describe(distribution: dist.Distribution) -> str:

@@ -44,7 +44,7 @@ def standard_models(
         raise InputError(f"The model has no options {', '.join(unknown)}; it has {', '.join(OPTIONS)}.")
     study = dataclasses.replace(study, **(options or {}))
     if policy is None and prior is None and study.policy is not None:
-        policy = load_model(study.policy)
+        policy = load_model(study.policy, trust=True)  # `load_study` lets no other folder through
     population = _population(study, policy)
     if population is not None and not pooled:
         return {"people": _people(study, policy, prior, population)}

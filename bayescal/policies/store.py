@@ -19,13 +19,48 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as to_tensors
 
+from bayescal import schema
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy, with_network
 from bayescal.policies.base import Policy
+from bayescal.reading import read_bytes, read_json
 from bayescal.results import Kind, Run, holding
 
 FORMAT = 1
 WEIGHTS, FACTS = "policy.safetensors", "policy.json"
+LARGEST = 1e6  # absolute value of a weight; those of a trained network are below a thousand
+
+_CLASS = schema.record({"class": schema.text}, others=True)
+_FACTS = schema.record(
+    {
+        "format": schema.whole,
+        "weights_sha256": schema.sha256,
+        "environment_hash": schema.sha256,
+        "policy": schema.record(
+            {
+                "environments": schema.list_of(_CLASS),
+                "prior": _CLASS,
+                "population": schema.maybe(_CLASS),
+                "domain": schema.map_of(schema.list_of(schema.number, 2)),
+                "roles": schema.text,
+                "unit": schema.text,
+                "layers": schema.list_of(schema.list_of(schema.count)),
+            }
+        ),
+        "provenance": schema.record(
+            {},
+            {
+                "trainer": schema.record({"trainer": schema.text}, others=True),
+                "seed": schema.count,
+                "seconds_training": schema.number,
+                "seconds_compiling": schema.number,
+                "data_hash": schema.maybe(schema.text),
+                "versions": schema.map_of(schema.text),
+            },
+            others=True,
+        ),
+    }
+)
 
 
 def describe(policy: AmortisedPolicy) -> dict[str, Any]:
@@ -89,7 +124,7 @@ def load_policy(skeleton: AmortisedPolicy, folder: Path) -> tuple[AmortisedPolic
     path = folder / WEIGHTS
     if not path.is_file():
         raise InputError(f"{folder} has no {WEIGHTS}: train the model again.")
-    raw = path.read_bytes()
+    raw = read_bytes(path)
     if hashlib.sha256(raw).hexdigest() != facts["weights_sha256"]:
         raise InputError(
             f"{path} is not the file that {FACTS} describes (their hashes differ): copy both files from one place, or "
@@ -101,22 +136,28 @@ def load_policy(skeleton: AmortisedPolicy, folder: Path) -> tuple[AmortisedPolic
             f"{folder} was trained for something else than is asked for: {'; '.join(differ[:4])}. Train it again, or "
             "use the experiment that it was trained with."
         )
-    return with_network(skeleton, read_tensors(raw, skeleton.network, str(path))), facts
+    network = read_tensors(raw, skeleton.network, str(path))
+    odd = [name for name, x in tensors(network).items() if not np.all(np.abs(x) <= LARGEST)]  # NaN is not below it
+    if odd:
+        raise InputError(
+            f"{path}: {', '.join(odd[:4])} holds numbers that are not finite or larger than {LARGEST:g}, so these are "
+            "not the weights of a trained network: train the model again."
+        )
+    return with_network(skeleton, network), facts
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
     path = folder / FACTS
     if not path.is_file():
         raise InputError(f"{folder} holds no trained policy ({FACTS} is missing): train it first.")
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        number = facts["format"]
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path} is damaged or not a policy's description: train the model again.") from None
-    if number != FORMAT:
+    advice = "it is damaged or not a policy's description: train the model again"
+    facts = read_json(path, advice)
+    number = facts.get("format") if isinstance(facts, dict) else None
+    if isinstance(number, int) and number != FORMAT:
         raise InputError(
             f"{path} has format {number}, this version of bayescal reads format {FORMAT}: train the model again."
         )
+    schema.check(facts, _FACTS, str(path), advice)
     return facts
 
 
@@ -130,7 +171,7 @@ def read_tensors(raw: bytes, like: PyTree, where: str) -> PyTree:
     """Arrays of the same names, shapes and types as those of `like`, in its place."""
     try:
         found = parse_tensors(raw)
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{where} is damaged or cut short ({error}): delete it and begin again.") from None
     arrays, rest = eqx.partition(like, eqx.is_array)
     leaves, tree = jax.tree_util.tree_flatten_with_path(arrays)

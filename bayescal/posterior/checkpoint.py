@@ -3,10 +3,12 @@
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import IO
+from zipfile import ZipFile
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +16,26 @@ import numpy as np
 from jaxtyping import Array
 from numpyro.infer.hmc import HMCState
 
+from bayescal import schema
 from bayescal._types import NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.sites import Site
 from bayescal.files import write_atomically
+from bayescal.reading import TABLE_BYTES, parse_json, read_bytes, refuse_larger
 from bayescal.versions import versions
 
 Facts = dict[str, str]
+AnyShape = jax.ShapeDtypeStruct | Array
 
 _OURS = "bayescal checkpoint 1"
+_HEAD = schema.record(
+    {
+        "what": schema.one_of((_OURS,)),
+        "facts": schema.map_of(schema.text),
+        "done": schema.count,
+        "seconds": schema.number,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -75,15 +88,15 @@ def read(path: Path, facts: Facts) -> Checkpoint:
     Raises:
         InputError: it belongs to another run (every difference is named), or is not a checkpoint.
     """
+    advice = "this is not a checkpoint of bayescal; delete it, or give another path"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            head = json.loads(str(arrays["head"]))
-            found = {n: arrays[n] for n in arrays.files if n != "head"}
-        known = head["what"] == _OURS
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile):
-        known = False
-    if not known:
-        raise InputError(f"{path}: this is not a checkpoint of bayescal; delete it, or give another path.")
+        head, found = _arrays(path)
+    except InputError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever NumPy makes of a damaged file
+        raise InputError(f"{path}: {advice}.") from None
+    head = parse_json(head, str(path), advice)
+    schema.check(head, _HEAD, str(path), advice)
     theirs = head["facts"]
     different = [
         f"{n} is {_short(theirs.get(n))} there and {_short(facts.get(n))} here"
@@ -92,9 +105,54 @@ def read(path: Path, facts: Facts) -> Checkpoint:
     ]
     if different:
         raise other_run(path, "; ".join(different))
-    state = [found[f"state {i}"] for i in range(sum(n.startswith("state ") for n in found))]
+    count = sum(n.startswith("state ") for n in found)
+    if not all(f"state {i}" in found for i in range(count)):
+        raise InputError(f"{path}: {advice}.")
+    state = [found[f"state {i}"] for i in range(count)]
     kept = {n.removeprefix("kept "): x for n, x in found.items() if n.startswith("kept ")}
     return Checkpoint(head["done"], head["seconds"], state, kept)
+
+
+def _arrays(path: Path) -> tuple[str, dict[str, np.ndarray]]:
+    """(the head as text, every other array), with nothing unpickled."""
+    content = io.BytesIO(read_bytes(path))
+    with ZipFile(content) as parts:  # a few bytes can become many
+        size = sum(part.file_size for part in parts.infolist())
+        refuse_larger(size, TABLE_BYTES, f"{path}, once it is decompressed,")
+        for part in parts.infolist():
+            with parts.open(part) as file:
+                _refuse_empty_claims(file, part.file_size, str(path))
+    content.seek(0)
+    with np.load(content, allow_pickle=False) as arrays:
+        found = {n: arrays[n] for n in arrays.files}
+    return str(found.pop("head")), found
+
+
+def _refuse_empty_claims(file: IO[bytes], size: int, where: str) -> None:
+    """An array is as large as its header says it is; NumPy would make room for it before it looks."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if math.prod(shape) * dtype.itemsize > size:
+        raise InputError(f"{where}: an array is larger than the file: it is cut short; delete it.")
+
+
+def check_arrays(path: Path, at: Checkpoint, like: HMCState, record: Mapping[str, AnyShape], warmup: int) -> None:
+    """An InputError if the arrays of a checkpoint are not those of this sampler.
+
+    Args:
+        like: the sampler's state; shapes are enough.
+        record: by name, what is kept of an iteration, for every chain.
+    """
+    leaves = [jax.eval_shape(jax.random.key_data, x) if _is_key(x) else x for x in jax.tree.leaves(like)]
+    state = [(x.shape, x.dtype) for x in at.state] == [(x.shape, x.dtype) for x in leaves]
+    count = max(at.done - warmup, 0)
+    wanted = {n: ((x.shape[0], count, *x.shape[1:]), x.dtype) for n, x in record.items()}
+    if not state or {n: (x.shape, x.dtype) for n, x in at.kept.items()} != wanted:
+        raise InputError(
+            f"{path}: arrays of this checkpoint are missing, or are of another shape than this run's: delete it, or "
+            "start again (resume=False; on the command line, leave out --resume)."
+        )
 
 
 def other_run(path: Path, how: str) -> InputError:

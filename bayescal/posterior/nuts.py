@@ -204,6 +204,7 @@ def compile_nuts(
     path = None if settings.checkpoint is None else Path(settings.checkpoint)
     found = files.read(path, facts) if path is not None and settings.resume and path.exists() else None
     if path is not None and found is not None:
+        files.check_arrays(path, found, states, jax.eval_shape(jax.vmap(chain.record), states), settings.warmup)
         _refuse_other_density(path, chain.potential, files.from_arrays(found.state, states))
 
     def run(rng: np.random.Generator, centre: Values) -> Draws:

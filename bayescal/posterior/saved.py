@@ -15,8 +15,11 @@ import xarray as xr
 from bayescal._types import Facts
 from bayescal.errors import InputError
 from bayescal.files import restore_folder, whole_folder, write_atomically, write_new
+from bayescal.posterior.container import check_netcdf, check_zarr
+from bayescal.posterior.contents import check_facts, check_tree
 from bayescal.posterior.status import Status, status_of_draws, status_of_grid, status_of_guide
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
+from bayescal.reading import parse_json
 
 FORMAT = 1
 
@@ -57,7 +60,7 @@ def _write_store(tree: xr.DataTree, path: Path) -> None:
     from zarr.storage import MemoryStore
 
     content: dict[str, Any] = {}
-    tree.to_zarr(MemoryStore(content), mode="w", consolidated=False)
+    tree.to_zarr(MemoryStore(content), mode="w", consolidated=False, zarr_format=3)
     with whole_folder(path) as temporary:
         for name, part in content.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,14 +92,20 @@ def read(path: Path) -> tuple[xr.DataTree, dict[str, Any]]:
         _needs_zarr(path)
     options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if store else {"engine": "h5netcdf"}
     try:
-        with xr.open_datatree(path, **options) as opened:
+        attributes = check_zarr(path) if store else check_netcdf(path)
+        facts = {n: _from_json(x, str(path)) for n, x in attributes.items() if not n.startswith("_")}
+        if not {"status", "provenance"} <= set(facts):
+            raise InputError(f"{path}: this was not written by bayescal (it has no status).")
+        _check_format(facts.get("format", 0), path)
+        check_facts(facts, str(path))
+        with xr.open_datatree(path, decode_times=False, **options) as opened:
             tree = opened.load()
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as a fit ({str(error).splitlines()[0]}).") from None
-    facts = {str(n): _from_json(x) for n, x in tree.attrs.items()}
-    if not {"status", "provenance"} <= set(facts):
-        raise InputError(f"{path}: this was not written by bayescal (it has no status).")
-    _check_format(facts.get("format", 0), path)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the libraries make of a damaged file
+        reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+        raise InputError(f"{path}: cannot be read as a fit ({reason}).") from None
+    check_tree(tree, facts, str(path))
     order = facts.get("groups", list(tree.children))  # Zarr does not keep the order
     return xr.DataTree.from_dict({n: tree[n].to_dataset() for n in order}), facts
 
@@ -130,11 +139,10 @@ def status_in(facts: Facts, tree: xr.DataTree) -> Status:
 _EDGE = re.compile(r"([\d.e+-]+)(%?) of the posterior lies at the edge of the grid")
 
 
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:  # the sentence of an earlier version
-        return str(text)
+def _from_json(text: object, where: str) -> Any:
+    if not isinstance(text, str) or text.startswith(("converged", "not to be trusted")):  # of an earlier version
+        return text
+    return parse_json(text, where, "the facts of a fit are JSON", finite=False)
 
 
 def _is_store(path: Path) -> bool:

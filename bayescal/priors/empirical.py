@@ -1,6 +1,5 @@
 """A habit known in advance: fixed probabilities, by role and action."""
 
-import json
 from pathlib import Path
 
 import equinox as eqx
@@ -13,6 +12,7 @@ from bayescal.domain import Interval
 from bayescal.environments.base import Environment, role_of_player
 from bayescal.errors import InputError
 from bayescal.priors.base import Prior
+from bayescal.reading import read_json
 
 
 class Empirical(Prior):
@@ -83,19 +83,7 @@ def load_prior_file(path: str | Path, environment: Environment) -> Empirical:
         >>> habit.probabilities
         ((0.7, 0.3), (0.5, 0.5))
     """
-    path = Path(path)
-    try:
-        rows = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; give a JSON list of probabilities by player.") from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give a JSON list of probabilities by player."
-        ) from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: this is not JSON ({error.msg}).") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: this is not JSON (it is no UTF-8 text).") from None
+    rows = read_json(Path(path), "give a JSON list of probabilities by player")
     return prior_from_rows(rows, environment, str(path))
 
 
@@ -103,7 +91,7 @@ def prior_from_rows(rows: object, environment: Environment, where: str) -> Empir
     """A prior from what a JSON file holds: probabilities by player or role, checked against the environment's grid."""
     sizes = [len(v) for v in environment.action_values]
     shape = f"one list for each of {environment.players} players, with {sizes} probabilities by role"
-    if isinstance(rows, dict):
+    if isinstance(rows, dict) and len(rows) == 1:
         rows = rows.get("prior", rows.get("priors", []))
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise InputError(f"{where}: a prior is a list of lists of probabilities: {shape}.")
@@ -114,7 +102,7 @@ def prior_from_rows(rows: object, environment: Environment, where: str) -> Empir
         rows = [rows[roles.index(r)] for r in range(environment.roles)]
     if [len(row) for row in rows] != sizes:
         raise InputError(f"{where}: found rows of length {[len(row) for row in rows]}; a prior is {shape}.")
-    if not all(isinstance(p, int | float) for row in rows for p in row):
+    if not all(isinstance(p, int | float) and not isinstance(p, bool) for row in rows for p in row):
         raise InputError(f"{where}: some entries are not numbers; a prior is {shape}.")
     try:
         return Empirical(rows)

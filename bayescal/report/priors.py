@@ -8,7 +8,7 @@ import xarray as xr
 from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from scipy.stats import gaussian_kde
 
 from bayescal.posterior.fit import Fit
@@ -97,6 +97,8 @@ def _parameter(ax: Axes, name: str, tree: xr.DataTree) -> None:
     ax.spines["left"].set_visible(False)
     if cost:
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        ax.xaxis.set_minor_formatter(LogFormatter())  # numbers rather than formulas, which labels are not read as
     label = {"log_cost": "cost", "log_cost_mean": "typical cost", "log_mean": "typical cost"}
     shown = label.get(name, name.replace("log_mean_", "typical cost ").replace("log_cost[", "cost["))
     ax.set_title(shown, fontsize=8, loc="left")

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib import rc_context, rcdefaults, rcParams
+
 from bayescal.comparison.compare import Comparison
 from bayescal.diagnostics.check import Checks
 from bayescal.errors import InputError
@@ -77,7 +79,10 @@ def report_files(
     main = main_fit(fits, comparison)
     people = people_fit(fits, main)
     facts = StudyFacts.of(study, fits)
-    pictures = draw_all(study, fits, main, people, comparison, checks, facts.units)
+    with rc_context():
+        rcdefaults()  # a matplotlibrc in the working folder may be of somebody else, and can start LaTeX
+        rcParams["text.parse_math"] = False  # a dollar in a label is a dollar
+        pictures = draw_all(study, fits, main, people, comparison, checks, facts.units)
     verdict = [] if comparison is None else compared(comparison.conclusion.sentences)
     numbers = Numbers(
         study=facts,

@@ -3,11 +3,13 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bayescal.errors import InputError
 from bayescal.plain import Options
+from bayescal.reading import TEXT_BYTES, odd_content, read_bytes
 from bayescal.study.keys import META, META_RULES, MODEL, MODEL_RULES, SECTIONS, unknown_names, wrong_values
 from bayescal.study.wide import Wide, read_wide
 from bayescal.table.columns import Columns
@@ -28,8 +30,8 @@ class Dataset:
         licence = "CC-BY-4.0"
         citation = "Author (2020). Title. Journal."
         units = "euro cents"
-        file = "decisions.csv"         # beside dataset.toml; this is the default
-        sha256 = "..."                 # of that file; checked if it is given
+        file = "decisions.csv"         # in the study's folder; this is the default
+        sha256 = "..."                 # of that file; checked if it is given, and needed for a download
         where = "treatment == 1"       # which rows to use, if not all
         people = 120                   # how many people and decisions, for `bayescal data list`
         decisions = 2400
@@ -182,15 +184,20 @@ def check_dataset(path: Path, changed: Options | None = None) -> Checked:
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a dataset.toml."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = tomllib.loads(read_bytes(path, TEXT_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise InputError(
             f"Cannot read {path} ({error.strerror or error}): a study is a folder with {FILE} and its table."
         ) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text: save it again in UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of TOML, or of a whole number with thousands of digits
         raise InputError(f"{path} is not TOML: {error}. Correct it there (texts need quotes).") from None
+    except RecursionError:
+        raise InputError(f"{path} is not TOML that can be read: its lists are nested too deep.") from None
+    if odd := list(islice(odd_content(content), 5)):
+        raise InputError(f"{path}: {'; '.join(odd)}: write it without.")
+    return content
 
 
 def _broken(path: Path, meta: Options, columns: Options, games: Options, wide: Options) -> list[str]:

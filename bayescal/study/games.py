@@ -4,22 +4,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bayescal import schema
 from bayescal.environments.base import Environment
-from bayescal.environments.named import get_game, load_game_file
+from bayescal.environments.named import PAYOFF_FILE, get_game, load_game_file
 from bayescal.environments.normal_form import NormalForm
 from bayescal.errors import InputError
 from bayescal.study.dataset import FILE
-
-KEYS = ("payoffs", "name", "roles", "actions")
+from bayescal.study.where import refuse_outside
 
 
 def build_games(
-    folder: Path, games: Mapping[str, Any], options: Mapping[str, Any] | None = None
+    folder: Path, games: Mapping[str, Any], options: Mapping[str, Any] | None = None, *, trust: bool = False
 ) -> dict[str, Environment]:
     """The environment of each game of the table.
 
     Args:
         options: for all named games; they override those of dataset.toml.
+        trust: allow files of payoffs outside the folder.
 
     Raises:
         InputError: with every fault.
@@ -28,7 +29,7 @@ def build_games(
     faults: list[str] = []
     for name, wanted in games.items():
         try:
-            built[name] = _build(folder, wanted, dict(options or {}))
+            built[name] = _build(folder, wanted, dict(options or {}), trust)
         except InputError as error:
             faults.append(f"{folder / FILE}, game {name!r} under [games]: {error}")
     if faults:
@@ -36,8 +37,10 @@ def build_games(
     return built
 
 
-def _build(folder: Path, wanted: Any, options: dict[str, Any]) -> Environment:
+def _build(folder: Path, wanted: Any, options: dict[str, Any], trust: bool) -> Environment:
     if isinstance(wanted, str) and wanted.endswith(".json"):
+        if not trust:
+            refuse_outside(folder, wanted, "a game")
         return load_game_file(folder / wanted)
     if isinstance(wanted, str):
         return get_game(wanted, **options)
@@ -53,17 +56,12 @@ def _build(folder: Path, wanted: Any, options: dict[str, Any]) -> Environment:
 
 
 def _written_out(wanted: Mapping[str, Any]) -> Environment:
-    unknown = [key for key in wanted if key not in KEYS]
-    if "payoffs" not in wanted or unknown:
-        found = ", ".join(map(repr, wanted)) or "nothing"
-        raise InputError(f"found {found}: write payoffs = [...] and, optionally, {', '.join(KEYS[1:])}.")
-    roles, actions = wanted.get("roles"), wanted.get("actions")
-    if roles is not None and not _texts(roles):
-        raise InputError(f"roles is {roles!r}: write a list of texts, one for each player.")
-    if actions is not None and not (isinstance(actions, list) and all(map(_texts, actions))):
-        raise InputError(f"actions is {actions!r}: write a list of texts for each player.")
-    return NormalForm(wanted["payoffs"], name=str(wanted.get("name", "game")), role_names=roles, action_labels=actions)
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+    found = ", ".join(map(repr, wanted)) or "nothing"
+    advice = "write payoffs = [...] and, if you like, name, roles (a text for each player), actions (a list for each)"
+    schema.check(wanted, PAYOFF_FILE, f"found {found}", advice)
+    return NormalForm(
+        wanted["payoffs"],
+        name=wanted.get("name", "game"),
+        role_names=wanted.get("roles"),
+        action_labels=wanted.get("actions"),
+    )

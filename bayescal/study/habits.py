@@ -28,8 +28,12 @@ def build_prior(habits: Sequence[Habit]) -> Prior | None:
         try:
             kind = HABITS[name]
             parts.append(kind(**options) if options else kind.example())
-        except TypeError:
-            faults.append(f"{name} does not take {', '.join(options) or 'no options'}")
+        except InputError as error:
+            faults.append(f"{name}: {str(error).rstrip('.')}")
+        except Exception:  # noqa: BLE001 - whatever a habit makes of options of a wrong kind
+            faults.append(
+                f"{name} does not take {', '.join(f'{k} = {v!r}' for k, v in options.items()) or 'no options'}"
+            )
     if faults:
         raise InputError(f"prior under [model]: {'; '.join(faults)}.")
     if len(parts) > 1:

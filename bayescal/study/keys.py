@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from bayescal import schema
 from bayescal.populations import POPULATIONS
 from bayescal.registry import Registry
 from bayescal.table.decisions import LEVELS
@@ -68,7 +69,7 @@ def unknown_names(path: Path, kind: str, names: Iterable[str], known: Collection
 
 
 def _is_positive(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and value > 0
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 < value < 1e300
 
 
 def _is_count(value: object) -> bool:
@@ -105,12 +106,19 @@ def _rule(holds: Callable[[object], bool], fix: str) -> Rule:
 
 def _one_of(choices: Collection[object] | Registry) -> Rule:
     # The choices are listed when they are needed: kinds may be registered later.
-    return Rule(lambda value: value in choices, lambda: f"write one of {', '.join(map(repr, choices))}")
+    return Rule(
+        lambda value: isinstance(value, str | bool) and value in choices,
+        lambda: f"write one of {', '.join(map(repr, choices))}",
+    )
 
 
 META_RULES: Mapping[str, Rule] = {
     **dict.fromkeys(TEXTS, _rule(_is_text, "write a text in quotes")),
     **dict.fromkeys(COUNTS, _rule(_is_count, "write a whole number")),
+    "address": _rule(
+        lambda value: isinstance(value, str) and (not value or value.startswith("https://")),
+        "write an https:// address",
+    ),
     "external": _rule(_is_inside, 'write where the table is below the folder of tables, "folder/file.csv"'),
 }
 MODEL_RULES: Mapping[str, Rule] = {
@@ -120,7 +128,10 @@ MODEL_RULES: Mapping[str, Rule] = {
     "prior_parameters": _one_of((True, False, "shared", "group", "participant")),
     "method": _one_of(METHODS),
     "beliefs": _rule(
-        lambda value: value in BELIEFS or isinstance(value, dict),
+        lambda value: (
+            (isinstance(value, str) and value in BELIEFS)
+            or (isinstance(value, dict) and not any(schema.map_of(schema.number)(value, "")))
+        ),
         'write "consistent", "free" or the values of the population\'s parameters, { log_mean = 1.0, log_sd = 0.5 }',
     ),
     "population": _one_of(POPULATIONS),

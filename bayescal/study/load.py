@@ -114,7 +114,8 @@ def load_study(
             says); `Decisions.snapped` counts them.
         model: keys of [model] in place of those in dataset.toml: {"covariates": "~ treatment", "lapse": True}.
         trust: run the folder's game.py, which registers games, habits, populations, rivals and readers of the
-            study's own, and let [model] name a policy whose folder holds a program. Nothing in a study runs otherwise.
+            study's own, let [model] name a policy whose folder holds a program, and let the study name files outside
+            its folder. Nothing in a study runs otherwise.
 
     Raises:
         InputError: no such study, or anything wrong in dataset.toml, in the games or in the table.
@@ -169,10 +170,10 @@ def _load(checked: Checked, reading: _Reading, trust: bool) -> tuple[Study | Non
     prior = attempt(lambda: build_prior(dataset.prior))
     policy = attempt(lambda: own_policy(dataset, trust))
     variables = attempt(lambda: _variables(dataset))
-    file = reading.data or attempt(lambda: locate_table(dataset, faults))
+    file = reading.data or attempt(lambda: locate_table(dataset, faults, trust))
     if not checked.usable:
         return None, faults
-    source = attempt(lambda: _source(dataset, file, reading.options))
+    source = attempt(lambda: _source(dataset, file, reading.options, trust))
     if source is None:
         return None, faults
     decisions = attempt(lambda: _decisions(dataset, source, variables or [], reading))
@@ -184,14 +185,14 @@ def _load(checked: Checked, reading: _Reading, trust: bool) -> tuple[Study | Non
     return _study(dataset, source, decisions, prior, policy, chance), faults
 
 
-def _source(dataset: Dataset, file: Path | None, options: Options) -> _Source | None:
+def _source(dataset: Dataset, file: Path | None, options: Options, trust: bool) -> _Source | None:
     """The table and its games: by the set's reader, or as dataset.toml says."""
     if dataset.reader:
         if file is None:
             return None
         table, games = read_with(dataset.reader, file, options)
         return _Source(table, games, {}, file.name)
-    games = build_games(dataset.folder, dataset.games, options)
+    games = build_games(dataset.folder, dataset.games, options, trust=trust)
     if file is None:
         return None
     table = read_table(file)

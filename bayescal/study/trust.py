@@ -112,7 +112,10 @@ def own_policy(dataset: Dataset, trust: bool) -> str | None:
     if policy is None or policy in model_names():
         return policy
     asked = Path(policy).parent if Path(policy).name == EXPERIMENT else Path(policy)
-    folder = next((f for f in (dataset.folder / asked, asked) if (f / EXPERIMENT).is_file()), None)
+    try:
+        folder = next((f for f in (dataset.folder / asked, asked) if (f / EXPERIMENT).is_file()), None)
+    except OSError:  # a name that is too long
+        folder = None
     if folder is None:
         raise InputError(
             f"policy under [model] is {policy!r}: there is no such model; the models are {', '.join(model_names())}, "

@@ -1,13 +1,12 @@
 """Where studies and their tables are: the folder of a name, and the file with its decisions."""
 
 import difflib
-import gzip
 import hashlib
 import os
-import zlib
 from pathlib import Path
 
 from bayescal.errors import InputError
+from bayescal.reading import decompress, read_bytes
 from bayescal.resources import resource_names, resource_path
 from bayescal.study.dataset import FILE, Dataset
 
@@ -71,12 +70,17 @@ def find_table(dataset: Dataset) -> Path | None:
     return None
 
 
-def locate_table(dataset: Dataset, faults: list[str]) -> Path | None:
+def locate_table(dataset: Dataset, faults: list[str], trust: bool = False) -> Path | None:
     """The file with the decisions; an InputError says how to get a table that is not here.
 
     A file that is not the one that dataset.toml describes is a fault. A user's own table can still be read, so that its
     other faults are found too.
+
+    Args:
+        trust: allow a file outside the study's folder.
     """
+    if not trust and not dataset.registered:
+        refuse_outside(dataset.folder, dataset.file, "file under [meta]")
     path = find_table(dataset)
     if path is None:
         gets = "says how to get" if dataset.derived else "fetches"
@@ -95,14 +99,14 @@ def sum_fault(path: Path, dataset: Dataset) -> str:
     """The fault if a file is not the one that dataset.toml describes, else "". For a .gz, the sum may be that of its
     content."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         return (
             f"Cannot read {path}, the table that {FILE} describes ({error.strerror or error}): put "
             'the file there, or write its name as file = "..." under [meta].'
         )
     found, wanted = hashlib.sha256(content).hexdigest(), dataset.sha256.lower()
-    if not wanted or wanted in (found, _sum_inside(content)):
+    if not wanted or wanted in (found, _sum_inside(content, str(path))):
         return ""
     if dataset.registered:
         fix = f"get the right one (`bayescal data add {dataset.name}`), or give a table of your own with --data."
@@ -111,11 +115,24 @@ def sum_fault(path: Path, dataset: Dataset) -> str:
     return f"{path} is not the file that {FILE} describes: its sha256 is {found}, {FILE} says {wanted}. {fix}"
 
 
-def _sum_inside(content: bytes) -> str | None:
-    """The sum of the content of a compressed file; None for other files."""
-    if content[:2] != b"\x1f\x8b":
-        return None
+def _sum_inside(content: bytes, where: str) -> str | None:
+    """The sum of the content of a compressed file; None if that is damaged or too large."""
     try:
-        return hashlib.sha256(gzip.decompress(content)).hexdigest()
-    except (OSError, EOFError, zlib.error):
+        return hashlib.sha256(decompress(content, where)).hexdigest()
+    except InputError:
         return None
+
+
+def refuse_outside(folder: Path, name: str, key: str) -> None:
+    """An InputError if a file that a study names is not in its folder: a study of somebody else's reads nothing else.
+
+    Args:
+        key: what names it in dataset.toml.
+    """
+    advice = "put the file into the study's folder, or allow it with --trust (trust=True in Python)"
+    try:
+        inside = (folder / name).resolve().is_relative_to(folder.resolve())
+    except (ValueError, OSError, RuntimeError):  # a NUL character, a name that is too long, links in a circle
+        raise InputError(f"{folder / FILE}: {key} is {name!r}, which is no path: {advice}.") from None
+    if not inside or "\\" in name or ":" in name:
+        raise InputError(f"{folder / FILE}: {key} is {name!r}, which leads out of the study's folder: {advice}.")

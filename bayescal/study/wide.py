@@ -3,6 +3,8 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +108,17 @@ def _names(pattern: str, into: str) -> list[str]:
     return [mark.group(1) or into for mark in _MARK.finditer(pattern)] or [into]
 
 
+@cache
 def _regex(pattern: str) -> re.Pattern[str]:
-    at, out = 0, ""
-    for mark in _MARK.finditer(pattern):
-        out += re.escape(pattern[at : mark.start()]) + "(.+?)"
-        at = mark.end()
-    out += re.escape(pattern[at:])
-    return re.compile(out if at else f"({out})")
+    """What a mark stands for ends where the text after it first stands. Nothing is tried twice, so no pattern takes
+    long."""
+    marks = list(_MARK.finditer(pattern))
+    if not marks:
+        return re.compile(f"({re.escape(pattern)})")
+    out = re.escape(pattern[: marks[0].start()])
+    for mark, after in pairwise(marks):
+        out += f"(?>(.+?){re.escape(pattern[mark.end() : after.start()])})"
+    return re.compile(f"{out}(.+?){re.escape(pattern[marks[-1].end() :])}")
 
 
 def unfold(table: pd.DataFrame, wide: Wide, source: str, columns: Columns | None = None) -> pd.DataFrame:

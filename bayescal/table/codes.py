@@ -47,9 +47,11 @@ def natural_order(texts: Sequence[str]) -> list[int]:
     return sorted(range(len(texts)), key=lambda code: _natural(texts[code]))
 
 
-def _natural(text: str) -> tuple[bool, int, str]:
+def _natural(text: str) -> tuple[bool, int, str, str]:
+    """Numbers of any length by their digits, since Python refuses to read those of thousands of digits."""
     whole = text.isascii() and text.isdigit()
-    return (not whole, int(text) if whole else 0, text)
+    digits = text.lstrip("0") if whole else ""
+    return (not whole, len(digits), digits, text)
 
 
 def ranks(order: Sequence[int] | Int[np.ndarray, " texts"]) -> Int[np.ndarray, " codes"]:

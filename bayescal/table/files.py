@@ -1,7 +1,6 @@
 """Tables in files, every cell as it was written: comma-separated (perhaps .gz) or Parquet."""
 
 import csv
-import gzip
 import io
 from collections.abc import Iterator
 from itertools import islice
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayescal.errors import InputError
+from bayescal.reading import decompress, read_bytes
 from bayescal.table.columns import COLUMNS
 from bayescal.table.faults import listed
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 CHUNK = 100_000  # rows that are split into cells at a time
-GZIP = b"\x1f\x8b"  # how a compressed file begins
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -82,12 +81,9 @@ def _numbered(reader: "Reader") -> Iterator[tuple[int, list[str]]]:
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, which may be compressed by gzip."""
     try:
-        content = path.read_bytes()
-        if content[:2] == GZIP:
-            content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot read the decisions in {path}: {reason}.") from None
+        content = decompress(read_bytes(path), str(path))
+    except OSError as error:
+        raise InputError(f"Cannot read the decisions in {path}: {error.strerror or error}.") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

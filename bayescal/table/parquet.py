@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bayescal.errors import InputError
+from bayescal.reading import TABLE_BYTES, read_bytes, refuse_larger
 
 
 def read_parquet(path: str | Path) -> pd.DataFrame:
@@ -18,17 +19,28 @@ def read_parquet(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     arrow = _pyarrow(path)
     try:
-        # ParquetFile rather than read_table, which takes a folder whose name holds "=" for a column.
-        table = arrow.parquet.ParquetFile(path).read()
+        content = read_bytes(path)
     except OSError as error:
-        reason = getattr(error, "strerror", None) or _first_line(error)
-        raise InputError(f"Cannot read the decisions in {path}: {reason}.") from None
-    except (arrow.ArrowException, ValueError) as error:
-        raise InputError(f"{path.name} is not a Parquet file: {_first_line(error)}.") from None
-    columns = {i: _column(arrow, column) for i, column in enumerate(table.columns)}
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
-    frame.columns = [name.strip() for name in table.column_names]
+        raise InputError(f"Cannot read the decisions in {path}: {error.strerror or error}.") from None
+    try:
+        file = arrow.parquet.ParquetFile(arrow.BufferReader(content))
+        _refuse_large(file.metadata, str(path))
+        table = file.read()
+        columns = {i: _column(arrow, column) for i, column in enumerate(table.columns)}
+        frame = pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
+        frame.columns = [name.strip() for name in table.column_names]
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever pyarrow makes of a damaged file
+        raise InputError(f"{path.name} is not a Parquet file, or is damaged: {_first_line(error)}.") from None
     return frame
+
+
+def _refuse_large(metadata: Any, where: str) -> None:
+    """A few bytes of Parquet can hold a value that is repeated without end."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    size = max(sum(g.total_byte_size for g in groups), 8 * metadata.num_rows * metadata.num_columns)
+    refuse_larger(size, TABLE_BYTES, f"{where}, once it is decompressed,")
 
 
 def _column(arrow: Any, column: Any) -> pd.Series:

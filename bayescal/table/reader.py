@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from bayescal.errors import InputError
+from bayescal.reading import odd_character
 from bayescal.table.columns import COLUMNS, TREATMENT, Column, Columns, encode, wrong_type
 from bayescal.table.faults import Faults, closest
 from bayescal.table.game import Game
@@ -69,6 +71,11 @@ def open_table(
         faults.add(sentence)
     faults.raise_if_any()
     encoded = {key: encode(series, name) for key, (series, name) in cells.items()}
+    for column in encoded.values():
+        odd = np.array([*map(bool, map(odd_character, column.texts)), False])
+        describe = lambda i, column=column: odd_character(column.text(i)).replace(" holds", ", which has")
+        faults.note(repr(column.name), odd[column.codes], "an invisible character", describe, "write it without.")
+    faults.raise_if_any()
     return OpenTable(encoded, dict(environments), recorded, wanted, len(table), faults)
 
 
@@ -82,6 +89,8 @@ def _names(
 ) -> dict[str, str]:
     """Canonical name -> the table's name, for the columns that the table has and that are used."""
     present = [str(name) for name in table.columns]
+    for odd in filter(None, map(odd_character, present)):
+        faults.add(f"{faults.source}: the name of a column, {odd}: write it without.")
     known = tuple(dict.fromkeys((*COLUMNS, *recorded, TREATMENT, *covariates)))
     needed = _needed(games, recorded, covariates)
     for key in columns:

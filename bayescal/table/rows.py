@@ -186,8 +186,8 @@ def _count(table: OpenTable) -> Index:
 def _round(table: OpenTable) -> Index | None:
     if "round" not in table.columns:
         return None
-    what = "a round that is not a whole number"
-    number, whole = _whole(table, "round", lambda x: x > -LARGEST, what, "number the rounds 1, 2, 3, ...")
+    what = "a round that is not a whole number from 0"
+    number, whole = _whole(table, "round", lambda x: x >= 0, what, "number the rounds 1, 2, 3, ...")
     # Rounds that cannot be read get different numbers, so that they are not reported as duplicates too.
     return np.where(whole, number, -LARGEST - np.arange(table.size)).astype(np.int64)
 

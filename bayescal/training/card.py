@@ -100,7 +100,8 @@ def budgets(certificate: Mapping[str, Any]) -> list[str]:
 
 
 def how_it_was_made(facts: Mapping[str, Any]) -> list[str]:
-    made = facts["provenance"]
+    made = {"trainer": {"trainer": "Trainer"}, "seed": "–", "seconds_training": 0.0, "seconds_compiling": 0.0,
+            "versions": {}} | facts["provenance"]  # fmt: skip
     trainer = made["trainer"]
     settings = ", ".join(f"{n} {x}" for n, x in trainer.items() if isinstance(x, bool | int | float) and n != "seed")
     versions = ", ".join(f"{n} {v}" for n, v in made["versions"].items())

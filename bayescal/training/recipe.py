@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bayescal import schema
 from bayescal._types import Facts
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.store import FACTS, load_policy, policy_files, policy_sha256, read_facts
+from bayescal.reading import read_json
 from bayescal.resources import resource_names, resource_path
 from bayescal.results import Kind, Run, holding
+from bayescal.training import facts as json_facts
 from bayescal.training.base import Trainer
 from bayescal.training.card import write_card
 from bayescal.training.certificate import certify, oracle_kl
@@ -82,6 +85,20 @@ def find_model(model: str | Path) -> Path:
     )
 
 
+def refuse_program(model: str | Path, folder: Path, trust: bool) -> None:
+    """An InputError if a model is none of bayescal's, so that its experiment.py is a program of somebody else's.
+
+    Args:
+        model: what the user asks for.
+        trust: allow it.
+    """
+    if not trust and not (isinstance(model, str) and model in model_names()):
+        raise InputError(
+            f"{folder / EXPERIMENT} belongs to none of bayescal's models, so it was not run: it is a program and has "
+            "your rights. Read it, then allow it with --trust (trust=True in Python)."
+        )
+
+
 def read_recipe(folder: Path) -> Recipe:
     """Run the folder's experiment.py and return its recipe."""
     path = folder / EXPERIMENT
@@ -97,8 +114,12 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
-def load_model(model: str | Path) -> AmortisedPolicy:
+def load_model(model: str | Path, *, trust: bool = False) -> AmortisedPolicy:
     """A trained policy: a shipped one, or that of a folder. It is used wherever an ExactPolicy is.
+
+    Args:
+        trust: run the experiment.py of a folder, which says what the weights are of. It is a program and has your
+            rights; those of bayescal's own models always run.
 
     Example:
         >>> import bayescal as bc
@@ -107,6 +128,7 @@ def load_model(model: str | Path) -> AmortisedPolicy:
         ('cost', 'phi.log_mean', 'phi.log_sd')
     """
     folder = find_model(model)
+    refuse_program(model, folder, trust)
     return load_policy(read_recipe(folder).skeleton, folder)[0]
 
 
@@ -211,10 +233,16 @@ def _certificate_files(recipe: Recipe, facts: Facts, certificate: Facts) -> dict
 def read_certificate(folder: Path) -> dict[str, Any] | None:
     """The folder's certificate; None if it has none."""
     path = folder / CERTIFICATE
-    try:
-        return json.loads(path.read_text("utf-8")) if path.is_file() else None
-    except ValueError:
-        raise InputError(f"{path} is damaged: measure the model again with `bayescal certify`.") from None
+    if not path.is_file():
+        return None
+    advice = "it is damaged: measure the model again with `bayescal certify`"
+    found = read_json(path, advice)
+    schema.check(found, json_facts.certificate, str(path), advice)
+    if (folder / FACTS).is_file() and found["weights_sha256"] != read_facts(folder)["weights_sha256"]:
+        raise InputError(
+            f"{path} measures other weights than {FACTS} describes: measure the model again with `bayescal certify`."
+        )
+    return found
 
 
 def list_models() -> list[dict[str, Any]]:
@@ -223,14 +251,14 @@ def list_models() -> list[dict[str, Any]]:
     for name in model_names():
         folder = resource_path("models", name)
         trained = (folder / FACTS).is_file()
-        certificate = read_certificate(folder) or {}
+        measured = read_certificate(folder)
         out.append(
             {
                 "name": name,
-                "title": certificate.get("title", ""),
+                "title": measured["title"] if measured else "",
                 "trained": trained,
                 "domain": read_facts(folder)["policy"]["domain"] if trained else None,
-                "certificate": certificate or None,
+                "certificate": measured,
             }
         )
     return out

@@ -13,16 +13,23 @@ import numpy as np
 from jaxtyping import Array, PyTree
 from safetensors.numpy import save as to_tensors
 
+from bayescal import schema
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.store import describe, differences, read_tensors, tensors
+from bayescal.reading import TEXT_BYTES, parse_json, read_bytes
 from bayescal.training.base import Info, Trainer
 from bayescal.training.check import check_environment
 
 CHECKPOINT = "checkpoint.safetensors"
 FORMAT = 1
 PATIENCE = 1.0  # seconds between two looks at the clock, about
+
+_HEADER = schema.record({"__metadata__": schema.record({"bayescal": schema.text})}, others=True)
+_CHECKPOINT = schema.record(
+    {"format": schema.whole, "step": schema.count, "seconds": schema.number, "settings": schema.section}
+)
 
 Progress = Callable[["Report", Callable[[], AmortisedPolicy]], None]
 
@@ -177,13 +184,14 @@ def write_checkpoint(path: Path, states: PyTree, step: int, seconds: float, sett
 
 def read_checkpoint(path: Path, like: PyTree, settings: Mapping[str, object]) -> tuple[PyTree, int, float]:
     """(states, steps done, seconds spent) of an interrupted run with these settings."""
-    raw = path.read_bytes()
-    try:
-        size = int.from_bytes(raw[:8], "little")
-        facts = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["bayescal"])
-        number, step, seconds = facts["format"], int(facts["step"]), float(facts["seconds"])
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"The checkpoint {path} is damaged or cut short: start again with --restart.") from None
+    raw, where = read_bytes(path), f"The checkpoint {path}"
+    advice = "it is damaged or cut short: start again with --restart"
+    size = int.from_bytes(raw[:8], "little")
+    header = parse_json(raw[8 : 8 + min(size, TEXT_BYTES)], where, advice)
+    schema.check(header, _HEADER, where, advice)
+    facts = parse_json(header["__metadata__"]["bayescal"], where, advice)
+    schema.check(facts, _CHECKPOINT, where, advice)
+    number, step, seconds = facts["format"], facts["step"], facts["seconds"]
     if number != FORMAT:
         raise InputError(f"The checkpoint {path} has format {number}, not {FORMAT}: start again with --restart.")
     if differ := differences(facts["settings"], settings):
@@ -191,4 +199,4 @@ def read_checkpoint(path: Path, like: PyTree, settings: Mapping[str, object]) ->
             f"The checkpoint {path} is from a training with other settings ({'; '.join(differ[:4])}): use those, "
             "or start again with --restart."
         )
-    return read_tensors(raw, like, f"The checkpoint {path}"), step, seconds
+    return read_tensors(raw, like, where), step, seconds

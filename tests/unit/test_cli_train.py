@@ -49,10 +49,10 @@ def test_train_certify_and_calibrate_with_a_model_of_ones_own(tmp_path):
     assert {p.name for p in market.iterdir() if p.is_file()} == names
     card = (market / "card.md").read_text()
     assert card.startswith("# A small market") and "| phi.log_mean | 2 | 4 |" in card
-    again = run("certify", market, "--json")
+    again = run("certify", market, "--trust", "--json")
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["kl"] == certificate["kl"]  # the points follow from the recipe's seed
-    table = run("certify", market, "--points", "12")
+    table = run("certify", market, "--trust", "--points", "12")
     assert "total variation" in table.stdout and "good for" in table.stdout
 
 
@@ -62,7 +62,7 @@ def test_train_elsewhere_leaves_the_source_alone_and_is_whole(tmp_path):
     done = run("train", market, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert [p.name for p in market.iterdir() if p.is_file()] == ["experiment.py"]
-    assert run("certify", tmp_path / "out", "--points", "10").exit_code == 0
+    assert run("certify", tmp_path / "out", "--trust", "--points", "10").exit_code == 0
 
 
 def test_models_lists_the_zoo():
@@ -98,7 +98,7 @@ def test_bad_recipes(tmp_path):
     assert "does not define recipe()" in run("train", nothing).stderr
     (nothing / "experiment.py").write_text("def recipe():\n    return 3\n")
     assert "recipe() returns a int" in run("train", nothing).stderr
-    assert "holds no trained policy" in run("certify", folder(tmp_path / "b")).stderr
+    assert "holds no trained policy" in run("certify", folder(tmp_path / "b"), "--trust").stderr
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ FAULTS = {
     "no payoffs": (TOML.replace("payoffs", "payofs"), ["'T2' under [games]", "payoffs"]),
     "extra keys": (TOML.replace("roles", "players"), ["'T2' under [games]", "'players'", "roles, actions"]),
     "roles as text": (TOML.replace('roles = ["a", "b"]', 'roles = "ab"'), ["roles is 'ab'"]),
-    "flat actions": (TOML.replace('[["x", "y"],["x", "y"]]', '["x", "y"]'), ["actions is ['x', 'y']"]),
+    "flat actions": (TOML.replace('[["x", "y"],["x", "y"]]', '["x", "y"]'), ["actions[0] is 'x'"]),
     "unlisted game": (TOML.replace("T2 =", "T3 ="), ["column 'treatment'", "line 4 holds 'T2'", "'T3'"]),
     "other level": (
         TOML.replace('"participant"\nhyper', '"person"\nhyper'),

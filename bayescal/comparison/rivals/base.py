@@ -81,7 +81,7 @@ class Field:
     def of(cls, study: Study, policy: Policy | None = None) -> "Field":
         """The field of a study, with the study's own policy unless another one is given."""
         if policy is None and study.policy is not None:
-            policy = load_model(study.policy)
+            policy = load_model(study.policy, trust=True)  # `load_study` lets no other folder through
         decisions, played = study.decisions, study.decisions.environments
         games = {name: game.reduced for name, game in played.items()}
         if any(games[name] is not game for name, game in played.items()):

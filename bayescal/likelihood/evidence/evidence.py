@@ -243,7 +243,7 @@ class Evidence(eqx.Module):
                 return cls(
                     **facts, **tuples, domain=domain, error=error, **{n: jnp.asarray(x) for n, x in arrays.items()}
                 )
-            except (KeyError, TypeError) as fault:
+            except (KeyError, TypeError, ValueError, AttributeError) as fault:
                 raise files.not_evidence(Path(path), fault) from None
 
 

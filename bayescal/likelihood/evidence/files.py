@@ -12,6 +12,7 @@ from safetensors.numpy import save as to_tensors
 from bayescal._types import AnyArray
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
+from bayescal.reading import TABLE_BYTES, parse_json, refuse_larger
 
 FORMAT = 1
 ARRAYS = ("log_cost", "level", "U", "V")
@@ -32,13 +33,15 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; evidence is saved by `evidence.save(path)`.")
+    refuse_larger(path.stat().st_size, TABLE_BYTES, str(path))
     try:
         with safe_open(path, framework="np") as opened:
-            facts = json.loads((opened.metadata() or {})["evidence"])
+            text = (opened.metadata() or {})["evidence"]
+            facts = parse_json(text, str(path), "build the evidence again", finite=False)
             if facts.pop("format") != FORMAT:
                 raise InputError(f"{path} was saved by another version of bayescal: build the evidence again.")
             return {n: opened.get_tensor(n) for n in ARRAYS}, facts
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, TypeError, AttributeError) as error:
         raise not_evidence(path, error) from None
 
 

@@ -1,0 +1,45 @@
+"""What the JSON files of a learned policy must hold: policy.json and certificate.json."""
+
+from bayescal import schema
+
+FIGURES = (
+    "kl", "worst_decision_kl", "total_variation", "corner_kl", "corner_total_variation", "nats_per_decision",
+    "soft_exploitability", "bellman_residual", "ensemble_disagreement_kl",
+)  # fmt: skip
+
+_SPREAD = schema.either(
+    "mean, median, q95 and max",
+    schema.record(dict.fromkeys(("mean", "median", "q95", "max"), schema.number)),
+    schema.record({}),  # of nothing
+)
+_SLOPE = schema.record(dict.fromkeys(("relative error", "q95 error"), schema.number))
+_BUDGET = schema.record(dict.fromkeys(("median", "worst 5%"), schema.number))
+_GAIN = schema.record(dict.fromkeys(("mean", "standard error"), schema.number))
+_MEASURED = {
+    **dict.fromkeys(FIGURES, _SPREAD),
+    **dict.fromkeys(("points_solved", "corners", "corners_solved"), schema.count),
+    "slope_of_log_probability": schema.map_of(_SLOPE),
+    "decisions_below_a_tenth_of_sd": schema.map_of(_BUDGET),
+    "best_reply_gain": _GAIN,
+}
+_COMPARED = schema.record(
+    dict.fromkeys(("points_solved", "corners", "corners_solved", "kl", "total_variation", "corner_kl",
+                   "decisions_below_a_tenth_of_sd"), schema.anything),
+    others=True,
+)  # fmt: skip
+_MEASUREMENT = {"oracle": schema.maybe(schema.text), "games": schema.list_of(schema.text), "points": schema.count}
+
+
+def certificate_of_fit(value: object, place: str) -> schema.Faults:
+    """What a fit keeps of the certificate of its policy."""
+    yield from schema.record(_MEASUREMENT, _MEASURED, others=True)(value, place)
+    if isinstance(value, dict) and value.get("oracle") is not None:  # measured against an exact policy
+        yield from _COMPARED(value, place)
+
+
+def certificate(value: object, place: str) -> schema.Faults:
+    """The content of certificate.json."""
+    own = {"title": schema.text, "weights_sha256": schema.sha256, "environment_hash": schema.sha256}
+    yield from schema.record({**own, "seconds": schema.number, **_MEASUREMENT}, _MEASURED)(value, place)
+    if isinstance(value, dict) and value.get("oracle") is not None:
+        yield from _COMPARED(value, place)
