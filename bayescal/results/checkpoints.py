@@ -18,7 +18,7 @@ def fault_of(path: Path) -> str | None:
     """Why no run can go on from a checkpoint; None if one can."""
     try:
         theirs = _training(path) if path.name == TRAINING else _sampling(path)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, RecursionError):
         return "it cannot be read"
     ours = versions()
     other = [f"{n} {number}, now {ours[n]}" for n, number in theirs.items() if n in ours and ours[n] != number]

@@ -210,7 +210,7 @@ def finish(folder: Path) -> None:
             sync_folder(place)
         done = temporary_in(folder)
         journal.rename(done)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "its list is damaged"
         raise InputError(
             f"{folder}: a finished run is complete in {journal}, and could not be put in place ({reason}); run any "

@@ -10,8 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from bayescal import schema
+from bayescal._types import Facts
 from bayescal.errors import InputError
+from bayescal.reading import read_json
 from bayescal.versions import versions
 
 MANIFEST = "manifest.json"
@@ -120,29 +124,45 @@ class Manifest:
         path = folder / MANIFEST
         if not path.is_file():
             return None
-        try:
-            facts = json.loads(path.read_bytes())
-            if (number := facts["format"]) != FORMAT:
-                raise InputError(
-                    f"{path} has format {number}, and this version of bayescal reads format {FORMAT}: upgrade bayescal."
-                )
-            runs = tuple(_run(r) for r in facts["runs"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
+        advice = "it is damaged or not a manifest of bayescal: delete it, or give another folder"
+        facts = read_json(path, advice)
+        schema.check(facts, schema.record({"format": schema.whole}, others=True), str(path), advice)
+        if facts["format"] != FORMAT:
             raise InputError(
-                f"{path} is damaged or not a manifest of bayescal: delete it, or give another folder."
-            ) from None
-        return cls(runs)
+                f"{path} has format {facts['format']}, and this version of bayescal reads format {FORMAT}: upgrade "
+                "bayescal."
+            )
+        schema.check(facts, _SHAPE, str(path), advice)
+        return cls(tuple(_run(r) for r in facts["runs"]))
 
 
-def _run(facts: Mapping[str, object]) -> Run:
-    known = dict(facts)
-    files = known.pop("files")
-    if not isinstance(files, dict) or not all(map(is_inside, files)):
-        raise ValueError
-    entries = {name: Entry(**entry) for name, entry in files.items()}
-    return Run(**{**known, "kind": Kind(known["kind"]), "seeds": tuple(known["seeds"]), "files": entries})  # ty: ignore
+def _run(facts: Facts) -> Run:
+    files = {name: Entry(**entry) for name, entry in facts["files"].items()}
+    known: dict[str, Any] = {**facts, "kind": Kind(facts["kind"]), "seeds": tuple(facts["seeds"]), "files": files}
+    return Run(**known)
+
+
+def _inside(value: object, place: str) -> schema.Faults:
+    """Names of files below the folder, each with its entry."""
+    yield from schema.map_of(schema.record({"sha256": schema.sha256, "size": schema.count}))(value, place)
+    for name in value if isinstance(value, Mapping) else ():
+        if not is_inside(str(name)):
+            yield f"{place} has {name!r}, which is not below the folder"
+
+
+_RUN = schema.record(
+    {
+        "kind": schema.one_of([str(kind) for kind in Kind]),
+        **dict.fromkeys(("command", "study", "platform", "written"), schema.text),
+        "seeds": schema.list_of(schema.whole),
+        "data": schema.maybe(schema.text),
+        **dict.fromkeys(("policies", "versions"), schema.map_of(schema.text)),
+        "cores": schema.count,
+        "devices": schema.maybe(schema.count),
+        "files": _inside,
+    }
+)
+_SHAPE = schema.record({"format": schema.whole, "runs": schema.list_of(_RUN)})
 
 
 def is_inside(name: str) -> bool:

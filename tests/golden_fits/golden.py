@@ -40,7 +40,7 @@ METHODS = {
     "grid.nc": bc.Grid(draws=60, seed=3),
     "svi.nc": bc.SVI(draws=100, steps=300, seed=4),
 }
-LESS = {"nuts.nc": ("prior_predictive", "posterior_predictive", "log_prior"), "svi.nc": ("prior_predictive",)}
+LESS = {"nuts.nc": ("prior_predictive", "posterior_predictive"), "svi.nc": ("prior_predictive",)}
 
 
 def numbers(fit: Fit) -> dict[str, object]:

@@ -227,7 +227,7 @@ def test_the_doctor_finds(fault, tmp_path):
             words = ".pooled.nc.abcd1234.nc was left by a run of bayescal 0.1.0 that was killed"
         case "manifest":
             (out / "manifest.json").write_text("{")
-            words = "manifest.json is damaged"
+            words = "it is damaged or not a manifest of bayescal"
     found = doctor(out, "--json")
     assert found.exit_code == 1
     facts = json.loads(found.stdout)
