@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bayescal._types import Parameters
 from bayescal.environments.base import OneShot
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.training.points import Points
@@ -28,7 +29,7 @@ def replies(
     log_q: Float[Array, "roles actions"],
     costs: Float[Array, "roles types"],
     weights: Float[Array, " types"],
-    params: dict[str, Array],
+    params: Parameters,
 ) -> tuple[Float[Array, "roles actions"], Float[Array, "roles actions"], Float[Array, "roles types actions"]]:
     """(payoff of each action when everybody plays as the values say, everybody's mixture, and by type)."""
     by_type = jax.nn.softmax(log_q[:, None, :] + q[:, None, :] / costs[:, :, None])

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from bayescal._types import Parameters
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy, replace_environment, with_network
@@ -176,7 +177,7 @@ def aim(
     log_q: Float[Array, "roles actions"],
     costs: Float[Array, "roles types"],
     weights: Float[Array, " types"],
-    params: dict[str, Array],
+    params: Parameters,
     *,
     newton: bool,
     stride: float,

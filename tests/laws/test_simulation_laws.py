@@ -243,7 +243,7 @@ def test_a_lost_observation_is_caught():
 def test_a_seed_that_does_not_determine_the_play_is_caught():
     class Restless(Altered):
         def simulate(self, groups, seed=SEED, **asked):
-            return super().simulate(groups, seed + np.random.default_rng().integers(1, 10**6), **asked)
+            return super().simulate(groups, seed + int(np.random.default_rng().integers(1, 10**6)), **asked)
 
     for law in (seeds_reproduce, more_groups_leave_the_first_unchanged):
         with pytest.raises(AssertionError):

@@ -49,7 +49,7 @@ def reply(q, costs=COSTS, weights=WEIGHTS):
 
 def test_replies_are_payoffs_against_the_mixtures():
     q = RNG.normal(size=(2, 3))
-    u, p, by_type = replies(GAME, q, LOG_Q, COSTS, WEIGHTS, GAME.params)
+    u, p, by_type = replies(GAME, *map(jnp.asarray, (q, LOG_Q, COSTS, WEIGHTS)), GAME.params)
     expected, mixtures = reply(q)
     np.testing.assert_allclose(u, expected, atol=1e-12)
     np.testing.assert_allclose(p, mixtures, atol=1e-12)
@@ -69,7 +69,7 @@ def test_the_aim_is_newtons():
     newton = centred(np.linalg.solve(np.eye(6) - jacobian, gap.ravel()).reshape(2, 3))
     assert np.linalg.det(np.eye(6) - jacobian) > 0
     ask = lambda q=q, newton=True, stride=50.0: aim(
-        GAME, jnp.asarray(q), LOG_Q, COSTS, WEIGHTS, GAME.params, newton=newton, stride=stride
+        GAME, *map(jnp.asarray, (q, LOG_Q, COSTS, WEIGHTS)), GAME.params, newton=newton, stride=stride
     )
     found, size = ask()
     np.testing.assert_allclose(found, q + newton, atol=1e-8)
@@ -90,7 +90,8 @@ def test_beyond_a_fold_nobody_steps_to_the_unstable_equilibrium():
     """Coordination at a small cost, near its middle equilibrium: replies lead away from there."""
     game = bc.NormalForm([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
     q, log_q, cost = np.array([[0.51, 0.49], [0.51, 0.49]]), np.full((2, 2), -np.log(2)), np.full((2, 1), 0.2)
-    found, _ = aim(game, jnp.asarray(q), log_q, cost, np.ones(1), game.params, newton=True, stride=50.0)
+    given = map(jnp.asarray, (q, log_q, cost, np.ones(1)))
+    found, _ = aim(game, *given, game.params, newton=True, stride=50.0)
     p = softmax(q / 0.2)
     np.testing.assert_allclose(found[:, 0] - found[:, 1], p[:, 0] - p[:, 1], atol=1e-12)
 

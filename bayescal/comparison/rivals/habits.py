@@ -37,4 +37,4 @@ def one_of_each[Game: Environment](games: Sequence[Game]) -> list[Game]:
 
 def _some_are_multiples(grid: Float[np.ndarray, " actions"], every: float) -> bool:
     """Whether some values of a grid, and not all of them, are multiples of a number."""
-    return 0 < np.sum(np.isclose(grid / every, np.round(grid / every))) < len(grid)
+    return 0 < int(np.sum(np.isclose(grid / every, np.round(grid / every)))) < len(grid)
