@@ -39,6 +39,11 @@ def calibrate(
     """Fit a study's standard models (see `standard_models`): with a cost for each person, or with one cost for all and
     one for each game or group, or what dataset.toml asks for under [model].
 
+    The same seed gives the same fit to the bit on the same machine, with the same versions, data, settings and
+    `use_cores` (the command line asks for one device a chain, however many cores there are). With another number of
+    devices, or on another kind of processor, results may be rounded differently. Chains then part after some
+    iterations, and posterior summaries agree within their Monte-Carlo error only.
+
     Args:
         draws, warmup, chains, seed: of NUTS, see `NUTS`.
         prior: the habit; uniform when None.
