@@ -43,14 +43,29 @@ class _Watch:
             if (isinstance(args[2], int) and args[2] & WRITING) and not self.may_change(path):
                 return f"writes {path}"
         if event.startswith(CHANGES) and isinstance(args[0], str | bytes | os.PathLike):
-            path = os.path.realpath(os.fsdecode(args[0]))
+            path = os.path.realpath(os.path.join(_folder(event, args), os.fsdecode(args[0])))
             return "" if self.may_change(path) else f"{event} {path}"
         if event == "import" and args[1] and any(str(args[1]).startswith(s) for s in self.secrets):
             return f"imports {args[1]}"
         return ""
 
     def may_change(self, path):
-        return "__pycache__" in path or path == os.devnull or any(Path(path).is_relative_to(a) for a in self.allowed)
+        return "__pycache__" in path or path == os.devnull or any(_within(Path(path), Path(a)) for a in self.allowed)
+
+
+def _folder(event, args):
+    """What a path is relative to: the current folder, or an open one whose number is among the arguments."""
+    place = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.rename": 2}.get(event)
+    number = -1 if place is None else args[place]
+    return os.getcwd() if number is None or number < 0 else os.readlink(f"/proc/self/fd/{number}")
+
+
+def _within(path, folder):
+    """Below a folder, or below a temporary one beside it: results are written there and then swapped in."""
+    if path.is_relative_to(folder):
+        return True
+    beside = path.relative_to(folder.parent).parts if path.is_relative_to(folder.parent) else ()
+    return bool(beside) and beside[0].startswith(".bayescal-") and ".tmp" in beside[0]
 
 
 _WATCH = _Watch()

@@ -107,8 +107,8 @@ BAD = {
     "types that are true": (("solve", "chicken", "--types", "[[1, true]]"), "pairs"),
     "types that are an object": (("solve", "chicken", "--types", '{"12": 3}'), "pairs"),
     "no types": (("solve", "chicken", "--types", "[]"), "empty"),
-    "a missing prior": (("solve", "chicken", "--cost", "1", "--prior", "nowhere.json"), "cannot be read"),
-    "a missing start": (("solve", "chicken", "--cost", "1", "--start", "nowhere.json"), "cannot be read"),
+    "a missing prior": (("solve", "chicken", "--cost", "1", "--prior", "nowhere.json"), "nowhere.json: there is no such file"),
+    "a missing start": (("solve", "chicken", "--cost", "1", "--start", "nowhere.json"), "nowhere.json: there is no such file"),
     "an unknown study": (("calibrate", "selten-chmra"), "selten-chmura"),
     "no draws": (("calibrate", "selten-chmura", "--draws", "0"), "--draws"),
     "too few draws": (("calibrate", "selten-chmura", "--draws", "3"), "at least 10"),
@@ -134,7 +134,7 @@ def test_bad_input_is_one_sentence_on_standard_error(name):
         ('{"payoffs": [[[1, 2], [3, 4]]]}', "1 payoff tables"),
         ('{"payoffs": [[[1, 2], [3]], [[1, 2], [3, 4]]]}', "ragged"),
         ('{"payoffs": [[[1, "x"], [3, 4]], [[1, 2], [3, 4]]]}', "not all numbers"),
-        ('{"payoffs": [[[1, NaN], [3, 4]], [[1, 2], [3, 4]]]}', "nan"),
+        ('{"payoffs": [[[1, NaN], [3, 4]], [[1, 2], [3, 4]]]}', "NaN is not a finite number"),
         ('{"payoffs": [[1, 2], [3, 4]]}', "dimensions"),
     ],
 )
@@ -152,7 +152,7 @@ def test_bad_game_files(tmp_path, content, word):
         ("[[0.5, 0.5]]", "rows of length"),
         ("[[0.5, 0.4], [0.5, 0.5]]", "sum to"),
         ("[[0.5, -0.5], [0.5, 0.5]]", "non-negative"),
-        ("{}", "rows of length"),
+        ("{}", "a list of lists of probabilities"),
     ],
 )
 def test_bad_prior_files(tmp_path, content, word):

@@ -107,7 +107,7 @@ BAD = {
     "an unknown policy": (("chicken", "--cost", "1", "--policy", "nonsense"), "no model"),
     "a policy for another game": (("cournot-3", "--cost", "9", "--policy", "cournot"), "was trained for"),
     "a prior and a policy": (("cournot", "--prior", "p.json", "--phi", "log_mean=3,log_sd=1"), "--prior"),
-    "a missing prior": (("chicken", "--cost", "1", "--prior", "nowhere.json"), "cannot be read"),
+    "a missing prior": (("chicken", "--cost", "1", "--prior", "nowhere.json"), "nowhere.json: there is no such file"),
 }
 
 
