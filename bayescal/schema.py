@@ -6,7 +6,7 @@ Example:
     >>> from bayescal import schema
     >>> point = schema.record({"x": schema.number}, {"label": schema.text})
     >>> list(point({"x": True, "lable": "a"}, ""))
-    ["x is True, where a number is needed", "there is no key 'lable' (did you mean 'label'?)"]
+    ['x is True, where a number is needed', "there is no key 'lable' (did you mean 'label'?)"]
 """
 
 import difflib
