@@ -138,7 +138,7 @@ def study_of(
 
     known = next(iter(fits.values())).provenance
     loaded = dict(known.get("loaded") or ({"study": known["study"]} if known.get("study") else {}))
-    if not loaded:
+    if "study" not in loaded:
         return None, f"The fits do not say which study they were made from, so {less}."
     try:
         how = {name: loaded[name] for name in LOADED if name in loaded}

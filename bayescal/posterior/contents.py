@@ -35,8 +35,9 @@ _POLICY = schema.record(
     }
 )
 _LOADED = schema.record(
-    {"study": schema.text},
+    {},
     {
+        "study": schema.text,
         "data": schema.maybe(schema.text),
         "where": schema.maybe(schema.text),
         "options": schema.maybe(schema.section),
