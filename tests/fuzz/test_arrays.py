@@ -9,6 +9,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+import xarray as xr
 from hypothesis import strategies as st
 from mutations import damaged, explore, mutable, mutated, to_json
 from safetensors.numpy import load as tensors_of
@@ -294,7 +295,7 @@ def comparison_json(tmp_path):
         "unit": "cell", "left_out": {}, "units": ["1"], "decisions": [3], "pointwise": {"a": [-1.0]},
         "scores": {"a": {"log_score": 1.0}}, "calibration": {"p": [0.5]},
     }  # fmt: skip
-    path, fits = tmp_path / "comparison.json", {"a": bc.Fit(None, bc.posterior.status.Status(), {})}
+    path, fits = tmp_path / "comparison.json", {"a": bc.Fit(xr.DataTree(), bc.posterior.status.Status(), {})}
 
     def open_it(content):
         path.write_bytes(to_json(content).encode("utf-8", "surrogatepass"))

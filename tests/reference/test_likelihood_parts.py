@@ -266,7 +266,9 @@ def test_log_costs_between_walls():
     assert all(st.kstest(x, c.cdf).pvalue > 1e-3 for x, c in zip(draws.T, cut, strict=True))
     for sd in (1e-4, 0.003, 0.02):  # narrower than walls / 400, too
         alike = LogCosts(bc.populations.LogNormal(), {"log_mean": 0.3, "log_sd": sd}, 0.0, walls, 1)
-        np.testing.assert_allclose(alike.log_prob(0.3 + sd), [st.norm.logpdf(0.3 + sd, 0.3, sd)], atol=1e-6)
+        np.testing.assert_allclose(
+            alike.log_prob(jnp.asarray([0.3 + sd])), [st.norm.logpdf(0.3 + sd, 0.3, sd)], atol=1e-6
+        )
         draws = np.asarray(alike.sample(jax.random.key(1), (400,)))[:, 0]
         assert st.kstest(draws, st.norm(0.3, sd).cdf).pvalue > 1e-3
     offset = np.array([-2.0, 0.0, 1.3])

@@ -107,8 +107,14 @@ BAD = {
     "types that are true": (("solve", "chicken", "--types", "[[1, true]]"), "pairs"),
     "types that are an object": (("solve", "chicken", "--types", '{"12": 3}'), "pairs"),
     "no types": (("solve", "chicken", "--types", "[]"), "empty"),
-    "a missing prior": (("solve", "chicken", "--cost", "1", "--prior", "nowhere.json"), "nowhere.json: there is no such file"),
-    "a missing start": (("solve", "chicken", "--cost", "1", "--start", "nowhere.json"), "nowhere.json: there is no such file"),
+    "a missing prior": (
+        ("solve", "chicken", "--cost", "1", "--prior", "nowhere.json"),
+        "nowhere.json: there is no such file",
+    ),
+    "a missing start": (
+        ("solve", "chicken", "--cost", "1", "--start", "nowhere.json"),
+        "nowhere.json: there is no such file",
+    ),
     "an unknown study": (("calibrate", "selten-chmra"), "selten-chmura"),
     "no draws": (("calibrate", "selten-chmura", "--draws", "0"), "--draws"),
     "too few draws": (("calibrate", "selten-chmura", "--draws", "3"), "at least 10"),
