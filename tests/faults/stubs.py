@@ -119,7 +119,7 @@ def put_in_place() -> None:
         title="toy", seed=0, trainer=SimpleNamespace(steps=STEPS), skeleton=SimpleNamespace(environment=None)
     )
     zoo = bayescal.training.recipe
-    zoo.train, zoo.find_model, zoo.read_recipe = train, Path, lambda source: recipe
+    zoo.train, zoo.find_model, zoo.read_recipe = train, Path, lambda source, **_: recipe
     zoo._provenance = lambda *_: {}
     zoo.policy_files = lambda x, _: {"policy.safetensors": x.tobytes(), "policy.json": json.dumps(x.tolist()).encode()}
     zoo._measure = lambda recipe, x, *_: {"kl": float(x.sum())}
@@ -139,7 +139,7 @@ def put_in_place() -> None:
     bayescal.simulation.simulate = made
     environment = SimpleNamespace(name="toy")
     player = bayescal.cli.simulate.Player(SimpleNamespace(environment=environment), "solved")
-    bayescal.cli.simulate.find_player = lambda *_: player
+    bayescal.cli.simulate.find_player = lambda *_, **__: player
     bayescal.cli.simulate.registered_name = lambda game, trust: game
 
 

@@ -43,6 +43,8 @@ def normal_fit(prior=(0.0, 3.0), seen=SEEN, noise=1.0, draws=DRAWS, **provenance
         "log_prior": group(mean=norm.logpdf(x, *prior)),
         "log_likelihood": group(x=norm.logpdf(seen, x[..., None], noise)),
         "sample_stats": group(diverging=np.zeros((CHAINS, draws), bool), energy=rng.normal(size=(CHAINS, draws))),
+        "observed_data": xr.Dataset(),
+        "constant_data": xr.Dataset(),
     }
     return Fit(xr.DataTree.from_dict(tree), Status(), {"method": "NUTS", **provenance})
 
