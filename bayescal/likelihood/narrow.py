@@ -1,9 +1,10 @@
 """Private costs integrated out over a population that is narrower than the nodes of log cost are apart.
 
-Between the nodes l_i, smooth even where its exponential is a spike, is a polynomial of the fifth degree. The integrand,
-exp(l_i + log density), has one top, which Newton's method finds, and is close to a normal density there: the trapezoid
-rule with points half a standard deviation apart is exact to many digits (Trefethen & Weideman 2014). The points of
-people whose decisions pull them many standard deviations away from the population's mean are around their own top.
+Between the nodes l_i, smooth even where its exponential is a spike, is the polynomial through twelve of them. The
+integrand, exp(l_i + log density), has one top, which Newton's method finds, and is close to a normal density there: the
+trapezoid rule with points half a standard deviation apart is exact to many digits (Trefethen & Weideman 2014). The
+points of people whose decisions pull them many standard deviations away from the population's mean are around their own
+top.
 """
 
 from collections.abc import Callable
@@ -13,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bayescal.likelihood.stencil import ends, lagrange
+from bayescal.likelihood.stencil import ends
 from bayescal.populations.base import Phi, Population, moments
 
 _REACH, _POINTS = 6.0, 25  # standard deviations, and points, of each integral
 _WINDOW = 12  # nodes around the top between which is interpolated: wider than _REACH, since the population is narrow
 _STEPS = 5  # of Newton's method
 
-# From values at six even nodes, numbered from the third, to the coefficients of the polynomial through them.
-_TO_POWERS = np.linalg.inv(np.vander(np.arange(-2.0, 4.0), increasing=True)).T
+# From values at the window's nodes, numbered from -1 to 1, to the coefficients of the polynomial through them.
+_TO_POWERS = np.linalg.inv(np.vander(np.linspace(-1, 1, _WINDOW), increasing=True)).T
 
 People = Float[Array, " people"]
 Points = Float[Array, "people points"]
@@ -38,9 +39,8 @@ def log_mean_over(
     """log of the mean likelihood of each person over a population truncated at the first and the last node."""
     moved = jnp.zeros(1, nodes.dtype) if shift is None else shift
     # Where the points are has no derivative.
-    fixed, still, shape = jax.lax.stop_gradient((phi, moved, curves.astype(nodes.dtype)))
+    fixed, still, shape = jax.lax.stop_gradient((phi, moved, curves))
     sd = moments(population, fixed)[1]
-    spacing = nodes[1] - nodes[0]
 
     def density(
         x: Float[Array, "#people points"], phi: Phi, moved: Float[Array, " #people"]
@@ -54,18 +54,19 @@ def log_mean_over(
     mass = _log_sum(density(at, phi, moved), step)
 
     nearest = jnp.argmax(shape + at_nodes, axis=-1)
-    third = jnp.clip(nearest, 2, len(nodes) - 4)
-    powers = jnp.take_along_axis(shape, third[:, None] + np.arange(-2, 4), axis=1) @ _TO_POWERS
-
-    def near_top(x: Points) -> Points:
-        return _horner(powers, (x - nodes[third][:, None]) / spacing) + density(x, fixed, still)
-
     first = jnp.clip(nearest - _WINDOW // 2, 0, len(nodes) - _WINDOW)
     values = jnp.take_along_axis(curves, first[:, None] + np.arange(_WINDOW), axis=1).astype(nodes.dtype)
-    at, step = _points(near_top, nodes[nearest], sd, (nodes[first], nodes[first + _WINDOW - 1]))
-    weights = lagrange(jnp.arange(_WINDOW, dtype=nodes.dtype), (at - nodes[first][:, None]) / spacing)
-    # A product and a sum: many small matrix products take ten times as long.
-    return _log_sum(jnp.sum(values[:, None, :] * weights, axis=-1) + density(at, phi, moved), step) - mass
+    level = jnp.take_along_axis(curves, nearest[:, None], axis=1).astype(nodes.dtype)
+    powers = (values - level) @ _TO_POWERS
+    low, high = nodes[first], nodes[first + _WINDOW - 1]
+
+    def between(x: Points, powers: Float[Array, "people terms"]) -> Points:
+        return _horner(powers, (2 * x - (low + high)[:, None]) / (high - low)[:, None])
+
+    start = jax.lax.stop_gradient(powers)
+    near_top = lambda x: between(x, start) + density(x, fixed, still)
+    at, step = _points(near_top, nodes[nearest], sd, (low, high))
+    return level[:, 0] + _log_sum(between(at, powers) + density(at, phi, moved), step) - mass
 
 
 def _points(

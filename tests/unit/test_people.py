@@ -47,7 +47,12 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+QUICK = ("plain", "lapse, learning, psi")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in OPTIONS]
+)
 def test_the_marginal_model_is_the_joint_one_integrated(name, decisions, policy):
     """For every option: the integral over each person's cost, by hand from the joint model's two parts."""
     options = OPTIONS[name]
