@@ -4,6 +4,7 @@ The sampler and the trainer are chains of numbers, each made from the one before
 go on from them, so that a run that lost something, or took something of another run, ends in other numbers.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,9 +42,17 @@ def sample(study, *, models, method, checkpoints, progress=None, **_):
         for i in range(done, STEPS):
             x = chain(method.seed, name, i, x)
             checkpoint.write(path, facts, checkpoint.Checkpoint(i + 1, 0.0, [], {"draw x": x}))
-        tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"x": (("chain", "draw"), x[None])})})
+        tree = xr.DataTree.from_dict(groups_of(x))
         fits[name] = Fit(tree, Status(), {"seed": method.seed, **resumed}, path)
     return fits
+
+
+def groups_of(x):
+    """What every fit holds, of so many draws."""
+    draws = lambda name, values: xr.Dataset({name: (("chain", "draw"), values[None])})
+    of_draws = {name: draws("x", x) for name in ("posterior", "log_likelihood", "log_prior", "prior")}
+    stats = draws("diverging", np.zeros(len(x), bool))
+    return {**of_draws, "sample_stats": stats, "observed_data": xr.Dataset(), "constant_data": xr.Dataset()}
 
 
 def page(study, fits, **_):
@@ -130,8 +139,8 @@ def put_in_place() -> None:
     bayescal.cli.train._show = lambda *_: None
     fetch = bayescal.study.fetch
     fetch.read_dataset = lambda _: SimpleNamespace(
-        registered=True, external="table.csv", sha256="", name="toy", derived="", source="",
-        address="https://example.org/toy",
+        folder=Path("toy"), name="toy", registered=True, external="table.csv", derived="", source="",
+        address="https://example.org/toy", sha256=hashlib.sha256(TABLE).hexdigest(),
     )  # fmt: skip
     fetch.find_study = lambda study: study
     fetch._fetch = lambda address, name, folder: _fetched(folder / name)
