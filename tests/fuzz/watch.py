@@ -14,6 +14,7 @@ CHANGES = (
     "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown", "os.truncate",
     "shutil.",
 )  # fmt: skip
+LINK_ITSELF = ("os.remove", "os.rename", "os.rmdir")  # what they do to a link leaves what it leads to alone
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -43,7 +44,9 @@ class _Watch:
             if (isinstance(args[2], int) and args[2] & WRITING) and not self.may_change(path):
                 return f"writes {path}"
         if event.startswith(CHANGES) and isinstance(args[0], str | bytes | os.PathLike):
-            path = os.path.realpath(os.path.join(_folder(event, args), os.fsdecode(args[0])))
+            path = os.path.join(_folder(event, args), os.fsdecode(args[0]))
+            head, tail = os.path.split(path)
+            path = os.path.join(os.path.realpath(head), tail) if event in LINK_ITSELF else os.path.realpath(path)
             return "" if self.may_change(path) else f"{event} {path}"
         if event == "import" and args[1] and any(str(args[1]).startswith(s) for s in self.secrets):
             return f"imports {args[1]}"

@@ -45,7 +45,7 @@ def test_train_certify_and_calibrate_with_a_model_of_ones_own(tmp_path):
     assert done.exit_code == 0, done.output
     certificate = json.loads(done.stdout)
     assert certificate["points"] == 20 and certificate["title"] == "A small market"
-    names = {"experiment.py", "policy.json", "policy.safetensors", "certificate.json", "card.md"}
+    names = {"experiment.py", "policy.json", "policy.safetensors", "certificate.json", "card.md", "manifest.json"}
     assert {p.name for p in market.iterdir() if p.is_file()} == names
     card = (market / "card.md").read_text()
     assert card.startswith("# A small market") and "| phi.log_mean | 2 | 4 |" in card
