@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Array, Float, Num
 from numpyro import handlers
 
-from bayescal._types import Key
+from bayescal._types import Key, Keys
 from bayescal.comparison.loo import psis
 from bayescal.comparison.pointwise import Pointwise
 from bayescal.diagnostics.replicates import with_data
@@ -120,7 +120,7 @@ def _confusion(names: list[str], elpd: Float[np.ndarray, "models models replicat
     return Confusion(frame(best), frame(ahead), frame(error), frame(found), replicates)
 
 
-def _simulated(model: Model, truth: Mapping[str, float], keys: Key) -> Num[np.ndarray, "replicates rows actions"]:
+def _simulated(model: Model, truth: Mapping[str, float], keys: Keys) -> Num[np.ndarray, "replicates rows actions"]:
     whole = handlers.uncondition(model.evaluated or model)
 
     def one(key: Key) -> Num[Array, "rows actions"]:
