@@ -1,4 +1,4 @@
-"""Values as JSON has them, and lists of names as a sentence has them."""
+"""Values as JSON has them, and lists of names and of faults as a sentence has them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,3 +30,9 @@ def listed(names: Sequence[str], most: int | None = 4) -> str:
     """`a, b and c`. Of many names only the first few (None: all), and how many more there are."""
     shown = names if most is None or len(names) <= most + 1 else [*names[:most], f"{len(names) - most:,} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def joined(faults: Sequence[str], most: int = 5) -> str:
+    """`a; b`. Of many faults only the first few, and how many more there are."""
+    more = f" and {len(faults) - most:,} more" if len(faults) > most else ""
+    return f"{'; '.join(faults[:most])}{more}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bayescal.errors import InputError
+from bayescal.plain import joined
 
 MOST_BYTES = "BAYESCAL_MOST_BYTES"
 TABLE_BYTES = 2**30  # of a table, uncompressed, and of other files of numbers
@@ -25,7 +26,6 @@ _RATIO = 250  # times that gzip makes ordinary tables smaller, at most
 _SMALL = 2**25  # bytes; below it any ratio is harmless
 _DEEPEST = 100  # lists in lists
 _DIGITS = 400  # of a whole number; a float has at most 309
-_SHOWN = 5  # faults that a message names
 
 # Control characters but tab and line breaks; marks that change the direction of writing, with which a name can look
 # like another; halves of characters, which cannot be written in UTF-8.
@@ -178,8 +178,7 @@ def parse_json(content: bytes | str, where: str, shape: str, *, finite: bool = T
         raise InputError(f"{where}: lists are nested more than {_DEEPEST} deep; {shape}.") from None
     faults += odd_content(found)
     if faults:
-        more = f" and {len(faults) - _SHOWN:,} more" if len(faults) > _SHOWN else ""
-        raise InputError(f"{where}: {'; '.join(faults[:_SHOWN])}{more}; {shape}.")
+        raise InputError(f"{where}: {joined(faults)}; {shape}.")
     return found
 
 

@@ -14,11 +14,10 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from bayescal.errors import InputError
+from bayescal.plain import joined
 
 type Faults = Iterator[str]
 type Test = Callable[[object, str], Faults]
-
-_SHOWN = 5  # faults that a message names
 
 
 def check(content: object, test: Test, where: str, advice: str) -> None:
@@ -30,8 +29,7 @@ def check(content: object, test: Test, where: str, advice: str) -> None:
     """
     faults = list(test(content, ""))
     if faults:
-        more = f" and {len(faults) - _SHOWN:,} more" if len(faults) > _SHOWN else ""
-        raise InputError(f"{where}: {'; '.join(faults[:_SHOWN])}{more}: {advice}.")
+        raise InputError(f"{where}: {joined(faults)}: {advice}.")
 
 
 def that(holds: Callable[[object], bool], words: str) -> Test:

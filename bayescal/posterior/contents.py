@@ -11,6 +11,7 @@ import xarray as xr
 from bayescal import schema
 from bayescal._types import Facts
 from bayescal.errors import InputError
+from bayescal.plain import joined
 from bayescal.policies.base import PolicyKind
 from bayescal.posterior.status import Problem
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
@@ -114,7 +115,7 @@ def check_facts(facts: Facts, where: str) -> None:
         faults += [f"provenance.{name} is missing" for name in _GUIDED if name not in provenance]
     faults += list(odd_content(dict(facts)))
     if faults:
-        raise InputError(f"{where}: {'; '.join(faults[:5])}: {_ADVICE}.")
+        raise InputError(f"{where}: {joined(faults)}: {_ADVICE}.")
 
 
 def check_tree(tree: xr.DataTree, facts: Facts, where: str) -> None:
@@ -127,8 +128,7 @@ def check_tree(tree: xr.DataTree, facts: Facts, where: str) -> None:
     if sorted(facts.get("groups", groups)) != sorted(groups):
         faults.insert(0, "its groups are not those that it names")
     if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise InputError(f"{where}: {'; '.join(faults[:5])}{more}: {_ADVICE}.")
+        raise InputError(f"{where}: {joined(faults)}: {_ADVICE}.")
 
 
 def _faults_of(groups: Mapping[str, xr.Dataset]) -> Iterator[str]:

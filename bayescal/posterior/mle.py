@@ -1,6 +1,6 @@
 """Maximum likelihood, for comparison with published estimates."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from time import perf_counter
@@ -178,7 +178,7 @@ class _Problem:
 
 
 @lru_cache(maxsize=8)
-def _compiled(model: Callable[[], Any]) -> _Problem:
+def _compiled(model: NumPyroModel) -> _Problem:
     """Compiled once for each model, of which the last few are kept."""
     return _Problem(Density.of(model)).compile()
 

@@ -67,9 +67,13 @@ def _advice(folder: Path, other: Holder) -> str:
 
 def holder(folder: Path) -> Holder | None:
     """Who holds a folder; None if nobody does, or if the lock is damaged."""
+    return _read(folder / LOCK)
+
+
+def _read(path: Path) -> Holder | None:
     try:
-        return Holder(**json.loads((folder / LOCK).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return Holder(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -101,11 +105,7 @@ def _clear(folder: Path, ended: Holder | None) -> None:
         (folder / LOCK).rename(aside)
     except FileNotFoundError:
         return
-    try:
-        moved = Holder(**json.loads(aside.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        moved = None
-    if moved != ended:
+    if _read(aside) != ended:
         with contextlib.suppress(FileExistsError):
             os.link(aside, folder / LOCK)
     remove(aside)
