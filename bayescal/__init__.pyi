@@ -29,6 +29,7 @@ from .environments.named import load_game_file as load_game_file
 from .environments.newsvendor import Newsvendor as Newsvendor
 from .environments.normal_form import NormalForm as NormalForm
 from .environments.public_goods import PublicGoods as PublicGoods
+from .environments.repeated import RepeatedGame as RepeatedGame
 from .environments.repeated_dilemma import repeated_dilemma as repeated_dilemma
 from .environments.supply_chain import SupplyChain as SupplyChain
 from .environments.supply_chain import beer_game as beer_game
@@ -44,6 +45,7 @@ from .policies.amortised import AmortisedPolicy as AmortisedPolicy
 from .policies.exact import ExactPolicy as ExactPolicy
 from .policies.exact import equilibrium as equilibrium
 from .policies.one_shot import Solution as Solution
+from .policies.rounds.learned import RepeatedPolicy as RepeatedPolicy
 from .posterior.calibrate import calibrate as calibrate
 from .posterior.calibrate import estimate as estimate
 from .posterior.fit import Fit as Fit
@@ -61,6 +63,7 @@ from .study.load import load_study as load_study
 from .study.where import study_names as study_names
 from .table.decisions import Decisions as Decisions
 from .training import KLPPO as KLPPO
+from .training import Distil as Distil
 from .training import Recipe as Recipe
 from .training import SoftQ as SoftQ
 from .training import SoftQExpected as SoftQExpected

@@ -28,9 +28,9 @@ from bayescal.evaluation.batches import numbers_of, of_every_draw
 from bayescal.evaluation.sites import Site, Sites, latent_sites
 from bayescal.model.build import from_spec
 from bayescal.model.spec import ModelSpec
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT, smoothed_weights
 from bayescal.precision import double_precision
@@ -51,7 +51,7 @@ def exact_twin(policy: Policy) -> ExactPolicy:
     Raises:
         InputError: the policy is not a learned one, or its game cannot be solved.
     """
-    if not isinstance(policy, AmortisedPolicy):
+    if not isinstance(policy, LearnedPolicy):
         raise InputError(
             f"{type(policy).__name__} is not a learned policy: only a learned policy can be compared with the exact "
             "solution of its game."

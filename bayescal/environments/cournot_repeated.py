@@ -9,9 +9,10 @@ import pandas as pd
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from bayescal._types import AnyArray, Number, Numbers
-from bayescal.environments.base import Environment, Params, Seen, rules
+from bayescal.environments.base import Params, Seen, rules
 from bayescal.environments.cournot import Cournot
 from bayescal.environments.market_rounds import beyond, column, earlier, find_rounds, shared, sums_by_round
+from bayescal.environments.repeated import Repeated, see_round, seen_of
 from bayescal.environments.replay import Replay, contradictions, previous_row
 from bayescal.errors import InputError
 
@@ -25,7 +26,7 @@ class Outcome(NamedTuple):
     profits: Float[Array, " firms"]
 
 
-class RepeatedCournot(Environment):
+class RepeatedCournot(Repeated):
     """The market of `Cournot`, P = max(a - b Q, 0) at a unit cost c, for a known number of rounds with the same rivals.
 
     After each round a firm sees its quantity ("own"), the others' mean quantity ("seen"), the price and its profit.
@@ -74,6 +75,23 @@ class RepeatedCournot(Environment):
         """One round of it, as a game of its own."""
         return Cournot(self.players, self.action_values[0], intercept=self.intercept, slope=self.slope, cost=self.cost)
 
+    @property
+    def stage(self) -> Cournot:
+        return self.market
+
+    def seen_after(
+        self,
+        own: Float[AnyArray, "..."],
+        seen: Float[AnyArray, "..."],
+        played: Int[AnyArray, "..."] | int,
+        params: Params,
+    ) -> dict[str, AnyArray]:
+        shown = seen_of(own, seen, played)
+        total = shown["own"] + (self.players - 1) * shown["seen"]
+        price = jnp.maximum(params["intercept"] - params["slope"] * total, 0.0)
+        profit = (price - params["cost"]) * shown["own"]
+        return {**shown, "price": shown["began"] * price, "profit": shown["began"] * profit}
+
     def reset(self, key: PRNGKeyArray, params: Params) -> Outcome:
         dtype = jnp.result_type(float)
         none = jnp.zeros(self.players, dtype)
@@ -100,12 +118,7 @@ class RepeatedCournot(Environment):
         }
 
     def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
-        # Price and profit follow from quantities.
-        left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
-        low, high = self.action_values[0][0], self.action_values[0][-1]
-        level = lambda x: observation["began"] * (2 * (x - low) / (high - low) - 1)
-        numbers = [level(observation["own"]), level(observation["seen"]), observation["began"]]
-        return jnp.stack([*numbers, left / self.horizon, 1 / left])
+        return see_round(self, observation)  # price and profit follow from quantities
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         return self.market.payoff_scale(params)

@@ -27,8 +27,8 @@ from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.likelihood.one_shot_data import OneShotData
 from bayescal.likelihood.over_time_data import OverTimeData
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.populations.base import Population
 
 Number = float | AnyArray
@@ -193,7 +193,7 @@ def moving(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def play_in(policy: Policy, environment: Environment, population: Population | None) -> Policy:
     """The policy in this game and for this population."""
-    if isinstance(policy, AmortisedPolicy):
+    if isinstance(policy, LearnedPolicy):
         return policy.play(environment, population)
     changes: dict[str, Any] = {"environment": environment}
     if hasattr(policy, "population"):

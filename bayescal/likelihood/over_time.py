@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from bayescal._types import AnyArray
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
+from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
 from bayescal.evaluation.batches import AT_ONCE
 from bayescal.likelihood.base import (
@@ -270,11 +271,16 @@ class OverTimePrivate(PrivateLikelihood):
         group, time = part.by.T
         for g, t in sorted(set(zip(group.tolist(), time.tolist(), strict=True))):
             here = np.flatnonzero(((group == g) & (time == t))[part.situation])
-            seen = policy.place(part.role, part.seen)[1][part.situation[here]]
             by_group = by_row({**self.given, **shared}, np.array([int(g)]))
             phi, psi, params = jax.tree.map(lambda x: x[0], by_group)
             cost = jnp.exp(log_cost + shared.get("drift", 0.0) * t)
-            log_p = policy.tables(cost, phi, psi, {**part.environment.params, **params})[:, part.role]
+            params = {**part.environment.params, **params}
+            if isinstance(part.environment, Repeated):
+                rows, seen = np.unique(part.situation[here], return_inverse=True)
+                log_p = policy.tables_at({n: x[rows] for n, x in part.seen.items()}, cost, phi, psi, params)
+            else:
+                seen = policy.place(part.role, part.seen)[1][part.situation[here]]
+                log_p = policy.tables(cost, phi, psi, params)[:, part.role]
             yield _Solution(here, seen, lapsed(log_p, shared.get("lapse"), part.options))
 
     # --- Values that do not depend on the situation ------------------------------------------------------------------

@@ -7,23 +7,22 @@ The network predicts values, not choices. With own cost lambda, prior q_psi and 
 so an infinite cost gives the prior and a vanishing one the best action, whatever the weights.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, RoleActions, Scalar
-from bayescal.domain import Domain, Interval
+from bayescal.domain import Domain
 from bayescal.environments.base import Environment, OneShot
-from bayescal.errors import InputError
-from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, hide_absent, tilt
+from bayescal.policies.base import ABSENT, hide_absent, tilt
+from bayescal.policies.learned import LearnedPolicy, to_unit
 from bayescal.policies.network import Network
-from bayescal.policies.trained_for import check_domain, check_params, check_values, in_words, same_rules
+from bayescal.policies.trained_for import check_domain
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
@@ -33,7 +32,7 @@ Roles = Literal["shared", "embedded", "separate"]
 Unit = Literal["payoff", "cost"]
 
 
-class AmortisedPolicy(PriorPolicy):
+class AmortisedPolicy(LearnedPolicy):
     """A network, the box of values that it answers for, and the game that it was trained on.
 
     Args:
@@ -60,7 +59,6 @@ class AmortisedPolicy(PriorPolicy):
         (2, 2)
     """
 
-    policy_kind = PolicyKind.LEARNED
     network: Network
     environment: Environment
     variants: tuple[Environment, ...]
@@ -95,19 +93,21 @@ class AmortisedPolicy(PriorPolicy):
         count = self.environment.roles
         self.network = jax.tree.map(lambda w: jnp.stack([w] * count), network) if roles == "separate" else network
 
+    def fresh(self, key: PRNGKeyArray) -> Network:
+        if self.roles == "separate":
+            return jax.vmap(Network.fresh)(self.network, jax.random.split(key, self.environment.roles))
+        return self.network.fresh(key)
+
     @property
-    def private(self) -> bool:
-        return self.population is not None
+    def architecture(self) -> dict[str, Any]:
+        layers = [list(w.shape) for w in self.network.weights]
+        return {"roles": self.roles, "unit": self.unit, "layers": layers}
 
     @property
     def sees_cost(self) -> bool:
         """Whether values depend on one's own cost. In a single decision against people who do not know it they
         do not; later decisions are the person's own."""
         return not (self.private and isinstance(self.environment, OneShot))
-
-    @property
-    def cost_interval(self) -> Interval:
-        return dict(self.domain.intervals)["cost"]
 
     def values_of(
         self,
@@ -190,40 +190,6 @@ class AmortisedPolicy(PriorPolicy):
         log_p = jax.nn.logsumexp(jnp.maximum(by_type, ABSENT), axis=1, b=weights[None, :, None])
         return hide_absent(log_p)
 
-    def play(self, environment: Environment, population: Population | None = None) -> "AmortisedPolicy":
-        """This policy in one of the games that it was trained for."""
-        own = None if isinstance(population, Homogeneous) else population
-        if eqx.tree_equal(own, self.population) is not True:
-            ours = "costs that everybody knows" if self.population is None else f"{self.population}"
-            raise InputError(
-                f"The policy was trained for {ours}, not for {own or 'costs that everybody knows'}: give that "
-                "population, or train one for yours."
-            )
-        for variant in self.variants:
-            if same_rules(variant, environment):
-                self.check(None, None, None, environment.params)
-                return replace_environment(self, environment)
-        raise InputError(
-            f"The policy was trained for {' or '.join(in_words(v) for v in self.variants[:6])}, not for "
-            f"{in_words(environment)}: use ExactPolicy, or train one for your game."
-        )
-
-    def check(
-        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
-    ) -> None:
-        """Refuse concrete values outside the box; traced ones are kept inside by the model that draws them."""
-        check_values(self.domain, cost, phi, psi, params)
-        check_params(self.domain, self.variants[0].params, self.environment.params, params or {})
-
-    @property
-    def _population(self) -> Population:
-        if self.population is None:
-            raise InputError("This policy knows everybody's cost: pass cost=…, not phi.")
-        return self.population
-
-    def _costs(self, cost: Costs | None) -> Float[Array, " roles"]:
-        return jnp.broadcast_to(jnp.asarray(cost, jnp.result_type(float)), (self.environment.roles,))
-
     def network_inputs(
         self,
         role: int,
@@ -245,7 +211,7 @@ class AmortisedPolicy(PriorPolicy):
         stakes = env.stakes(params, role, None if self.private else costs)
         if costs is not None and (self.private or stakes is None):
             order = np.array([role] if self.private else [(role + k) % env.roles for k in range(env.roles)])
-            seen.append(_to_unit(costs[order], boxes["cost"]))
+            seen.append(to_unit(costs[order], boxes["cost"]))
             seen.append(jnp.log(costs[order] / env.payoff_scale(params)) / 4)
         if self.population is not None:
             nodes, weights = self.population.quadrature(phi or {})
@@ -255,7 +221,7 @@ class AmortisedPolicy(PriorPolicy):
         for kind, values in (("phi", phi), ("psi", psi), ("params", params if stakes is None else {})):
             for name, x in (values or {}).items():
                 if box := boxes.get(f"{kind}.{name}"):
-                    seen.append(_to_unit(x, box))
+                    seen.append(to_unit(x, box))
         if stakes is not None:
             seen.append(stakes)
         if self.roles == "embedded" and env.roles > 1:
@@ -264,14 +230,6 @@ class AmortisedPolicy(PriorPolicy):
             most = max(v.players for v in self.variants)
             seen += [env.players / most, 1 / env.players]
         return jnp.concatenate([jnp.ravel(jnp.asarray(x, jnp.result_type(float))) for x in seen])
-
-
-def with_network(policy: AmortisedPolicy, network: Network) -> AmortisedPolicy:
-    return eqx.tree_at(lambda p: p.network, policy, network, is_leaf=lambda x: isinstance(x, Network))
-
-
-def replace_environment(policy: AmortisedPolicy, environment: Environment) -> AmortisedPolicy:
-    return eqx.tree_at(lambda p: p.environment, policy, environment, is_leaf=lambda x: isinstance(x, Environment))
 
 
 def _example(policy: AmortisedPolicy) -> tuple[Observation, Array | None, Parameters, Parameters, Parameters]:
@@ -284,11 +242,3 @@ def _example(policy: AmortisedPolicy) -> tuple[Observation, Array | None, Parame
     observation = 0 if isinstance(env, OneShot) else env.observe(env.reset(key, params), 0)
     cost = None if policy.private and isinstance(env, OneShot) else middle["cost"]
     return observation, cost, pick("phi"), policy.prior.defaults | pick("psi"), params
-
-
-def _to_unit(x: Scalar | AnyArray, box: Interval) -> Float[Array, "..."]:
-    """[low, high] onto [-1, 1], through the logarithm where the ends are a factor of ten or more apart."""
-    x = jnp.clip(jnp.asarray(x, jnp.result_type(float)), box.low, box.high)
-    if box.logarithmic:
-        return 2 * jnp.log(x / box.low) / math.log(box.high / box.low) - 1
-    return 2 * (x - box.low) / (box.high - box.low) - 1

@@ -22,10 +22,14 @@ from bayescal._types import Actions, AnyArray, Costs, Index, Observation, Parame
 from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
+from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
 from bayescal.policies.eager import in_double_precision
 from bayescal.policies.one_shot import Solution, solve_one_shot
+from bayescal.policies.rounds.exact import Solved, average_play, log_probs, own_only, solve
+from bayescal.policies.rounds.solve import Types
+from bayescal.policies.rounds.stage import NODES, LogPrior
 from bayescal.policies.sequential import Concept, SequentialSolution, solve_sequential
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -37,13 +41,15 @@ class ExactPolicy(PriorPolicy):
     """Solves a game for any cost, population, prior and payoffs.
 
     Args:
-        environment: a one-shot game, a finite Markov game, a finite game in extensive form, or a game over time that
-            knows its own solution (a newsvendor).
+        environment: a one-shot game, a finite Markov game, a finite game in extensive form, a repeated game (in which
+            people meet the population's average in every state), or a game over time that knows its own solution (a
+            newsvendor).
         prior: the habit.
         population: `None` for costs that everybody knows, one number per role; otherwise each player's cost
             is private and drawn from the population, whose quadrature nodes are the player's types.
         concept: in games over time: whether one's own future cost of information counts ("trajectory") or not
             ("agent": agent quantal response equilibrium, for comparison with other programs).
+        nodes: repeated games: in how many states the worth of what comes later is held, in each of two directions.
 
     Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
     function theorem, and may be jitted and vmapped. If a solve fails, `status` says so and the probabilities are NaN.
@@ -61,15 +67,18 @@ class ExactPolicy(PriorPolicy):
     prior: Prior = Uniform()
     population: Population | None = None
     concept: Concept = eqx.field(static=True, default="trajectory")
+    nodes: int = eqx.field(static=True, default=NODES)
 
     def __check_init__(self) -> None:
-        if not self.environment.solvable:
+        if not (self.environment.solvable or isinstance(self.environment, Repeated)):
             raise InputError(
                 f"ExactPolicy: {self.environment.name} is neither a one-shot game nor a finite Markov game nor one in "
                 "extensive form, so it cannot be solved exactly: use a learned policy (`bayescal models`) or train one."
             )
         if self.concept not in ("trajectory", "agent"):
             raise InputError(f'ExactPolicy: the concept is {self.concept!r}; choose "trajectory" or "agent".')
+        if self.concept == "agent" and isinstance(self.environment, Repeated):
+            raise InputError(f'ExactPolicy: {self.environment.name} is solved for the concept "trajectory" only.')
 
     @property
     def private(self) -> bool:
@@ -78,7 +87,7 @@ class ExactPolicy(PriorPolicy):
     @property
     def tabled(self) -> bool:
         """Whether the game has finitely many situations, so that one solution holds all of them."""
-        return isinstance(self.environment, FiniteGame)
+        return isinstance(self.environment, FiniteGame | Repeated)
 
     @property
     def _solves_itself(self) -> bool:
@@ -110,6 +119,8 @@ class ExactPolicy(PriorPolicy):
             return solve_one_shot(env, self.log_prior(psi), costs, weights, self.all_params(params), start)
         if start is not None:
             raise InputError(f"{env.name} is a game over time: start is for one-shot games.")
+        if isinstance(env, Repeated):
+            return self._solve_rounds(jnp.zeros(0), (costs, weights), psi, params)
         return self._solve_over_time(costs, weights, psi, params)
 
     def _solve_over_time(
@@ -156,6 +167,10 @@ class ExactPolicy(PriorPolicy):
             role, seen = observation
             q = env.exact_values(seen, cost, psi or self.prior.defaults, self.all_params(params), self.prior)
             return tilt(self.log_prior_of(role, psi, seen), q, cost)
+        if isinstance(env, Repeated):
+            role, seen = observation
+            one = {n: jnp.asarray(x)[None] for n, x in seen.items()}
+            return self.log_prob_cells(role, one, cost, phi, psi, params)[0]
         if not isinstance(env, OneShot):
             return self.log_prob_table(cost, phi, psi, params)[self.place(*observation)]
         if not self.private or cost is None:
@@ -190,9 +205,66 @@ class ExactPolicy(PriorPolicy):
         psi: Parameters | None,
         params: Parameters | None,
     ) -> Float[Array, "cells actions"]:
+        if isinstance(self.environment, Repeated):
+            return self._repeated_cells(seen, cost, phi, psi, params)
         if isinstance(self.environment, FiniteGame) and (cost is None or jnp.ndim(cost) == 0):
             return self.log_prob_table(cost, phi, psi, params)[self.place(role, seen)]  # one solution serves all
         return super().log_prob_cells(role, seen, cost, phi, psi, params)
+
+    def _repeated_cells(
+        self,
+        seen: Seen,
+        cost: Costs | None,
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Float[Array, "cells actions"]:
+        """`log_prob_cells` of a repeated game; one solution serves all decisions."""
+        env, log_prior = self._repeated(psi)
+        if cost is None or not self.private:
+            solved = self._solve_rounds(jnp.zeros(0), self._types(cost, phi), psi, params)
+            return jnp.log(average_play(env, solved, log_prior, seen))
+        own = jnp.asarray(cost, jnp.result_type(float))
+        solved = self._solve_rounds(jnp.ravel(own), self._types(None, phi), psi, params)
+        if own.ndim == 0:
+            return log_probs(env, solved, log_prior, seen)[0]
+        each = lambda i, cell: log_probs(
+            env,
+            solved._replace(own=solved.own[i][None], rounds=own_only(solved, i)),
+            log_prior,
+            {n: x[None] for n, x in cell.items()},
+        )[0, 0]
+        return jax.vmap(each)(jnp.arange(len(own)), {n: jnp.asarray(x) for n, x in seen.items()})
+
+    @in_double_precision
+    def tables_at(
+        self,
+        seen: Seen,
+        costs: Float[Array, " people"],
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Float[Array, "people cells actions"]:
+        """Log-probabilities in a repeated game of people with these costs, after each of these observations."""
+        env, log_prior = self._repeated(psi)
+        types = self._types(None, phi) if self.private else self._types(costs[0], None)
+        solved = self._solve_rounds(costs, types, psi, params)
+        return log_probs(env, solved, log_prior, seen)
+
+    def _repeated(self, psi: Parameters | None) -> tuple[Repeated, LogPrior]:
+        assert isinstance(self.environment, Repeated)
+        return self.environment, lambda seen: self.log_prior_of(0, psi, seen)
+
+    def _solve_rounds(
+        self,
+        own: Float[Array, " costs"],
+        types: tuple[Float[Array, "roles types"], Float[Array, " types"]],
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Solved:
+        env, log_prior = self._repeated(psi)
+        costs, weights = types
+        return solve(env, log_prior, Types(costs[0], weights), own, self.all_params(params), self.nodes)
 
     def place(self, role: Index, seen: Seen) -> tuple[Index, Index | Int[AnyArray, "..."]]:
         """Index of the observations of a role in `tables`."""

@@ -18,10 +18,10 @@ from bayescal.domain import REAL
 from bayescal.environments.base import Environment, OneShot
 from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import ABSENT, PolicyFacts, PolicyKind, PriorPolicy
 from bayescal.policies.eager import in_double_precision, traced
 from bayescal.policies.exact import ExactPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
@@ -63,7 +63,7 @@ class RationalPolicy(PriorPolicy):
     policy_kind = PolicyKind.RATIONAL
     environment: Environment
     prior: Prior = Uniform()
-    learned: AmortisedPolicy | None = None
+    learned: LearnedPolicy | None = None
 
     def __check_init__(self) -> None:
         if self.learned is None and not solvable(self.environment):
@@ -149,7 +149,7 @@ class RationalPolicy(PriorPolicy):
         tables, solved = jax.lax.map(at, jnp.asarray(_COSTS, jnp.result_type(float)))
         return tables[jnp.argmax(solved)]
 
-    def _smallest(self) -> tuple[AmortisedPolicy, np.ndarray, dict[str, float] | None, dict[str, float]]:
+    def _smallest(self) -> tuple[LearnedPolicy, np.ndarray, dict[str, float] | None, dict[str, float]]:
         """(the learned policy in this game, its smallest cost, the population at its lower bounds, a flat habit)."""
         assert self.learned is not None
         boxes = dict(self.learned.domain.intervals)
@@ -164,7 +164,7 @@ def solvable(environment: Environment) -> bool:
     return environment.solvable
 
 
-def flat(policy: AmortisedPolicy) -> dict[str, float]:
+def flat(policy: LearnedPolicy) -> dict[str, float]:
     """Parameters at which the habit of a learned policy is uniform, clipped to its trained domain."""
     boxes = dict(policy.domain.intervals)
     psi = policy.prior.defaults | (policy.prior.flat_parameters or {})

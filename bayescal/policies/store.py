@@ -21,8 +21,8 @@ from safetensors.numpy import save as to_tensors
 
 from bayescal import schema
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy, with_network
 from bayescal.policies.base import Policy
+from bayescal.policies.learned import LearnedPolicy, with_network
 from bayescal.reading import read_bytes, read_json
 from bayescal.results import Kind, Run, holding
 
@@ -42,10 +42,9 @@ _FACTS = schema.record(
                 "prior": _CLASS,
                 "population": schema.maybe(_CLASS),
                 "domain": schema.map_of(schema.list_of(schema.number, 2)),
-                "roles": schema.text,
-                "unit": schema.text,
                 "layers": schema.list_of(schema.list_of(schema.count)),
-            }
+            },
+            {"roles": schema.text, "unit": schema.text, "nodes": schema.count, "others": schema.text},
         ),
         "provenance": schema.record(
             {},
@@ -63,20 +62,18 @@ _FACTS = schema.record(
 )
 
 
-def describe(policy: AmortisedPolicy) -> dict[str, Any]:
+def describe(policy: LearnedPolicy) -> dict[str, Any]:
     """What the weights were trained for: games, box, prior, population and the way numbers enter the network."""
     return {
         "environments": [_fields(v) for v in policy.variants],
         "prior": _fields(policy.prior),
         "population": None if policy.population is None else _fields(policy.population),
         "domain": policy.domain.as_dict(),
-        "roles": policy.roles,
-        "unit": policy.unit,
-        "layers": [list(w.shape) for w in policy.network.weights],
+        **policy.architecture,
     }
 
 
-def environment_hash(policy: AmortisedPolicy) -> str:
+def environment_hash(policy: LearnedPolicy) -> str:
     """A fingerprint of everything in `describe`."""
     return fingerprint(describe(policy))
 
@@ -85,14 +82,14 @@ def fingerprint(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def save_policy(policy: AmortisedPolicy, folder: Path, provenance: Mapping[str, Any] | None = None) -> None:
+def save_policy(policy: LearnedPolicy, folder: Path, provenance: Mapping[str, Any] | None = None) -> None:
     """Write both files into a folder, in one step."""
     with holding(folder, Kind.TRAIN, "") as held:
         run = Run(Kind.TRAIN, "", "", policies={"policy": policy_sha256(policy)})
         held.commit(run, policy_files(policy, provenance).items())
 
 
-def policy_files(policy: AmortisedPolicy, provenance: Mapping[str, Any] | None = None) -> dict[str, bytes]:
+def policy_files(policy: LearnedPolicy, provenance: Mapping[str, Any] | None = None) -> dict[str, bytes]:
     """Both files, by name."""
     weights = to_tensors(tensors(policy.network))
     facts = {
@@ -114,7 +111,7 @@ def policy_sha256(policy: Policy) -> str:
     return digest.hexdigest()
 
 
-def load_policy(skeleton: AmortisedPolicy, folder: Path) -> tuple[AmortisedPolicy, dict[str, Any]]:
+def load_policy[P: LearnedPolicy](skeleton: P, folder: Path) -> tuple[P, dict[str, Any]]:
     """(the skeleton with the folder's weights, the facts that are stored with them).
 
     Raises:

@@ -3,6 +3,7 @@
 from bayescal.registry import Registry
 from bayescal.training.base import GradientTrainer, Trainer
 from bayescal.training.certificate import certify
+from bayescal.training.distil import Distil
 from bayescal.training.kl_ppo import KLPPO
 from bayescal.training.recipe import Recipe, list_models, load_model, model_names, train_model
 from bayescal.training.soft_q import SoftQ
@@ -16,6 +17,7 @@ TRAINERS: Registry[type[Trainer]] = Registry(
         "SoftQ": "bayescal.training.soft_q:SoftQ",
         "SoftQExpected": "bayescal.training.soft_q_expected:SoftQExpected",
         "SoftQMarkov": "bayescal.training.soft_q_markov:SoftQMarkov",
+        "Distil": "bayescal.training.distil:Distil",
         "KLPPO": "bayescal.training.kl_ppo:KLPPO",
     },
 )
@@ -28,6 +30,7 @@ __all__ = [
     "SoftQ",
     "SoftQExpected",
     "SoftQMarkov",
+    "Distil",
     "Trained",
     "Trainer",
     "certify",

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bayescal.environments.normal_form import NormalForm
 from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 
 Info = dict[str, Float[Array, ""]]
 
@@ -20,7 +21,7 @@ class Trainer(eqx.Module):
     ends exactly where an uninterrupted one does.
     """
 
-    skeleton: eqx.AbstractVar[AmortisedPolicy]
+    skeleton: eqx.AbstractVar[LearnedPolicy]
 
     @abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree:
@@ -31,7 +32,7 @@ class Trainer(eqx.Module):
         """The state after one more step, and figures such as the loss."""
 
     @abstractmethod
-    def policy(self, state: PyTree) -> AmortisedPolicy:
+    def policy(self, state: PyTree) -> LearnedPolicy:
         """The policy learned so far."""
 
     @property

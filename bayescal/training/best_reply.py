@@ -29,7 +29,9 @@ def best_reply_gain(policy: AmortisedPolicy, *, steps: int = 3000, games: int = 
             common random numbers.
     """
     learner = SoftQ(policy, steps=steps, games=64, tries=16, everyone=False, others=policy, learning_rate=1e-3)
-    reply = train(learner, seed=seed + 1).policy
+    learned = train(learner, seed=seed + 1).policy
+    assert isinstance(learned, AmortisedPolicy)
+    reply = learned
     begin, go = jax.random.split(jax.random.key(seed))
     started = begin_games(policy, begin, games)
 

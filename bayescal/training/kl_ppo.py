@@ -25,7 +25,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal.domain import Domain, Interval
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import GradientTrainer, Info, example_policy
 from bayescal.training.optimiser import average, descend, fresh_network, memory_of

@@ -19,7 +19,7 @@ def optimiser(learning_rate: float, steps: int) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.contrib.muon(rate))
 
 
-def average(mean: Network, new: Network, count: Int[Array, ""], steps: int) -> Network:
+def average[Weights: PyTree](mean: Weights, new: Weights, count: Int[Array, ""], steps: int) -> Weights:
     """The running average of the weights after `count` steps, with a memory of a hundredth of all `steps`."""
     share = jnp.minimum(1 - 1 / (1 + count / 10.0), 1 - 1 / max(10.0, steps / 100))
     return jax.tree.map(lambda old, new: share * old + (1 - share) * new, mean, new)
@@ -27,9 +27,7 @@ def average(mean: Network, new: Network, count: Int[Array, ""], steps: int) -> N
 
 def fresh_network(skeleton: AmortisedPolicy, key: PRNGKeyArray) -> Network:
     """Random weights of the skeleton's shape."""
-    if skeleton.roles == "separate":
-        return jax.vmap(Network.fresh)(skeleton.network, jax.random.split(key, skeleton.environment.roles))
-    return skeleton.network.fresh(key)
+    return skeleton.fresh(key)
 
 
 def memory_of(rule: optax.GradientTransformation, network: PyTree) -> PyTree:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bayescal._types import AnyArray
 from bayescal.environments.base import OneShot
-from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.priors.uniform import Uniform
 
 
@@ -27,7 +27,7 @@ class Points(NamedTuple):
     params: dict[str, Float[Array, "..."]]
 
 
-def sample_points(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> Points:
+def sample_points(policy: LearnedPolicy, key: PRNGKeyArray, n: int) -> Points:
     """Points spread evenly over the domain. Known costs are drawn independently for each role; for half of the points
     they are the same for all."""
     draw, same, cost_key = jax.random.split(key, 3)
@@ -41,7 +41,7 @@ def sample_points(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> Points:
     return assemble(policy, values, n)
 
 
-def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
+def corner_points(policy: LearnedPolicy, most: int = 256) -> Points:
     """All corners of the domain, or `most` evenly chosen ones. Arrays (payoff tables) get random corners."""
     rng = np.random.default_rng(0)
     names, sizes = policy.domain.names, _sizes(policy)
@@ -61,7 +61,7 @@ def corner_points(policy: AmortisedPolicy, most: int = 256) -> Points:
     return assemble(policy, values, len(chosen))
 
 
-def assemble(policy: AmortisedPolicy, values: Mapping[str, AnyArray], n: int) -> Points:
+def assemble(policy: LearnedPolicy, values: Mapping[str, AnyArray], n: int) -> Points:
     """n points from values by the domain's names; other parameters keep their defaults."""
     dtype = jnp.result_type(float)
     part = lambda kind: {
@@ -78,13 +78,13 @@ def assemble(policy: AmortisedPolicy, values: Mapping[str, AnyArray], n: int) ->
     )
 
 
-def _sizes(policy: AmortisedPolicy) -> dict[str, tuple[int, ...]]:
+def _sizes(policy: LearnedPolicy) -> dict[str, tuple[int, ...]]:
     """Shapes of the array parameters in the domain."""
     shapes = {f"params.{n}": np.shape(x) for n, x in policy.environment.params.items()}
     return {n: s for n, s in shapes.items() if s and n in policy.domain.names}
 
 
-def new_games(policy: AmortisedPolicy, key: PRNGKeyArray, n: int) -> tuple[PyTree, Points]:
+def new_games(policy: LearnedPolicy, key: PRNGKeyArray, n: int) -> tuple[PyTree, Points]:
     """States and points of n new games. Private costs are drawn for each player of each game."""
     env = policy.environment
     draw, own, begin = jax.random.split(key, 3)

@@ -13,6 +13,7 @@ from bayescal._types import Facts
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.policies.store import FACTS, load_policy, policy_files, policy_sha256, read_facts
 from bayescal.reading import read_json
 from bayescal.resources import resource_names, resource_path
@@ -40,7 +41,7 @@ class Recipe:
 
     Example:
         >>> import bayescal as bc
-        >>> policy = bc.AmortisedPolicy(
+        >>> policy = bc.LearnedPolicy(
         ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
         ... )
         >>> recipe = bc.Recipe("Stag hunt", "Any cost from 0.1 to 10.", bc.SoftQExpected(policy, steps=2000))
@@ -55,7 +56,7 @@ class Recipe:
     points: int = 300
 
     @property
-    def skeleton(self) -> AmortisedPolicy:
+    def skeleton(self) -> LearnedPolicy:
         return self.trainer.skeleton
 
 
@@ -114,7 +115,7 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
-def load_model(model: str | Path, *, trust: bool = False) -> AmortisedPolicy:
+def load_model(model: str | Path, *, trust: bool = False) -> LearnedPolicy:
     """A trained policy: a shipped one, or that of a folder. It is used wherever an ExactPolicy is.
 
     Args:
@@ -151,15 +152,17 @@ def train_model(
         progress: called with each report and, every five seconds or so, the mean divergence from the exact policy.
         measuring: called while the certificate is measured.
     """
-    solvable = isinstance(recipe.skeleton.environment, OneShot)
-    kl = oracle_kl(recipe.skeleton) if progress is not None and solvable else None
+    skeleton = recipe.skeleton
+    one_shot = isinstance(skeleton, AmortisedPolicy) and isinstance(skeleton.environment, OneShot)
+    kl = oracle_kl(skeleton) if progress is not None and one_shot else None
     checked = 0.0
 
-    def tell(report: Report, peek: Callable[[], AmortisedPolicy]) -> None:
+    def tell(report: Report, peek: Callable[[], LearnedPolicy]) -> None:
         nonlocal checked
         assert progress is not None
         look = kl is not None and report.seconds - checked > 5
-        progress(report, kl(peek()) if look and kl is not None else None)
+        policy = peek() if look else None
+        progress(report, kl(policy) if kl is not None and isinstance(policy, AmortisedPolicy) else None)
         checked = report.seconds if look else checked
 
     source = {} if experiment is None else {EXPERIMENT: experiment.read_bytes()}
@@ -205,7 +208,7 @@ def certify_model(
 
 
 def _measure(
-    recipe: Recipe, policy: AmortisedPolicy, facts: Facts, points: int | None, progress: Progress | None
+    recipe: Recipe, policy: LearnedPolicy, facts: Facts, points: int | None, progress: Progress | None
 ) -> dict[str, Any]:
     """The certificate of a policy.
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PyTree
 
-from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import GradientTrainer, Info
 from bayescal.training.optimiser import average, descend, memory_of, optimiser
@@ -40,6 +41,7 @@ class Regression(GradientTrainer):
 
     def trained(self, learner: Learner) -> AmortisedPolicy:
         """The policy with the averaged weights."""
+        assert isinstance(self.skeleton, AmortisedPolicy)
         return with_network(self.skeleton, learner.average)
 
     @property

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import Info, example_policy
 from bayescal.training.optimiser import average, fresh_network

@@ -22,7 +22,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from bayescal._types import Parameters
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy, replace_environment, with_network
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import replace_environment, with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import Info, example_policy
 from bayescal.training.mixtures import replies, types_of, values_at_point

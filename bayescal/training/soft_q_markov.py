@@ -16,7 +16,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.environments.markov import Markov, MarkovGame
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
 from bayescal.solvers.policy_iteration import value_policy
 from bayescal.training.base import Info

@@ -16,7 +16,7 @@ from safetensors.numpy import save as to_tensors
 from bayescal import schema
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
-from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.policies.store import describe, differences, read_tensors, tensors
 from bayescal.reading import TEXT_BYTES, parse_json, read_bytes
 from bayescal.training.base import Info, Trainer
@@ -31,7 +31,7 @@ _CHECKPOINT = schema.record(
     {"format": schema.whole, "step": schema.count, "seconds": schema.number, "settings": schema.section}
 )
 
-Progress = Callable[["Report", Callable[[], AmortisedPolicy]], None]
+Progress = Callable[["Report", Callable[[], LearnedPolicy]], None]
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Report:
 class Trained:
     """The trained policies (one a seed), and the time that it took."""
 
-    policies: tuple[AmortisedPolicy, ...]
+    policies: tuple[LearnedPolicy, ...]
     history: tuple[Report, ...]
     seconds_compiling: float
     seconds_training: float  # of this run, not of those before an interruption
 
     @property
-    def policy(self) -> AmortisedPolicy:
+    def policy(self) -> LearnedPolicy:
         return self.policies[0]
 
 
@@ -125,7 +125,7 @@ def train(
     started = saved = time.perf_counter()
     history: list[Report] = []
 
-    def member(m: int) -> AmortisedPolicy:
+    def member(m: int) -> LearnedPolicy:
         return trainer.policy(jax.tree.map(lambda x: x[m], states))
 
     count, safe = 10, step
@@ -172,7 +172,7 @@ def over_members(step: Callable, members: int) -> Callable:
 def settings_of(trainer: Trainer) -> dict[str, Any]:
     """Everything but the seed that the result depends on: stored, and compared when a run resumes."""
     plain = {n: getattr(trainer, n) for n in type(trainer).__dataclass_fields__}
-    skeletons = {n: describe(x) for n, x in plain.items() if isinstance(x, AmortisedPolicy)}
+    skeletons = {n: describe(x) for n, x in plain.items() if isinstance(x, LearnedPolicy)}
     numbers = {n: x for n, x in plain.items() if isinstance(x, bool | int | float | str)}
     return {"trainer": type(trainer).__name__, **numbers, **skeletons}
 

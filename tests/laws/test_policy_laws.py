@@ -7,10 +7,11 @@ import pytest
 
 from bayescal.environments.normal_form import NormalForm
 from bayescal.errors import DomainError, InputError
-from bayescal.policies.amortised import AmortisedPolicy, with_network
+from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import PolicyKind
 from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.habitual import HabitualPolicy
+from bayescal.policies.learned import with_network
 from bayescal.policies.level_k import LevelKPolicy
 from bayescal.policies.rational import RationalPolicy
 from bayescal.policies.store import load_policy, save_policy

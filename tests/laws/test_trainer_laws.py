@@ -19,7 +19,7 @@ import bayescal as bc
 from bayescal.environments.base import OneShot
 from bayescal.environments.markov import Markov
 from bayescal.errors import DomainError
-from bayescal.policies.amortised import with_network
+from bayescal.policies.learned import with_network
 from bayescal.policies.store import load_policy, save_policy
 from bayescal.precision import double_precision
 from bayescal.training import TRAINERS, GradientTrainer, Trainer

@@ -19,7 +19,7 @@ from bayescal.evaluation.locate import locate
 from bayescal.likelihood.evidence import Evidence
 from bayescal.likelihood.surface import Surface
 from bayescal.model import compress as compressing
-from bayescal.policies.amortised import with_network
+from bayescal.policies.learned import with_network
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from bayescal.cli import main
 from bayescal.diagnostics.base import Outcome
 from bayescal.diagnostics.reweight import _smooth, exact_twin, reweight
 from bayescal.diagnostics.reweighted import EVEN, Finding, _error, _moments
-from bayescal.policies.amortised import with_network
 from bayescal.policies.exact import equilibrium
+from bayescal.policies.learned import with_network
 from bayescal.populations import Homogeneous
 from bayescal.posterior.status import Status
 

@@ -16,8 +16,8 @@ from bayescal.errors import DomainError
 from bayescal.model.hyperpriors import Hyperpriors, default_cost, read_hyperpriors
 from bayescal.model.model import Model
 from bayescal.model.types import typed_model
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.populations.base import Population
 from bayescal.priors.base import Prior
 from bayescal.study.load import Study
@@ -116,9 +116,9 @@ class Field:
         return "participant" in self.decisions.cells
 
     @property
-    def learned(self) -> AmortisedPolicy | None:
+    def learned(self) -> LearnedPolicy | None:
         """The policy, where it is a learned one."""
-        return self.policy if isinstance(self.policy, AmortisedPolicy) else None
+        return self.policy if isinstance(self.policy, LearnedPolicy) else None
 
     @property
     def policy_habit(self) -> Prior | None:

@@ -12,9 +12,9 @@ from bayescal.model.build import build_model
 from bayescal.model.model import Model
 from bayescal.model.spec import Method
 from bayescal.model.standard import suited
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.policies.rational import solvable
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -121,7 +121,7 @@ def _refuse_slow(field: Field) -> None:
         )
 
 
-def _trained_for(policy: AmortisedPolicy, population: Population) -> Population:
+def _trained_for(policy: LearnedPolicy, population: Population) -> Population:
     """The population that a learned policy was trained for, which must be of the kind that is asked for."""
     trained = policy.population
     assert trained is not None

@@ -3,13 +3,13 @@
 import equinox as eqx
 
 from bayescal.comparison.rivals.base import NotApplicable
-from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.policies.rational import flat
 from bayescal.priors.base import Prior
 from bayescal.priors.fixed import Fixed
 
 
-def with_flat_habit(policy: AmortisedPolicy) -> AmortisedPolicy:
+def with_flat_habit(policy: LearnedPolicy) -> LearnedPolicy:
     """The policy with its habit held where it is uniform.
 
     Raises:

@@ -8,7 +8,7 @@ from bayescal.comparison.rivals.base import LAPSES, Field, NotApplicable, Rival,
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.model.model import Model
-from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.policies.rational import RationalPolicy
 from bayescal.training.recipe import load_model, model_names
 
@@ -24,7 +24,7 @@ def build(field: Field) -> Model:
     )
 
 
-def _from_zoo(field: Field) -> tuple[AmortisedPolicy, str]:
+def _from_zoo(field: Field) -> tuple[LearnedPolicy, str]:
     """(the first shipped policy that plays these games, what it is called)."""
     for name in model_names():
         policy = _loaded(name)
@@ -37,14 +37,14 @@ def _from_zoo(field: Field) -> tuple[AmortisedPolicy, str]:
 
 
 @cache
-def _loaded(name: str) -> AmortisedPolicy | None:
+def _loaded(name: str) -> LearnedPolicy | None:
     try:
         return load_model(name)
     except InputError:
         return None
 
 
-def _plays(policy: AmortisedPolicy, games: Sequence[Environment]) -> bool:
+def _plays(policy: LearnedPolicy, games: Sequence[Environment]) -> bool:
     trained_on = policy.environment
     if type(trained_on) is not type(games[0]) or any(g.over_time != trained_on.over_time for g in games):
         return False

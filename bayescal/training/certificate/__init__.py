@@ -10,6 +10,7 @@ from typing import Any
 
 from bayescal.environments.base import OneShot
 from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.training.certificate.in_play import certify_in_play
 from bayescal.training.certificate.measures import Progress
 from bayescal.training.certificate.one_shot import certify_one_shot, oracle_kl
@@ -19,11 +20,11 @@ __all__ = ["certify", "certify_against_exact_play", "certify_in_play", "certify_
 
 
 def certify(
-    policy: AmortisedPolicy,
+    policy: LearnedPolicy,
     *,
     points: int = 300,
     seed: int = 0,
-    ensemble: Sequence[AmortisedPolicy] = (),
+    ensemble: Sequence[LearnedPolicy] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure a policy: against the exact one if there is one, else in games that it plays with itself.
@@ -41,8 +42,10 @@ def certify(
         >>> sorted(measured["kl"]), measured["kl"]["mean"] > 0.001
         (['max', 'mean', 'median', 'q95'], True)
     """
-    if isinstance(policy.environment, OneShot):
-        return certify_one_shot(policy, points=points, seed=seed, ensemble=ensemble, progress=progress)
     if has_exact(policy):
         return certify_against_exact_play(policy, games=points, seed=seed, progress=progress)
-    return certify_in_play(policy, games=points, seed=seed, ensemble=ensemble)
+    assert isinstance(policy, AmortisedPolicy)
+    others = [p for p in ensemble if isinstance(p, AmortisedPolicy)]
+    if isinstance(policy.environment, OneShot):
+        return certify_one_shot(policy, points=points, seed=seed, ensemble=others, progress=progress)
+    return certify_in_play(policy, games=points, seed=seed, ensemble=others)

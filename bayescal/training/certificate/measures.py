@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from bayescal.environments.base import OneShot
-from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.training.points import Points
 
 Progress = Callable[[str, int, int], None]  # called with (what, done, in all)
@@ -73,7 +73,7 @@ def slope_and_value(f: Callable[[Array], Array], x: Float[Array, " parameters"])
     return jax.jacfwd(lambda x: (f(x),) * 2, has_aux=True)(x)
 
 
-def inferred_names(policy: AmortisedPolicy) -> list[str]:
+def inferred_names(policy: LearnedPolicy) -> list[str]:
     """The parameters that decisions are informative about.
 
     One-shot games: the population's, or a known cost (its logarithm), and the prior's. Games over time: the prior's
@@ -87,7 +87,7 @@ def inferred_names(policy: AmortisedPolicy) -> list[str]:
     return names if scaling and scaling <= set(names) else [LOG_COST, *names]
 
 
-def inferred_values(policy: AmortisedPolicy, point: Points) -> Float[Array, " parameters"]:
+def inferred_values(policy: LearnedPolicy, point: Points) -> Float[Array, " parameters"]:
     """The values of those parameters at a point; the log cost is relative to the point's."""
     values = {f"phi.{n}": x for n, x in point.phi.items()}
     values |= {f"psi.{n}": x for n, x in point.psi.items()}
@@ -95,7 +95,7 @@ def inferred_values(policy: AmortisedPolicy, point: Points) -> Float[Array, " pa
     return jnp.stack([jnp.zeros(()) if n == LOG_COST else values[n] for n in inferred_names(policy)])
 
 
-def moved(policy: AmortisedPolicy, point: Points, theta: Float[Array, " parameters"]) -> Points:
+def moved(policy: LearnedPolicy, point: Points, theta: Float[Array, " parameters"]) -> Points:
     """The point with other values of the inferred parameters."""
     values = dict(zip(inferred_names(policy), theta, strict=True))
     replace = lambda kind, old: {n: values.get(f"{kind}.{n}", x) for n, x in old.items()}

@@ -11,8 +11,9 @@ from jaxtyping import Array, Bool, Float
 
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy, replace_environment
+from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.exact import ExactPolicy
+from bayescal.policies.learned import replace_environment
 from bayescal.precision import double_precision
 from bayescal.solvers.path import CONVERGED
 from bayescal.training.certificate.measures import (

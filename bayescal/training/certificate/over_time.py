@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from bayescal.environments.markov import Markov
 from bayescal.environments.own_solution import SolvesItself
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.exact import ExactPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.precision import double_precision
 from bayescal.training.certificate.measures import (
     Progress,
@@ -30,14 +30,14 @@ from bayescal.training.points import Points, corner_points, sample_points
 _MOST_CORNERS = 64
 
 
-def has_exact(policy: AmortisedPolicy) -> bool:
+def has_exact(policy: LearnedPolicy) -> bool:
     """Whether a game over time has an exact solution: decision problems of one person do."""
     env = policy.environment
     return env.players == 1 and isinstance(env, Markov | SolvesItself)
 
 
 def certify_against_exact_play(
-    policy: AmortisedPolicy, *, games: int, seed: int, progress: Progress | None = None
+    policy: LearnedPolicy, *, games: int, seed: int, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Compare a policy of one person over time with the exact one, in `games` runs at points of the domain and at its
     corners. Measures are means over the decisions of a run."""
@@ -74,7 +74,7 @@ def certify_against_exact_play(
     }
 
 
-def measure(policy: AmortisedPolicy, exact: ExactPolicy, point: Points, key: PRNGKeyArray) -> dict[str, Array]:
+def measure(policy: LearnedPolicy, exact: ExactPolicy, point: Points, key: PRNGKeyArray) -> dict[str, Array]:
     """All measures of one run."""
     seen, live = observed_in_a_run(policy, point, key)
     here = inferred_values(policy, point)
@@ -94,9 +94,7 @@ def measure(policy: AmortisedPolicy, exact: ExactPolicy, point: Points, key: PRN
     }
 
 
-def observed_in_a_run(
-    policy: AmortisedPolicy, point: Points, key: PRNGKeyArray
-) -> tuple[PyTree, Bool[Array, " rounds"]]:
+def observed_in_a_run(policy: LearnedPolicy, point: Points, key: PRNGKeyArray) -> tuple[PyTree, Bool[Array, " rounds"]]:
     """(observation in each round of one run, whether the game was still on)."""
     env = policy.environment
 
@@ -114,6 +112,6 @@ def observed_in_a_run(
     return jax.lax.scan(go, start, jax.random.split(on, env.horizon))[1]
 
 
-def choices(policy: AmortisedPolicy | ExactPolicy, point: Points, seen: PyTree) -> Float[Array, "rounds actions"]:
+def choices(policy: LearnedPolicy | ExactPolicy, point: Points, seen: PyTree) -> Float[Array, "rounds actions"]:
     """Log-probabilities in every round of a run."""
     return policy.log_prob_cells(0, seen, jnp.ravel(point.cost)[0], None, point.psi, point.params)

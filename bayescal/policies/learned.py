@@ -1,0 +1,109 @@
+"""What all learned policies share: the box that they answer for, and the games that they may be played in."""
+
+import math
+from abc import abstractmethod
+from typing import Any, Self
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, Scalar
+from bayescal.domain import Domain, Interval
+from bayescal.environments.base import Environment
+from bayescal.errors import InputError
+from bayescal.policies.base import PolicyKind, PriorPolicy
+from bayescal.policies.trained_for import check_params, check_values, in_words, same_rules
+from bayescal.populations.base import Population
+from bayescal.populations.homogeneous import Homogeneous
+
+
+class LearnedPolicy(PriorPolicy):
+    """A policy whose numbers were learned: `network` holds them, `domain` is the box that they are right in."""
+
+    policy_kind = PolicyKind.LEARNED
+    network: eqx.AbstractVar[PyTree]
+    variants: eqx.AbstractVar[tuple[Environment, ...]]
+    population: eqx.AbstractVar[Population | None]
+    domain: eqx.AbstractVar[Domain]
+
+    @abstractmethod
+    def fresh(self, key: PRNGKeyArray) -> PyTree:
+        """Random weights of the network's shape."""
+
+    @abstractmethod
+    def values_of(
+        self,
+        role: int,
+        observation: Observation,
+        cost: Costs | None,
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Actions:
+        """Q of every action of one role, in money. `cost` is one's own, or everybody's (by role) if known."""
+
+    @property
+    @abstractmethod
+    def architecture(self) -> dict[str, Any]:
+        """How numbers enter the network, and its shape: plain facts for policy.json."""
+
+    @property
+    def private(self) -> bool:
+        return self.population is not None
+
+    @property
+    def cost_interval(self) -> Interval:
+        return dict(self.domain.intervals)["cost"]
+
+    def play(self, environment: Environment, population: Population | None = None) -> Self:
+        """This policy in one of the games that it was trained for."""
+        own = None if isinstance(population, Homogeneous) else population
+        if eqx.tree_equal(own, self.population) is not True:
+            ours = "costs that everybody knows" if self.population is None else f"{self.population}"
+            raise InputError(
+                f"The policy was trained for {ours}, not for {own or 'costs that everybody knows'}: give that "
+                "population, or train one for yours."
+            )
+        for variant in self.variants:
+            if same_rules(variant, environment):
+                self.check(None, None, None, environment.params)
+                return replace_environment(self, environment)
+        raise InputError(
+            f"The policy was trained for {' or '.join(in_words(v) for v in self.variants[:6])}, not for "
+            f"{in_words(environment)}: use ExactPolicy, or train one for your game."
+        )
+
+    def check(
+        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> None:
+        """Refuse concrete values outside the box; traced ones are kept inside by the model that draws them."""
+        check_values(self.domain, cost, phi, psi, params)
+        check_params(self.domain, self.variants[0].params, self.environment.params, params or {})
+
+    @property
+    def _population(self) -> Population:
+        if self.population is None:
+            raise InputError("This policy knows everybody's cost: pass cost=…, not phi.")
+        return self.population
+
+    def _costs(self, cost: Costs | None) -> Float[Array, " roles"]:
+        return jnp.broadcast_to(jnp.asarray(cost, jnp.result_type(float)), (self.environment.roles,))
+
+
+def with_network[P: LearnedPolicy](policy: P, network: PyTree) -> P:
+    """The policy with other weights."""
+    return eqx.tree_at(lambda p: p.network, policy, network, is_leaf=lambda x: isinstance(x, type(policy.network)))
+
+
+def replace_environment[P: LearnedPolicy](policy: P, environment: Environment) -> P:
+    """The policy in another game."""
+    return eqx.tree_at(lambda p: p.environment, policy, environment, is_leaf=lambda x: isinstance(x, Environment))
+
+
+def to_unit(x: Scalar | AnyArray, box: Interval) -> Float[Array, "..."]:
+    """[low, high] onto [-1, 1], through the logarithm where the ends are a factor of ten or more apart."""
+    x = jnp.clip(jnp.asarray(x, jnp.result_type(float)), box.low, box.high)
+    if box.logarithmic:
+        return 2 * jnp.log(x / box.low) / math.log(box.high / box.low) - 1
+    return 2 * (x - box.low) / (box.high - box.low) - 1

@@ -1,0 +1,298 @@
+"""Distillation: a repeated game is solved at points of the domain, and the networks learn the solutions.
+
+Each step solves one more point by backward induction (`policies.rounds.solve`), keeps what was found, and improves the
+networks on everything that was kept so far. So the error falls from the first seconds on, and there is nothing to
+bootstrap: targets are exact, corners included.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from bayescal._types import Parameters
+from bayescal.environments.public_goods import PublicGoods
+from bayescal.environments.repeated import RepeatedGame
+from bayescal.policies.learned import with_network
+from bayescal.policies.network import Network
+from bayescal.policies.rounds.learned import Learned, RepeatedPolicy
+from bayescal.policies.rounds.solve import Types, play_at, solve_rounds
+from bayescal.policies.rounds.stage import Continuation, LogPrior, chain_of, stage_of
+from bayescal.training.base import GradientTrainer, Info
+from bayescal.training.optimiser import average, descend, memory_of, optimiser
+from bayescal.training.points import Points, assemble
+
+TYPES = 10  # of a population's, the most likely ones
+OWN = 10  # own costs at which a game is solved
+MARKETS, ANYWHERE = 2, 4  # simulated markets, and states drawn from all, in each round of a solved game
+TOLERANCE = 2e-5
+
+
+class Lesson(NamedTuple):
+    """A solved game.
+
+    Attributes:
+        point: the point of the domain, as inputs of the networks.
+        cost: own costs at which it was solved.
+        worth: what states are worth to them after each round but the last, as weights of shapes.
+        state, log_q, met: in each round, states as inputs of the network, the habit of somebody who saw the round from
+            the other side, and the others' average play.
+    """
+
+    point: Float[Array, "*games inputs"]
+    cost: Float[Array, "*games costs"]
+    worth: Float[Array, "*games rounds costs shapes"]
+    state: Float[Array, "*games played states inputs"]
+    log_q: Float[Array, "*games played states actions"]
+    met: Float[Array, "*games played states actions"]
+
+
+class Batch(NamedTuple):
+    """Rows of lessons: inputs and targets of both networks."""
+
+    worth_inputs: Float[Array, "rows inputs"]
+    cost: Float[Array, " rows"]
+    worth: Float[Array, "rows shapes"]
+    meeting_inputs: Float[Array, "rows numbers"]
+    log_q: Float[Array, "rows actions"]
+    met: Float[Array, "rows actions"]
+
+
+class Pupil(NamedTuple):
+    """The weights, their running average, the optimiser's state, steps done, and what was solved so far."""
+
+    network: Learned
+    average: Learned
+    memory: PyTree
+    count: Int[Array, ""]
+    kept: Lesson
+
+
+class Distil(GradientTrainer):
+    """Distils a `RepeatedPolicy` from exact solutions.
+
+    Args:
+        skeleton: the policy to be trained; only the shape of its weights is used.
+        steps: how many points are solved.
+        updates, batch, learning_rate: updates of the networks after each of them, the size of their batches, and the
+            optimiser's peak rate.
+        begin: how many points are solved before the first step; the functions of the state that worth is put together
+            from are the principal components of these solutions.
+
+    Example:
+        >>> import bayescal as bc
+        >>> game = bc.RepeatedGame(bc.PublicGoods(4, mpcr=0.4), rounds=10)
+        >>> policy = bc.RepeatedPolicy(game, {"cost": (0.5, 50.0)}, width=32, depth=2)
+        >>> trainer = bc.Distil(policy, steps=50)  # bc.train(trainer) learns it
+        >>> trainer.steps
+        50
+    """
+
+    skeleton: RepeatedPolicy
+    steps: int = eqx.field(static=True, default=500)
+    updates: int = eqx.field(static=True, default=50)
+    batch: int = eqx.field(static=True, default=1024)
+    learning_rate: float = eqx.field(static=True, default=5e-3)
+    begin: int = eqx.field(static=True, default=32)
+
+    @classmethod
+    def example(cls) -> "Distil":
+        game = RepeatedGame(PublicGoods(2, mpcr=0.7, endowment=4), rounds=3)
+        policy = RepeatedPolicy(game, {"cost": (0.5, 5.0)}, width=16, depth=1)
+        return cls(policy, steps=40, updates=20, batch=64, begin=8)
+
+    def init(self, key: PRNGKeyArray) -> Pupil:
+        first, weights = jax.random.split(key)
+        games, raw = jax.lax.map(self._solve, jax.random.split(first, self.begin))
+        shapes = principal_shapes(raw, games.cost, self._level_off, len(self.skeleton.network.shapes), self._area)
+        network = eqx.tree_at(lambda n: n.shapes, self.skeleton.fresh(weights), shapes)
+        found = games._replace(worth=self._in_shapes(raw, shapes))
+        room = lambda x: jnp.concatenate([x, jnp.zeros((self.steps, *x.shape[1:]), x.dtype)])
+        memory = memory_of(self.optimiser, _moving(network))
+        return Pupil(network, network, memory, jnp.zeros((), jnp.int32), jax.tree.map(room, found))
+
+    def policy(self, state: Pupil) -> RepeatedPolicy:
+        return with_network(self.skeleton, state.average)
+
+    def weights(self, state: Pupil) -> Learned:
+        return state.network
+
+    def step(self, key: PRNGKeyArray, state: Pupil) -> tuple[Pupil, Info]:
+        solve, learn = jax.random.split(key)
+        game, raw = self._solve(solve)
+        game = game._replace(worth=self._in_shapes(raw, state.network.shapes))
+        put = lambda kept, new: jax.lax.dynamic_update_index_in_dim(kept, new, self.begin + state.count, 0)
+        state = state._replace(kept=jax.tree.map(put, state.kept, game))
+
+        def update(carry: tuple[Pupil, Array], key: PRNGKeyArray) -> tuple[tuple[Pupil, Array], Info]:
+            state, done = carry
+            state, data = self.experience(key, state)
+            (_, info), slope = self.gradient(state.network, data)
+            moved, memory = descend(self.optimiser, _moving(state.network), _moving(slope), state.memory)
+            network = Learned(*moved, state.network.shapes)
+            mean = average(state.average, network, done, self.steps * self.updates)
+            return (state._replace(network=network, average=mean, memory=memory), done + 1), info
+
+        first = state.count * self.updates
+        (state, _), info = jax.lax.scan(update, (state, first), jax.random.split(learn, self.updates))
+        return state._replace(count=state.count + 1), jax.tree.map(jnp.mean, info)
+
+    def experience(self, key: PRNGKeyArray, state: Pupil) -> tuple[Pupil, Batch]:
+        """Rows of the games that were solved so far, drawn at random."""
+        policy, kept, n = self.skeleton, state.kept, (self.batch,)
+        keys = iter(jax.random.split(key, 6))
+        draw = lambda high: jax.random.randint(next(keys), n, 0, high)
+        solved = self.begin + state.count + 1
+        i, t, k = draw(solved), draw(max(1, policy.environment.horizon - 1)), draw(OWN)
+        inputs = jax.vmap(policy.worth_inputs)(kept.point[i], kept.cost[i, k], t.astype(kept.cost.dtype))
+        j, u, c = draw(solved), draw(policy.environment.horizon), draw(kept.met.shape[2])
+        return state, Batch(
+            inputs, kept.cost[i, k], kept.worth[i, t, k],
+            jnp.concatenate([kept.point[j], kept.state[j, u, c]], axis=1), kept.log_q[j, u, c], kept.met[j, u, c],
+        )  # fmt: skip
+
+    def loss(self, weights: Learned, data: Batch) -> tuple[Float[Array, ""], Info]:
+        policy = with_network(self.skeleton, weights)
+        error = jax.vmap(weights.worth)(data.worth_inputs) - data.worth
+        size = jnp.sum(weights.shapes**2 * jnp.asarray(self._area, weights.shapes.dtype), axis=(1, 2))
+        # At moderate costs a squared error of values is worth 1 / cost in nats: choices spread over a width of √cost.
+        worth = jnp.mean(jnp.sum(error**2 * size, axis=1) / (data.cost + self._level_off))
+        log_met = jax.vmap(policy.log_meeting_from)(data.meeting_inputs, data.log_q)
+        gap = jnp.where(data.met > 0, jnp.log(jnp.maximum(data.met, 1e-30)) - log_met, 0.0)
+        meeting = jnp.mean(jnp.sum(data.met * gap, axis=1))
+        return worth + meeting, {"worth": worth, "meeting": meeting}
+
+    @property
+    def optimiser(self) -> optax.GradientTransformation:
+        return optimiser(self.learning_rate, self.steps * self.updates)
+
+    @property
+    def _area(self) -> Float[np.ndarray, "own seen"]:
+        return stage_of(self.skeleton.environment, self.skeleton.environment.params, self.skeleton.nodes).area
+
+    @property
+    def _level_off(self) -> Float[Array, ""]:
+        return 0.02 * self.skeleton.environment.payoff_scale(self.skeleton.environment.params)
+
+    def _in_shapes(
+        self, worth: Float[Array, "*rows own seen"], shapes: Float[Array, "shapes own seen"]
+    ) -> Float[Array, "*rows shapes"]:
+        """Weights of the (orthogonal) shapes that come closest."""
+        area = jnp.asarray(self._area, shapes.dtype)
+        size = jnp.sum(shapes**2 * area, axis=(1, 2))
+        return jnp.einsum("...ij,kij->...k", worth * area, shapes) / jnp.maximum(size, 1e-30)
+
+    def _solve(self, key: PRNGKeyArray) -> tuple[Lesson, Float[Array, "rounds costs own seen"]]:
+        """(a solved game with no worth yet, what states are worth at the nodes)."""
+        policy, env = self.skeleton, self.skeleton.environment
+        draw, costs, play = jax.random.split(key, 3)
+        at = point_towards_faces(policy, draw)
+        params = policy.all_params(at.params)
+        log_prior = lambda seen: policy.log_prior_of(0, at.psi, seen)
+        box = policy.cost_interval
+        spread = 0.5 * (1 - jnp.cos(jnp.pi * (jnp.arange(OWN) + jax.random.uniform(costs, (OWN,))) / OWN))
+        own = box.low * (box.high / box.low) ** spread if policy.private else at.cost[None]
+        types = likely_types(policy, at)
+        stage = stage_of(env, params, policy.nodes)
+        rounds = solve_rounds(env, stage, log_prior, types, own, params, tolerance=TOLERANCE, polish=0)
+        known = len(types.costs)
+        worth = rounds.worth[:-1, known:] if env.horizon > 1 else rounds.worth[:, known:]
+        worth = worth - jnp.sum(worth * stage.own.share[:, None], axis=2, keepdims=True)  # moves no choice
+        worth = jnp.broadcast_to(worth, (worth.shape[0], OWN, *worth.shape[2:]))
+        total = Continuation(stage, rounds.worth[:, :known])
+        seen, log_q, met = meetings(policy, total, types, log_prior, params, play)
+        point = policy.point_inputs(at.phi, at.psi, params)
+        inputs = jax.vmap(jax.vmap(lambda s: policy.meeting_inputs(point, s, own[0])))(seen)[..., len(point) :]
+        nothing = jnp.zeros((*worth.shape[:2], 0), worth.dtype)
+        return Lesson(point, jnp.broadcast_to(own, (OWN,)), nothing, inputs, log_q, met), worth
+
+
+def _moving(network: Learned) -> tuple[Network, Network]:
+    """The parts that are trained."""
+    return network.worth, network.meeting
+
+
+def point_towards_faces(policy: RepeatedPolicy, key: PRNGKeyArray) -> Points:
+    """A random point of the domain, more often near its faces, where interpolation is hardest."""
+    boxes, values = policy.domain.intervals, {}
+    sizes = {f"params.{n}": np.shape(x) for n, x in policy.environment.params.items()}
+    for (name, box), k in zip(boxes, jax.random.split(key, len(boxes)), strict=True):
+        u = jax.random.uniform(k, sizes.get(name, ()))
+        u = 0.5 * u + 0.25 * (1 - jnp.cos(jnp.pi * u))
+        values[name] = box.low * (box.high / box.low) ** u if box.logarithmic else box.low + (box.high - box.low) * u
+    return jax.tree.map(lambda x: x[0], assemble(policy, {n: x[None] for n, x in values.items()}, 1))
+
+
+def likely_types(policy: RepeatedPolicy, at: Points) -> Types:
+    """The population's most likely quadrature costs; all others together have a probability of about 1e-5."""
+    if policy.population is None:
+        return Types(at.cost[None], jnp.ones(1, at.cost.dtype))
+    costs, weights = policy.population.quadrature(at.phi)
+    weights, which = jax.lax.top_k(weights, min(TYPES, len(weights)))
+    return Types(costs[which], weights / jnp.sum(weights))
+
+
+def meetings(
+    policy: RepeatedPolicy,
+    total: Continuation,
+    types: Types,
+    log_prior: LogPrior,
+    params: Parameters,
+    key: PRNGKeyArray,
+) -> tuple[dict[str, Array], Float[Array, "played states actions"], Float[Array, "played states actions"]]:
+    """(observations, the mirrored habit there, the others' play there) in each round: those of simulated markets, and
+    some drawn from all states.
+
+    Args:
+        total: with the worth after each round for the types.
+    """
+    env = policy.environment
+    actions, players = jnp.asarray(env.action_values[0], total.worth.dtype), env.players
+    low, high = env.action_values[0][0], env.action_values[0][-1]
+
+    def one_round(last: Array, x: tuple[Array, Array, PRNGKeyArray]) -> tuple[Array, tuple[Array, ...]]:
+        played, worth, key = x
+        act, anywhere = jax.random.split(key)
+        others = (jnp.sum(last, axis=1, keepdims=True) - last) / (players - 1)
+        free = low + (high - low) * jax.random.uniform(anywhere, (2, ANYWHERE), last.dtype)
+        began = (played > 0).astype(last.dtype)
+        own = jnp.concatenate([last.ravel(), began * free[0]])
+        seen = jnp.concatenate([others.ravel(), began * free[1]])
+        chain = chain_of(env, own, seen)
+        now = Continuation(total.stage, worth)
+        (play, _), log_q = play_at(env, now, types, log_prior, chain, played, params, tolerance=TOLERANCE, polish=0)
+        mine, mirror = play[: last.size], chain.mirror[: len(own)]
+        drawn = jax.random.categorical(act, jnp.log(jnp.maximum(mine, 1e-30)))
+        return actions[drawn].reshape(last.shape), (own, seen, log_q[mirror], play[mirror])
+
+    rounds = jnp.arange(env.horizon)
+    start = jnp.zeros((MARKETS, players), total.worth.dtype)
+    inputs = (rounds, total.worth, jax.random.split(key, env.horizon))
+    _, (own, seen, log_q, met) = jax.lax.scan(one_round, start, inputs)
+    played = jnp.broadcast_to(rounds[:, None], own.shape)
+    after = env.seen_after(own, seen, played, params)
+    return {n: jnp.asarray(x) for n, x in after.items()}, log_q, met
+
+
+def principal_shapes(
+    worth: Float[Array, "games rounds costs own seen"],
+    cost: Float[Array, "games costs"],
+    level_off: Float[Array, ""],
+    count: int,
+    area: Float[np.ndarray, "own seen"],
+) -> Float[Array, "shapes own seen"]:
+    """The principal components of what states are worth, each in the size that it has (no less than 0.003 of the
+    largest), with costs weighted as in the loss."""
+    share = jnp.sqrt(jnp.asarray(area, worth.dtype)).ravel()
+    rows = worth.reshape(*worth.shape[:3], -1) / jnp.sqrt(cost + level_off)[:, None, :, None] * share
+    rows = rows.reshape(-1, rows.shape[-1])
+    size, parts = jnp.linalg.eigh(rows.T @ rows / len(rows))
+    typical = 1 / jnp.mean(1 / (cost + level_off))
+    size = jnp.sqrt(jnp.maximum(size[::-1][:count], 0.0) * typical)
+    size = jnp.maximum(size, 0.003 * size[0]) + 1e-12
+    shapes = size[:, None] * parts.T[::-1][:count] / jnp.maximum(share, 1e-12)
+    return shapes.reshape(count, *area.shape).astype(jnp.float32)
