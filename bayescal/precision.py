@@ -7,6 +7,10 @@ visible noise in differences. Networks are trained, and play, in JAX's default p
 
 from contextlib import AbstractContextManager
 
+# Accelerators multiply matrices of float32 in fewer bits unless they are asked for more. Values are divided by costs,
+# which may be small, so products that make values are computed at this precision.
+FULL = "highest"
+
 
 def double_precision(on: bool = True) -> AbstractContextManager[None]:
     """Within it JAX computes in float64.

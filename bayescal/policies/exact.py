@@ -27,7 +27,7 @@ from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
 from bayescal.policies.eager import in_double_precision
 from bayescal.policies.one_shot import Solution, solve_one_shot
-from bayescal.policies.rounds.exact import Solved, average_play, log_probs, own_only, solve
+from bayescal.policies.rounds.exact import Solved, average_play, log_probs, log_probs_by_person, solve
 from bayescal.policies.rounds.solve import Types
 from bayescal.policies.rounds.stage import NODES, LogPrior
 from bayescal.policies.sequential import Concept, SequentialSolution, solve_sequential
@@ -228,13 +228,22 @@ class ExactPolicy(PriorPolicy):
         solved = self._solve_rounds(jnp.ravel(own), self._types(None, phi), psi, params)
         if own.ndim == 0:
             return log_probs(env, solved, log_prior, seen)[0]
-        each = lambda i, cell: log_probs(
-            env,
-            solved._replace(own=solved.own[i][None], rounds=own_only(solved, i)),
-            log_prior,
-            {n: x[None] for n, x in cell.items()},
-        )[0, 0]
-        return jax.vmap(each)(jnp.arange(len(own)), {n: jnp.asarray(x) for n, x in seen.items()})
+        by_person = {n: jnp.asarray(x)[:, None] for n, x in seen.items()}
+        return log_probs_by_person(env, solved, log_prior, by_person)[:, 0]
+
+    @in_double_precision
+    def log_prob_people(
+        self,
+        seen: Seen,
+        costs: Float[Array, " people"],
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Float[Array, "people cells actions"]:
+        """Log-probabilities in a repeated game of people with these costs, after what each of them saw."""
+        env, log_prior = self._repeated(psi)
+        types = self._types(None, phi) if self.private else self._types(costs[0], None)
+        return log_probs_by_person(env, self._solve_rounds(costs, types, psi, params), log_prior, seen)
 
     @in_double_precision
     def tables_at(

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ class LearnedPolicy(PriorPolicy):
     def cost_interval(self) -> Interval:
         return dict(self.domain.intervals)["cost"]
 
-    def play(self, environment: Environment, population: Population | None = None) -> Self:
+    def play(self, environment: Environment, population: Population | None = None) -> "LearnedPolicy":
         """This policy in one of the games that it was trained for."""
         own = None if isinstance(population, Homogeneous) else population
         if eqx.tree_equal(own, self.population) is not True:

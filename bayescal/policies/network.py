@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from bayescal.precision import FULL
+
 
 class Network(eqx.Module):
     """x -> W_n silu(… silu(W_1 x + b_1) …) + b_n. Weights are float32; it computes in the precision of x."""
@@ -37,5 +39,5 @@ class Network(eqx.Module):
     def __call__(self, x: Float[Array, " inp"]) -> Float[Array, " out"]:
         *hidden, last = zip(self.weights, self.biases, strict=True)
         for w, b in hidden:
-            x = jax.nn.silu(w.astype(x.dtype) @ x + b.astype(x.dtype))
-        return last[0].astype(x.dtype) @ x + last[1].astype(x.dtype)
+            x = jax.nn.silu(jnp.matmul(w.astype(x.dtype), x, precision=FULL) + b.astype(x.dtype))
+        return jnp.matmul(last[0].astype(x.dtype), x, precision=FULL) + last[1].astype(x.dtype)

@@ -15,13 +15,14 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal._types import Parameters
-from bayescal.environments.public_goods import PublicGoods
-from bayescal.environments.repeated import RepeatedGame
+from bayescal.environments.cournot_repeated import RepeatedCournot
 from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
 from bayescal.policies.rounds.learned import Learned, RepeatedPolicy
 from bayescal.policies.rounds.solve import Types, play_at, solve_rounds
 from bayescal.policies.rounds.stage import Continuation, LogPrior, chain_of, stage_of
+from bayescal.precision import FULL
+from bayescal.priors.near import Previous
 from bayescal.training.base import GradientTrainer, Info
 from bayescal.training.optimiser import average, descend, memory_of, optimiser
 from bayescal.training.points import Points, assemble
@@ -52,24 +53,27 @@ class Lesson(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows of lessons: inputs and targets of both networks."""
+    """Rows of lessons: inputs and targets of both networks, and the mean square of each shape over states."""
 
     worth_inputs: Float[Array, "rows inputs"]
     cost: Float[Array, " rows"]
     worth: Float[Array, "rows shapes"]
+    size: Float[Array, " shapes"]
     meeting_inputs: Float[Array, "rows numbers"]
     log_q: Float[Array, "rows actions"]
     met: Float[Array, "rows actions"]
 
 
 class Pupil(NamedTuple):
-    """The weights, their running average, the optimiser's state, steps done, and what was solved so far."""
+    """The weights, their running average, the optimiser's state, steps done, what was solved so far, and how much each
+    state counts."""
 
     network: Learned
     average: Learned
     memory: PyTree
     count: Int[Array, ""]
     kept: Lesson
+    weight: Float[Array, "own seen"]
 
 
 class Distil(GradientTrainer):
@@ -77,9 +81,10 @@ class Distil(GradientTrainer):
 
     Args:
         skeleton: the policy to be trained; only the shape of its weights is used.
-        steps: how many points are solved.
-        updates, batch, learning_rate: updates of the networks after each of them, the size of their batches, and the
+        steps: in each of them points are solved, and the networks improved.
+        updates, batch, learning_rate: updates of the networks in each step, the size of their batches, and the
             optimiser's peak rate.
+        games: how many points are solved at once in a step: more on an accelerator.
         begin: how many points are solved before the first step; the functions of the state that worth is put together
             from are the principal components of these solutions.
 
@@ -97,23 +102,26 @@ class Distil(GradientTrainer):
     updates: int = eqx.field(static=True, default=50)
     batch: int = eqx.field(static=True, default=1024)
     learning_rate: float = eqx.field(static=True, default=5e-3)
+    games: int = eqx.field(static=True, default=1)
     begin: int = eqx.field(static=True, default=32)
 
     @classmethod
     def example(cls) -> "Distil":
-        game = RepeatedGame(PublicGoods(2, mpcr=0.7, endowment=4), rounds=3)
-        policy = RepeatedPolicy(game, {"cost": (0.5, 5.0)}, width=16, depth=1)
+        game = RepeatedCournot(2, quantities=range(0, 61, 20), rounds=3)
+        policy = RepeatedPolicy(game, {"cost": (50.0, 500.0)}, prior=Previous(), width=16, depth=1)
         return cls(policy, steps=40, updates=20, batch=64, begin=8)
 
     def init(self, key: PRNGKeyArray) -> Pupil:
         first, weights = jax.random.split(key)
         games, raw = jax.lax.map(self._solve, jax.random.split(first, self.begin))
-        shapes = principal_shapes(raw, games.cost, self._level_off, len(self.skeleton.network.shapes), self._area)
+        weight = weight_of_states(self.skeleton, games)
+        count = len(self.skeleton.network.shapes)
+        shapes = principal_shapes(raw, games.cost, self._level_off, count, weight)
         network = eqx.tree_at(lambda n: n.shapes, self.skeleton.fresh(weights), shapes)
-        found = games._replace(worth=self._in_shapes(raw, shapes))
-        room = lambda x: jnp.concatenate([x, jnp.zeros((self.steps, *x.shape[1:]), x.dtype)])
+        found = games._replace(worth=in_shapes(raw, shapes, weight))
+        room = lambda x: jnp.concatenate([x, jnp.zeros((self.steps * self.games, *x.shape[1:]), x.dtype)])
         memory = memory_of(self.optimiser, _moving(network))
-        return Pupil(network, network, memory, jnp.zeros((), jnp.int32), jax.tree.map(room, found))
+        return Pupil(network, network, memory, jnp.zeros((), jnp.int32), jax.tree.map(room, found), weight)
 
     def policy(self, state: Pupil) -> RepeatedPolicy:
         return with_network(self.skeleton, state.average)
@@ -123,10 +131,11 @@ class Distil(GradientTrainer):
 
     def step(self, key: PRNGKeyArray, state: Pupil) -> tuple[Pupil, Info]:
         solve, learn = jax.random.split(key)
-        game, raw = self._solve(solve)
-        game = game._replace(worth=self._in_shapes(raw, state.network.shapes))
-        put = lambda kept, new: jax.lax.dynamic_update_index_in_dim(kept, new, self.begin + state.count, 0)
-        state = state._replace(kept=jax.tree.map(put, state.kept, game))
+        games, raw = jax.vmap(self._solve)(jax.random.split(solve, self.games))
+        games = games._replace(worth=in_shapes(raw, state.network.shapes, state.weight))
+        known = self.begin + state.count * self.games
+        put = lambda kept, new: jax.lax.dynamic_update_slice_in_dim(kept, new, known, 0)
+        state = state._replace(kept=jax.tree.map(put, state.kept, games))
 
         def update(carry: tuple[Pupil, Array], key: PRNGKeyArray) -> tuple[tuple[Pupil, Array], Info]:
             state, done = carry
@@ -146,21 +155,20 @@ class Distil(GradientTrainer):
         policy, kept, n = self.skeleton, state.kept, (self.batch,)
         keys = iter(jax.random.split(key, 6))
         draw = lambda high: jax.random.randint(next(keys), n, 0, high)
-        solved = self.begin + state.count + 1
+        solved = self.begin + (state.count + 1) * self.games
         i, t, k = draw(solved), draw(max(1, policy.environment.horizon - 1)), draw(OWN)
         inputs = jax.vmap(policy.worth_inputs)(kept.point[i], kept.cost[i, k], t.astype(kept.cost.dtype))
         j, u, c = draw(solved), draw(policy.environment.horizon), draw(kept.met.shape[2])
         return state, Batch(
-            inputs, kept.cost[i, k], kept.worth[i, t, k],
+            inputs, kept.cost[i, k], kept.worth[i, t, k], mean_square(state.network.shapes, state.weight),
             jnp.concatenate([kept.point[j], kept.state[j, u, c]], axis=1), kept.log_q[j, u, c], kept.met[j, u, c],
         )  # fmt: skip
 
     def loss(self, weights: Learned, data: Batch) -> tuple[Float[Array, ""], Info]:
         policy = with_network(self.skeleton, weights)
         error = jax.vmap(weights.worth)(data.worth_inputs) - data.worth
-        size = jnp.sum(weights.shapes**2 * jnp.asarray(self._area, weights.shapes.dtype), axis=(1, 2))
         # At moderate costs a squared error of values is worth 1 / cost in nats: choices spread over a width of √cost.
-        worth = jnp.mean(jnp.sum(error**2 * size, axis=1) / (data.cost + self._level_off))
+        worth = jnp.mean(jnp.sum(error**2 * data.size, axis=1) / (data.cost + self._level_off))
         log_met = jax.vmap(policy.log_meeting_from)(data.meeting_inputs, data.log_q)
         gap = jnp.where(data.met > 0, jnp.log(jnp.maximum(data.met, 1e-30)) - log_met, 0.0)
         meeting = jnp.mean(jnp.sum(data.met * gap, axis=1))
@@ -171,20 +179,8 @@ class Distil(GradientTrainer):
         return optimiser(self.learning_rate, self.steps * self.updates)
 
     @property
-    def _area(self) -> Float[np.ndarray, "own seen"]:
-        return stage_of(self.skeleton.environment, self.skeleton.environment.params, self.skeleton.nodes).area
-
-    @property
     def _level_off(self) -> Float[Array, ""]:
         return 0.02 * self.skeleton.environment.payoff_scale(self.skeleton.environment.params)
-
-    def _in_shapes(
-        self, worth: Float[Array, "*rows own seen"], shapes: Float[Array, "shapes own seen"]
-    ) -> Float[Array, "*rows shapes"]:
-        """Weights of the (orthogonal) shapes that come closest."""
-        area = jnp.asarray(self._area, shapes.dtype)
-        size = jnp.sum(shapes**2 * area, axis=(1, 2))
-        return jnp.einsum("...ij,kij->...k", worth * area, shapes) / jnp.maximum(size, 1e-30)
 
     def _solve(self, key: PRNGKeyArray) -> tuple[Lesson, Float[Array, "rounds costs own seen"]]:
         """(a solved game with no worth yet, what states are worth at the nodes)."""
@@ -198,7 +194,7 @@ class Distil(GradientTrainer):
         own = box.low * (box.high / box.low) ** spread if policy.private else at.cost[None]
         types = likely_types(policy, at)
         stage = stage_of(env, params, policy.nodes)
-        rounds = solve_rounds(env, stage, log_prior, types, own, params, tolerance=TOLERANCE, polish=0)
+        rounds = solve_rounds(env, stage, log_prior, types, own, params, tolerance=TOLERANCE)
         known = len(types.costs)
         worth = rounds.worth[:-1, known:] if env.horizon > 1 else rounds.worth[:, known:]
         worth = worth - jnp.sum(worth * stage.own.share[:, None], axis=2, keepdims=True)  # moves no choice
@@ -209,6 +205,31 @@ class Distil(GradientTrainer):
         inputs = jax.vmap(jax.vmap(lambda s: policy.meeting_inputs(point, s, own[0])))(seen)[..., len(point) :]
         nothing = jnp.zeros((*worth.shape[:2], 0), worth.dtype)
         return Lesson(point, jnp.broadcast_to(own, (OWN,)), nothing, inputs, log_q, met), worth
+
+
+def weight_of_states(policy: RepeatedPolicy, games: Lesson) -> Float[Array, "own seen"]:
+    """How much each node counts: half of the weight is spread over all states, the rest lies where these games were
+    played."""
+    stage = stage_of(policy.environment, policy.environment.params, policy.nodes)
+    actions = jnp.asarray(policy.environment.action_values[0])
+    played = games.met[:, :, : MARKETS * policy.environment.players]
+    density = jnp.mean(played, axis=tuple(range(played.ndim - 1))) * len(actions)
+    often = lambda nodes: jnp.interp(jnp.asarray(nodes.at, density.dtype), actions, density)
+    weight = jnp.asarray(stage.area, density.dtype) * (0.5 + 0.5 * jnp.outer(often(stage.own), often(stage.seen)))
+    return weight / jnp.sum(weight)
+
+
+def mean_square(shapes: Float[Array, "shapes own seen"], weight: Float[Array, "own seen"]) -> Float[Array, " shapes"]:
+    """Of each shape over states."""
+    return jnp.sum(shapes**2 * weight, axis=(1, 2))
+
+
+def in_shapes(
+    worth: Float[Array, "*rows own seen"], shapes: Float[Array, "shapes own seen"], weight: Float[Array, "own seen"]
+) -> Float[Array, "*rows shapes"]:
+    """The weights of the (orthogonal) shapes that come closest."""
+    size = jnp.maximum(mean_square(shapes, weight), 1e-30)
+    return jnp.einsum("...ij,kij->...k", worth * weight, shapes, precision=FULL) / size
 
 
 def _moving(network: Learned) -> tuple[Network, Network]:
@@ -264,7 +285,7 @@ def meetings(
         seen = jnp.concatenate([others.ravel(), began * free[1]])
         chain = chain_of(env, own, seen)
         now = Continuation(total.stage, worth)
-        (play, _), log_q = play_at(env, now, types, log_prior, chain, played, params, tolerance=TOLERANCE, polish=0)
+        (play, _), log_q = play_at(env, now, types, log_prior, chain, played, params, tolerance=TOLERANCE)
         mine, mirror = play[: last.size], chain.mirror[: len(own)]
         drawn = jax.random.categorical(act, jnp.log(jnp.maximum(mine, 1e-30)))
         return actions[drawn].reshape(last.shape), (own, seen, log_q[mirror], play[mirror])
@@ -283,16 +304,16 @@ def principal_shapes(
     cost: Float[Array, "games costs"],
     level_off: Float[Array, ""],
     count: int,
-    area: Float[np.ndarray, "own seen"],
+    weight: Float[Array, "own seen"],
 ) -> Float[Array, "shapes own seen"]:
     """The principal components of what states are worth, each in the size that it has (no less than 0.003 of the
     largest), with costs weighted as in the loss."""
-    share = jnp.sqrt(jnp.asarray(area, worth.dtype)).ravel()
+    share = jnp.sqrt(weight).ravel()
     rows = worth.reshape(*worth.shape[:3], -1) / jnp.sqrt(cost + level_off)[:, None, :, None] * share
     rows = rows.reshape(-1, rows.shape[-1])
-    size, parts = jnp.linalg.eigh(rows.T @ rows / len(rows))
+    size, parts = jnp.linalg.eigh(jnp.matmul(rows.T, rows, precision=FULL) / len(rows))
     typical = 1 / jnp.mean(1 / (cost + level_off))
     size = jnp.sqrt(jnp.maximum(size[::-1][:count], 0.0) * typical)
     size = jnp.maximum(size, 0.003 * size[0]) + 1e-12
     shapes = size[:, None] * parts.T[::-1][:count] / jnp.maximum(share, 1e-12)
-    return shapes.reshape(count, *area.shape).astype(jnp.float32)
+    return shapes.reshape(count, *weight.shape).astype(jnp.float32)

@@ -14,22 +14,21 @@ def recipe() -> bc.Recipe:
     """The policy's domain, and how it is trained."""
     domain = {
         "cost": (10.0, 10_000.0),  # money per nat; joint profits are at most 2,450
-        "phi.log_mean": (np.log(30.0), np.log(3000.0)),
+        "phi.log_mean": (np.log(50.0), np.log(2000.0)),
         "phi.log_sd": (0.1, 1.0),
         "psi.pull_0": (0.0, 10.0),  # the own last quantity
         "psi.pull_1": (0.0, 10.0),  # the other's
     }
-    policy = bc.AmortisedPolicy(
+    policy = bc.RepeatedPolicy(
         bc.RepeatedCournot(),
         domain,
         prior=bc.priors.Product((bc.priors.Previous(), bc.priors.Naive())),
         population=bc.populations.LogNormal(16),
-        width=96,
-        depth=3,
+        width=160,
     )
     return bc.Recipe(
         title="Cournot duopoly, 25 rounds, private log-normal costs, habits of repeating and imitating",
         about="Two firms meet in 25 rounds; each knows its own cost of information and sees both quantities.",
-        trainer=bc.SoftQ(policy, steps=12_000, games=64, tries=16, draws=4, explore=0.3, lag=30, everyone=False),
+        trainer=bc.Distil(policy, steps=900, batch=512),
         points=16,
     )

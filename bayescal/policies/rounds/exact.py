@@ -80,6 +80,16 @@ def log_probs(
     return jnp.where(solved.rounds.residual < UNSOLVED, log_p, jnp.nan)
 
 
+def log_probs_by_person(
+    environment: Repeated, solved: Solved, log_prior: LogPrior, seen: Seen
+) -> Float[Array, "costs cells actions"]:
+    """Log-probabilities for each own cost after observations of its own: entries of `seen` have a row for each."""
+    each = lambda i, cells: log_probs(
+        environment, solved._replace(own=solved.own[i][None], rounds=_only(solved, i)), log_prior, cells
+    )[0]
+    return jax.vmap(each)(jnp.arange(len(solved.own)), {n: jnp.asarray(x) for n, x in seen.items()})
+
+
 def average_play(
     environment: Repeated, solved: Solved, log_prior: LogPrior, seen: Seen
 ) -> Float[Array, "cells actions"]:
@@ -89,7 +99,7 @@ def average_play(
     return jnp.einsum("k,kca->ca", solved.types.weights, jnp.exp(log_p))
 
 
-def own_only(solved: Solved, i: Int[Array, ""] | int) -> Rounds:
+def _only(solved: Solved, i: Int[Array, ""] | int) -> Rounds:
     """The rounds with one of the own costs."""
     known = len(solved.types.costs)
     worth = solved.rounds.worth

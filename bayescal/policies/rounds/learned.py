@@ -15,7 +15,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, Seen
 from bayescal.domain import Domain
@@ -29,10 +29,12 @@ from bayescal.policies.rounds.stage import Continuation, action_values, chances,
 from bayescal.policies.trained_for import check_domain
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
+from bayescal.precision import FULL
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 
 NODES = 24
+Played = Float[AnyArray, ""] | Int[AnyArray, ""]  # a number of rounds
 
 
 class Learned(eqx.Module):
@@ -177,17 +179,17 @@ class RepeatedPolicy(LearnedPolicy):
         return jnp.stack(seen) if seen else jnp.zeros(0)
 
     def worth_of(
-        self, point: Float[Array, " inputs"], cost: Float[AnyArray, ""], played: Float[AnyArray, ""]
+        self, point: Float[Array, " inputs"], cost: Float[AnyArray, ""], played: Played
     ) -> Float[Array, "own seen"]:
         """What states are worth after the round that follows `played` others: at nodes, zero after the last."""
         learned, left = self.network, self._left(played)
         shapes = learned.shapes.astype(point.dtype)
         weights = learned.worth(self.worth_inputs(point, cost, played))
-        return jnp.where(left > 0, 1.0, 0.0) * jnp.tensordot(weights, shapes, 1)
+        return jnp.where(left > 0, 1.0, 0.0) * jnp.tensordot(weights, shapes, 1, precision=FULL)
 
     def worth_inputs(
-        self, point: Float[Array, " inputs"], cost: Float[AnyArray, ""], played: Float[AnyArray, ""]
-    ) -> Float[Array, " inputs"]:
+        self, point: Float[Array, " inputs"], cost: Float[AnyArray, ""], played: Played
+    ) -> Float[Array, " numbers"]:
         own = to_unit(cost, self.cost_interval)
         return jnp.concatenate([point, own[None], self._timing(jnp.maximum(self._left(played), 1.0))])
 
@@ -203,7 +205,7 @@ class RepeatedPolicy(LearnedPolicy):
         inputs = self.meeting_inputs(point, seen, cost)
         return self.log_meeting_from(inputs, self.mirrored_habit(seen, psi, params))
 
-    def log_meeting_from(self, inputs: Float[Array, " inputs"], log_q: Actions) -> Actions:
+    def log_meeting_from(self, inputs: Float[Array, " numbers"], log_q: Actions) -> Actions:
         return jax.nn.log_softmax(self.network.meeting(inputs) + log_q)
 
     def mirrored_habit(self, seen: Seen, psi: Parameters | None, params: Parameters) -> Actions:
@@ -213,7 +215,7 @@ class RepeatedPolicy(LearnedPolicy):
 
     def meeting_inputs(
         self, point: Float[Array, " inputs"], seen: Seen, cost: Float[AnyArray, ""]
-    ) -> Float[Array, " inputs"]:
+    ) -> Float[Array, " numbers"]:
         low, high = self.environment.action_values[0][0], self.environment.action_values[0][-1]
         played = jnp.asarray(seen["round"], point.dtype)
         began = (played > 0).astype(point.dtype)
@@ -222,11 +224,11 @@ class RepeatedPolicy(LearnedPolicy):
         state = jnp.stack([*own, level(seen["own"]), level(seen["seen"]), began])
         return jnp.concatenate([point, state, self._timing(self._left(played) + 1.0)])
 
-    def _left(self, played: Float[AnyArray, ""]) -> Float[Array, ""]:
+    def _left(self, played: Played) -> Float[Array, ""]:
         """How many rounds follow the one that is being played."""
         return jnp.asarray(self.environment.horizon - 1 - jnp.asarray(played), jnp.result_type(float))
 
-    def _timing(self, left: Float[Array, ""]) -> Float[Array, " inputs"]:
+    def _timing(self, left: Float[Array, ""]) -> Float[Array, "3"]:
         """A number of rounds, one or more, in three ways: the last few matter most."""
         span = max(2, self.environment.horizon)
         return jnp.stack([2 * left / span - 1, 2 / left - 1, 2 * jnp.exp(-(left - 1) / (0.1 * span)) - 1])

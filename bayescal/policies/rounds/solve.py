@@ -9,11 +9,15 @@ a fixed point in P, the population's average play. Its value, cost · log E_q ex
 round. The level of worth moves no choice and is taken off each round, or it would drown the differences.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
 
 from bayescal._types import Parameters
 from bayescal.environments.repeated import Repeated
@@ -27,9 +31,11 @@ from bayescal.policies.rounds.stage import (
     habit_at,
     node_chain,
 )
+from bayescal.precision import FULL
 
 MOST = 200  # iterations of one round
-POLISH = 4  # differentiable iterations after it
+SHORTEST = 0.02  # step
+TURNS = 40  # iterations for derivatives
 
 
 class Types(NamedTuple):
@@ -66,49 +72,94 @@ def meet(
     total: Continuation,
     types: Types,
     log_q: Float[Array, "states actions"],
-    mirror: Int[Any, " states"],
+    mirror: Int[np.ndarray, " states"],
     start: Float[Array, "states actions"],
     *,
     tolerance: float | None = None,
-    polish: int = POLISH,
 ) -> Met:
-    """The fixed point of one round, from `start`.
-
-    It is found by damped iteration, whose step is shortened whenever it overshoots. Derivatives come from the last
-    `polish` iterations.
+    """The fixed point of one round, from `start`, with derivatives by the implicit function theorem.
 
     Args:
         tolerance: of the residual; None for one near the precision of numbers.
     """
     close = tolerance or (1e-11 if start.dtype == jnp.float64 else 2e-6)
 
-    def reply(play: Array, total: Continuation, types: Types, log_q: Array) -> Array:
+    def change(play: Array, total: Continuation, types: Types, log_q: Array) -> Array:
         q = action_values(total, chances(environment, play[mirror]))
         by_type = jax.nn.softmax(log_q + q / types.costs[:, None, None], axis=-1)
-        return jnp.einsum("k,ksa->sa", types.weights, by_type)
+        return jnp.einsum("k,ksa->sa", types.weights, by_type, precision=FULL) - play
 
-    fixed = jax.lax.stop_gradient((total, types, log_q))
-
-    def again(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        play, last, step, count = carry
-        new = reply(play, *fixed)
-        residual = jnp.max(jnp.sum(jnp.abs(new - play), axis=1))
-        step = jnp.where(residual > last, 0.7 * step, step)
-        return play + step * (new - play), residual, step, count + 1
-
-    dtype = start.dtype
-    infinite, count = jnp.asarray(jnp.inf, dtype), jnp.zeros((), jnp.int32)
-    first = (jax.lax.stop_gradient(start), infinite, jnp.asarray(_step(environment), dtype), count)
-    going = lambda carry: (carry[1] > close) & (carry[3] < MOST)
-    play, residual, step, _ = jax.lax.while_loop(going, again, first)
-    for _ in range(polish):
-        play = play + step * (reply(play, total, types, log_q) - play)
-    return Met(play, residual)
-
-
-def _step(environment: Repeated) -> float:
     # Best replies to the others' mean that fall with a slope of -(n - 1) / 2 are the steepest of common games.
-    return 2 / (environment.players + 1)
+    found = settle(Iteration(change, mirror, 2 / (environment.players + 1), close), start, (total, types, log_q))
+    return Met(found.play, size(change(found.play, total, types, log_q)))
+
+
+@dataclass(frozen=True, eq=False)
+class Iteration:
+    """What is iterated, and how.
+
+    Attributes:
+        change: from play in all states to how replies to it differ from it.
+        mirror: of each state.
+        first: the first step.
+        close: the largest change at the end.
+    """
+
+    change: Callable[..., Array]
+    mirror: Int[np.ndarray, " states"]
+    first: float
+    close: float
+
+
+class Settled(NamedTuple):
+    """Where nothing changes any more, and the shortest step that each state needed on the way."""
+
+    play: Float[Array, "states actions"]
+    step: Float[Array, " states"]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def settle(rule: Iteration, start: Float[Array, "states actions"], given: PyTree) -> Settled:
+    """Iterate with steps from the last two changes (Irons & Tuck 1969), one for each state and its mirror.
+
+    A state whose mirror does not lead back to it takes whole steps.
+    """
+    mirror, here = rule.mirror, np.arange(len(rule.mirror))
+    damped = mirror[mirror] == here
+    both = lambda x: x + jnp.where(mirror == here, 0.0, x[mirror])
+
+    def again(carry: tuple[Settled, Array, Array, Array]) -> tuple[Settled, Array, Array, Array]:
+        (play, least), last, step, count = carry
+        new = rule.change(play, *given)
+        turn = new - last
+        along, length = both(jnp.sum(turn * last, axis=1)), both(jnp.sum(turn**2, axis=1))
+        better = jnp.clip(-step * along / jnp.maximum(length, 1e-30), SHORTEST, 1.0)
+        # Close to the end rounding makes steps meaningless.
+        clear = length > (1e3 * jnp.finfo(play.dtype).eps) ** 2
+        step = jnp.where(damped & (count > 0) & clear, better, step)
+        return Settled(play + step[:, None] * new, jnp.minimum(least, step)), new, step, count + 1
+
+    step = jnp.asarray(np.where(damped, rule.first, 1.0), start.dtype)
+    begin = (Settled(start, step), jnp.ones_like(start), step, jnp.zeros((), jnp.int32))
+    going = lambda carry: (size(carry[1]) > rule.close) & (carry[3] < MOST)
+    return jax.lax.while_loop(going, again, begin)[0]
+
+
+@settle.defjvp
+def _derivative(rule: Iteration, primals: tuple, tangents: tuple) -> tuple[Settled, Settled]:
+    """By the implicit function theorem: the same iteration, linear, for the derivative of play."""
+    _, given = primals
+    found = settle(rule, *primals)
+    _, force = jax.jvp(lambda given: rule.change(found.play, *given), (given,), (tangents[1],))
+    _, slope = jax.linearize(lambda play: rule.change(play, *given), found.play)
+    on = lambda moved, _: (moved + found.step[:, None] * (slope(moved) + force), None)
+    moved, _ = jax.lax.scan(on, jnp.zeros_like(found.play), None, length=TURNS)
+    return found, Settled(moved, jnp.zeros_like(found.step))
+
+
+def size(change: Float[Array, "states actions"]) -> Float[Array, ""]:
+    """The total of |change| over actions, largest over states."""
+    return jnp.max(jnp.sum(jnp.abs(change), axis=1))
 
 
 def soft_value(
@@ -127,7 +178,6 @@ def solve_rounds(
     params: Parameters,
     *,
     tolerance: float | None = None,
-    polish: int = POLISH,
 ) -> Rounds:
     """Backward induction over all rounds, for the types and for other own costs (in this order in `worth`)."""
     chain = node_chain(environment, stage)
@@ -140,7 +190,7 @@ def solve_rounds(
         worth, play = carry
         log_q = habit_at(environment, log_prior, chain, played, params)
         total = Continuation(stage, worth[:known])
-        play, residual = meet(environment, total, types, log_q, chain.mirror, play, tolerance=tolerance, polish=polish)
+        play, residual = meet(environment, total, types, log_q, chain.mirror, play, tolerance=tolerance)
         met = chances(environment, play[chain.mirror[:nodes]])
         before = soft_value(log_q[:nodes], action_values(Continuation(stage, worth), met), costs).reshape(-1, *shape)
         before = environment.discount * (before - jnp.sum(before * area, axis=(1, 2), keepdims=True))
@@ -166,9 +216,8 @@ def play_at(
     params: Parameters,
     *,
     tolerance: float | None = None,
-    polish: int = POLISH,
 ) -> tuple[Met, Float[Array, "states actions"]]:
     """(the population's play in the states of a chain after `played` rounds, the habit there)."""
     log_q = habit_at(environment, log_prior, chain, played, params)
     start = jnp.exp(log_q).astype(total.worth.dtype)
-    return meet(environment, total, types, log_q, chain.mirror, start, tolerance=tolerance, polish=polish), log_q
+    return meet(environment, total, types, log_q, chain.mirror, start, tolerance=tolerance), log_q

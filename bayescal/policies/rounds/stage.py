@@ -5,6 +5,7 @@ a few nodes. Where there are no more actions than nodes, the nodes are the actio
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,10 +16,11 @@ from jaxtyping import Array, Float, Int
 from bayescal._types import Actions, AnyArray, Parameters, Seen
 from bayescal.environments.base import Params
 from bayescal.environments.repeated import Repeated
+from bayescal.precision import FULL
 
 NODES = 16  # in each direction, at most
 LogPrior = Callable[[Seen], Actions]
-DEPTH = 6  # of states that others are believed to have seen, one from another, with three players or more
+DEPTH = 8  # of states that others are believed to have seen, one from another, with three players or more
 
 
 class Nodes(NamedTuple):
@@ -67,7 +69,8 @@ def nodes_of(values: Float[np.ndarray, " points"], most: int) -> Nodes:
 
 def stage_of(environment: Repeated, params: Params, most: int = NODES) -> Stage:
     """The round of a game with these parameters; `most` nodes in each direction."""
-    pays = jnp.asarray(environment.stage.joint_table(0, params), jnp.result_type(float))
+    given = {n: jnp.asarray(x, jnp.result_type(float)) for n, x in params.items()}
+    pays = jnp.asarray(environment.stage.joint_table(0, given), jnp.result_type(float))
     actions = np.asarray(environment.action_values[0])
     return Stage(pays, nodes_of(actions, most), nodes_of(environment.others_means, most))
 
@@ -89,10 +92,11 @@ class Continuation(NamedTuple):
 def action_values(total: Continuation, met: Float[Array, "states means"]) -> Float[Array, "costs states actions"]:
     """Q of every own action when the others' mean has the distribution `met`: what it pays, and what it leads to."""
     stage, worth = total
-    now = met @ stage.pays.T
-    near = met @ jnp.asarray(stage.seen.spread, met.dtype)  # (states, seen nodes)
-    later = jnp.einsum("sj,gij->gsi", near, worth) @ jnp.asarray(stage.own.spread.T, met.dtype)
-    return now + later
+    times = partial(jnp.matmul, precision=FULL)
+    now = times(met, stage.pays.T)
+    near = times(met, jnp.asarray(stage.seen.spread, met.dtype))  # (states, seen nodes)
+    by_own = jnp.einsum("sj,gij->gsi", near, worth, precision=FULL)
+    return now + times(by_own, jnp.asarray(stage.own.spread.T, met.dtype))
 
 
 class Chain(NamedTuple):

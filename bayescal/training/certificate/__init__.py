@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from bayescal.environments.base import OneShot
+from bayescal.environments.repeated import Repeated
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.learned import LearnedPolicy
 from bayescal.training.certificate.in_play import certify_in_play
 from bayescal.training.certificate.measures import Progress
 from bayescal.training.certificate.one_shot import certify_one_shot, oracle_kl
 from bayescal.training.certificate.over_time import certify_against_exact_play, has_exact
+from bayescal.training.certificate.repeated import certify_repeated
 
 __all__ = ["certify", "certify_against_exact_play", "certify_in_play", "certify_one_shot", "has_exact", "oracle_kl"]
 
@@ -42,6 +44,8 @@ def certify(
         >>> sorted(measured["kl"]), measured["kl"]["mean"] > 0.001
         (['max', 'mean', 'median', 'q95'], True)
     """
+    if isinstance(policy.environment, Repeated):
+        return certify_repeated(policy, points=points, seed=seed, progress=progress)
     if has_exact(policy):
         return certify_against_exact_play(policy, games=points, seed=seed, progress=progress)
     assert isinstance(policy, AmortisedPolicy)
