@@ -161,6 +161,11 @@ _OVER_TIME = {
         "Cournot duopoly, 25 rounds", _HUCK_1999, 2, "quantities", _at("cournot_repeated:RepeatedCournot"),
         over_time=True, small={"rounds": 8},
     ),
+    "public-goods-repeated": NamedGame(
+        "Public goods: what one gives to a common project, 10 rounds with the same three others",
+        "Fehr & Gaechter (2000), AER 90:980-994", 4, "21 contributions", _at("repeated:public_goods_repeated"),
+        over_time=True, small={"endowment": 4.0, "rounds": 4},
+    ),
     "bus-engine": NamedGame(
         "Replacing bus engines", "Rust (1987), Econometrica 55:999-1033", 1, "2", _at("bus_engine:BusEngine"),
         over_time=True, small={"bins": 8, "horizon": 12},

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from bayescal._types import AnyArray, Number, Scalar
 from bayescal.environments.base import Environment, OneShot, Params, Seen, rules
 from bayescal.environments.market_rounds import beyond, column, earlier, find_rounds, sums_by_round
+from bayescal.environments.public_goods import PublicGoods
 from bayescal.environments.replay import Replay, contradictions, previous_row
 from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
@@ -189,9 +190,24 @@ class RepeatedGame(Repeated):
 
     def _paid(self, table: pd.DataFrame, seen: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
         """The payoff of each row's own action against the others' mean of the same round; NaN if that is not known."""
-        payoffs = np.asarray(self.game.joint_table(0, self.params))
+        params = {n: jnp.asarray(x, jnp.result_type(float)) for n, x in self.params.items()}
+        payoffs = np.asarray(self.game.joint_table(0, params))
         at = np.abs(self.others_means - seen[:, None]).argmin(axis=1)
         return np.where(np.isnan(seen), np.nan, payoffs[table["action_index"].to_numpy(int), at])
+
+
+def public_goods_repeated(
+    players: int = 4, rounds: int = 10, *, mpcr: Number = 0.4, endowment: Number = 20.0, discount: Number = 1.0
+) -> RepeatedGame:
+    """Public goods with the same others, round after round: who sees what the others gave may give as much.
+
+    Example:
+        >>> from bayescal.environments.repeated import public_goods_repeated
+        >>> public_goods_repeated(rounds=20).horizon
+        20
+    """
+    stage = PublicGoods(players, mpcr=mpcr, endowment=endowment)
+    return RepeatedGame(stage, rounds, discount=discount, name="public-goods-repeated")
 
 
 def seen_of(

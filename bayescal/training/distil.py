@@ -108,7 +108,7 @@ class Distil(GradientTrainer):
     @classmethod
     def example(cls) -> "Distil":
         game = RepeatedCournot(2, quantities=range(0, 61, 20), rounds=3)
-        policy = RepeatedPolicy(game, {"cost": (50.0, 500.0)}, prior=Previous(), width=16, depth=1)
+        policy = RepeatedPolicy(game, {"cost": (100.0, 1000.0)}, prior=Previous(), width=16, depth=1)
         return cls(policy, steps=40, updates=20, batch=64, begin=8)
 
     def init(self, key: PRNGKeyArray) -> Pupil:
@@ -180,7 +180,7 @@ class Distil(GradientTrainer):
 
     @property
     def _level_off(self) -> Float[Array, ""]:
-        return 0.02 * self.skeleton.environment.payoff_scale(self.skeleton.environment.params)
+        return 0.004 * self.skeleton.environment.payoff_scale(self.skeleton.environment.params)
 
     def _solve(self, key: PRNGKeyArray) -> tuple[Lesson, Float[Array, "rounds costs own seen"]]:
         """(a solved game with no worth yet, what states are worth at the nodes)."""

@@ -29,6 +29,6 @@ def recipe() -> bc.Recipe:
     return bc.Recipe(
         title="Cournot duopoly, 25 rounds, private log-normal costs, habits of repeating and imitating",
         about="Two firms meet in 25 rounds; each knows its own cost of information and sees both quantities.",
-        trainer=bc.Distil(policy, steps=900, batch=512),
+        trainer=bc.Distil(policy, steps=1150, batch=512),
         points=16,
     )

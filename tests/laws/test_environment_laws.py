@@ -23,6 +23,7 @@ from bayescal.environments.base import Environment, OneShot, role_of_player, sym
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import Markov
 from bayescal.environments.named import GAMES
+from bayescal.environments.repeated import Repeated
 from bayescal.precision import double_precision
 
 GROUPS, MOST_ROUNDS = 3, 8
@@ -221,6 +222,9 @@ def payoff_parameters_scale_payoffs(game):
         if isinstance(game, OneShot):
             u = game.expected_payoffs(p, params)
             differences = jnp.where(game.mask, u - u[:, :1], 0.0)
+        elif isinstance(game, Repeated):
+            u = game.stage.joint_table(0, params)
+            differences = u - u[:1]
         else:
             differences = params["payoffs"] if "payoffs" in params else game.payoff_table(params)
         stakes = [game.stakes(params, role, costs) for role in range(game.roles)]

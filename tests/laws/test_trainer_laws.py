@@ -18,6 +18,7 @@ from jax.experimental import io_callback
 import bayescal as bc
 from bayescal.environments.base import OneShot
 from bayescal.environments.markov import Markov
+from bayescal.environments.repeated import Repeated
 from bayescal.errors import DomainError
 from bayescal.policies.learned import with_network
 from bayescal.policies.store import load_policy, save_policy
@@ -167,13 +168,20 @@ def observed(policy) -> list[tuple[Any]]:
     env = policy.environment
     if isinstance(env, OneShot):
         return [(r,) for r in range(env.roles)]
+    if isinstance(env, Repeated):
+        states = [(0.0, 0.0, 0), (0.0, 60.0, 1), (20.0, 40.0, 1), (60.0, 0.0, 2)]
+        return [((0, env.seen_after(jnp.asarray(a), jnp.asarray(b), t, env.params)),) for a, b, t in states]
     assert isinstance(env, Markov)
     return [((0, {"state": jnp.asarray(s)}),) for s in range(env.states)]
 
 
 def choices(policy, n: int = 16) -> np.ndarray:
     """Probabilities (points, observations, actions) at n points of the domain."""
-    return np.exp(np.asarray(log_choices(policy, sample_points(policy, jax.random.key(3), n)), float))
+    return choices_at(policy, sample_points(policy, jax.random.key(3), n))
+
+
+def choices_at(policy, points) -> np.ndarray:
+    return np.exp(np.asarray(log_choices(policy, points), float))
 
 
 @eqx.filter_jit
@@ -207,7 +215,7 @@ def exact(policy, n: int = 16) -> np.ndarray:
             soft = np.mean(np.exp((q - best[:, :, None]) / cost[:, :, None]), axis=2)
             v = best + cost * np.log(soft)
         return softmax(q / cost[:, :, None])
-    return choices(bc.ExactPolicy(env, policy.prior, policy.population), n)
+    return choices_at(bc.ExactPolicy(env, policy.prior, policy.population), points)
 
 
 def distance(policy) -> float:

@@ -198,7 +198,7 @@ def test_distillation_learns_the_exact_solution():
     exact = bc.ExactPolicy(policy.environment, policy.prior)
     seen = {"own": np.array([0.0, 20.0]), "seen": np.array([0.0, 60.0]), "began": np.array([0.0, 1.0]),
             "round": np.array([0, 1])}  # fmt: skip
-    for cost in (60.0, 300.0):
+    for cost in (120.0, 600.0):
         truth = exact.log_prob_cells(0, seen, cost, None, None, None)
         learned = policy.log_prob_cells(0, seen, cost, None, None, None)
         assert float(jnp.max(jnp.sum(jnp.exp(truth) * (truth - learned), axis=1))) < 2e-3

@@ -33,7 +33,8 @@ from bayescal.policies.rounds.stage import (
 )
 from bayescal.precision import FULL
 
-MOST = 200  # iterations of one round
+MOST = 1500  # iterations of one round
+PATIENCE = ((0, 1.0), (60, 0.1), (400, 0.02))  # from which iteration on steps are no longer than that
 SHORTEST = 0.02  # step
 TURNS = 40  # iterations for derivatives
 
@@ -122,11 +123,14 @@ class Settled(NamedTuple):
 def settle(rule: Iteration, start: Float[Array, "states actions"], given: PyTree) -> Settled:
     """Iterate with steps from the last two changes (Irons & Tuck 1969), one for each state and its mirror.
 
-    A state whose mirror does not lead back to it takes whole steps.
+    A state whose mirror does not lead back to it takes whole steps. Where replies are so steep that this circles, steps
+    become short.
     """
     mirror, here = rule.mirror, np.arange(len(rule.mirror))
     damped = mirror[mirror] == here
     both = lambda x: x + jnp.where(mirror == here, 0.0, x[mirror])
+    since, limits = np.array(PATIENCE).T
+    longest = lambda count: jnp.asarray(limits, start.dtype)[jnp.sum(count >= since) - 1]
 
     def again(carry: tuple[Settled, Array, Array, Array]) -> tuple[Settled, Array, Array, Array]:
         (play, least), last, step, count = carry
@@ -137,6 +141,7 @@ def settle(rule: Iteration, start: Float[Array, "states actions"], given: PyTree
         # Close to the end rounding makes steps meaningless.
         clear = length > (1e3 * jnp.finfo(play.dtype).eps) ** 2
         step = jnp.where(damped & (count > 0) & clear, better, step)
+        step = jnp.where(damped, jnp.minimum(step, longest(count)), step)
         return Settled(play + step[:, None] * new, jnp.minimum(least, step)), new, step, count + 1
 
     step = jnp.asarray(np.where(damped, rule.first, 1.0), start.dtype)
