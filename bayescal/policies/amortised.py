@@ -8,7 +8,7 @@ so an infinite cost gives the prior and a vanishing one the best action, whateve
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -19,8 +19,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, RoleActions, Scalar
 from bayescal.domain import Domain
 from bayescal.environments.base import Environment, OneShot
+from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, hide_absent, tilt
-from bayescal.policies.learned import LearnedPolicy, to_unit
+from bayescal.policies.learned import LearnedPolicy, Others, to_unit
 from bayescal.policies.network import Network
 from bayescal.policies.trained_for import check_domain
 from bayescal.populations.base import Population
@@ -44,6 +45,9 @@ class AmortisedPolicy(LearnedPolicy):
         width, depth: of the network.
         roles: one network for all roles that is given the role ("embedded") or not ("shared": right where
             `Environment.stakes` puts a role's own payoffs first), or one for each ("separate").
+        others: games over time of several people with private costs: whom people believe they meet. In every state the
+            population's average, whose costs are drawn anew ("average"); or the same people all game long, so that what
+            was seen says something about their costs ("persistent").
         unit: what the network's numbers are in: the spread of payoffs, or ("cost", the default in one-shot games
             where costs are known) the own cost where that is smaller, which resolves mixed equilibria at small costs.
 
@@ -67,6 +71,7 @@ class AmortisedPolicy(LearnedPolicy):
     domain: Domain = eqx.field(static=True)
     roles: Roles = eqx.field(static=True)
     unit: Unit = eqx.field(static=True)
+    others: Others = eqx.field(static=True)
 
     def __init__(
         self,
@@ -79,6 +84,7 @@ class AmortisedPolicy(LearnedPolicy):
         depth: int = 2,
         roles: Roles = "embedded",
         unit: Unit | None = None,
+        others: Others = "average",
     ):
         self.variants = (environments,) if isinstance(environments, Environment) else tuple(environments)
         self.environment = self.variants[0]
@@ -87,6 +93,9 @@ class AmortisedPolicy(LearnedPolicy):
         self.domain = domain if isinstance(domain, Domain) else Domain.from_dict(domain)
         self.roles = roles
         self.unit = unit or ("cost" if isinstance(self.environment, OneShot) and not self.private else "payoff")
+        if others not in get_args(Others):
+            raise InputError(f"AmortisedPolicy: others is {others!r}; choose one of {', '.join(get_args(Others))}.")
+        self.others = others
         check_domain(self.domain, self.variants, prior, self.population)
         inputs = jax.eval_shape(lambda: self.network_inputs(0, *_example(self))).shape[0]
         network = Network.of(inputs, self.environment.mask.shape[1], width, depth)
@@ -101,7 +110,13 @@ class AmortisedPolicy(LearnedPolicy):
     @property
     def architecture(self) -> dict[str, Any]:
         layers = [list(w.shape) for w in self.network.weights]
-        return {"roles": self.roles, "unit": self.unit, "layers": layers}
+        facts = {"roles": self.roles, "unit": self.unit, "layers": layers}
+        return {**facts, "others": self.others} if self.meets_people else facts
+
+    @property
+    def meets_people(self) -> bool:
+        """Whether it matters whom people believe they meet: over time, several of them, with private costs."""
+        return self.private and self.environment.players > 1 and not isinstance(self.environment, OneShot)
 
     @property
     def sees_cost(self) -> bool:

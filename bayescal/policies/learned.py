@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,15 +17,23 @@ from bayescal.policies.trained_for import check_params, check_values, in_words, 
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
 
+Others = Literal["average", "persistent"]
+
 
 class LearnedPolicy(PriorPolicy):
-    """A policy whose numbers were learned: `network` holds them, `domain` is the box that they are right in."""
+    """A policy whose numbers were learned: `network` holds them, `domain` is the box that they are right in.
+
+    `others` says whom people believe they meet in a game over time: in every state the population's average, whose
+    costs are drawn anew ("average"), or the same people all game long, of whose costs what was seen says something
+    ("persistent").
+    """
 
     policy_kind = PolicyKind.LEARNED
     network: eqx.AbstractVar[PyTree]
     variants: eqx.AbstractVar[tuple[Environment, ...]]
     population: eqx.AbstractVar[Population | None]
     domain: eqx.AbstractVar[Domain]
+    others: eqx.AbstractVar[Others]
 
     @abstractmethod
     def fresh(self, key: PRNGKeyArray) -> PyTree:

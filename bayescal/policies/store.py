@@ -127,7 +127,10 @@ def load_policy[P: LearnedPolicy](skeleton: P, folder: Path) -> tuple[P, dict[st
             f"{path} is not the file that {FACTS} describes (their hashes differ): copy both files from one place, or "
             "train the model again."
         )
-    differ = differences(facts["policy"], describe(skeleton))
+    theirs, ours = facts["policy"], describe(skeleton)
+    if "others" in ours:  # files of earlier releases do not say it: their others were the same people all game long
+        theirs = {"others": "persistent", **theirs}
+    differ = differences(theirs, ours)
     if differ:
         raise InputError(
             f"{folder} was trained for something else than is asked for: {'; '.join(differ[:4])}. Train it again, or "

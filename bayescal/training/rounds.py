@@ -81,6 +81,21 @@ def outcome(
     return payoffs[player] + env.discount * jnp.where(done, 0.0, soft_value(log_q, q, game.costs[player]))
 
 
+def redrawn(playing: AmortisedPolicy, key: PRNGKeyArray, game: Game) -> Int[Array, " players"]:
+    """What everybody would do in this state with a cost drawn anew from the population."""
+    env, point, box = playing.environment, game.point, playing.cost_interval
+    assert playing.population is not None
+    draw, act = jax.random.split(key)
+    costs = jnp.clip(playing.population.sample(draw, point.phi, (env.players,)), box.low, box.high)
+    actions = []
+    for i, role in enumerate(roles_of(playing)):
+        seen = env.observe(game.state, i)
+        q = playing.values_of(role, seen, costs[i], point.phi, point.psi, point.params)
+        log_p = playing.log_prior_of(role, point.psi, seen) + q / costs[i]
+        actions.append(jax.random.categorical(jax.random.fold_in(act, i), log_p))
+    return jnp.stack(actions).astype(jnp.int32)
+
+
 def play_round(
     playing: AmortisedPolicy,
     target: AmortisedPolicy,
@@ -95,7 +110,8 @@ def play_round(
 
     Everybody decides by `playing`; those who explore move the game on by their prior instead, but the others reply to
     what they would have done. What each own action would have brought is found with the same chance for all actions,
-    and valued by `target`.
+    and valued by `target`. Where people believe that they meet the population's average (`LearnedPolicy.others`), they
+    reply to people whose costs are drawn anew in this round.
 
     Args:
         learners: the players whose actions are tried out.
@@ -118,11 +134,17 @@ def play_round(
     joint = jnp.stack(decided).astype(jnp.int32)
     after, _, done = env.step(noise, game.state, jnp.stack(taken).astype(jnp.int32), point.params)
     noises = noise[None] if draws == 1 else jax.random.split(noise, draws)
+    if playing.meets_people and playing.others == "average":
+        met = jax.vmap(lambda key: redrawn(playing, key, game))(
+            jax.random.split(jax.random.fold_in(noise, 10**6), draws)
+        )
+    else:
+        met = jnp.broadcast_to(joint, (draws, *joint.shape))
     lessons = []
     for i in learners:
         tried = evenly_spread_actions(jax.random.fold_in(noise, i), len(env.action_values[roles_of(playing)[i]]), tries)
-        value = lambda k, a, i=i: outcome(target, k, game, joint.at[i].set(a), i)
-        values = jnp.mean(jax.vmap(jax.vmap(value, (None, 0)), (0, None))(noises, tried), axis=0)
+        value = lambda k, others, a, i=i: outcome(target, k, game, others.at[i].set(a), i)
+        values = jnp.mean(jax.vmap(jax.vmap(value, (None, None, 0)), (0, 0, None))(noises, met, tried), axis=0)
         empty = jnp.zeros(env.mask.shape[1], values.dtype)
         lesson = Lesson(
             inputs[i], known_costs(playing, game, i), game.costs[i],

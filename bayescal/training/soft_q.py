@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
@@ -50,7 +51,8 @@ class SoftQ(Regression):
         games, rollout: number of games in parallel, and of rounds between two updates.
         explore: the share of players who follow the habit for a whole game, so that states reached by people with
             other costs are learned too. It only determines which states are visited; the values of actions are
-            computed against the others' policies.
+            computed against the others' policies. It is refused where people meet the same others all game long
+            (`AmortisedPolicy(others="persistent")`): there a state says something about them, which it would change.
         tries: how many of the own actions are tried in a state, evenly spaced from a random one; None for all.
             With fewer tries more states are visited in the same time.
         draws: number of draws of chance over which the outcome of an action is averaged.
@@ -84,6 +86,14 @@ class SoftQ(Regression):
     others: AmortisedPolicy | None = None
     level: float | None = eqx.field(static=True, default=None)
     lag: int = eqx.field(static=True, default=0)
+
+    def __check_init__(self) -> None:
+        if self.explore > 0 and self.skeleton.meets_people and self.skeleton.others == "persistent":
+            raise InputError(
+                f"SoftQ: explore is {self.explore:g} and others are persistent: people who explore would change what a "
+                "state says about the others, and so the equilibrium that is learned. Use explore=0, or "
+                'others="average".'
+            )
 
     @classmethod
     def example(cls) -> "SoftQ":

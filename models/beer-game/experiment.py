@@ -31,6 +31,7 @@ def recipe() -> bc.Recipe:
         width=64,
         depth=2,
         roles="separate",
+        others="persistent",
     )
     return bc.Recipe(
         title="Beer game, 4 roles, 21 orders, private log-normal costs, previous-order and demand-chasing priors",

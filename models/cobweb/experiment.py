@@ -1,4 +1,4 @@
-"""The cobweb market of six forecasters, one network for all treatments: kappa from 0.2 to 2.2.
+"""The cobweb market of six forecasters, one network for all treatments: kappa from 0.15 to 2.4.
 
 The market is that of Hommes, Sonnemans, Tuinstra & van de Velden (2007): kappa is 0.22 in their stable treatment, 0.5
 in the unstable and 2 in the strongly unstable one. Each forecaster's cost of information is private, log-normal over
@@ -13,12 +13,12 @@ import bayescal as bc
 def recipe() -> bc.Recipe:
     """The policy's domain, and how it is trained."""
     domain = {
-        "cost": (10.0, 10_000.0),  # points per nat; a perfect forecast brings 1,300
-        "phi.log_mean": (np.log(30.0), np.log(3000.0)),
+        "cost": (50.0, 10_000.0),  # points per nat; a perfect forecast brings 1,300
+        "phi.log_mean": (np.log(100.0), np.log(3000.0)),
         "phi.log_sd": (0.1, 1.0),
         "psi.gain": (0.0, 1.0),
         "psi.pull": (0.0, 40.0),  # nats over the whole grid, 10 units of price
-        "params.kappa": (0.2, 2.2),
+        "params.kappa": (0.15, 2.4),
     }
     policy = bc.AmortisedPolicy(
         bc.Cobweb(),

@@ -156,11 +156,13 @@ class Wrapped(LearnedPolicy):
     prior: bc.priors.Prior
     population: bc.populations.Population
     domain: bc.Domain
+    others: str
     wrong: float
 
     def __init__(self, exact, wrong=1.0):
         self.exact, self.network, self.environment, self.variants = exact, None, exact.environment, (exact.environment,)
         self.prior, self.population, self.wrong = exact.prior, exact.population, wrong
+        self.others = "average"
         self.domain = bc.Domain.of(cost=(1.0, 1000.0))
 
     def fresh(self, key):

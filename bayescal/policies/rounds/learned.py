@@ -23,7 +23,7 @@ from bayescal.environments.base import Environment
 from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
 from bayescal.policies.base import tilt
-from bayescal.policies.learned import LearnedPolicy, to_unit
+from bayescal.policies.learned import LearnedPolicy, Others, to_unit
 from bayescal.policies.network import Network
 from bayescal.policies.rounds.stage import Continuation, action_values, chances, stage_of
 from bayescal.policies.trained_for import check_domain
@@ -87,6 +87,7 @@ class RepeatedPolicy(LearnedPolicy):
     population: Population | None
     domain: Domain = eqx.field(static=True)
     nodes: int = eqx.field(static=True)
+    others: Others = eqx.field(static=True)
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class RepeatedPolicy(LearnedPolicy):
         self.prior = prior
         self.population = None if isinstance(population, Homogeneous) else population
         self.domain = domain if isinstance(domain, Domain) else Domain.from_dict(domain)
-        self.nodes = nodes
+        self.nodes, self.others = nodes, "average"
         check_domain(self.domain, self.variants, prior, self.population)
         stage = stage_of(environment, environment.params, nodes)
         held = (len(stage.own.at), len(stage.seen.at))
@@ -120,11 +121,6 @@ class RepeatedPolicy(LearnedPolicy):
             Network.of(point + (0 if self.private else 1) + 3 + 3, len(environment.action_values[0]), width, depth),
             jnp.zeros((shapes, *held), jnp.float32),
         )
-
-    @property
-    def others(self) -> str:
-        """Whom people believe they meet: in every state the population's average."""
-        return "average"
 
     def fresh(self, key: PRNGKeyArray) -> Learned:
         return self.network.fresh(key)
