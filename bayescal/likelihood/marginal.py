@@ -3,8 +3,7 @@
 The nodes are fixed and evenly spaced in log cost; the population determines their weights. The error of the trapezoid
 rule is below 1e-5 if the population is wider than the spacing h and every person's likelihood is wider than 1.25 h;
 `even_nodes` chooses h accordingly: the more decisions, the narrower likelihoods become and the more nodes there are.
-Populations narrower than h are integrated by their own quadrature, between the nodes by interpolation; people whose
-decisions pull them more than some eight of its standard deviations away have likelihoods that are too low.
+Populations narrower than h have a rule of their own (narrow.py).
 
 This holds for uniform habits. Other habits make likelihoods narrower; `Integrated.of` then tries smaller spacings.
 """
@@ -17,6 +16,7 @@ from jaxtyping import Array, Float
 from bayescal._types import Key
 from bayescal.domain import Interval
 from bayescal.errors import InputError
+from bayescal.likelihood.narrow import log_mean_over
 from bayescal.likelihood.stencil import ends, interpolate
 from bayescal.populations.base import Phi, Population, moments
 from bayescal.populations.discrete import Discrete
@@ -72,13 +72,13 @@ def log_marginal(
         return jax.nn.logsumexp(log_w + curves, axis=-1).astype(nodes.dtype)
 
     def narrow():
+        return log_mean_over(curves, nodes, population, phi, shift)
+
+    if isinstance(population, Homogeneous | Discrete):
         costs, weights = population.quadrature(phi)
         at = jnp.log(costs) + (0.0 if shift is None else shift[:, None])
         moved = interpolate(curves, nodes, jnp.clip(at, nodes[0], nodes[-1]))
         return jax.nn.logsumexp(moved + jnp.log(weights), axis=-1).astype(nodes.dtype)
-
-    if isinstance(population, Homogeneous | Discrete):
-        return narrow()
     return jax.lax.cond(moments(population, phi)[1] >= spacing, wide, narrow)
 
 

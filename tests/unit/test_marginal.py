@@ -42,6 +42,7 @@ def brute_force(population, phi, decisions, shift=0.0):
 
 @pytest.mark.parametrize("decisions", [10, 100, 1000, 100_000])
 def test_the_integral_is_that_of_brute_force(decisions):
+    """Also of people whose decisions pull them many standard deviations away from a narrow population."""
     with jax.enable_x64(True):
         nodes = jnp.asarray(even_nodes(WALLS, decisions))
         curves = log_lik(nodes, SHARES, decisions)
@@ -50,10 +51,7 @@ def test_the_integral_is_that_of_brute_force(decisions):
         for sd in (0.01, 0.1, 0.3, 1.0, 2.0):
             for mean in (-1.03, 0.0, 0.77):
                 phi = {"log_mean": mean, "log_sd": sd}
-                exact = expected(phi)
-                # Somebody whose choices are pulled 8 sds of a narrow population away finds no nodes there.
-                near = np.asarray(exact - log_lik(jnp.asarray([mean]), SHARES, decisions)[:, 0] < 3) | (sd >= 0.1)
-                np.testing.assert_allclose(found(phi)[near], exact[near], atol=1e-3, err_msg=str(phi))
+                np.testing.assert_allclose(found(phi), expected(phi), atol=1e-4, err_msg=str(phi))
 
 
 def test_the_integral_is_that_of_adaptive_quadrature():
@@ -63,7 +61,7 @@ def test_the_integral_is_that_of_adaptive_quadrature():
         nodes = jnp.asarray(even_nodes(WALLS, decisions))
         curves = log_lik(nodes, SHARES, decisions)
         found = jax.jit(lambda sd: log_marginal(curves, nodes, LogNormal(), {"log_mean": mean, "log_sd": sd}))
-        for sd in (0.05, 0.5):
+        for sd in (0.001, 0.05, 0.5):
             by_person = found(sd)
             for i, share in enumerate(SHARES[1:], start=1):
                 expected = log_integral(log_integrand(share, decisions, mean, sd))
@@ -120,7 +118,7 @@ def test_people_may_be_shifted():
         for sd in (0.05, 0.8):
             phi = {"log_mean": 0.1, "log_sd": sd}
             expected = jnp.stack([brute_force(LogNormal(), phi, 50, s)[i] for i, s in enumerate(shift)])
-            np.testing.assert_allclose(integrals(phi), expected, atol=1e-3)
+            np.testing.assert_allclose(integrals(phi), expected, atol=1e-4)
             slopes = slopes_of(phi)
             ahead, behind = (integrals(phi | {"log_mean": 0.1 + e}) for e in (1e-5, -1e-5))
             np.testing.assert_allclose(slopes["log_mean"], (ahead - behind) / 2e-5, atol=1e-5)
