@@ -142,18 +142,22 @@ def _bounds(nodes: Float[Array, " nodes"], population: Population, moved: People
 def _points(f: Curve, start: People, sd: Float[Array, ""], bounds: Bounds) -> tuple[Points, People]:
     """(even points around the top of f, which is near `start`; how far apart they are)."""
     apart = 0.1 * sd
+    inside = bounds[0] + apart, bounds[1] - apart
 
-    def slope_and_width(x: People) -> tuple[People, People]:
+    def slope_and_bend(x: People) -> tuple[People, People]:
         below, here, above = f(x[:, None] + apart * np.array([-1.0, 0.0, 1.0])).T
         bend = (2 * here - below - above) / apart**2
-        return (above - below) / (2 * apart), 1 / jnp.sqrt(jnp.clip(bend, 0.3 / sd**2, 30 / sd**2))
+        return (above - below) / (2 * apart), jnp.clip(bend, 0.3 / sd**2, 30 / sd**2)
 
     def newton(_: Int[Array, ""], x: People) -> People:
-        slope, width = slope_and_width(x)
-        return jnp.clip(x + slope * width**2, *bounds)
+        slope, bend = slope_and_bend(x)
+        return jnp.clip(x + slope / bend, *inside)
 
-    top = jax.lax.fori_loop(0, _STEPS, newton, start)
-    reach = _REACH * slope_and_width(top)[1]
+    near = jax.lax.fori_loop(0, _STEPS, newton, jnp.clip(start, *inside))
+    slope, bend = slope_and_bend(near)
+    top = jnp.clip(near + slope / bend, *bounds)
+    # At a bound f may fall off as an exponential does, steeply.
+    reach = _REACH / jnp.sqrt(bend + (slope / 2) ** 2)
     low, high = jnp.clip(top - reach, *bounds), jnp.clip(top + reach, *bounds)
     return jnp.linspace(low, high, _POINTS, axis=-1), (high - low) / (_POINTS - 1)
 

@@ -92,7 +92,7 @@ _FACTS = schema.record(
 _SAMPLED = ("posterior", "people", "sample_stats", "log_likelihood", "log_prior", "prior", "prior_predictive",
             "posterior_predictive")  # fmt: skip
 _KNOWN = ("observed_data", "constant_data")
-_NEEDED = ("posterior", "sample_stats", "log_likelihood", "log_prior", "prior", *_KNOWN)
+_NEEDED = ("posterior", *_KNOWN)  # without the others, what is computed from them is left out
 _CELLS = {  # what models of counted choices keep, and its dimensions
     "total": ("cell",),
     "available": ("cell", "action"),

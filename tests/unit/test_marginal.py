@@ -61,7 +61,7 @@ def test_the_integral_is_that_of_adaptive_quadrature():
         nodes = jnp.asarray(even_nodes(WALLS, decisions))
         curves = log_lik(nodes, SHARES, decisions)
         found = jax.jit(lambda sd: log_marginal(curves, nodes, LogNormal(), {"log_mean": mean, "log_sd": sd}))
-        for sd in (0.001, 0.05, 0.5):
+        for sd in (1e-7, 1e-5, 0.001, 0.05, 0.5):
             by_person = found(sd)
             for i, share in enumerate(SHARES[1:], start=1):
                 expected = log_integral(log_integrand(share, decisions, mean, sd))
@@ -89,11 +89,47 @@ def log_integral(log_f):
     return log_f(top) + np.log(sum(pieces))
 
 
+@pytest.mark.parametrize("x64", [True, False])
+@pytest.mark.parametrize("population", [LogNormal(), Gamma(), TruncatedNormal(low=1.0, high=1.5)])
+def test_integrals_and_their_slopes_are_finite_however_little_people_differ(population, x64):
+    """With no decisions, a few, and so many that nobody is near the population's mean; vmap computes all rules."""
+    sds, means = [1e-12, 1e-8, 0.9e-6, 1.1e-6, 1e-4, 0.9e-3, 1.1e-3, 1e-2, 1.0], [-4.5, -1.03, 0.1, 3.99]
+    with jax.enable_x64(x64):
+        nodes = jnp.asarray(even_nodes(WALLS, 100))
+        shift = jnp.linspace(-0.3, 0.3, 6)
+        grid = [jnp.asarray(x.ravel()) for x in np.meshgrid([0.0, 0.01, 1.0, 1e4], means, sds, indexing="ij")]
+
+        def one(scale, mean, sd):
+            log_normal = isinstance(population, LogNormal)
+            phi = {"log_mean": mean, "log_sd": sd} if log_normal else {"mean": jnp.exp(mean), "sd": sd * jnp.exp(mean)}
+            return log_marginal(scale * log_lik(nodes, SHARES, 100), nodes, population, phi, shift)
+
+        def all_of_them(*grid):
+            out = jax.vmap(one)(*grid)
+            return out.sum(), out
+
+        slopes, found = jax.jit(jax.grad(all_of_them, (0, 1, 2), has_aux=True))(*grid)
+        curves = np.asarray(log_lik(nodes, SHARES, 100))
+    for x in (found, *slopes):
+        assert np.isfinite(x).all()
+    found = np.asarray(found, float).reshape(4, len(means), len(sds), 6)
+    # A mean likelihood is between the lowest and the highest, on the nodes or between them.
+    between = np.max(np.abs(np.diff(curves)), axis=1) + 1e-3
+    for scale, values in zip((0.0, 0.01, 1.0), found, strict=False):
+        assert np.all(values <= scale * (curves.max(axis=1) + between) + 1e-3)
+        assert np.all(values >= scale * (curves.min(axis=1) - between) - 1e-3)
+    # The rules agree where one takes over from the other.
+    floor = 2 if x64 else 5
+    np.testing.assert_allclose(found[:3, :, floor], found[:3, :, floor + 1], atol=1e-4 if x64 else 0.03)
+
+
 @pytest.mark.parametrize(
     ("population", "phi"),
     [
         (TruncatedNormal(), {"mean": 1.0, "sd": 0.8}),
+        (TruncatedNormal(low=1.0, high=1.5), {"mean": 0.95, "sd": 0.05}),  # cut off where it is steep
         (Gamma(), {"mean": 1.0, "sd": 0.5}),
+        (Gamma(), {"mean": 1.0, "sd": 1e-3}),
         (
             Mixture((LogNormal(), LogNormal())),
             {"weight_1": 0.4, "log_mean_0": -1.0, "log_sd_0": 0.02, "log_mean_1": 1.0, "log_sd_1": 0.5},
