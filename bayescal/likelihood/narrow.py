@@ -37,7 +37,7 @@ Bounds = tuple[People, People]
 
 def is_point(sd: Float[Array, ""]) -> Bool[Array, ""]:
     """Whether a standard deviation of log cost is so small that rounding hides differences of cost."""
-    return sd < (1e-6 if sd.dtype == jnp.float64 else 1e-3)
+    return sd < (1e-5 if sd.dtype == jnp.float64 else 1e-3)
 
 
 def log_mean_near(
@@ -50,7 +50,9 @@ def log_mean_near(
     """log of the mean likelihood of each person over a population that `is_point`."""
     mean, sd = moments(population, phi)
     moved = jnp.zeros(len(curves), nodes.dtype) if shift is None else shift
-    at = jnp.clip(mean.astype(nodes.dtype) + moved, nodes[0], nodes[-1])
+    centre = mean.astype(nodes.dtype) + moved
+    at = jnp.clip(centre, nodes[0], nodes[-1])
+    sd = jnp.where(at == centre, sd, 0.0)  # those who are truncated are all at the bound
     value, slope, bend = _between(curves, nodes, at).derivatives(at)
     remains = jnp.maximum(1 - bend * sd**2, 0.5)
     return value + (slope * sd) ** 2 / (2 * remains) - 0.5 * jnp.log(remains)

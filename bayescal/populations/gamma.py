@@ -12,6 +12,9 @@ from bayescal.domain import POSITIVE, Interval
 from bayescal.populations.base import Nodes, Phi, Population, default_cost
 
 
+_NARROWEST = 1e-8  # sd as a share of the mean, below which shapes are too large to compute with
+
+
 class Gamma(Population):
     """phi = {"mean", "sd"}: shape (mean/sd)² and scale sd²/mean.
 
@@ -37,7 +40,9 @@ class Gamma(Population):
 
     def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         shape, scale = _shape_scale(phi)
-        return (shape - 1) * jnp.log(cost) - cost / scale - shape * jnp.log(scale) - gammaln(shape)
+        beyond = cost / (shape * scale) - 1  # the mean; a difference keeps its digits however narrow the density is
+        norm = shape * jnp.log(shape) - shape - gammaln(shape)
+        return shape * (jnp.log1p(beyond) - beyond) - jnp.log(cost) + norm
 
     def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         k, scale = _shape_scale(phi)
@@ -58,4 +63,5 @@ def _shape_scale(phi: Phi) -> tuple[Float[Array, ""], Float[Array, ""]]:
         jnp.asarray(phi["mean"], jnp.result_type(float)),
         jnp.asarray(phi["sd"], jnp.result_type(float)),
     )
+    sd = jnp.maximum(sd, _NARROWEST * mean)
     return (mean / sd) ** 2, sd**2 / mean

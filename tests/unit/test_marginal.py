@@ -93,7 +93,7 @@ def log_integral(log_f):
 @pytest.mark.parametrize("population", [LogNormal(), Gamma(), TruncatedNormal(low=1.0, high=1.5)])
 def test_integrals_and_their_slopes_are_finite_however_little_people_differ(population, x64):
     """With no decisions, a few, and so many that nobody is near the population's mean; vmap computes all rules."""
-    sds, means = [1e-12, 1e-8, 0.9e-6, 1.1e-6, 1e-4, 0.9e-3, 1.1e-3, 1e-2, 1.0], [-4.5, -1.03, 0.1, 3.99]
+    sds, means = [1e-12, 1e-8, 0.9e-5, 1.1e-5, 1e-4, 0.9e-3, 1.1e-3, 1e-2, 1.0], [-4.5, -1.03, 0.1, 3.99]
     with jax.enable_x64(x64):
         nodes = jnp.asarray(even_nodes(WALLS, 100))
         shift = jnp.linspace(-0.3, 0.3, 6)
@@ -156,8 +156,8 @@ def test_people_may_be_shifted():
             expected = jnp.stack([brute_force(LogNormal(), phi, 50, s)[i] for i, s in enumerate(shift)])
             np.testing.assert_allclose(integrals(phi), expected, atol=1e-4)
             slopes = slopes_of(phi)
-            ahead, behind = (integrals(phi | {"log_mean": 0.1 + e}) for e in (1e-5, -1e-5))
-            np.testing.assert_allclose(slopes["log_mean"], (ahead - behind) / 2e-5, atol=1e-5)
+            ahead, behind = (integrals(phi | {"log_mean": 0.1 + e}) for e in (1e-4, -1e-4))
+            np.testing.assert_allclose(slopes["log_mean"], (ahead - behind) / 2e-4, atol=1e-4)
 
 
 def test_too_few_nodes_would_be_noticed():
