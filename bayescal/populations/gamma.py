@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float
 from numpyro import distributions as dist
@@ -11,8 +12,8 @@ from bayescal._types import AnyArray, Costs, Key
 from bayescal.domain import POSITIVE, Interval
 from bayescal.populations.base import Nodes, Phi, Population, default_cost
 
-
 _NARROWEST = 1e-8  # sd as a share of the mean, below which shapes are too large to compute with
+_LARGE = 1e3
 
 
 class Gamma(Population):
@@ -41,8 +42,7 @@ class Gamma(Population):
     def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         shape, scale = _shape_scale(phi)
         beyond = cost / (shape * scale) - 1  # the mean; a difference keeps its digits however narrow the density is
-        norm = shape * jnp.log(shape) - shape - gammaln(shape)
-        return shape * (jnp.log1p(beyond) - beyond) - jnp.log(cost) + norm
+        return shape * (jnp.log1p(beyond) - beyond) - jnp.log(cost) + _log_norm(shape)
 
     def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         k, scale = _shape_scale(phi)
@@ -56,6 +56,13 @@ class Gamma(Population):
         t = centre + spread * jnp.linspace(-16.0, 6.0, self.nodes)
         log_w = shape * (t - centre) - jnp.exp(t) / scale
         return jnp.exp(t), jax.nn.softmax(log_w)
+
+
+def _log_norm(shape: Float[Array, ""]) -> Float[Array, ""]:
+    """log of shape^shape exp(-shape) / Gamma(shape); by Stirling's series where these would cancel each other."""
+    few = jnp.minimum(shape, _LARGE)
+    stirling = 0.5 * jnp.log(shape / (2 * np.pi)) - 1 / (12 * shape)
+    return jnp.where(shape < _LARGE, few * jnp.log(few) - few - gammaln(few), stirling)
 
 
 def _shape_scale(phi: Phi) -> tuple[Float[Array, ""], Float[Array, ""]]:
