@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+from bayescal._types import Number
 from bayescal.environments.joint import LARGEST_TABLE
 from bayescal.errors import InputError
 from bayescal.plain import joined
@@ -45,7 +46,7 @@ def check_options(name: str, options: Mapping[str, Any], most: Mapping[str, int]
         raise InputError(f"{name}: {joined(faults)}.")
 
 
-def check_actions(name: str, actions: float, most: int = ACTIONS) -> None:
+def check_actions(name: str, actions: Number, most: int = ACTIONS) -> None:
     """An InputError if so many actions would make the game too large."""
     if not actions <= most:
         raise InputError(f"{name}: there would be {_number(actions)} actions, and at most {most:,} are possible.")
@@ -56,7 +57,7 @@ def most_against_each_other() -> int:
     return int(LARGEST_TABLE**0.5)
 
 
-def _number(value: Real | float) -> str:
+def _number(value: Real | Number) -> str:
     """With few characters, however large."""
     if not isinstance(value, int):
         return f"{float(value):,g}"
