@@ -161,7 +161,7 @@ def _sizes(groups: Mapping[str, xr.Dataset]) -> Iterator[str]:
         ("posterior", "sample_stats", "log_prior"), (people, "log_likelihood", "posterior_predictive"),
         ("prior", "prior_predictive"),
     )  # fmt: skip
-    for first, *others in alike:
+    for first, *others in (names for names in alike if names[0] in groups):
         for other in (name for name in others if name in groups and groups[name].data_vars):
             if any(groups[first].sizes.get(d) != groups[other].sizes.get(d) for d in ("chain", "draw")):
                 yield f"{first} and {other} have different numbers of draws"
