@@ -68,12 +68,16 @@ def of_games(folder: Path, games: int) -> None:
 
 def of_groups(folder: Path, groups: int) -> None:
     """Pairs in a repeated prisoner's dilemma of ten rounds."""
-    rng = np.random.default_rng(0)
-    people = crowd(2 * groups, 10)
-    group = np.repeat(np.char.add("g", np.arange(groups).astype(str)), 20)
-    action = rng.choice(["cooperate", "defect"], 20 * groups)
-    role = np.tile(np.repeat(["row", "column"], 10), groups)
-    write(folder, pd.DataFrame(people | {"role": role, "group": group, "action": action}), 'pd = "repeated-dilemma"\n')
+    defects = np.random.default_rng(0).integers(0, 2, (groups, 2, 10))
+    state = np.zeros((groups, 10), int)  # 0 at the beginning, then what both did
+    state[:, 1:] = 1 + 2 * defects[:, 0, :-1] + defects[:, 1, :-1]
+    table = pd.DataFrame(crowd(2 * groups, 10)).assign(
+        group=np.repeat(np.char.add("g", np.arange(groups).astype(str)), 20),
+        role=np.tile(np.repeat(["player 1", "player 2"], 10), groups),
+        state=np.repeat(state, 2, axis=0).ravel(),
+        action=np.where(defects.ravel() == 1, "defect", "cooperate"),
+    )
+    write(folder, table, 'pd = "repeated-dilemma"\n')
 
 
 def of_rounds(folder: Path, rounds: int) -> None:
