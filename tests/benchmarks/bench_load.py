@@ -116,22 +116,28 @@ def calibrate(folder: str) -> dict[str, float]:
     return {"read": read - begun, "build": built - read, "fit": perf_counter() - built}
 
 
-def measured(step: str, folder: Path) -> dict[str, float]:
-    """Seconds of each part, and the peak memory in GB, of a new process."""
-    done = subprocess.run([sys.executable, __file__, "--child", step, str(folder)], capture_output=True, text=True)
+def child(step: str, *words: object) -> str:
+    """What a new process prints. One that this process had made would begin with the memory of the table made here, so
+    the table is made by another too."""
+    called = [sys.executable, __file__, "--child", step, *map(str, words)]
+    done = subprocess.run(called, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{step}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
+
+
+def measured(step: str, folder: Path) -> dict[str, float]:
+    """Seconds of each part, and the peak memory in GB, of a new process."""
+    return json.loads(child(step, folder).splitlines()[-1])
 
 
 def main(cases: list[str], sizes: int) -> None:
     print(f"{'case':<9}{'size':>12}  {'step':<10}{'GB':>7}  seconds")
     for case in cases or CASES:
-        make, of = CASES[case]
-        for size in of[:sizes]:
+        for size in CASES[case][1][:sizes]:
             with tempfile.TemporaryDirectory() as parent:
                 folder = Path(parent) / "study"
-                make(folder, size)
+                child("make", case, size, folder)
                 for step in ("validate", "calibrate"):
                     found = measured(step, folder)
                     peak = found.pop("peak")
@@ -141,7 +147,9 @@ def main(cases: list[str], sizes: int) -> None:
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    if words[:1] == ["--child"]:
+    if words[:2] == ["--child", "make"]:
+        CASES[words[2]][0](Path(words[4]), int(words[3]))
+    elif words[:1] == ["--child"]:
         found = {"validate": validate, "calibrate": calibrate}[words[1]](words[2])
         used, unit = resource.getrusage(resource.RUSAGE_SELF), 1e9 if sys.platform == "darwin" else 1e6
         all_in_all = {"processor in all": used.ru_utime + used.ru_stime}
