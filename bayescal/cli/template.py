@@ -8,7 +8,7 @@ import click
 from bayescal.cli.games import registered_name
 from bayescal.environments.named import GAMES
 from bayescal.errors import InputError
-from bayescal.files import write_atomically
+from bayescal.results.commit import put_files, repair
 
 if TYPE_CHECKING:
     from bayescal.environments.base import Environment
@@ -56,14 +56,14 @@ def write_template(game: str, wide: "Layout | None", out: str | None, trust: boo
             click.echo(f"# {line}")
         return
     folder = Path(out)
-    write_atomically(folder / TABLE, template.csv.encode())
-    write_atomically(folder / FILE, template.toml.encode())  # last, since it makes the folder a study
+    put_files(folder, {TABLE: template.csv.encode(), FILE: template.toml.encode()}, "data template")
     click.echo(f"{folder / FILE} and {folder / TABLE}: try `bayescal data validate {out}`, then put in your own table.")
 
 
 def _check_free(folder: Path) -> None:
     from bayescal.study.template import FILE, TABLE
 
+    repair(folder)
     taken = [str(folder / name) for name in (FILE, TABLE) if (folder / name).exists()]
     if taken:
         raise InputError(f"--out: {' and '.join(taken)} would be overwritten; give another folder.")

@@ -19,7 +19,7 @@ from bayescal.errors import InputError
 from bayescal.evaluation.batches import evenly
 from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
-from bayescal.posterior.tree import at_draws
+from bayescal.posterior.tree import at_draws, group
 from bayescal.table.decisions import Decisions
 
 Unit = Literal["participant", "group", "game", "decision"]
@@ -28,6 +28,7 @@ Labels = Shaped[np.ndarray, " rows"]  # texts, one for each row
 
 UNITS = get_args(Unit)
 DRAWS = 1000  # most draws that are used for a comparison
+_NO_LIKELIHOOD = "This fit has no log-likelihood of the choices, so it cannot be compared."
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ def pointwise(fit: Fit, unit: Unit, decisions: Decisions | None = None, model: M
         return _by_decision(fit, model)
     constants = constants_of(fit)
     unit_of_person = people_in(decisions, constants, unit)
-    log_likelihood = fit.tree["log_likelihood"].to_dataset()
+    log_likelihood = group(fit.tree, "log_likelihood")
     if "by_participant" in log_likelihood and unit_of_person:
         of_row = np.array([unit_of_person[p] for p in log_likelihood["participant"].to_numpy().astype(str)])
         values = _thinned(log_likelihood["by_participant"].to_numpy())
@@ -125,7 +126,7 @@ def pointwise(fit: Fit, unit: Unit, decisions: Decisions | None = None, model: M
     else:
         name, dim = ("choices", "cell") if "choices" in log_likelihood else ("choice", "decision")
         if name not in log_likelihood:
-            raise InputError("This fit has no log-likelihood of the choices, so it cannot be compared.")
+            raise InputError(_NO_LIKELIHOOD)
         labels_of_rows = labels_by_row(constants, dim, unit, unit_of_person)
         if labels_of_rows is None:
             raise InputError(f"The decisions do not say which {unit} they belong to: compare by another unit.")
@@ -139,12 +140,14 @@ def pointwise(fit: Fit, unit: Unit, decisions: Decisions | None = None, model: M
 
 def _by_decision(fit: Fit, model: Model | None) -> Pointwise:
     """Single decisions. A person's own parameters are informed by that person's other decisions."""
-    log_likelihood = fit.tree["log_likelihood"].to_dataset()
+    log_likelihood = group(fit.tree, "log_likelihood")
     if "choice" in log_likelihood:
         values = _thinned(log_likelihood["choice"].to_numpy())
         labels = tuple(map(str, range(values.shape[1])))
         one = np.ones(len(labels), int)
         return Pointwise(labels, one, values, np.zeros(len(labels)), r_eff(fit), one)
+    if not log_likelihood:
+        raise InputError(_NO_LIKELIHOOD)
     if model is None:
         raise InputError("This fit has counted choices only: to compare by decision, give its model too.")
     counts = fit.tree["observed_data"]["choices"].to_numpy()

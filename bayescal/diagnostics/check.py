@@ -163,6 +163,8 @@ def check(fit: Fit, model: NumPyroModel | None = None, study: Study | None = Non
 def _identified(fit: Fit) -> Check:
     """Whether the data say something about every parameter."""
     name, found = "identifiability", fit.identifiability()
+    if "prior" not in fit.tree.children:
+        return Check(name, Outcome.NOT_APPLICABLE, "the fit was saved without draws of its prior", about="model")
     if found.table.empty:
         return Check(name, Outcome.NOT_APPLICABLE, "the fit has no scalar parameter", about="model")
     if found.sentences:

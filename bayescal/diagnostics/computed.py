@@ -13,6 +13,7 @@ from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT
 from bayescal.posterior.status import AT_BOUNDS, ESS, GRID_EDGE, R_HAT, Problem, Status
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
+from bayescal.posterior.tree import group
 
 E_BFMI = 0.3
 MAX_DISTANCE = 0.05  # median total variation from the exact policy, above which a network is not used as a likelihood
@@ -41,7 +42,7 @@ def computation(fit: Fit, certificate: Facts | None, decisions: int | None) -> l
 def _nuts(fit: Fit) -> list[Check]:
     table = fit.summary()
     moving = table[table["sd"] > 0]
-    stats = fit.tree["sample_stats"].to_dataset()
+    stats = group(fit.tree, "sample_stats")
     return [
         _r_hat(moving),
         *(_effective(moving, kind) for kind in ("bulk", "tail")),
@@ -137,7 +138,9 @@ def _passes(name: str, passed: bool, found: str, advice: str) -> Check:
 
 
 def _finite(fit: Fit) -> Check:
-    log_likelihood = fit.tree["log_likelihood"].to_dataset().values()
+    log_likelihood = group(fit.tree, "log_likelihood").values()
+    if not log_likelihood:
+        return Check("likelihood", Outcome.NOT_APPLICABLE, "the fit was saved without its log-likelihoods")
     unsolved, total = sum(int((~np.isfinite(v)).sum()) for v in log_likelihood), sum(v.size for v in log_likelihood)
     return _passes(
         "likelihood", not unsolved,

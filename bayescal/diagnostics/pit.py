@@ -18,7 +18,7 @@ from bayescal.diagnostics.sbc import KEPT, ecdf_band, uniformity
 from bayescal.evaluation.batches import evenly
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT, smoothed_weights
-from bayescal.posterior.tree import at_draws
+from bayescal.posterior.tree import at_draws, group
 from bayescal.table.decisions import Decisions
 
 ERROR = 0.01  # probability that correct predictions fail
@@ -41,7 +41,7 @@ def loo_pit(
         return None
     rng = np.random.default_rng(seed)
     over_time = decisions.play is not None
-    if over_time and "choice" in fit.tree["log_likelihood"] and "choice" in fit.tree["posterior_predictive"]:
+    if over_time and all("choice" in group(fit.tree, n) for n in ("log_likelihood", "posterior_predictive")):
         total, parts = _from_draws(fit, rng)
     elif model is not None:
         total, parts = _from_model(fit, model, rng)

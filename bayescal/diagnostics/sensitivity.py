@@ -10,7 +10,7 @@ import xarray as xr
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.plain import listed
 from bayescal.posterior.fit import Fit
-from bayescal.posterior.tree import personal
+from bayescal.posterior.tree import group, personal
 
 SENSITIVE = 0.05  # a change of the distribution when a density is raised to a power a little off one
 
@@ -23,8 +23,8 @@ def sensitivity(fit: Fit) -> pd.DataFrame:
     """By parameter: how much its posterior changes when the hyperpriors, or the likelihood, are raised to a power, and
     a verdict. Levels below the hyperpriors (the costs of people given their population) are part of the model and are
     not scaled. Where the model integrates costs out, its marginal likelihood is scaled."""
-    draws, log_prior = personal(fit.tree), fit.tree["log_prior"].to_dataset()
-    log_lik = fit.tree["log_likelihood"].to_dataset()
+    draws, log_prior = personal(fit.tree), group(fit.tree, "log_prior")
+    log_lik = group(fit.tree, "log_likelihood")
     log_lik = log_lik[[n for n in log_lik if str(n).startswith("by_")] or list(log_lik)]
     hyper = [n for n in fit.provenance.get("hyperpriors", {}) if n in log_prior] or list(log_prior)
     names = [
@@ -33,7 +33,7 @@ def sensitivity(fit: Fit) -> pd.DataFrame:
         if (n in log_prior or n == "log_cost") and "participant" not in x.dims and not str(n).endswith("_offset")
         and int(np.prod(x.shape[2:])) <= _MOST and float(x.std()) > 0
     ]  # fmt: skip
-    if not names or not hyper:
+    if not names or not hyper or not log_lik:
         return pd.DataFrame(columns=["prior", "likelihood", "verdict"])
     tree = xr.DataTree.from_dict({"posterior": draws[names], "log_prior": log_prior[hyper], "log_likelihood": log_lik})
     table = pd.DataFrame({kind: _moves(tree, kind) for kind in ("prior", "likelihood")})
@@ -75,7 +75,12 @@ def prior_check(table: pd.DataFrame) -> Check:
     """Whether no parameter is determined by its hyperprior."""
     name = "prior sensitivity"
     if table.empty:
-        return Check(name, Outcome.NOT_APPLICABLE, "the fit has no hyperpriors to scale", about="model")
+        return Check(
+            name,
+            Outcome.NOT_APPLICABLE,
+            "the fit has no hyperpriors to scale, or was saved without log-likelihoods",
+            about="model",
+        )
     warnings = []
     for verdict, text in (
         (_STRONG, "{} determined by the hyperpriors more than by the data"),

@@ -35,6 +35,7 @@ class NamedGame:
         small: further options of a version with few actions, on which the tests check the laws of games by brute
             force.
         template: options that `bayescal data template` writes, such as the grid of a learned policy.
+        most: the largest values of options, where they are not the usual ones (see limits.py).
 
     Example:
         >>> from bayescal.environments.named import NamedGame
@@ -52,9 +53,18 @@ class NamedGame:
     over_time: bool = False
     small: Mapping[str, Any] = field(default_factory=dict)
     template: Mapping[str, Any] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
 
     def build(self, **options: Any) -> "Environment":
-        """The game; `options` take precedence over its own."""
+        """The game; `options` take precedence over its own.
+
+        Raises:
+            InputError: the game would be too large.
+        """
+        if options:
+            from bayescal.environments.limits import check_options
+
+            check_options(str(self.options.get("name", self.title)), options, self.most)
         factory = self.factory
         if isinstance(factory, str):
             module, _, attribute = factory.partition(":")

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.base import Params, symmetric_fields
+from bayescal.environments.limits import check_actions
 from bayescal.environments.totals import GameOfTotals
 from bayescal.errors import InputError
 
@@ -41,6 +42,8 @@ class PublicGoods(GameOfTotals):
             raise InputError(f"Public goods: {players} players were given; it takes at least two.")
         if not (np.isfinite(endowment) and endowment > 0):
             raise InputError(f"Public goods: the endowment is {endowment:g}; give a positive number.")
+        if contributions is None:
+            check_actions("Public goods", float(endowment) + 1)
         grid = np.arange(np.floor(endowment) + 1) if contributions is None else np.asarray(list(contributions), float)
         if not len(grid) > 1 or grid.min() < 0 or grid.max() > endowment:
             raise InputError(

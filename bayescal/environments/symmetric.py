@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from bayescal._types import AnyArray, Nested, Number, Numbers
 from bayescal.environments.base import OneShot, Params, symmetric_fields
+from bayescal.environments.limits import check_actions, most_against_each_other
 from bayescal.errors import InputError
 
 
@@ -66,6 +67,7 @@ def travelers_dilemma(
             f"Traveller's dilemma: claims from {low:g} to {high:g} in steps of {step:g}, in units of {unit:g}, were "
             "given; give two claims or more, and positive steps and units."
         )
+    check_actions("Traveller's dilemma", (high - low) / step, most_against_each_other())
     claims = np.arange(low, high + step / 2, step)
     own, other = claims[:, None], claims[None, :]
     matrix = (np.minimum(own, other) + reward * np.sign(other - own)) / unit

@@ -3,20 +3,22 @@
 The nodes are fixed and evenly spaced in log cost; the population determines their weights. The error of the trapezoid
 rule is below 1e-5 if the population is wider than the spacing h and every person's likelihood is wider than 1.25 h;
 `even_nodes` chooses h accordingly: the more decisions, the narrower likelihoods become and the more nodes there are.
-Populations narrower than h are integrated by their own quadrature, between the nodes by interpolation; people whose
-decisions pull them more than some eight of its standard deviations away have likelihoods that are too low.
+Populations narrower than h have a rule of their own (narrow.py).
 
 This holds for uniform habits. Other habits make likelihoods narrower; `Integrated.of` then tries smaller spacings.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from bayescal._types import Key
 from bayescal.domain import Interval
 from bayescal.errors import InputError
+from bayescal.likelihood.narrow import is_point, log_mean_near, log_mean_over
 from bayescal.likelihood.stencil import ends, interpolate
 from bayescal.populations.base import Phi, Population, moments
 from bayescal.populations.discrete import Discrete
@@ -65,21 +67,37 @@ def log_marginal(
             log_share + log_marginal(curves, nodes, part, own, shift) for log_share, part, own in population.parts(phi)
         ]
         return jax.nn.logsumexp(jnp.stack(parts), axis=0)
-    spacing = nodes[1] - nodes[0]
-
-    def wide():
-        log_w = log_weights(nodes, population, phi, shift).astype(curves.dtype)
-        return jax.nn.logsumexp(log_w + curves, axis=-1).astype(nodes.dtype)
-
-    def narrow():
+    if isinstance(population, Homogeneous | Discrete):
         costs, weights = population.quadrature(phi)
         at = jnp.log(costs) + (0.0 if shift is None else shift[:, None])
         moved = interpolate(curves, nodes, jnp.clip(at, nodes[0], nodes[-1]))
         return jax.nn.logsumexp(moved + jnp.log(weights), axis=-1).astype(nodes.dtype)
+    sd = jax.lax.stop_gradient(moments(population, phi)[1])
+    kind = jnp.where(is_point(sd), 0, jnp.where(sd < nodes[1] - nodes[0], 1, 2))
 
-    if isinstance(population, Homogeneous | Discrete):
-        return narrow()
-    return jax.lax.cond(moments(population, phi)[1] >= spacing, wide, narrow)
+    def rule(chosen: int, integral: Callable[..., Float[Array, " people"]]) -> Callable[[], Float[Array, " people"]]:
+        # vmap computes every rule, also those that are not chosen: their slopes, which may be nan, are not used.
+        own_curves, own_phi, own_shift = _slopes_if(kind == chosen, (curves, phi, shift))
+        return lambda: integral(own_curves, nodes, population, own_phi, own_shift).astype(nodes.dtype)
+
+    rules = (log_mean_near, log_mean_over, _log_mean_on_nodes)
+    return jax.lax.switch(kind, [rule(k, integral) for k, integral in enumerate(rules)])
+
+
+def _log_mean_on_nodes(
+    curves: Float[Array, "people nodes"],
+    nodes: Float[Array, " nodes"],
+    population: Population,
+    phi: Phi,
+    shift: Float[Array, " people"] | None,
+) -> Float[Array, " people"]:
+    log_w = log_weights(nodes, population, phi, shift).astype(curves.dtype)
+    return jax.nn.logsumexp(log_w + curves, axis=-1)
+
+
+def _slopes_if(condition: Bool[Array, ""], numbers: PyTree) -> PyTree:
+    """The same numbers, which have derivatives only if the condition holds."""
+    return jax.tree.map(lambda x: jnp.where(condition, x, jax.lax.stop_gradient(x)), numbers)
 
 
 def log_weights(

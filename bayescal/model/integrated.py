@@ -118,9 +118,8 @@ class Integrated:
             best = np.argsort(np.where(np.isfinite(height), -height, np.inf), kind="stable")[:_CASES]
             sums = at_each({n: x[:, best] for n, x in prior.items()}, nodes, _STRIDES)
         wrong = np.abs(sums - sums[:, -1:])
-        # In nine cases of ten: if people hardly differ, integrals are less exact, with habits or without.
-        usual = np.quantile(np.where(np.isfinite(wrong), wrong, 0.0), 0.9, axis=0)
-        return dataclasses.replace(self, nodes=nodes[:: _STRIDES[int(np.argmax(usual <= _WRONG))]])
+        worst = np.max(np.where(np.isfinite(wrong), wrong, 0.0), axis=0)
+        return dataclasses.replace(self, nodes=nodes[:: _STRIDES[int(np.argmax(worst <= _WRONG))]])
 
     def _inside(self, evidence: Evidence, shared: Shared) -> tuple[dict[str, Array], Float[Array, ""]]:
         """(shared numbers clipped to the evidence's box, a penalty that leads back into it: a chain may begin

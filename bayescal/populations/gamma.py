@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float
 from numpyro import distributions as dist
@@ -10,6 +11,9 @@ from numpyro import distributions as dist
 from bayescal._types import AnyArray, Costs, Key
 from bayescal.domain import POSITIVE, Interval
 from bayescal.populations.base import Nodes, Phi, Population, default_cost
+
+_NARROWEST = 1e-8  # sd as a share of the mean, below which shapes are too large to compute with
+_LARGE = 1e3
 
 
 class Gamma(Population):
@@ -37,7 +41,8 @@ class Gamma(Population):
 
     def log_density(self, cost: Costs, phi: Phi) -> Float[AnyArray, "..."]:
         shape, scale = _shape_scale(phi)
-        return (shape - 1) * jnp.log(cost) - cost / scale - shape * jnp.log(scale) - gammaln(shape)
+        beyond = cost / (shape * scale) - 1  # the mean; a difference keeps its digits however narrow the density is
+        return shape * (jnp.log1p(beyond) - beyond) - jnp.log(cost) + _log_norm(shape)
 
     def sample(self, key: Key, phi: Phi, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         k, scale = _shape_scale(phi)
@@ -53,9 +58,17 @@ class Gamma(Population):
         return jnp.exp(t), jax.nn.softmax(log_w)
 
 
+def _log_norm(shape: Float[Array, ""]) -> Float[Array, ""]:
+    """log of shape^shape exp(-shape) / Gamma(shape); by Stirling's series where these would cancel each other."""
+    few = jnp.minimum(shape, _LARGE)
+    stirling = 0.5 * jnp.log(shape / (2 * np.pi)) - 1 / (12 * shape)
+    return jnp.where(shape < _LARGE, few * jnp.log(few) - few - gammaln(few), stirling)
+
+
 def _shape_scale(phi: Phi) -> tuple[Float[Array, ""], Float[Array, ""]]:
     mean, sd = (
         jnp.asarray(phi["mean"], jnp.result_type(float)),
         jnp.asarray(phi["sd"], jnp.result_type(float)),
     )
+    sd = jnp.maximum(sd, _NARROWEST * mean)
     return (mean / sd) ** 2, sd**2 / mean

@@ -92,7 +92,7 @@ _FACTS = schema.record(
 _SAMPLED = ("posterior", "people", "sample_stats", "log_likelihood", "log_prior", "prior", "prior_predictive",
             "posterior_predictive")  # fmt: skip
 _KNOWN = ("observed_data", "constant_data")
-_NEEDED = ("posterior", "sample_stats", "log_likelihood", "log_prior", "prior", *_KNOWN)
+_NEEDED = ("posterior", *_KNOWN)  # without the others, what is computed from them is left out
 _CELLS = {  # what models of counted choices keep, and its dimensions
     "total": ("cell",),
     "available": ("cell", "action"),
@@ -161,7 +161,7 @@ def _sizes(groups: Mapping[str, xr.Dataset]) -> Iterator[str]:
         ("posterior", "sample_stats", "log_prior"), (people, "log_likelihood", "posterior_predictive"),
         ("prior", "prior_predictive"),
     )  # fmt: skip
-    for first, *others in alike:
+    for first, *others in (names for names in alike if names[0] in groups):
         for other in (name for name in others if name in groups and groups[name].data_vars):
             if any(groups[first].sizes.get(d) != groups[other].sizes.get(d) for d in ("chain", "draw")):
                 yield f"{first} and {other} have different numbers of draws"

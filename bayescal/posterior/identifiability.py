@@ -10,6 +10,7 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 
 from bayescal.plain import listed
+from bayescal.posterior.tree import group
 
 UNMOVED = 0.1  # contraction, below which the data say almost nothing
 RIDGE = 0.9  # rank correlation, above which two parameters form a ridge
@@ -90,11 +91,16 @@ def contraction(tree: xr.DataTree) -> pd.Series:
     return pd.Series({n: _contraction(before[n], now[n]) for n in now if n in before}, name="contraction", dtype=float)
 
 
-def scalars(tree: xr.DataTree, group: str) -> dict[str, np.ndarray]:
-    """Draws of each sampled scalar and entry of a small array; entries of people and offsets are left out."""
-    sampled = tree["log_prior"].data_vars if "log_prior" in tree.children else tree[group].data_vars
+def scalars(tree: xr.DataTree, kind: str) -> dict[str, np.ndarray]:
+    """Draws of each sampled scalar and entry of a small array; entries of people and offsets are left out.
+
+    Args:
+        kind: "prior" or "posterior"; there are none of a group that the fit was saved without.
+    """
+    draws = group(tree, kind).data_vars
+    sampled = tree["log_prior"].data_vars if "log_prior" in tree.children else draws
     out = {}
-    for name, x in tree[group].data_vars.items():
+    for name, x in draws.items():
         own = x.dims[2:]
         entries = int(np.prod(x.shape[2:]))
         if name not in sampled or "participant" in own or str(name).endswith("_offset") or entries > MOST:

@@ -15,6 +15,7 @@ from bayescal._types import Facts
 from bayescal.plain import listed
 from bayescal.posterior.psis import K_HAT
 from bayescal.posterior.summary import summarise
+from bayescal.posterior.tree import group
 
 R_HAT = 1.01  # chains agree below it
 ESS = 400  # effective sample size that is wanted
@@ -171,7 +172,7 @@ def status_of_draws(tree: xr.DataTree, at_bounds: Mapping[str, float] | None = N
         "r_hat": _largest_r_hat(moving),
         "divergences": int(tree["sample_stats"].to_dataset()["diverging"].sum()),
         "ess": float(np.nanmin(moving[["ess_bulk", "ess_tail"]].to_numpy(), initial=np.inf)),
-        "unsolved": sum(int(v.isnull().sum()) for v in tree["log_likelihood"].to_dataset().data_vars.values()),
+        "unsolved": sum(int(v.isnull().sum()) for v in group(tree, "log_likelihood").data_vars.values()),
     }
     wrong = {
         Problem.DIVERGENCES: numbers["divergences"] > 0,

@@ -17,6 +17,11 @@ from bayescal.precision import double_precision
 _BATCH = 50  # draws of all people's choice probabilities in one batch
 
 
+def group(tree: xr.DataTree, name: str) -> xr.Dataset:
+    """A group of a fit; an empty one where it was saved without."""
+    return tree.children[name].to_dataset() if name in tree.children else xr.Dataset()
+
+
 def personal(tree: xr.DataTree) -> xr.Dataset:
     """The draws for which the log-likelihood was computed. Of models with many people these are fewer, in a group of
     their own."""

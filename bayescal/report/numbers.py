@@ -10,6 +10,7 @@ from jaxtyping import Float
 from bayescal.plain import plain
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.summary import summarise
+from bayescal.posterior.tree import group
 from bayescal.report.people import everyone, own_dimension
 from bayescal.study.load import Study
 
@@ -150,9 +151,10 @@ class Numbers:
         return plain(asdict(self))
 
 
-def log_score(fit: Fit) -> float:
-    """Posterior mean of the log-likelihood of all data, in sample."""
-    return float(sum(v.sum().item() for v in fit.tree["log_likelihood"].mean(("chain", "draw")).data_vars.values()))
+def log_score(fit: Fit) -> float | None:
+    """Posterior mean of the log-likelihood of all data, in sample; None of a fit that was saved without."""
+    values = group(fit.tree, "log_likelihood").data_vars.values()
+    return float(sum(v.mean(("chain", "draw")).sum().item() for v in values)) if values else None
 
 
 def _of_fits(fits: Mapping[str, Fit]) -> StudyFacts:

@@ -83,7 +83,7 @@ def draw_all(
         )
     drawn["choices"] = (_choices(study, fits[main]), "What was chosen, beside what the fitted model predicts.")
     drawn["beliefs"] = (
-        prior_picture(fits[main], units=units),
+        prior_picture(fits[main], units=units) if "prior" in fits[main].tree.children else None,
         "Parameters before and after the data, and choices that the assumptions alone predict.",
     )
     by_name = {name: draw(name, figure, alt) for name, (figure, alt) in drawn.items() if figure is not None}
@@ -92,6 +92,8 @@ def draw_all(
 
 def _choices(study: Study | None, fit: Fit) -> Figure | None:
     """What people did beside what was predicted of them."""
+    if "posterior_predictive" not in fit.tree.children:
+        return None
     if "choices" in fit.tree["observed_data"]:
         people = "cell_participant" in fit.tree["constant_data"]  # whose cells are not those of the decisions
         nash = None if people or study is None else rational_play(study)

@@ -11,8 +11,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from scipy.stats import gaussian_kde
 
+from bayescal.errors import InputError
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.identifiability import scalars
+from bayescal.posterior.tree import group
 from bayescal.report.figures import BLUE, GREEN, GREY, ORANGE, interval
 
 _PANELS = 8  # of parameters
@@ -43,6 +45,8 @@ def prior_picture(source: Fit | Callable[[], object], *, units: str = "payoff un
     """
     if isinstance(source, Fit):
         tree = source.tree
+        if "prior" not in tree.children:
+            raise InputError("This fit was saved without draws of its prior: give the model that was fitted.")
     else:
         from bayescal.posterior.infer import before_data
 
@@ -80,18 +84,18 @@ def _legend(side: SubFigure, ax: Axes) -> None:
 def _parameter(ax: Axes, name: str, tree: xr.DataTree) -> None:
     """Densities, each scaled to the same height: location and width are compared."""
     cost = name.split("[")[0] in ("log_cost", "log_cost_mean", "log_mean") or name.startswith("log_mean_")
-    for group, style, colour in (("prior", ":", GREY), ("posterior", "-", BLUE)):
-        if group not in tree.children:
+    for kind, style, colour in (("prior", ":", GREY), ("posterior", "-", BLUE)):
+        if kind not in tree.children:
             continue
-        draws = scalars(tree, group)[name]
+        draws = scalars(tree, kind)[name]
         draws = draws[np.isfinite(draws)]
         if np.ptp(draws) == 0:
-            ax.axvline(np.exp(draws[0]) if cost else draws[0], color=colour, ls=style, label=group)
+            ax.axvline(np.exp(draws[0]) if cost else draws[0], color=colour, ls=style, label=kind)
             continue
         low, high = np.quantile(draws, [0.005, 0.995])
         grid = np.linspace(max(low - 0.1 * (high - low), draws.min()), min(high + 0.1 * (high - low), draws.max()), 300)
         density = gaussian_kde(draws)(grid)
-        ax.plot(np.exp(grid) if cost else grid, density / density.max(), style, color=colour, label=group)
+        ax.plot(np.exp(grid) if cost else grid, density / density.max(), style, color=colour, label=kind)
     ax.set_yticks([])
     ax.set_ylim(0, 1.1)
     ax.spines["left"].set_visible(False)
@@ -107,7 +111,7 @@ def _parameter(ax: Axes, name: str, tree: xr.DataTree) -> None:
 
 def _choices(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
     """Panels of predicted choices, with their heights in rows; none where the model predicts something else."""
-    predicted = tree["prior_predictive"].to_dataset()
+    predicted = group(tree, "prior_predictive")
     if "choices" in predicted and "total" in tree["constant_data"]:
         return _counted(tree)
     if "choice" in predicted:

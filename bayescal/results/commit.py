@@ -13,7 +13,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +24,12 @@ from bayescal.files import (
     exchange,
     not_written,
     remove,
+    sweep,
     sync_folder,
     sync_tree,
     temporaries,
     temporary_in,
+    unless_empty,
     write_new,
 )
 from bayescal.owner import State
@@ -79,10 +81,7 @@ def commit(
         manifest = old.after(replace(run, files=files))
         write_new(stage / MANIFEST, manifest.encode())
         gone = {*old.files, *retired} - {*manifest.files, *kept}
-        if stage.parent == folder:
-            _put_in_place(stage, folder, [*files, MANIFEST], gone)
-        else:
-            _swap(stage, folder, [*files, MANIFEST], gone)
+        _put(stage, folder, [*files, MANIFEST], gone)
     except OSError as error:
         raise not_written(_place(error, stage, folder), error) from None
     finally:
@@ -90,6 +89,42 @@ def commit(
             remove(stage)
     confirm(folder)
     return manifest
+
+
+def put_files(folder: Path, files: Mapping[str, bytes], command: str) -> None:
+    """Put all files into a folder, or none: for what is no result, and gets no manifest. What is there stays.
+
+    Args:
+        command: who holds the folder meanwhile.
+
+    Raises:
+        WriteError: the folder is as it was before.
+    """
+    folder, stage = folder.resolve(), None
+    with unless_empty(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder, command):
+                finish(folder)
+                for place in (folder, folder.parent):
+                    sweep(place)
+                stage = _stage(folder)
+                for name, content in files.items():
+                    write_new(stage / name, content)
+                _put(stage, folder, list(files), set())
+        except OSError as error:
+            raise not_written(_place(error, stage, folder), error) from None
+        finally:
+            if stage is not None:
+                remove(stage)
+    confirm(folder)
+
+
+def _put(stage: Path, folder: Path, put: list[str], gone: set[str]) -> None:
+    if stage.parent == folder:
+        _put_in_place(stage, folder, put, gone)
+    else:
+        _swap(stage, folder, put, gone)
 
 
 def _stage(folder: Path) -> Path:

@@ -153,6 +153,21 @@ def test_faults_of_games_habits_and_file_come_together(mine):
         assert words in said, said
 
 
+@pytest.mark.parametrize(
+    "game",
+    [
+        '{ game = "supply-chain", echelons = 100000 }',
+        '{ game = "travelers-dilemma", high = 2147483648 }',
+        '{ game = "public-goods", players = 1000000 }',
+        '{ game = "cournot-repeated", rounds = 1000000000 }',
+    ],
+)
+def test_games_that_would_fill_the_memory_are_refused(mine, game):
+    (mine / "dataset.toml").write_text(TOML.replace('"stag-hunt"', game))
+    said = refused("validate", str(mine))
+    assert "game 'a' under [games]" in said and "at most" in said
+
+
 BAD = {
     "a method": ('method = "sampled"', "method under [model] is 'sampled': write one of 'joint', 'marginal'"),
     "a population": ('population = "normal"', "population under [model] is 'normal': write one of 'homogeneous'"),

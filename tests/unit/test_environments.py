@@ -13,7 +13,7 @@ from bayescal.environments.base import role_of_player
 from bayescal.environments.beauty_contest import BeautyContest
 from bayescal.environments.cournot import Cournot
 from bayescal.environments.named import GAMES as NAMED
-from bayescal.environments.named import game_names, get_game
+from bayescal.environments.named import NamedGame, game_names, get_game
 from bayescal.environments.normal_form import NormalForm
 from bayescal.environments.symmetric import request_game, travelers_dilemma
 from bayescal.environments.volunteers_dilemma import VolunteersDilemma
@@ -147,6 +147,49 @@ def test_best_replies():
     contest = BeautyContest(5, 0.5, range(101))
     others = jnp.zeros((1, 101)).at[0, 90].set(1.0)
     assert int(jnp.argmax(contest.expected_payoffs(others, contest.params)[0])) == round(0.5 * 4 * 90 / 4.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("supply-chain", {"echelons": 100_000}),
+        ("beer-game", {"weeks": 10**9, "shipping_delay": 10**7}),
+        ("travelers-dilemma", {"high": 2**31}),
+        ("travelers-dilemma", {"step": 1e-9}),
+        ("public-goods", {"players": 10**6}),
+        ("public-goods", {"endowment": 1e300}),
+        ("cournot-2", {"firms": 10**400}),
+        ("cournot-2", {"quantities": list(range(100_000))}),
+        ("cournot-repeated", {"rounds": 10**9}),
+        ("capacity-allocation", {"retailers": 1e9}),
+        ("cobweb-stable", {"window": 2**40}),
+        ("newsvendor", {"rounds": float("inf")}),
+        ("bus-engine", {"bins": 10**6}),
+        ("centipede-4", {"moves": 10**5}),
+        ("beauty-contest", {"players": 2**63, "payoff": "winner"}),
+        ("volunteers-dilemma", {"players": 10**12}),
+    ],
+)
+def test_options_that_would_fill_the_memory_are_refused(name, options):
+    """One digit too many; in well under a second each."""
+    with pytest.raises(InputError, match="at most") as refused:
+        get_game(name, **options)
+    assert len(str(refused.value)) < 300
+
+
+def test_the_largest_possible_games_are_built():
+    """The limits are not so low that they get in the way."""
+    assert get_game("public-goods", players=1000, endowment=9_999).players == 1000
+    assert get_game("cournot-repeated", rounds=100_000).horizon == 100_000
+    assert len(get_game("supply-chain", echelons=100).role_names) == 100
+    assert len(get_game("travelers-dilemma", high=1593.0, step=1.0).action_values[0]) == 1414
+
+
+def test_ones_own_game_may_have_other_limits():
+    game = NamedGame("A crowd", "mine", 2, "2", VolunteersDilemma, most={"players": 10**6})
+    assert game.build(players=2000).players == 2000
+    with pytest.raises(InputError, match="at most 1,000,000"):
+        game.build(players=10**7)
 
 
 @pytest.mark.parametrize(

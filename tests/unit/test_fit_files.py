@@ -7,13 +7,19 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 import xarray as xr
+from drawn import drawn_fit
 
+import bayescal as bc
+from bayescal.comparison.pointwise import pointwise
+from bayescal.diagnostics import check
+from bayescal.diagnostics.base import Outcome
 from bayescal.errors import InputError
 from bayescal.posterior import saved
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.infer import infer
 from bayescal.posterior.nuts import NUTS
 from bayescal.posterior.status import Problem, Status
+from bayescal.report import write_report
 
 
 class Model:
@@ -117,3 +123,37 @@ def test_a_status_is_data(fit):
     assert Status.from_dict(json.loads(json.dumps(fit.status.as_dict()))) == fit.status
     assert len({fit.status, Status.from_dict(fit.status.as_dict())}) == 1
     assert Status().converged and str(Status()) == "converged" and Status().reason == ""
+
+
+OPTIONAL = ("prior", "sample_stats", "log_prior", "log_likelihood", "prior_predictive", "posterior_predictive")
+
+
+@pytest.mark.parametrize("without", [*((name,) for name in OPTIONAL), OPTIONAL])
+def test_fits_need_only_the_groups_that_are_used(tmp_path, without):
+    """Reports and checks leave out what they cannot compute, and say so; comparisons are refused."""
+    whole = drawn_fit(6)
+    groups = {n: node.to_dataset() for n, node in whole.tree.children.items() if n not in without}
+    path = Fit(xr.DataTree.from_dict(groups), whole.status, whole.provenance).save(tmp_path / "fit.nc")
+    fit = Fit.load(path)
+    assert set(fit.tree.children) == set(groups)
+    page = write_report(None, {"fit": fit}, tmp_path / "report").read_text()
+    assert "log_mean" in page or "typical cost" in page
+    skipped = {c.name: c.found for c in check(fit).items if c.outcome is Outcome.NOT_APPLICABLE}
+    assert ("saved without" in skipped.get("likelihood", "")) == ("log_likelihood" in without)
+    assert ("saved without" in skipped.get("identifiability", "")) == ("prior" in without)
+    assert ("divergences" in skipped) == ("sample_stats" in without)
+    if "log_likelihood" in without:
+        with pytest.raises(bc.InputError, match="no log-likelihood"):
+            pointwise(fit, "participant")
+    if "prior" in without:
+        with pytest.raises(bc.InputError, match="without draws of its prior"):
+            bc.prior_picture(fit)
+
+
+@pytest.mark.parametrize("name", ["posterior", "observed_data", "constant_data"])
+def test_fits_without_what_everything_needs_are_refused(tmp_path, name):
+    whole = drawn_fit(6)
+    groups = {n: node.to_dataset() for n, node in whole.tree.children.items() if n != name}
+    path = Fit(xr.DataTree.from_dict(groups), whole.status, whole.provenance).save(tmp_path / "fit.nc")
+    with pytest.raises(bc.InputError, match=f"the group '{name}' is missing"):
+        Fit.load(path)

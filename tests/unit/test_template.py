@@ -1,5 +1,6 @@
 """`bayescal data template`: a study that can be read as it is, whatever the layout of its table."""
 
+import errno
 import subprocess
 import sys
 import tomllib
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import bayescal as bc
 from bayescal.cli import main
 from bayescal.cli.template import _by_chance
 from bayescal.environments.named import GAMES, get_game
@@ -106,6 +108,41 @@ def test_the_command_writes_a_study_once(tmp_path):
     assert {p.name: p.read_bytes() for p in Path(out).iterdir()} == before
     code, said = run("data", "template", "stag-hunt", "--out", str(Path(out) / "dataset.toml"))
     assert code == 2 and "is a file" in said
+
+
+@pytest.mark.parametrize("place", ["new", "there", "here"])
+@pytest.mark.parametrize("failing", ["decisions.csv", "dataset.toml", "rename"])
+def test_a_template_that_cannot_be_written_whole_leaves_nothing(tmp_path, monkeypatch, place, failing):
+    """Into a new folder, beside files of the user's, and into the current folder."""
+    from bayescal import files
+    from bayescal.cli.template import put_files
+
+    out = tmp_path / "mine"
+    if place != "new":
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+    if place == "here":
+        monkeypatch.chdir(out)
+    content = {"decisions.csv": b"a,b", "dataset.toml": b"title = 1"}
+    before = {p.name: p.read_bytes() for p in out.iterdir()} if out.exists() else None
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write(path, data, write=files.write_new):
+        full() if path.name == failing else write(path, data)
+
+    with monkeypatch.context() as planted:
+        planted.setattr("bayescal.results.commit.write_new", write)
+        if failing == "rename":
+            planted.setattr("bayescal.results.commit.exchange", full)
+            planted.setattr(Path, "rename", full)
+        with pytest.raises(bc.InputError, match="cannot be written"):
+            put_files(out, content, "data template")
+    assert ({p.name: p.read_bytes() for p in out.iterdir()} if out.exists() else None) == before
+    assert [p.name for p in tmp_path.iterdir()] == ([] if before is None else ["mine"])
+    put_files(out, content, "data template")
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == (before or {}) | content
 
 
 def test_what_is_printed_is_a_dataset_toml():
