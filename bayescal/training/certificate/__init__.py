@@ -2,7 +2,7 @@
 
 If an exact policy exists the learned one is compared with it: divergence, total variation, the slope of the
 log-likelihood, and from these a **budget of decisions** (`measures.budget`). Otherwise the certificate reports how far
-the policy is from being its own best reply.
+the policy is from being its own best reply, with a verdict: pass, fail, or undecided.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,17 @@ from typing import Any
 
 from bayescal.environments.base import OneShot
 from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.training.certificate.cells import Keeper
+from bayescal.training.certificate.improvement import Settings
 from bayescal.training.certificate.in_play import certify_in_play
 from bayescal.training.certificate.measures import Progress
 from bayescal.training.certificate.one_shot import certify_one_shot, oracle_kl
 from bayescal.training.certificate.over_time import certify_against_exact_play, has_exact
 
-__all__ = ["certify", "certify_against_exact_play", "certify_in_play", "certify_one_shot", "has_exact", "oracle_kl"]
+__all__ = [
+    "Keeper", "Settings", "certify", "certify_against_exact_play", "certify_in_play", "certify_one_shot", "has_exact",
+    "oracle_kl",
+]  # fmt: skip
 
 
 def certify(
@@ -24,6 +29,8 @@ def certify(
     points: int = 300,
     seed: int = 0,
     ensemble: Sequence[AmortisedPolicy] = (),
+    settings: Settings = Settings(),  # noqa: B008 - frozen
+    keeper: Keeper | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure a policy: against the exact one if there is one, else in games that it plays with itself.
@@ -31,6 +38,8 @@ def certify(
     Args:
         points: number of points, drawn uniformly from the domain with `seed`.
         ensemble: policies trained with other seeds; their disagreement is reported.
+        settings: how much is rolled out and played, where there is no exact policy.
+        keeper: where that is kept as it is measured, to go on from after an interruption.
         progress: called with (text, done, in all).
 
     Example:
@@ -45,4 +54,6 @@ def certify(
         return certify_one_shot(policy, points=points, seed=seed, ensemble=ensemble, progress=progress)
     if has_exact(policy):
         return certify_against_exact_play(policy, games=points, seed=seed, progress=progress)
-    return certify_in_play(policy, games=points, seed=seed, ensemble=ensemble)
+    return certify_in_play(
+        policy, games=points, seed=seed, ensemble=ensemble, settings=settings, keeper=keeper, progress=progress
+    )

@@ -9,13 +9,14 @@ seen. The divergence from the policy that is best given the whole state is not u
 zero for the right policy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 from scipy import stats
 
 from bayescal.environments.base import role_of_player
@@ -40,24 +41,36 @@ _DIRECTIONS = 4  # principal components of what is seen, for the moments
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is rolled out for one role and cost.
+    """How much a certificate rolls out and plays.
 
     Args:
+        costs: how many costs of each role are measured, from one end of the box to the other.
         games, per_game: games that are played, and states of each.
         tries: own actions that are tried, both ends of the grid among them.
         horizon: rounds that are played on before the network's value is taken.
         redraws: of chance and the others' actions in each round, against noise.
-        search, played: games by which a reply is chosen, and in which it is judged.
+        chosen_by, blocks: games by which a reply is chosen, and how many times as many it is judged in.
     """
 
-    games: int = 512
+    costs: int = 10
+    games: int = 256
     per_game: int = 4
     tries: int = 10
     horizon: int = 12
-    redraws: int = 4
-    search: int = 32
-    played: int = 256
+    redraws: int = 0
+    chosen_by: int = 32
+    blocks: int = 8
     chunk: int = 256
+
+    def times(self, effort: int) -> "Settings":
+        """The same with so many times as many games: standard errors fall with the root.
+
+        Example:
+            >>> from bayescal.training.certificate import Settings
+            >>> Settings().times(4).games
+            1024
+        """
+        return replace(self, games=self.games * effort, blocks=self.blocks * effort)
 
 
 class Residual(NamedTuple):
@@ -94,20 +107,20 @@ def residual(
     """Visit states, and roll out from them."""
     env = policy.environment
     size = len(env.action_values[role_of_player(env.role_counts)[player]])
-    at = jnp.asarray(cost, jnp.result_type(float))
+    at, who = jnp.asarray(cost, jnp.result_type(float)), jnp.asarray(player)
     play, go = jax.random.split(jax.random.key(seed))
-    visited = visit(policy, play, place, player, at, settings.games, rounds_of(env))
+    visited = visit(policy, play, place, who, at, settings.games, rounds_of(env))
     game, when = chosen_rounds(np.asarray(visited.live), env.discount, settings.per_game, seed)
     take = lambda when: jax.tree.map(lambda x: x[game, when], visited.states)
     states, costs = take(when), visited.costs[game]
-    seen, at_state = looks_at(policy, states, costs, place, player)
+    seen, at_state = looks_at(policy, states, costs, place, who)
     later = np.minimum(when + 1, rounds_of(env) - 1)
-    after, _ = looks_at(policy, take(later), costs, place, player)
+    after, _ = looks_at(policy, take(later), costs, place, who)
     log_pi, q = (np.asarray(x, float)[:, :size] for x in (at_state.log_pi, at_state.q))
     tried = spread_actions(log_pi, settings.tries)
     keys = jax.random.split(go, len(game))
     steps, redraws, chunk = settings.horizon, settings.redraws, settings.chunk
-    g = branch(policy, keys, states, costs, tried.astype(np.int32), place, player, steps, redraws, chunk)
+    g = branch(policy, keys, states, costs, tried.astype(np.int32), place, who, steps, redraws, chunk)
     d = np.asarray(g, float) - np.take_along_axis(q, tried, axis=1)
     return Residual(interpolated(d, tried, size), q, log_pi, seen, after, game)
 
@@ -132,7 +145,7 @@ def improvement(
     role = role_of_player(env.role_counts)[player]
     features = np.asarray(_features(policy, found.seen, place), float)
     rules = tuple(rule.fitted(env, role, Play(found.after, features)) for rule in rules)
-    basis = _bases(policy, role, rules, found, place)
+    basis = _bases(policy, role, rules, found.seen, jnp.asarray(found.q, jnp.result_type(float)), place)
     observed = observe(basis, found.log_pi, found.d, found.game, rules, seed=seed)
     scale, information = scale_of(found)
     tests = (p_of_scale(scale, len(np.unique(found.game))), p_of_moments(found, features))
@@ -157,7 +170,10 @@ def scale_of(found: Residual) -> tuple[Measured, float]:
     x = found.q - np.sum(p * found.q, axis=1, keepdims=True)
     d = found.d - np.sum(p * found.d, axis=1, keepdims=True)
     together, alone = np.sum(p * x * d, axis=1), np.sum(p * x * x, axis=1)
-    slope, information = together.sum() / alone.sum(), float(alone.mean())
+    information = float(alone.mean())
+    if information < 1e-12:  # all actions are worth the same
+        return Measured(0.0, 0.0), 0.0
+    slope = together.sum() / alone.sum()
     return Measured(float(slope), clustered(together - slope * alone, found.game).error / information), information
 
 
@@ -167,8 +183,9 @@ def p_of_scale(scale: Measured, games: int) -> float:
 
 
 def p_of_moments(found: Residual, features: Float[np.ndarray, "states features"]) -> float:
-    """Of the hypothesis that d has mean zero given what is seen: Hotelling's test of E[sum_a pi x(o, a) f(o) d] = 0, for
-    x the values, the action and its square, and f the main directions of what is seen."""
+    """Of the hypothesis that d has mean zero given what is seen: Hotelling's test of
+    E[sum_a pi x(o, a) f(o) d] = 0, for x the values, the action and its square, and f the main directions of what is
+    seen."""
     p = np.exp(found.log_pi)
     centred = lambda x: x - np.sum(p * x, axis=1, keepdims=True)
     a = centred(np.broadcast_to(np.linspace(-1, 1, p.shape[1]), p.shape))
@@ -197,11 +214,15 @@ def _directions(features: Float[np.ndarray, "states features"]) -> Float[np.ndar
     return np.concatenate([np.ones((len(x), 1)), np.tanh(z / (z.std(axis=0) + 1e-30))], axis=1)
 
 
-def _features(policy: Valued, seen: PyTree, place: Place) -> PyTree:
+@eqx.filter_jit
+def _features(policy: Valued, seen: PyTree, place: Place) -> Float[Array, "states features"]:
     see = lambda o: jnp.concatenate([jnp.ones(1), policy.environment.see(o, place.params)])
-    return jax.jit(jax.vmap(see))(seen)
+    return jax.vmap(see)(seen)
 
 
-def _bases(policy: Valued, role: int, rules: tuple[Rule, ...], found: Residual, place: Place) -> Basis:
+@eqx.filter_jit
+def _bases(
+    policy: Valued, role: int, rules: tuple[Rule, ...], seen: PyTree, q: Float[Array, "states actions"], place: Place
+) -> Basis:
     one = lambda seen, q: basis_of(policy.environment, role, rules, seen, place.params, q)
-    return jax.jit(jax.vmap(one))(found.seen, jnp.asarray(found.q, jnp.result_type(float)))
+    return jax.vmap(one)(seen, q)

@@ -126,7 +126,7 @@ def _learn(
     gains = lambda p: gain_of(log_pi, guessed(*p, features, pairs), d)
     score = lambda p, m: jnp.sum(m * gains(p)) / jnp.sum(m)
 
-    def surely(p: tuple[Array, Layers]) -> Array:
+    def surely(p: PyTree) -> Array:
         """The gain on `stop` less its standard error."""
         each, count = gains(p), jnp.sum(held)
         mean = jnp.sum(held * each) / count

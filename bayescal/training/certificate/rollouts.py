@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters
 from bayescal.domain import Domain
-from bayescal.environments.base import Environment, role_of_player
+from bayescal.environments.base import Environment
 from bayescal.policies.base import ABSENT
 from bayescal.populations.base import Population
 
@@ -91,17 +91,22 @@ def look(policy: Valued, role: int, seen: PyTree, cost: Float[Array, ""], place:
     return Look(log_q, q, jax.nn.log_softmax(jnp.where(absent, ABSENT, log_q + q)))
 
 
-def looks(policy: Valued, state: PyTree, costs: Float[Array, " players"], place: Place) -> Look:
-    """Everybody at a decision. Players of one role go through the policy together."""
+def looks(policy: Valued, state: PyTree, costs: Float[Array, " players"], place: Place) -> tuple[PyTree, Look]:
+    """What everybody sees, and everybody at a decision. Players of one role go through the policy together."""
     env, each = policy.environment, []
-    roles = role_of_player(env.role_counts)
-    for role in range(env.roles):
-        members = [i for i, r in enumerate(roles) if r == role]
-        seen = [env.observe(state, i) for i in members]
-        together = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(y) for y in x]), *seen)
+    seen = [jax.tree.map(jnp.asarray, env.observe(state, i)) for i in range(env.players)]
+    seen = jax.tree.map(lambda *x: jnp.stack(x), *seen)
+    first = 0
+    for role, count in enumerate(env.role_counts):
+        members = slice(first, first + count)
         one = lambda seen, cost, role=role: look(policy, role, seen, cost, place)
-        each.append(jax.vmap(one)(together, costs[jnp.asarray(members)]))
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *each)
+        each.append(jax.vmap(one)(jax.tree.map(lambda x, m=members: x[m], seen), costs[members]))
+        first += count
+    return seen, jax.tree.map(lambda *x: jnp.concatenate(x), *each)
+
+
+def of_player(everybody: PyTree, player: Int[Array, ""] | int) -> PyTree:
+    return jax.tree.map(lambda x: x[player], everybody)
 
 
 def drawn(key: PRNGKeyArray, log_p: Float[Array, "players actions"]) -> Int[Array, " players"]:
@@ -119,7 +124,7 @@ def paid_for_information(at: Look, cost: Float[Array, "*players"]) -> Float[Arra
 
 
 def draw_costs(
-    policy: Valued, key: PRNGKeyArray, place: Place, games: int, player: int, cost: Float[Array, ""]
+    policy: Valued, key: PRNGKeyArray, place: Place, games: int, player: Int[Array, ""], cost: Float[Array, ""]
 ) -> Float[Array, "games players"]:
     """Everybody's costs: that of `player` is given, the others' come from the population."""
     players, box = policy.environment.players, dict(policy.domain.intervals)["cost"]
@@ -132,7 +137,13 @@ def draw_costs(
 
 @eqx.filter_jit
 def visit(
-    policy: Valued, key: PRNGKeyArray, place: Place, player: int, cost: Float[Array, ""], games: int, rounds: int
+    policy: Valued,
+    key: PRNGKeyArray,
+    place: Place,
+    player: Int[Array, ""],
+    cost: Float[Array, ""],
+    games: int,
+    rounds: int,
 ) -> Visited:
     """Play games in which `player` has the cost `cost`."""
     env = policy.environment
@@ -143,7 +154,7 @@ def visit(
         def go(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], PyTree]:
             state, live = carry
             act, chance = jax.random.split(key)
-            joint = drawn(act, looks(policy, state, costs, place).log_pi)
+            joint = drawn(act, looks(policy, state, costs, place)[1].log_pi)
             after, _, done = env.step(chance, state, joint, place.params)
             return (after, live & ~jnp.asarray(done)), (state, live)
 
@@ -162,7 +173,7 @@ def branch(
     costs: Float[Array, "states players"],
     tried: Int[AnyArray, "states tries"],
     place: Place,
-    player: int,
+    player: Int[Array, ""],
     horizon: int,
     redraws: int,
     chunk: int,
@@ -175,11 +186,10 @@ def branch(
         chunk: states per batch, for memory.
     """
     env = policy.environment
-    role = role_of_player(env.role_counts)[player]
 
-    def value(state: PyTree, cost: Float[Array, ""]) -> Float[Array, ""]:
-        at = look(policy, role, env.observe(state, player), cost, place)
-        return cost * jax.nn.logsumexp(jnp.where(at.log_q <= ABSENT / 2, ABSENT, at.log_q + at.q))
+    def value(state: PyTree, costs: Float[Array, " players"]) -> Float[Array, ""]:
+        at = of_player(looks(policy, state, costs, place)[1], player)
+        return costs[player] * jax.nn.logsumexp(jnp.where(at.log_q <= ABSENT / 2, ABSENT, at.log_q + at.q))
 
     def one(
         state: PyTree, costs: Float[Array, " players"], key: PRNGKeyArray, first: Int[Array, ""]
@@ -189,16 +199,16 @@ def branch(
         def go(carry: tuple[PyTree, Array, Array], t: Int[Array, ""]) -> tuple[tuple[PyTree, Array, Array], None]:
             state, weight, got = carry
             act, chance = jax.random.split(jax.random.fold_in(key, t))
-            everybody = looks(policy, state, costs, place)
+            _, everybody = looks(policy, state, costs, place)
             joint = drawn(act, everybody.log_pi)
             joint = joint.at[player].set(jnp.where(t == 0, first, joint[player]))
-            own = jax.tree.map(lambda x: x[player], everybody)
+            own = of_player(everybody, player)
             surplus = cost * (own.q[joint[player]] - jnp.sum(jnp.exp(own.log_pi) * own.q))
             later = jnp.where(t == 0, 0.0, paid_for_information(own, cost) + surplus)
             after, payoffs, done = env.step(chance, state, joint, place.params)
             luck = jnp.zeros(())
             if redraws:
-                worth = lambda after, pay, done: pay[player] + env.discount * jnp.where(done, 0.0, value(after, cost))
+                worth = lambda after, pay, done: pay[player] + env.discount * jnp.where(done, 0.0, value(after, costs))
 
                 def again(key: PRNGKeyArray) -> Float[Array, ""]:
                     act, chance = jax.random.split(key)
@@ -212,7 +222,7 @@ def branch(
 
         start = (state, jnp.ones(()), jnp.zeros(()))
         (after, weight, got), _ = jax.lax.scan(go, start, jnp.arange(horizon))
-        return (got + weight * value(after, cost)) / cost
+        return (got + weight * value(after, costs)) / cost
 
     def at_state(x: tuple[PyTree, Array, Array, PRNGKeyArray]) -> Float[Array, " tries"]:
         state, costs, tried, key = x
@@ -223,17 +233,10 @@ def branch(
 
 @eqx.filter_jit
 def looks_at(
-    policy: Valued, states: PyTree, costs: Float[Array, "states players"], place: Place, player: int
+    policy: Valued, states: PyTree, costs: Float[Array, "states players"], place: Place, player: Int[Array, ""]
 ) -> tuple[PyTree, Look]:
     """(observations, looks) of one player at many states."""
-    env = policy.environment
-    role = role_of_player(env.role_counts)[player]
-
-    def one(state: PyTree, costs: Float[Array, " players"]) -> tuple[PyTree, Look]:
-        seen = jax.tree.map(jnp.asarray, env.observe(state, player))
-        return seen, look(policy, role, seen, costs[player], place)
-
-    return jax.vmap(one)(states, costs)
+    return jax.vmap(lambda state, costs: of_player(looks(policy, state, costs, place), player))(states, costs)
 
 
 def chosen_rounds(

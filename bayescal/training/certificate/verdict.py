@@ -1,18 +1,20 @@
 """What a certificate concludes, from its figures: as data, with sentences for display only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 LIMIT = 0.01  # nats a decision
 LEVEL = 1e-3  # of the first-order tests, over all cells together
 SCALE_ERROR = 0.0125  # a standard error with which a scale that is off by 5 % is seen
 SDS = 0.1  # an error of log cost, in posterior sds at 1,000 decisions, that does not matter
+DECISIONS = (100, 1000, 10_000)
 
 
 class Verdict(StrEnum):
-    """PASS: a gain above the limit is ruled out. FAIL: there is one, or values are shown to be wrong. UNDECIDED: neither
-    could be shown, or no reply was found."""
+    """PASS: a gain above the limit is ruled out. FAIL: there is one, or values are shown to be wrong. UNDECIDED:
+    neither could be shown, or no reply was found."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -25,6 +27,14 @@ class Measured:
 
     mean: float
     error: float
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON, to four significant digits."""
+        return {"mean": _short(self.mean), "standard error": _short(self.error)}
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, float]) -> "Measured":
+        return cls(float(facts["mean"]), float(facts["standard error"]))
 
     def above(self, limit: float) -> bool:
         return self.mean - 2 * self.error > limit
@@ -55,6 +65,28 @@ class Cell:
     p: float
     reply: str
     played: Measured
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "role": self.role,
+            "cost": _short(self.cost),
+            "at": self.at,
+            "gain": self.gain.as_dict(),
+            "scale": self.scale.as_dict(),
+            "information": _short(self.information),
+            "p": _short(self.p),
+            "reply": self.reply,
+            "played": self.played.as_dict(),
+            "sds": {str(n): _short(self.sds(n)) for n in DECISIONS},
+        }
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> "Cell":
+        """What `as_dict` returned."""
+        measured = {n: Measured.from_dict(facts[n]) for n in ("gain", "scale", "played")}
+        plain = {n: facts[n] for n in ("role", "cost", "at", "information", "p", "reply")}
+        return cls(**plain, **measured)
 
     def sds(self, decisions: int) -> float:
         """Bias of log cost through the error of scale, in posterior sds after so many decisions."""
@@ -93,3 +125,7 @@ def overall(verdicts: Sequence[Verdict]) -> Verdict:
     if Verdict.FAIL in verdicts:
         return Verdict.FAIL
     return Verdict.PASS if verdicts and set(verdicts) == {Verdict.PASS} else Verdict.UNDECIDED
+
+
+def _short(x: float) -> float:
+    return float(f"{x:.4g}")

@@ -31,4 +31,4 @@ def rules_of(environment: Environment) -> tuple[Rule, ...]:
         >>> [rule.name for rule in rules_of(bc.get_game("beer-game"))]
         ['order-up-to', 'smoothed order-up-to', 'pass on']
     """
-    return next((RULES[kind] for kind in type(environment).__mro__ if kind in RULES), ())
+    return next((rules for kind, rules in RULES.items() if isinstance(environment, kind)), ())

@@ -1,5 +1,6 @@
 """A rule of thumb, played softly."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
@@ -11,8 +12,8 @@ FIRMNESS = (0.1, 1.0, 8.0, 60.0)
 
 
 class SoftRule(Reply):
-    """q(a|o) exp(g) with g = -firmness · (10 · distance / range of the grid)²: at a firmness of 1, a distance of a tenth
-    of the grid costs one nat. Versions are the rule's candidates, each with four degrees of firmness."""
+    """q(a|o) exp(g) with g = -firmness · (10 · distance / range of the grid)²: at a firmness of 1, a distance of a
+    tenth of the grid costs one nat. Versions are the rule's candidates, each with four degrees of firmness."""
 
     rule: Rule
 
@@ -21,7 +22,7 @@ class SoftRule(Reply):
         return self.rule.name
 
     def settings(self, environment: Environment, role: int, params: PyTree) -> Float[np.ndarray, "versions numbers"]:
-        start = environment.observe(environment.reset(jnp.zeros(2, jnp.uint32), params), _first(environment, role))
+        start = environment.observe(environment.reset(jax.random.key(0), params), _first(environment, role))
         candidates = len(wanted_actions(self.rule, environment, role, start, params))
         return np.array([(c, f) for c in range(candidates) for f in FIRMNESS], float)
 
