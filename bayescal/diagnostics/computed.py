@@ -207,8 +207,8 @@ def _in_play(name: str, certificate: Facts) -> Check:
     found = (
         f"no exact solution is known; of {len(cells)} roles and costs {counts['pass']} pass, {counts['fail']} fail and "
         f"{counts['undecided']} are undecided (limit {limit:g} nats a decision); at worst {how} gains "
-        f"{gain['mean']:.2g} ± {gain['standard error']:.1g} nats a decision ({worst['role']}, cost {worst['cost']:.3g}, "
-        f"{worst['at']})"
+        f"{gain['mean']:.2g} ± {gain['standard error']:.1g} nats a decision ({worst['role']}, "
+        f"cost {worst['cost']:.3g}, {worst['at']})"
     )
     match certificate["verdict"]:
         case "pass":

@@ -74,11 +74,11 @@ def in_play(certificate: Mapping[str, Any]) -> list[str]:
         "",
         f"**Verdict: {certificate['verdict']}** (at most {certificate['limit']:g} nats a decision may be gained).",
         "",
-        "Gain: what somebody gains who sees what the player sees and deviates once, a lower bound. Best reply: the best "
-        "of this game's rules of thumb and a fitted reply, played in games that it was not chosen by; one that loses "
-        "was not found. Scale: by which share the values are too small. p: of first-order tests that the values are "
-        "right. Bias: of log cost through the error of scale, in posterior sds at 1,000 decisions. Gains are in nats a "
-        "decision, ± a standard error.",
+        "Gain: what somebody gains who sees what the player sees and deviates once, a lower bound. Best reply: the "
+        "best of this game's rules of thumb and a fitted reply, played in games that it was not chosen by; one that "
+        "loses was not found. Scale: by which share the values are too small. p: of first-order tests that the "
+        "values are right. Bias: of log cost through the error of scale, in posterior sds at 1,000 decisions. Gains "
+        "are in nats a decision, ± a standard error.",
         "",
         "| role | cost | at | gain | best reply | scale | p | bias | verdict |",
         "|---|---|---|---|---|---|---|---|---|",

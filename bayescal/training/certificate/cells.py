@@ -113,7 +113,8 @@ def measure_cells(
     done = [] if keeper is None else _read(keeper, run)[: len(asked)]
     for i in range(len(done), len(asked)):
         progress("certifying", i, len(asked))
-        done.append(measure_cell(policy, asked[i], rules, settings, seed + i))
+        cell = measure_cell(policy, asked[i], rules, settings, seed + i)
+        done.append(Cell.from_dict(cell.as_dict()))  # the digits that are kept, with and without an interruption
         if keeper is not None:
             _write(keeper, run, done)
     progress("certifying", len(asked), len(asked))

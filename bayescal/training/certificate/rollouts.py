@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters
+from bayescal._types import Actions, AnyArray, Costs, Keys, Observation, Parameters
 from bayescal.domain import Domain
 from bayescal.environments.base import Environment
 from bayescal.policies.base import ABSENT
@@ -168,7 +168,7 @@ def visit(
 @eqx.filter_jit
 def branch(
     policy: Valued,
-    keys: PRNGKeyArray,
+    keys: Keys,
     states: PyTree,
     costs: Float[Array, "states players"],
     tried: Int[AnyArray, "states tries"],
