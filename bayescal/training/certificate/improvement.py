@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 from scipy import stats
 
 from bayescal.environments.base import role_of_player
@@ -79,7 +79,7 @@ class Residual(NamedTuple):
     Attributes:
         d: from the tried actions, linear in between.
         game: which game a state is of.
-        after: the next observation in the same game (the last state's own where there is none).
+        after: the next observation in the same game, where the game goes on (`follows`).
     """
 
     d: Float[np.ndarray, "states actions"]
@@ -87,6 +87,7 @@ class Residual(NamedTuple):
     log_pi: Float[np.ndarray, "states actions"]
     seen: PyTree
     after: PyTree
+    follows: Bool[np.ndarray, " states"]
     game: Int[np.ndarray, " states"]
 
 
@@ -115,6 +116,7 @@ def residual(
     states, costs = take(when), visited.costs[game]
     seen, at_state = looks_at(policy, states, costs, place, who)
     later = np.minimum(when + 1, rounds_of(env) - 1)
+    follows = (later > when) & np.asarray(visited.live)[game, later]
     after, _ = looks_at(policy, take(later), costs, place, who)
     log_pi, q = (np.asarray(x, float)[:, :size] for x in (at_state.log_pi, at_state.q))
     tried = spread_actions(log_pi, settings.tries)
@@ -122,7 +124,7 @@ def residual(
     steps, redraws, chunk = settings.horizon, settings.redraws, settings.chunk
     g = branch(policy, keys, states, costs, tried.astype(np.int32), place, who, steps, redraws, chunk)
     d = np.asarray(g, float) - np.take_along_axis(q, tried, axis=1)
-    return Residual(interpolated(d, tried, size), q, log_pi, seen, after, game)
+    return Residual(interpolated(d, tried, size), q, log_pi, seen, after, follows, game)
 
 
 def improvement(
@@ -144,7 +146,8 @@ def improvement(
     env = policy.environment
     role = role_of_player(env.role_counts)[player]
     features = np.asarray(_features(policy, found.seen, place), float)
-    rules = tuple(rule.fitted(env, role, Play(found.after, features)) for rule in rules)
+    play = Play(jax.tree.map(lambda x: np.asarray(x)[found.follows], found.after), features[found.follows])
+    rules = tuple(rule.fitted(env, role, play) for rule in rules)
     basis = _bases(policy, role, rules, found.seen, jnp.asarray(found.q, jnp.result_type(float)), place)
     observed = observe(basis, found.log_pi, found.d, found.game, rules, seed=seed)
     scale, information = scale_of(found)
@@ -198,8 +201,10 @@ def p_of_moments(found: Residual, features: Float[np.ndarray, "states features"]
     np.add.at(sums, which, moments)
     sums = sums / (sums.std(axis=0) + 1e-30)
     values, vectors = np.linalg.eigh(np.cov(sums.T))
-    kept = values > 1e-6 * values.max()
+    kept = values > max(1e-6 * values.max(), 1e-12)
     count, k = len(games), int(kept.sum())
+    if not 0 < k < count - 1:  # nothing varies, or too few games to say
+        return 1.0
     z = sums.mean(axis=0) @ vectors[:, kept] / np.sqrt(values[kept] / count)
     return float(stats.f.sf(np.sum(z**2) * (count - k) / (k * (count - 1)), k, count - k))
 
