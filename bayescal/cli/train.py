@@ -95,13 +95,12 @@ def list_zoo(as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    columns = ("model", "domain", "verdict", "KL to exact: median", "mean", "95%", "max at corners", "decisions*")
-    for column in columns:
+    for column in ("model", "domain", "KL to exact: median", "mean", "95%", "max at corners", "decisions*"):
         table.add_column(
             column,
             no_wrap=column == "model",
             overflow="fold",
-            justify="left" if column in columns[:3] else "right",
+            justify="left" if column in ("model", "domain") else "right",
         )
     for model in models:
         box = "\n".join(f"{n} {low:.4g} to {high:.4g}" for n, (low, high) in (model["domain"] or {}).items())
@@ -109,26 +108,32 @@ def list_zoo(as_json: bool) -> None:
     console = Console()
     console.print(table)
     say(console, "\n* so many decisions move no parameter by a tenth of its sd through the network's error (median).")
+    in_play = [m for m in models if m["certificate"] and m["certificate"]["oracle"] is None]
+    if in_play:
+        say(console, "\nWithout an exact solution, replies were played against the policy:")
+    for model in in_play:
+        say(console, f"{model['name']}: {_verdict(model['certificate'])}")
 
 
 def _figures(certificate: Options | None) -> list[str]:
-    if not certificate:
-        return [""] * 6
-    if certificate["oracle"] is None:
-        return [_verdict(certificate), *[""] * 5]
+    if not certificate or certificate["oracle"] is None:
+        return [""] * 5
     kl, corners = certificate["kl"], certificate["corner_kl"]
     fewest = min(b["median"] for b in certificate["decisions_below_a_tenth_of_sd"].values())
-    return ["", *(f"{kl[x]:.1g}" for x in ("median", "mean", "q95")), f"{corners['max']:.1g}", f"{fewest:,.0f}"]
+    return [*(f"{kl[x]:.1g}" for x in ("median", "mean", "q95")), f"{corners['max']:.1g}", f"{fewest:,.0f}"]
 
 
 def _verdict(certificate: Options) -> str:
     """The verdict on a policy without an exact one, and how many cells have it."""
     if "verdict" not in certificate:
-        return "of an earlier version:\nrun `bayescal certify`"
+        return "measured by an earlier version, whose test could hardly fail; run `bayescal certify`"
     cells, verdict = certificate["cells"], certificate["verdict"]
-    worst = max(max(c["gain"]["mean"], c["played"]["mean"]) for c in cells)
-    count = sum(c["verdict"] == verdict for c in cells)
-    return f"{verdict.upper()}\n{count} of {len(cells)} roles and costs\ngain up to {worst:.2g} nats"
+    worst = max(cells, key=lambda c: max(c["gain"]["mean"], c["played"]["mean"]))
+    gain, count = max(worst["gain"]["mean"], worst["played"]["mean"]), sum(c["verdict"] == verdict for c in cells)
+    return (
+        f"{verdict.upper()} at {count} of {len(cells)} roles and costs; a gain of up to {gain:.2g} nats a decision "
+        f"({worst['role']}, cost {worst['cost']:.3g}, {worst['at']})"
+    )
 
 
 def _show(certificate: Options, folder: Path, as_json: bool) -> None:
