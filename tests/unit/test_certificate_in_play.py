@@ -16,7 +16,7 @@ from bayescal.diagnostics.base import Outcome
 from bayescal.diagnostics.computed import certificate_check
 from bayescal.domain import Domain
 from bayescal.environments.base import Environment, rules
-from bayescal.policies.base import PolicyFacts, PolicyKind
+from bayescal.policies.base import PolicyFacts, PolicyKind, padded_log_prior
 from bayescal.results.checkpoints import fault_of, find_checkpoints
 from bayescal.training import facts as json_facts
 from bayescal.training.card import in_play
@@ -151,6 +151,32 @@ def test_the_right_policy_is_not_failed_and_five_percent_are_found():
         assert wrong.p < 1e-4, (scale, wrong.p)
         assert abs(wrong.scale.mean - (1 / scale - 1)) < 4 * wrong.scale.error + 0.01
     assert improvement(table(skewed(0.05)), 0, COST, NOWHERE, (), MANY).p < 1e-4  # the scale alone does not show it
+
+
+class Solved(eqx.Module):
+    """The exact policy of a myopic newsvendor who stays near the last order, its values off by a factor."""
+
+    environment: Environment
+    factor: Array
+    prior: bc.priors.Previous = bc.priors.Previous()
+    domain: Domain = eqx.field(static=True, default=Domain.of(cost=(30.0, 300.0)))
+    population: None = None
+
+    def log_prior_of(self, role, psi, observation):
+        return padded_log_prior(self.environment, self.prior, role, psi, observation)
+
+    def values_of(self, role, observation, cost, phi, psi, params):
+        return self.factor * self.environment.expected_profits(params)
+
+
+def test_five_percent_are_found_in_a_newsvendor_with_a_habit():
+    shop = bc.Newsvendor(orders=range(0, 101, 20), demand=range(0, 101, 20), rounds=4, discount=0)
+    place = Place({}, {"pull": jnp.asarray(3.0)}, {n: jnp.asarray(x, jnp.float32) for n, x in shop.params.items()})
+    much = Settings(games=2048, per_game=2, tries=6, horizon=1, redraws=8, chunk=4096)
+    measure = lambda factor: improvement(Solved(shop, jnp.asarray(factor)), 0, 60.0, place, (), much)
+    right = measure(1.0)
+    assert right.p > 1e-3 and not right.gain.above(0.001)
+    assert measure(1.05).p < 1e-4 and measure(0.95).p < 1e-4
 
 
 def test_a_gain_is_found_and_played():
