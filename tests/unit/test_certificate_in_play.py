@@ -207,6 +207,7 @@ def test_verdicts():
     assert cell(gain=vague).verdict(10) is Verdict.UNDECIDED
     assert cell(scale=vague).verdict(10) is Verdict.UNDECIDED
     assert cell(played=Measured(-1.0, 0.1)).verdict(10) is Verdict.UNDECIDED
+    assert cell(played=Measured(-5e-9, 1e-9)).verdict(10) is Verdict.PASS  # sums of the same numbers, rounded
     assert Cell.from_dict(json.loads(json.dumps(cell().as_dict()))) == cell()
     assert overall([Verdict.PASS, Verdict.UNDECIDED]) is Verdict.UNDECIDED
     assert overall([Verdict.PASS, Verdict.FAIL, Verdict.UNDECIDED]) is Verdict.FAIL

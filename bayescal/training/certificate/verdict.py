@@ -9,6 +9,7 @@ LIMIT = 0.01  # nats a decision
 LEVEL = 1e-3  # of the first-order tests, over all cells together
 SCALE_ERROR = 0.0125  # a standard error with which a scale that is off by 5 % is seen
 SDS = 0.1  # an error of log cost, in posterior sds at 1,000 decisions, that does not matter
+ROUNDING = 1e-6  # nats: a fitted reply that does not deviate at all differs by the rounding of sums
 DECISIONS = (100, 1000, 10_000)
 
 
@@ -99,7 +100,7 @@ class Cell:
 
     def reply_found(self) -> bool:
         """Whether the best reply does not lose beyond noise."""
-        return self.played.mean + 2 * self.played.error >= 0
+        return self.played.mean + 2 * self.played.error >= -ROUNDING
 
     def verdict(self, cells: int, limit: float = LIMIT) -> Verdict:
         """The verdict on this cell, one of `cells` that are tested together.
