@@ -106,16 +106,20 @@ def train(model: str, out: str | None, every: float, restart: bool, as_json: boo
 @click.command()
 @click.argument("model")
 @click.option("--points", type=int, help="Points of the trained domain to measure at [default: the recipe's].")
+@click.option("--effort", type=int, default=1, help="So many times as many games, where there is no exact solution.")
 @opt.trust
 @opt.certificate
-def certify(model: str, points: int | None, trust: bool, as_json: bool) -> None:
-    """Measure the trained MODEL against the exact solution again, and write its certificate and card.
+def certify(model: str, points: int | None, effort: int, trust: bool, as_json: bool) -> None:
+    """Measure the trained MODEL again, and write its certificate and card.
+
+    It is compared with the exact solution. Where there is none, replies are played against it, and it passes, fails, or
+    stays undecided. Interrupted, the same command goes on from where it was.
 
     MODEL is a name (see `bayescal models`), or a folder whose experiment.py --trust allows to run.
     """
     from bayescal.cli.train import certify_zoo_model
 
-    certify_zoo_model(model, points, trust, as_json)
+    certify_zoo_model(model, points, effort, trust, as_json)
 
 
 @click.command()

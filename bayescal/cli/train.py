@@ -55,19 +55,33 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
     _show(certificate, folder, as_json)
 
 
-def certify_zoo_model(model: str, points: int | None, trust: bool, as_json: bool) -> None:
+def certify_zoo_model(model: str, points: int | None, effort: int, trust: bool, as_json: bool) -> None:
+    if effort < 1:
+        raise InputError(f"--effort is {effort}: give how many times as many games as usual, at least 1.")
     if points is not None and points < 10:
         raise InputError(f"--points is {points}: at least 10 are needed for quantiles.")
     console = Console(stderr=True)
     with console.status("Starting"):
-        from bayescal.training.recipe import certify_model, find_model, read_recipe, refuse_program
+        from bayescal.results.checkpoints import CERTIFYING
+        from bayescal.training.recipe import certify_model, find_model, read_certificate, read_recipe, refuse_program
 
         folder = find_model(model)
         refuse_program(model, folder, trust)
         recipe = read_recipe(folder)
     command = f"bayescal certify {shlex.quote(model)}" + ("" if points is None else f" --points {points}")
-    with _Bars(console) as bars:
-        certificate = certify_model(recipe, folder, command=command, points=points, progress=bars.measuring)
+    command += "" if effort == 1 else f" --effort {effort}"
+    before = read_certificate(folder)
+    if before is not None and before["oracle"] is None:
+        say(console, f"The last time this took {before['seconds']:,.0f} s. Ctrl-C keeps what has been measured.")
+    try:
+        with _Bars(console) as bars:
+            certificate = certify_model(
+                recipe, folder, command=command, points=points, effort=effort, progress=bars.measuring
+            )
+    except KeyboardInterrupt:
+        if (folder / CERTIFYING).exists():
+            say(console, f"Interrupted; what has been measured is saved in {folder}. Continue with: {command}")
+        raise
     _show(certificate, folder, as_json)
 
 
@@ -94,6 +108,11 @@ def list_zoo(as_json: bool) -> None:
     console = Console()
     console.print(table)
     say(console, "\n* so many decisions move no parameter by a tenth of its sd through the network's error (median).")
+    in_play = [m for m in models if m["certificate"] and m["certificate"]["oracle"] is None]
+    if in_play:
+        say(console, "\nWithout an exact solution, replies were played against the policy:")
+    for model in in_play:
+        say(console, f"{model['name']}: {_verdict(model['certificate'])}")
 
 
 def _figures(certificate: Options | None) -> list[str]:
@@ -102,6 +121,19 @@ def _figures(certificate: Options | None) -> list[str]:
     kl, corners = certificate["kl"], certificate["corner_kl"]
     fewest = min(b["median"] for b in certificate["decisions_below_a_tenth_of_sd"].values())
     return [*(f"{kl[x]:.1g}" for x in ("median", "mean", "q95")), f"{corners['max']:.1g}", f"{fewest:,.0f}"]
+
+
+def _verdict(certificate: Options) -> str:
+    """The verdict on a policy without an exact one, and how many cells have it."""
+    if "cells" not in certificate:
+        return "measured by an earlier version, whose test could hardly fail; run `bayescal certify`"
+    cells, verdict = certificate["cells"], certificate["verdict"]
+    worst = max(cells, key=lambda c: max(c["gain"]["mean"], c["played"]["mean"]))
+    gain, count = max(worst["gain"]["mean"], worst["played"]["mean"]), sum(c["verdict"] == verdict for c in cells)
+    return (
+        f"{verdict.upper()} at {count} of {len(cells)} roles and costs; a gain of up to {gain:.2g} nats a decision "
+        f"({worst['role']}, cost {worst['cost']:.3g}, {worst['at']})"
+    )
 
 
 def _show(certificate: Options, folder: Path, as_json: bool) -> None:
@@ -114,10 +146,27 @@ def _show(certificate: Options, folder: Path, as_json: bool) -> None:
             table.add_row(name.replace("_", " "), *(f"{x:.2g}" for x in figures.values()))
     console = Console()
     console.print(table)
+    if certificate["oracle"] is None:
+        _show_cells(console, certificate)
+    for cost, gains in certificate.get("best_reply_nats", {}).items():
+        most = max(g["max"] for g in gains.values() if g)
+        say(console, f"own cost {cost}: an exact best reply gains at most {most:.2g} nats a decision")
+    if certificate["oracle"] is not None and "verdict" in certificate:
+        say(console, f"Verdict: {certificate['verdict'].upper()} (limit {certificate['limit']:g} nats a decision)")
     for name, budget in certificate.get("decisions_below_a_tenth_of_sd", {}).items():
         most = f"{budget['median']:,.0f} decisions at the median point, {budget['worst 5%']:,.0f} at the worst 5%"
         say(console, f"{name}: good for {most}")
     say(console, f"Card: {folder / 'card.md'}")
+
+
+def _show_cells(console: Console, certificate: Options) -> None:
+    shown = lambda x: f"{x['mean']:.2g} ± {x['standard error']:.1g}"
+    table = empty_table("", ["role", "cost", "at"], ["gain, nats", "best reply", "gain, nats", "scale", "p", "verdict"])
+    for c in certificate["cells"]:
+        figures = (shown(c["gain"]), c["reply"], shown(c["played"]), shown(c["scale"]), f"{c['p']:.1g}", c["verdict"])
+        table.add_row(c["role"], f"{c['cost']:.3g}", c["at"], *figures)
+    console.print(table)
+    say(console, f"Verdict: {certificate['verdict'].upper()} (limit {certificate['limit']:g} nats a decision)")
 
 
 class _Bars:

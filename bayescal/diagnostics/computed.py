@@ -14,6 +14,7 @@ from bayescal.posterior.psis import K_HAT
 from bayescal.posterior.status import AT_BOUNDS, ESS, GRID_EDGE, R_HAT, Problem, Status
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
 from bayescal.posterior.tree import group
+from bayescal.training.facts import VERDICTS
 
 E_BFMI = 0.3
 MAX_DISTANCE = 0.05  # median total variation from the exact policy, above which a network is not used as a likelihood
@@ -164,8 +165,8 @@ def _at_bounds(fit: Fit) -> Check:
 
 
 def certificate_check(fit: Fit, certificate: Facts | None, decisions: int | None) -> Check:
-    """From the network's error budget, where it was compared with the exact policy; otherwise from what a best reply
-    gains against it."""
+    """From the network's error budget, where it was compared with the exact policy; otherwise from the verdict of its
+    certificate."""
     name = "certificate of the policy"
     if not is_learned(fit):
         return Check(name, Outcome.NOT_APPLICABLE, "the likelihood is not a learned policy")
@@ -174,16 +175,22 @@ def certificate_check(fit: Fit, certificate: Facts | None, decisions: int | None
             name, Outcome.WARNING, "the likelihood is a learned policy whose certificate was not found",
             "Give the study that names the policy (study=…), or measure it with `bayescal certify`.",
         )  # fmt: skip
-    if gain := certificate.get("best_reply_gain"):
-        mean, error = gain["mean"], gain["standard error"]
-        found = f"a best reply trained against it gains {mean:.1%} ± {error:.1%} of the stakes a game"
-        if mean <= 2 * error:
-            return Check(name, Outcome.PASSED, f"no exact solution is known; {found}")
-        return Check(name, Outcome.WARNING, found, "Train it longer (`bayescal train`).")
+    if "cells" in certificate:
+        return _in_play(name, certificate)
+    if "total_variation" not in certificate:
+        return Check(
+            name, Outcome.WARNING, "its certificate is of an earlier version, whose test could hardly fail",
+            "Measure the policy again with `bayescal certify`.",
+        )  # fmt: skip
     distance = certificate["total_variation"]["median"]
     found = f"at the median point of its domain its choice probabilities are {distance:.2%} from the exact ones"
     if distance > MAX_DISTANCE:
         return Check(name, Outcome.FAILED, found, "Train it longer (`bayescal train`), or use ExactPolicy.")
+    if certificate.get("verdict") == "fail":
+        return Check(
+            name, Outcome.FAILED, f"{found}, and its certificate says that a best reply gains, or inference is biased, "
+            "by more than its limits", "Train it longer (`bayescal train`), or narrow its domain.",
+        )  # fmt: skip
     budgets = certificate.get("decisions_below_a_tenth_of_sd", {})
     if not budgets or decisions is None:
         return Check(name, Outcome.PASSED, found)
@@ -195,4 +202,28 @@ def certificate_check(fit: Fit, certificate: Facts | None, decisions: int | None
     return Check(
         name, Outcome.WARNING, f"{found}, but there are {decisions:,}",
         "Weight the draws to the exact posterior: `bayescal calibrate … --reweight`, or bayescal.reweight.",
+    )  # fmt: skip
+
+
+def _in_play(name: str, certificate: Facts) -> Check:
+    """From the verdict on a policy that cannot be compared with an exact one."""
+    cells, limit = certificate["cells"], certificate["limit"]
+    counts = {verdict: sum(c["verdict"] == verdict for c in cells) for verdict in VERDICTS}
+    worst = max(cells, key=lambda c: max(c["gain"]["mean"], c["played"]["mean"]))
+    by_play = worst["played"]["mean"] > worst["gain"]["mean"]
+    gain, how = (worst["played"], f"a reply ({worst['reply']})") if by_play else (worst["gain"], "one deviation")
+    found = (
+        f"no exact solution is known; of {len(cells)} roles and costs {counts['pass']} pass, {counts['fail']} fail and "
+        f"{counts['undecided']} are undecided (limit {limit:g} nats a decision); at worst {how} gains "
+        f"{gain['mean']:.2g} ± {gain['standard error']:.1g} nats a decision ({worst['role']}, "
+        f"cost {worst['cost']:.3g}, {worst['at']})"
+    )
+    match certificate["verdict"]:
+        case "pass":
+            return Check(name, Outcome.PASSED, found)
+        case "undecided":
+            return Check(name, Outcome.WARNING, found, "Measure it with more games (`bayescal certify --effort`).")
+    return Check(
+        name, Outcome.FAILED, found,
+        "The policy is not an equilibrium there: train it longer (`bayescal train`), or do not use it at such costs.",
     )  # fmt: skip

@@ -8,16 +8,18 @@ from bayescal.versions import versions
 
 PATTERN = ".*.checkpoint"  # of NUTS, one for each fit
 TRAINING = "checkpoint.safetensors"
+CERTIFYING = "certificate.checkpoint.json"
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
-    return [*sorted(folder.glob(PATTERN)), *folder.glob(TRAINING)]
+    return [*sorted(folder.glob(PATTERN)), *folder.glob(TRAINING), *folder.glob(CERTIFYING)]
 
 
 def fault_of(path: Path) -> str | None:
     """Why no run can go on from a checkpoint; None if one can."""
     try:
-        theirs = _training(path) if path.name == TRAINING else _sampling(path)
+        read = {TRAINING: _training, CERTIFYING: _certifying}.get(path.name, _sampling)
+        theirs = read(path)
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, RecursionError):
         return "it cannot be read"
     ours = versions()
@@ -40,5 +42,13 @@ def _training(path: Path) -> dict[str, str]:
     header = json.loads(raw[8 : 8 + size])
     json.loads(header.pop("__metadata__")["bayescal"])
     if len(raw) != 8 + size + max(tensor["data_offsets"][1] for tensor in header.values()):
+        raise ValueError
+    return {}
+
+
+def _certifying(path: Path) -> dict[str, str]:
+    """Nothing that depends on versions; raises what is wrong."""
+    found = json.loads(path.read_bytes())
+    if not isinstance(found["cells"], list):
         raise ValueError
     return {}

@@ -21,7 +21,8 @@ from bayescal.results import Kind, Run, holding
 from bayescal.training import facts as json_facts
 from bayescal.training.base import Trainer
 from bayescal.training.card import write_card
-from bayescal.training.certificate import certify, oracle_kl
+from bayescal.training.certificate import Keeper, Settings, certify, oracle_kl
+from bayescal.training.certificate.cells import KEPT
 from bayescal.training.certificate.measures import Progress
 from bayescal.training.train import CHECKPOINT, Report, Trained, settings_of, train
 from bayescal.versions import versions
@@ -177,10 +178,10 @@ def train_model(
             progress=None if progress is None else tell,
         )
         made = policy_files(trained.policy, _provenance(recipe, trained))
-        certificate = _measure(recipe, trained.policy, json.loads(made[FACTS]), None, measuring)
+        certificate = _measure(recipe, trained.policy, json.loads(made[FACTS]), folder, None, 1, measuring)
         made |= source | _certificate_files(recipe, json.loads(made[FACTS]), certificate)
         run = Run(Kind.TRAIN, command, "", (recipe.seed,), policies={"policy": policy_sha256(trained.policy)})
-        held.commit(run, made.items(), retired=[folder / CHECKPOINT], kept=[EXPERIMENT])
+        held.commit(run, made.items(), retired=[folder / CHECKPOINT, folder / KEPT], kept=[EXPERIMENT])
     return certificate
 
 
@@ -196,27 +197,52 @@ def _provenance(recipe: Recipe, trained: Trained) -> dict[str, Any]:
 
 
 def certify_model(
-    recipe: Recipe, folder: Path, *, command: str = "", points: int | None = None, progress: Progress | None = None
+    recipe: Recipe,
+    folder: Path,
+    *,
+    command: str = "",
+    points: int | None = None,
+    effort: int = 1,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measure the folder's policy; write its certificate and its card."""
-    with holding(folder, Kind.CERTIFY, "", command=command) as held:
+    """Measure the folder's policy; write its certificate and its card. An interrupted run goes on where it was.
+
+    Args:
+        effort: how many times as many games are played where there is no exact policy.
+    """
+    words = "the same command continues from there"
+    with holding(folder, Kind.CERTIFY, "", command=command, checkpoints=KEPT, resume=words) as held:
         policy, facts = load_policy(recipe.skeleton, folder)
-        certificate = _measure(recipe, policy, facts, points, progress)
+        certificate = _measure(recipe, policy, facts, folder, points, effort, progress)
         run = Run(Kind.CERTIFY, command, "", (recipe.seed + 1,), policies={"policy": policy_sha256(policy)})
-        held.commit(run, _certificate_files(recipe, facts, certificate).items())
+        held.commit(run, _certificate_files(recipe, facts, certificate).items(), retired=[folder / KEPT])
     return certificate
 
 
 def _measure(
-    recipe: Recipe, policy: LearnedPolicy, facts: Facts, points: int | None, progress: Progress | None
+    recipe: Recipe,
+    policy: LearnedPolicy,
+    facts: Facts,
+    folder: Path,
+    points: int | None,
+    effort: int,
+    progress: Progress | None,
 ) -> dict[str, Any]:
     """The certificate of a policy.
 
     Args:
         facts: those of policy.json.
+        folder: where what has been measured is kept while it is measured.
     """
     started = time.perf_counter()
-    measured = certify(policy, points=points or recipe.points, seed=recipe.seed + 1, progress=progress)
+    measured = certify(
+        policy,
+        points=points or recipe.points,
+        seed=recipe.seed + 1,
+        settings=Settings().times(effort),
+        keeper=Keeper(folder / KEPT, facts["weights_sha256"]),
+        progress=progress,
+    )
     return {
         "title": recipe.title,
         "weights_sha256": facts["weights_sha256"],

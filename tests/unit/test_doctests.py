@@ -47,6 +47,7 @@ LONG = {
     "bayescal.posterior.nuts.NUTS",
     "bayescal.simulation.agents.Agents",
     "bayescal.training.certificate.certify",
+    "bayescal.training.certificate.in_play.certify_in_play",
     "bayescal.training.train.train",
 }
 

@@ -36,7 +36,7 @@ from bayescal.precision import FULL
 MOST = 1500  # iterations of one round
 PATIENCE = ((0, 1.0), (60, 0.1), (400, 0.02))  # from which iteration on steps are no longer than that
 SHORTEST = 0.02  # step
-TURNS = 40  # iterations for derivatives
+TURNS = 20  # iterations for derivatives
 
 
 class Types(NamedTuple):

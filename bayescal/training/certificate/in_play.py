@@ -11,19 +11,68 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import ABSENT
-from bayescal.training.best_reply import best_reply_gain
-from bayescal.training.certificate.measures import spread
+from bayescal.training.certificate.cells import Keeper, measure_cells
+from bayescal.training.certificate.improvement import Settings
+from bayescal.training.certificate.measures import Progress, ignore_progress, spread
+from bayescal.training.certificate.rollouts import Valued
+from bayescal.training.certificate.verdict import LIMIT, overall
+from bayescal.training.replies import Rule
 from bayescal.training.rounds import Game, Lesson, begin_games, play_round, roles_of
 
 _ROUNDS = 50  # at most, of longer games
 
 
 def certify_in_play(
-    policy: AmortisedPolicy, *, games: int, seed: int, ensemble: Sequence[AmortisedPolicy] = (), noises: int = 256
+    policy: Valued,
+    *,
+    games: int,
+    seed: int,
+    ensemble: Sequence[AmortisedPolicy] = (),
+    settings: Settings = Settings(),  # noqa: B008 - frozen
+    limit: float = LIMIT,
+    rules: tuple[Rule, ...] | None = None,
+    keeper: Keeper | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The measures that need no exact solution: the Bellman residual of the policy's values (averaged over `noises`
-    draws of chance and of the others' actions), the gain of a trained best reply, and the disagreement with policies of
-    other seeds."""
+    """The measures that need no exact solution: the improvement residual and the best of several replies, by role and
+    cost (`cells`), with a verdict; the Bellman residual of a network's values; the disagreement with other seeds.
+
+    Args:
+        games: in which the Bellman residual and the disagreement are measured.
+        limit: the gain, in nats a decision, that is allowed.
+        rules: rules of thumb to play against the policy; those of the game's library when None.
+        keeper: where measured cells are kept, to go on from after an interruption.
+
+    Example:
+        >>> import bayescal as bc
+        >>> from bayescal.training.certificate import Settings, certify_in_play
+        >>> market = bc.RepeatedCournot(2, quantities=range(0, 61, 20), rounds=3)
+        >>> policy = bc.AmortisedPolicy(market, {"cost": (10.0, 1000.0)}, width=8, depth=1)  # not trained
+        >>> few = Settings(games=64, costs=2, chosen_by=8, blocks=4)
+        >>> certify_in_play(policy, games=4, seed=0, settings=few)["verdict"]
+        'fail'
+    """
+    cells = measure_cells(
+        policy, settings=settings, seed=seed, rules=rules, keeper=keeper, progress=progress or ignore_progress
+    )
+    verdicts = [cell.verdict(len(cells), limit) for cell in cells]
+    learned = isinstance(policy, AmortisedPolicy)
+    return {
+        "oracle": None,
+        "games": [f"{type(policy.environment).__name__}, {policy.environment.players} players"],
+        "points": games,
+        **(values_in_play(policy, games, seed, ensemble) if learned else {}),
+        "verdict": overall(verdicts).value,
+        "limit": limit,
+        "cells": [{**c.as_dict(), "verdict": v.value} for c, v in zip(cells, verdicts, strict=True)],
+    }
+
+
+def values_in_play(
+    policy: AmortisedPolicy, games: int, seed: int, ensemble: Sequence[AmortisedPolicy] = (), noises: int = 256
+) -> dict[str, Any]:
+    """The Bellman residual of the policy's values, averaged over `noises` draws of chance and of the others' actions,
+    and the disagreement with policies of other seeds."""
     rounds = min(policy.environment.horizon, _ROUNDS)
     one = partial(play_and_measure, policy, ensemble, noises)
 
@@ -41,13 +90,7 @@ def certify_in_play(
     started = begin_games(policy, begin, games)
     (residual, disagreement), over = jax.jit(jax.vmap(play))(started, jax.random.split(go, games))
     live = ~np.asarray(over)
-    out = {
-        "oracle": None,
-        "games": [f"{type(policy.environment).__name__}, {policy.environment.players} players"],
-        "points": games,
-        "bellman_residual": spread(np.asarray(residual)[live].ravel()),
-        "best_reply_gain": best_reply_gain(policy, seed=seed),
-    }
+    out = {"bellman_residual": spread(np.asarray(residual)[live].ravel())}
     if ensemble:
         out["ensemble_disagreement_kl"] = spread(np.asarray(disagreement)[live].ravel())
     return out

@@ -31,10 +31,11 @@ from bayescal.training.certificate.measures import (
     spread,
     total_variation,
 )
+from bayescal.training.certificate.verdict import Verdict
 from bayescal.training.points import Points, corner_points, sample_points
 
 COSTS = 5  # own costs, from one end of the box to the other
-MOST_CORNERS = 32  # of the reply; the solution is compared at every fourth of them
+MOST_CORNERS = 32  # of the reply; the solution is compared at every eighth of them
 LIMIT = 3e-3  # nats a decision that a best reply may gain anywhere
 SDS, DECISIONS = 0.2, 1000  # a bias of so many posterior sds after so many decisions is too much
 
@@ -46,7 +47,7 @@ def certify_repeated(
     tell = progress or ignore_progress
     costs = own_costs(policy)
     inside, corners = sample_points(policy, jax.random.key(seed), points), corner_points(policy, MOST_CORNERS)
-    few = jax.tree.map(lambda x: x[::4], corners)
+    few = jax.tree.map(lambda x: x[::8], corners)
     total = points + len(corners.cost) + points + len(few.cost)
     done = 0
 
@@ -72,7 +73,8 @@ def certify_repeated(
         "points": points,
         **_compared(policy, inner, outer),
         **_replied(costs, gains),
-        "verdict": verdict(gains, inner),
+        "limit": LIMIT,
+        "verdict": verdict(gains, inner).value,
     }
 
 
@@ -149,12 +151,12 @@ def costs_of_others(policy: LearnedPolicy, point: Points, key: PRNGKeyArray, pla
     return jnp.clip(policy.population.sample(key, point.phi, (players,)), box.low, box.high)
 
 
-def verdict(gains: dict[str, np.ndarray], inner: dict[str, np.ndarray]) -> str:
-    """ "pass" if no best reply gains more than the limit anywhere and the bias is small in 95 % of the box."""
+def verdict(gains: dict[str, np.ndarray], inner: dict[str, np.ndarray]) -> Verdict:
+    """PASS if no best reply gains more than the limit anywhere and the bias is small in 95 % of the box."""
     bias = bias_in_sds(inner["bias"], inner["information"], DECISIONS)[inner["solved"]]
     largest = max(float(g.max()) for g in gains.values())
     small = np.all(np.quantile(bias, 0.95, axis=(0, 1)) <= SDS)
-    return "pass" if largest <= LIMIT and small else "fail"
+    return Verdict.PASS if largest <= LIMIT and small else Verdict.FAIL
 
 
 def bias_in_sds(
