@@ -44,6 +44,7 @@ from .policies.amortised import AmortisedPolicy as AmortisedPolicy
 from .policies.exact import ExactPolicy as ExactPolicy
 from .policies.exact import equilibrium as equilibrium
 from .policies.one_shot import Solution as Solution
+from .policies.sharpened import SharpenedPolicy as SharpenedPolicy
 from .posterior.calibrate import calibrate as calibrate
 from .posterior.calibrate import estimate as estimate
 from .posterior.fit import Fit as Fit
