@@ -12,6 +12,7 @@ from .diagnostics.identify import identify as identify
 from .diagnostics.recover import recover as recover
 from .diagnostics.reweight import reweight as reweight
 from .diagnostics.sbc import sbc as sbc
+from .diagnostics.sharpen import sharpen as sharpen
 from .domain import Domain as Domain
 from .environments.base import Environment as Environment
 from .environments.base import OneShot as OneShot
