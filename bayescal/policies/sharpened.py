@@ -1,9 +1,9 @@
 """The sharpened policy: Newton steps from a network's answer to the equilibrium of a one-shot game.
 
-A learned policy predicts values Q. In equilibrium Q = U(p(Q)): each value is what the action is worth if everybody plays
-as the values say. Newton's method solves this equation from the network's values, in three or four steps where the
-network is good. The result is differentiable by the implicit function theorem: one linear system, and no derivative of
-the network.
+A learned policy predicts values Q. In equilibrium Q = U(p(Q)): each value is what the action is worth if all play as
+the values say. Newton's method solves this equation from the network's values, in three or four steps where it is
+good. The result is differentiable by the implicit function theorem: one linear system, and no derivative of the
+network.
 """
 
 import dataclasses
