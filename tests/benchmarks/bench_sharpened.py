@@ -18,7 +18,7 @@ from bayescal.policies.exact import ExactPolicy
 from bayescal.precision import double_precision
 from bayescal.training.points import sample_points
 
-ROUNDS = 30
+ROUNDS = 20
 
 
 def main(name: str = "cournot", count: str = "4") -> None:
