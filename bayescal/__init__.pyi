@@ -12,6 +12,7 @@ from .diagnostics.identify import identify as identify
 from .diagnostics.recover import recover as recover
 from .diagnostics.reweight import reweight as reweight
 from .diagnostics.sbc import sbc as sbc
+from .diagnostics.sharpen import sharpen as sharpen
 from .domain import Domain as Domain
 from .environments.base import Environment as Environment
 from .environments.base import OneShot as OneShot
@@ -46,6 +47,7 @@ from .policies.exact import ExactPolicy as ExactPolicy
 from .policies.exact import equilibrium as equilibrium
 from .policies.one_shot import Solution as Solution
 from .policies.rounds.learned import RepeatedPolicy as RepeatedPolicy
+from .policies.sharpened import SharpenedPolicy as SharpenedPolicy
 from .posterior.calibrate import calibrate as calibrate
 from .posterior.calibrate import estimate as estimate
 from .posterior.fit import Fit as Fit

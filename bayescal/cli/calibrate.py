@@ -21,6 +21,7 @@ from bayescal.cli.progress import (
 )
 from bayescal.cli.reweight import models_to_weight, show_weighted, weigh, weighted_files
 from bayescal.cli.saved import checkpoints_of, fit_files, run_of
+from bayescal.cli.sharpen import models_to_sharpen, sharpen_all, sharpened_files, sharpened_name, show_sharpened
 from bayescal.cli.show import print_json, say
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
@@ -53,6 +54,7 @@ class Calibration(Which, Sizes):
     tolerance: float | None
     snap: bool
     reweight: bool
+    sharpen: bool
     out: str | None
     as_json: bool
 
@@ -87,7 +89,7 @@ class Calibration(Which, Sizes):
         asked: dict[str, Any] = {**self.sizes, **self.flags} | {"tolerance": self.tolerance}
         asked |= {"method": None if self.method == "nuts" else self.method, "guide": self.guide, "steps": self.steps}
         asked |= {option: value for option, (_, value) in self.changed.items()}
-        asked |= {"snap": self.snap, "reweight": self.reweight}
+        asked |= {"snap": self.snap, "reweight": self.reweight, "sharpen": self.sharpen}
         return f"bayescal calibrate {shlex.quote(self.study)}{flags(asked)}"
 
     def load(self) -> Loaded:
@@ -119,7 +121,8 @@ def calibrate_study(asked: Calibration) -> None:
 
         study, policy, how = asked.load()
         exact = models_to_weight(study, policy, asked.method) if asked.reweight else {}
-        models = exact or ({} if asked.method == "mle" else standard_models(study, policy=policy))
+        blunt = models_to_sharpen(study, policy, asked.method) if asked.sharpen else {}
+        models = exact or blunt or ({} if asked.method == "mle" else standard_models(study, policy=policy))
     say_masked(study.decisions, console)
     say_snapped(study.decisions, console)
     if asked.method == "mle":
@@ -141,14 +144,19 @@ def calibrate_study(asked: Calibration) -> None:
         with console.status("Checking"):
             checks = {name: check(fit, models[name], study) for name, fit in fits.items()}
         weighted = weigh(exact, fits, console)
+        sharpened = sharpen_all(models if asked.sharpen else {}, fits, asked.sampler(), console)
         with console.status("Writing the report"):
             page = report_files(study, fits, command=command, checks=checks) | weighted_files(weighted)
-            run = run_of(Kind.CALIBRATE, study, fits, models, command=command, seed=asked.seed)
-            files = chain(fit_files(fits, command=command, loaded=how), page.items())
+            page |= sharpened_files(sharpened)
+            every = fits | {sharpened_name(name): s.fit for name, s in sharpened.items()}
+            built = models | {sharpened_name(name): s.model for name, s in sharpened.items()}
+            run = run_of(Kind.CALIBRATE, study, every, built, command=command, seed=asked.seed)
+            files = chain(fit_files(every, command=command, loaded=how), page.items())
             held.commit(run, files, retired=checkpoints_of(fits))
     report = folder / "report.html"
     if asked.as_json:
         more = {"reweighted": {name: w.as_dict() for name, w in weighted.items()}} if asked.reweight else {}
+        more |= {"sharpened": {name: s.as_dict() for name, s in sharpened.items()}} if asked.sharpen else {}
         print_json(as_dict(fits, report, checks) | more)
         return
     stdout = Console()
@@ -159,4 +167,6 @@ def calibrate_study(asked: Calibration) -> None:
         stdout.print()
         if name in weighted:
             show_weighted(name, weighted[name], stdout)
+        if name in sharpened:
+            show_sharpened(name, sharpened[name], stdout)
     say(stdout, f"Report: {report}")

@@ -22,6 +22,11 @@ from bayescal.cli import options as opt
 @click.option(
     "--reweight", is_flag=True, help="Check a learned policy: reweight its draws to the exact posterior, and report."
 )
+@click.option(
+    "--sharpen",
+    is_flag=True,
+    help="One-shot games: fit again with Newton steps from the learned policy to the exact equilibrium; report shifts.",
+)
 @click.option("--out", help="Folder for the report and the fits, replaced as a whole [default: bayescal-out/STUDY].")
 @opt.as_json
 def calibrate(**asked: Any) -> None:

@@ -50,6 +50,7 @@ class PolicyKind(StrEnum):
 
     SOLVED = "solved"  # the equilibrium of the game, computed
     LEARNED = "learned"  # a trained network
+    SHARPENED = "sharpened"  # the equilibrium near a trained network's answer, computed
     RATIONAL = "rational"  # the limit of a vanishing cost
     LEVELS = "levels"  # levels of reasoning
     HABIT = "habit"  # the limit of an infinite cost

@@ -12,6 +12,7 @@ Games may have several such fixed points. The one returned lies on the **princip
 starts at the prior, where information is infinitely expensive, as all costs fall together.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -27,11 +28,14 @@ from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, hide_absent, tilt
 from bayescal.solvers.linear import solve_low_rank, solve_with_sign
-from bayescal.solvers.path import CONVERGED, MESSAGES, Solve, follow_path
-from bayescal.solvers.root import implicit_root, newton
+from bayescal.solvers.path import CONVERGED, MESSAGES, PathResult, Solve, follow_path
+from bayescal.solvers.root import Root, implicit_root, newton
 
 Unknowns = Float[Array, " d"]
 Cells = tuple[np.ndarray, np.ndarray]
+
+_AT_REST = 1e-7  # logits: Newton steps from approximate values stop here, where their error is of the order of 1e-14
+_FAR = 0.25  # a mixture that moves further may have come to another equilibrium
 
 
 class Solution(eqx.Module):
@@ -109,8 +113,12 @@ class _System:
 
     def differences(self, p: RoleActions, theta: _Theta) -> Unknowns:
         """Every unknown's payoff over that of its role's first action, in units of payoffs."""
-        u = self.env.expected_payoffs(p, theta.params) / self.units(theta)[0]
-        return (u - u[:, :1])[self.cells]
+        return self.over_first(self.env.expected_payoffs(p, theta.params), theta)
+
+    def over_first(self, values: RoleActions, theta: _Theta) -> Unknowns:
+        """Every unknown's value over that of its role's first action, in units of payoffs."""
+        values = values / self.units(theta)[0]
+        return (values - values[:, :1])[self.cells]
 
     def residual(self, v: Unknowns, s: Float[Array, ""], theta: _Theta) -> Unknowns:
         return v - s * self.differences(self.mixtures(v, theta), theta)
@@ -149,6 +157,40 @@ class _System:
         return v - s * rise, solve, -rise
 
 
+class _Problem(NamedTuple):
+    """The equations of a game, and where their solution is wanted."""
+
+    system: _System
+    theta: _Theta
+    fixed: _Theta  # theta without derivatives
+    end: Float[Array, ""]
+
+    @classmethod
+    def of(
+        cls,
+        env: OneShot,
+        log_q: RoleActions,
+        costs: Float[Array, "roles types"],
+        weights: Float[Array, " types"],
+        params: Parameters,
+    ) -> "_Problem":
+        theta = _Theta(log_q, costs, weights, params)
+        fixed = jax.lax.stop_gradient(theta)
+        system = _System(env, _unknowns(env))
+        return cls(system, theta, fixed, system.units(fixed)[2])
+
+    def follow(self, known: Bool[Array, ""] | None = None) -> PathResult:
+        """Along the principal branch, unless the end is known."""
+        cells = self.system.cells
+        linearise = lambda v, s: self.system.linearise(v, s, self.fixed)
+        start, tie_break = jnp.zeros(len(cells[0]), self.fixed.log_q.dtype), _tie_break(self.fixed.log_q, cells)
+        return follow_path(linearise, start, self.end, tie_break=tie_break, known=known)
+
+    def linearise(self, v: Unknowns) -> tuple[Unknowns, Solve]:
+        """At the end: the residual, and how to solve for its derivative."""
+        return self.system.linearise(v, self.end, self.fixed)[:2]
+
+
 @eqx.filter_jit  # so that a model that solves in several places is traced once
 def solve_one_shot(
     env: OneShot,
@@ -159,22 +201,49 @@ def solve_one_shot(
     start: Float[AnyArray, "roles actions"] | None,
 ) -> Solution:
     """The equilibrium on the principal branch, or the one that Newton's method finds from `start`."""
-    dtype = log_q.dtype
-    theta = _Theta(log_q, costs, weights, params)
-    fixed = jax.lax.stop_gradient(theta)
-    cells = _unknowns(env)
-    system = _System(env, cells)
-    end = system.units(fixed)[2]
+    problem = _Problem.of(env, log_q, costs, weights, params)
     if start is None:
-        linearise = lambda v, s: system.linearise(v, s, fixed)
-        path = follow_path(linearise, jnp.zeros(len(cells[0]), dtype), end, tie_break=_tie_break(fixed.log_q, cells))
-    else:
-        p = jnp.asarray(start, dtype)
-        if p.shape != log_q.shape:
-            raise InputError(
-                f"start has shape {p.shape}: give the mixed strategies of every role, {log_q.shape} numbers."
-            )
-        path = newton(lambda v: system.linearise(v, end, fixed)[:2], end * system.differences(p, fixed))
+        return _solution(problem, problem.follow())
+    p = jnp.asarray(start, log_q.dtype)
+    if p.shape != log_q.shape:
+        raise InputError(f"start has shape {p.shape}: give the mixed strategies of every role, {log_q.shape} numbers.")
+    begin = problem.end * problem.system.differences(p, problem.fixed)
+    return _solution(problem, newton(problem.linearise, begin))
+
+
+@eqx.filter_jit
+def sharpen_one_shot(
+    env: OneShot,
+    log_q: RoleActions,
+    costs: Float[Array, "roles types"],
+    weights: Float[Array, " types"],
+    params: Parameters,
+    values: RoleActions,
+    steps: int,
+) -> tuple[Solution, Bool[Array, ""]]:
+    """(the equilibrium that Newton's method finds from approximate values, whether it was found so).
+
+    What full steps find is accepted if they come to rest within `steps`, if det F_v is positive, as it is on the
+    principal branch, and if no mixture moved further than `_FAR`. Else the principal branch is followed.
+    """
+    problem = _Problem.of(env, log_q, costs, weights, params)
+    system, fixed, end = problem.system, problem.fixed, problem.end
+    v = end * system.over_first(jax.lax.stop_gradient(values), fixed)
+    near = newton(problem.linearise, v, longest=math.inf, shortest=_AT_REST, max_iterations=steps)
+    moved = jnp.max(jnp.abs(system.mixtures(near.point, fixed) - system.mixtures(v, fixed)))
+    found = (near.status == CONVERGED) & (near.sign > 0) & (moved <= _FAR)
+    path = problem.follow(known=found)
+    either = lambda new, old: jnp.where(found, new, old)
+    ended = PathResult(
+        either(near.point, path.point), either(near.status, path.status), near.iterations + path.iterations
+    )
+    return _solution(problem, ended), found
+
+
+def _solution(problem: _Problem, path: PathResult | Root) -> Solution:
+    """The solution at the end of a path, differentiable in all that the problem depends on."""
+    system, theta, fixed, end = problem
+    env, (log_q, costs, weights, params) = system.env, theta
     moves = system.moves(fixed)
     directions = None if moves is None else moves[0]
     v = implicit_root(lambda v, theta: system.residual(v, end, theta), path.point, theta, directions)

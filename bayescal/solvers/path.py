@@ -75,6 +75,7 @@ def follow_path(
     tie_break: Float[Array, " d"],
     first_step: float = 0.5,
     max_iterations: int = 1000,
+    known: Bool[Array, ""] | None = None,
 ) -> PathResult:
     """Follow F(v, s) = 0 from F(start, 0) = 0 to the first point with s = end.
 
@@ -84,6 +85,8 @@ def follow_path(
         start: the solution at s = 0, where F_v is the identity.
         end: where to stop, > 0; of any size, since steps grow geometrically where the curve is straight.
         tie_break: at a symmetric bifurcation, the direction that the branch should go along.
+        known: whether the end is known from elsewhere, so that nothing need be followed. Under `vmap` only the other
+            members of the batch cost time.
     """
     dtype = start.dtype
     eps = jnp.finfo(dtype).eps
@@ -211,11 +214,12 @@ def follow_path(
         return new._replace(first_distance=first_distance, iterations=iterations, status=status.astype(jnp.int32))
 
     zero = jnp.zeros((), dtype)
+    begin = jnp.where(False if known is None else known, CONVERGED, _WALKING)
     walk = _Walk(
         v=start, s=zero, tangent=unit_s, bend=jnp.zeros(d + 1, dtype), h=jnp.asarray(first_step, dtype),
         trial_v=start, trial_s=zero, landing=jnp.asarray(False), switching=jnp.asarray(False),
         corrections=jnp.zeros((), jnp.int32), last_distance=zero, first_distance=zero,
-        iterations=jnp.zeros((), jnp.int32), status=jnp.asarray(_WALKING, jnp.int32),
+        iterations=jnp.zeros((), jnp.int32), status=begin.astype(jnp.int32),
     )  # fmt: skip
     walk = jax.lax.while_loop(lambda w: w.status == _WALKING, body, walk)
     return PathResult(walk.v, walk.status, walk.iterations)

@@ -2,12 +2,23 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from bayescal.solvers.linear import solve_with_sign
-from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS, PathResult, Solve
+from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS, Solve
+
+
+class Root(eqx.Module):
+    """Where Newton's method ended: the point, the outcome, the number of steps, and the sign of det F_v before the last
+    step."""
+
+    point: Float[Array, " d"]
+    status: Int[Array, ""]
+    iterations: Int[Array, ""]
+    sign: Float[Array, ""]
 
 
 def newton(
@@ -15,29 +26,35 @@ def newton(
     start: Float[Array, " d"],
     *,
     longest: float = 2.0,
+    shortest: float = 1e-10,
     max_iterations: int = 200,
-) -> PathResult:
-    """Newton's method from a start point; no step is longer than `longest` in any coordinate."""
+) -> Root:
+    """Newton's method from a start point.
+
+    Args:
+        longest: no step is longer in any coordinate; `math.inf` for full steps.
+        shortest: the length of step at which to stop (1e-5 in float32). The error is then of the order of its square.
+    """
     dtype = start.dtype
-    tol = 1e-10 if dtype == jnp.float64 else 1e-5
+    tol = shortest if dtype == jnp.float64 else max(shortest, 1e-5)
 
     def body(state):
-        v, _, i = state
+        v, _, i, _ = state
         f, solve = linearise(v)
-        dv = solve(f[:, None])[0][:, 0]
+        dv, sign = solve(f[:, None])
         size = jnp.max(jnp.abs(dv), initial=0.0)
-        v = v - dv * jnp.minimum(1.0, longest / jnp.maximum(size, longest))
-        return v, size, i + 1
+        return v - dv[:, 0] * jnp.minimum(1.0, longest / size), size, i + 1, sign
 
     def walking(state):
-        v, size, i = state
+        v, size, i, _ = state
         roundoff = 16 * jnp.finfo(dtype).eps * (1 + jnp.max(jnp.abs(v), initial=0.0))
         return (size > tol + roundoff) & (i < max_iterations)
 
-    v, size, i = jax.lax.while_loop(walking, body, (start, jnp.asarray(jnp.inf, dtype), jnp.asarray(0, jnp.int32)))
+    begin = (start, jnp.asarray(jnp.inf, dtype), jnp.asarray(0, jnp.int32), jnp.ones((), dtype))
+    v, size, i, sign = jax.lax.while_loop(walking, body, begin)
     roundoff = 16 * jnp.finfo(dtype).eps * (1 + jnp.max(jnp.abs(v), initial=0.0))
     found = (size <= tol + roundoff) & jnp.all(jnp.isfinite(v))
-    return PathResult(v, jnp.where(found, CONVERGED, OUT_OF_STEPS).astype(jnp.int32), i)
+    return Root(v, jnp.where(found, CONVERGED, OUT_OF_STEPS).astype(jnp.int32), i, sign)
 
 
 def implicit_root(

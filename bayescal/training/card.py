@@ -100,7 +100,7 @@ def exact_replies(certificate: Mapping[str, Any]) -> list[str]:
     bias = [f"{n}: {b['median']:.2g} ({b['q95']:.2g})" for n, b in certificate["bias_in_sds_at_1000_decisions"].items()]
     return [
         "",
-        f"**Verdict: {certificate['verdict']}** (a best reply may gain {certificate['limit']:g} nats a decision at most).",
+        f"**Verdict: {certificate['verdict']}** (at most {certificate['limit']:g} nats a decision may be gained).",
         "",
         "What an exact best reply to the policy gains, in nats a decision:",
         "",

@@ -14,6 +14,7 @@ from bayescal.policies.habitual import HabitualPolicy
 from bayescal.policies.learned import with_network
 from bayescal.policies.level_k import LevelKPolicy
 from bayescal.policies.rational import RationalPolicy
+from bayescal.policies.sharpened import SharpenedPolicy
 from bayescal.policies.store import load_policy, save_policy
 from bayescal.populations.log_normal import LogNormal
 from bayescal.priors.empirical import Empirical
@@ -36,6 +37,7 @@ ALL = {
     "solved": ExactPolicy(GAME, HABIT),
     "solved, private costs": ExactPolicy(GAME, HABIT, LogNormal(8)),
     "learned": trained(),
+    "sharpened": SharpenedPolicy(trained()),
     "rational": RationalPolicy(GAME, HABIT),
     "rational, learned": RationalPolicy(GAME, learned=trained()),
     "levels": LevelKPolicy(GAME, "cognitive hierarchy", HABIT, levels=3),
@@ -63,6 +65,11 @@ def has_cost(policy):
     return policy.facts.kind not in (PolicyKind.RATIONAL, PolicyKind.HABIT)
 
 
+def has_box(policy):
+    """Whether it answers for costs of a trained domain, and for their limits."""
+    return hasattr(policy, "domain")
+
+
 def everybody_is_here():
     assert {policy.facts.kind for policy in ALL.values()} == set(PolicyKind) - {PolicyKind.OTHER}
 
@@ -84,7 +91,7 @@ def one_role_is_a_row_of_all(policy):
 def dear_information_is_habit(policy):
     if policy.facts.kind is PolicyKind.RATIONAL:
         return
-    cost = np.inf if policy.facts.learned else 1e8
+    cost = np.inf if has_box(policy) else 1e8
     q = np.array([[0.2, 0.5, 0.3], [0.4, 0.6, 0.0]])
     np.testing.assert_allclose(np.exp(play(policy, cost)), q, atol=1e-6)
 
@@ -95,12 +102,12 @@ def free_information_is_the_best_reply(policy):
         return
     levels = isinstance(policy, LevelKPolicy)
     below = np.exp(policy.log_shares(PHI)[0]) * (1 - np.array([0.2, 0.4])) if levels else 0.0  # of level 0, the habit
-    np.testing.assert_allclose(np.exp(play(policy, 1e-4))[:, 0], 1 - below, atol=1e-6)
+    np.testing.assert_allclose(np.exp(play(policy, 0.0 if has_box(policy) else 1e-4))[:, 0], 1 - below, atol=1e-6)
 
 
 def units_do_not_matter(policy):
     """In cents: payoffs and costs a hundred times as large. (A network is trained in one unit.)"""
-    if policy.facts.learned or getattr(policy, "private", False):
+    if policy.facts.learned or has_box(policy) or getattr(policy, "private", False):
         return
     cents = {"payoffs": jnp.asarray(100 * PAYOFFS)}
     np.testing.assert_allclose(np.exp(play(policy, 70.0, cents)), np.exp(play(policy, 0.7)), atol=1e-9)
@@ -124,7 +131,8 @@ def gradients_are_slopes(policy):
 
 def eager_calls_do_not_depend_on_the_precision(policy):
     """What is solved is solved in float64 and then rounded."""
-    if policy.facts.kind not in (PolicyKind.SOLVED, PolicyKind.RATIONAL) or policy.facts.learned:
+    solved = (PolicyKind.SOLVED, PolicyKind.SHARPENED, PolicyKind.RATIONAL)
+    if policy.facts.kind not in solved or policy.facts.learned:
         return
     exact = play(policy, 0.3)
     with jax.enable_x64(False):
