@@ -1,5 +1,6 @@
 """`bayescal train`, `certify` and `models`: learned policies."""
 
+import contextlib
 import shlex
 from pathlib import Path
 from types import TracebackType
@@ -70,7 +71,9 @@ def certify_zoo_model(model: str, points: int | None, effort: int, trust: bool, 
         recipe = read_recipe(folder)
     command = f"bayescal certify {shlex.quote(model)}" + ("" if points is None else f" --points {points}")
     command += "" if effort == 1 else f" --effort {effort}"
-    before = read_certificate(folder)
+    before = None
+    with contextlib.suppress(InputError):  # one of other weights, or damaged: it is about to be replaced
+        before = read_certificate(folder)
     if before is not None and before["oracle"] is None:
         say(console, f"The last time this took {before['seconds']:,.0f} s. Ctrl-C keeps what has been measured.")
     try:

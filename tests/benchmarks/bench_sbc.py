@@ -24,7 +24,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from bayescal.diagnostics.sbc import ERROR, Ranks, ecdf_band, sbc  # noqa: E402
-from bayescal.policies.amortised import with_network  # noqa: E402
+from bayescal.policies.learned import with_network  # noqa: E402
 
 PEOPLE, ROUNDS = 50, 25
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#555555"]

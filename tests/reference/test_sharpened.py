@@ -9,9 +9,9 @@ import pytest
 import bayescal as bc
 from bayescal.errors import InputError
 from bayescal.policies import one_shot
-from bayescal.policies.amortised import replace_environment, with_network
 from bayescal.policies.base import PolicyFacts, PolicyKind
 from bayescal.policies.exact import ExactPolicy
+from bayescal.policies.learned import replace_environment, with_network
 from bayescal.policies.sharpened import SharpenedPolicy
 from bayescal.training.points import corner_points, sample_points
 
