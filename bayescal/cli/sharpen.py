@@ -63,11 +63,17 @@ def show_sharpened(name: str, found: "Sharpening", stdout: Console) -> None:
 
     columns = ["mean", "sd", "sharpened mean", "sharpened sd", "shift (sd)"]
     table = empty_table(f"Fitted again with the sharpened policy, {name}", ["parameter"], columns)
-    largest = found.table["shift"].abs().sort_values(ascending=False).index[:_ROWS]
-    for label, row in found.table.loc[largest].iterrows():
+    # Parameters of all people first, then those of single people, each from the largest shift down.
+    single = ["[" in str(label) for label in found.table.index]
+    ranked = found.table.assign(single=single, size=found.table["shift"].abs())
+    order = ranked.sort_values(["single", "size"], ascending=[True, False]).index[:_ROWS]
+    for label, row in found.table.loc[order].iterrows():
         values = [f"{row[c]:.3f}" for c in ("mean", "sd", "sharpened_mean", "sharpened_sd")]
         table.add_row(escape(str(label)), *values, f"{row['shift']:+.3f} ± {row['shift_error']:.3f}")
     stdout.print(table)
     if len(found.table) > _ROWS:
-        say(stdout, f"… and {len(found.table) - _ROWS} more with a smaller shift")
+        say(
+            stdout,
+            f"… and {len(found.table) - _ROWS} more, each with a smaller shift than those of single people above",
+        )
     say(stdout, f"{name}: {found.verdict}\n")

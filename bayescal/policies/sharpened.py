@@ -33,8 +33,7 @@ class SharpenedPolicy(AmortisedPolicy):
 
     In double precision its probabilities are those of `ExactPolicy` within 1e-8, except in games with several
     equilibria of which the network has learned another one than that of the principal branch: Newton's method then
-    finds the network's. `bayescal.certify` measures how often that happens, `bayescal.sharpen` whether it happens in
-    the posterior.
+    finds the network's. Compare with `ExactPolicy` (`bayescal.reweight`) where that matters.
 
     Differentiable in cost, phi, psi and params, forwards and backwards. As with `ExactPolicy`, an eager call computes
     in float64, and where no equilibrium is found probabilities are NaN and `solve` says so.
