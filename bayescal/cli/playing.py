@@ -107,9 +107,10 @@ def train(model: str, out: str | None, every: float, restart: bool, as_json: boo
 @click.argument("model")
 @click.option("--points", type=int, help="Points of the trained domain to measure at [default: the recipe's].")
 @click.option("--effort", type=int, default=1, help="So many times as many games, where there is no exact solution.")
+@click.option("--costs", type=int, help="At so many costs of each role there (ten): fewer take less time.")
 @opt.trust
 @opt.certificate
-def certify(model: str, points: int | None, effort: int, trust: bool, as_json: bool) -> None:
+def certify(model: str, points: int | None, effort: int, costs: int | None, trust: bool, as_json: bool) -> None:
     """Measure the trained MODEL again, and write its certificate and card.
 
     It is compared with the exact solution. Where there is none, replies are played against it, and it passes, fails, or
@@ -119,7 +120,7 @@ def certify(model: str, points: int | None, effort: int, trust: bool, as_json: b
     """
     from bayescal.cli.train import certify_zoo_model
 
-    certify_zoo_model(model, points, effort, trust, as_json)
+    certify_zoo_model(model, points, effort, costs, trust, as_json)
 
 
 @click.command()

@@ -56,9 +56,13 @@ def train_zoo_model(model: str, out: str | None, every: float, restart: bool, as
     _show(certificate, folder, as_json)
 
 
-def certify_zoo_model(model: str, points: int | None, effort: int, trust: bool, as_json: bool) -> None:
+def certify_zoo_model(
+    model: str, points: int | None, effort: int, costs: int | None, trust: bool, as_json: bool
+) -> None:
     if effort < 1:
         raise InputError(f"--effort is {effort}: give how many times as many games as usual, at least 1.")
+    if costs is not None and costs < 2:
+        raise InputError(f"--costs is {costs}: give at least two, one at each end of the box.")
     if points is not None and points < 10:
         raise InputError(f"--points is {points}: at least 10 are needed for quantiles.")
     console = Console(stderr=True)
@@ -71,6 +75,7 @@ def certify_zoo_model(model: str, points: int | None, effort: int, trust: bool, 
         recipe = read_recipe(folder)
     command = f"bayescal certify {shlex.quote(model)}" + ("" if points is None else f" --points {points}")
     command += "" if effort == 1 else f" --effort {effort}"
+    command += "" if costs is None else f" --costs {costs}"
     before = None
     with contextlib.suppress(InputError):  # one of other weights, or damaged: it is about to be replaced
         before = read_certificate(folder)
@@ -79,7 +84,7 @@ def certify_zoo_model(model: str, points: int | None, effort: int, trust: bool, 
     try:
         with _Bars(console) as bars:
             certificate = certify_model(
-                recipe, folder, command=command, points=points, effort=effort, progress=bars.measuring
+                recipe, folder, command=command, points=points, effort=effort, costs=costs, progress=bars.measuring
             )
     except KeyboardInterrupt:
         if (folder / CERTIFYING).exists():

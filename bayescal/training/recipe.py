@@ -178,7 +178,7 @@ def train_model(
             progress=None if progress is None else tell,
         )
         made = policy_files(trained.policy, _provenance(recipe, trained))
-        certificate = _measure(recipe, trained.policy, json.loads(made[FACTS]), folder, None, 1, measuring)
+        certificate = _measure(recipe, trained.policy, json.loads(made[FACTS]), folder, None, _settings(), measuring)
         made |= source | _certificate_files(recipe, json.loads(made[FACTS]), certificate)
         run = Run(Kind.TRAIN, command, "", (recipe.seed,), policies={"policy": policy_sha256(trained.policy)})
         held.commit(run, made.items(), retired=[folder / CHECKPOINT, folder / KEPT], kept=[EXPERIMENT])
@@ -203,20 +203,27 @@ def certify_model(
     command: str = "",
     points: int | None = None,
     effort: int = 1,
+    costs: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure the folder's policy; write its certificate and its card. An interrupted run goes on where it was.
 
     Args:
         effort: how many times as many games are played where there is no exact policy.
+        costs: at how many costs of each role; None for ten.
     """
     words = "the same command continues from there"
     with holding(folder, Kind.CERTIFY, "", command=command, checkpoints=KEPT, resume=words) as held:
         policy, facts = load_policy(recipe.skeleton, folder)
-        certificate = _measure(recipe, policy, facts, folder, points, effort, progress)
+        certificate = _measure(recipe, policy, facts, folder, points, _settings(effort, costs), progress)
         run = Run(Kind.CERTIFY, command, "", (recipe.seed + 1,), policies={"policy": policy_sha256(policy)})
         held.commit(run, _certificate_files(recipe, facts, certificate).items(), retired=[folder / KEPT])
     return certificate
+
+
+def _settings(effort: int = 1, costs: int | None = None) -> Settings:
+    usual = Settings() if costs is None else Settings(costs=costs)
+    return usual.times(effort)
 
 
 def _measure(
@@ -225,7 +232,7 @@ def _measure(
     facts: Facts,
     folder: Path,
     points: int | None,
-    effort: int,
+    settings: Settings,
     progress: Progress | None,
 ) -> dict[str, Any]:
     """The certificate of a policy.
@@ -239,7 +246,7 @@ def _measure(
         policy,
         points=points or recipe.points,
         seed=recipe.seed + 1,
-        settings=Settings().times(effort),
+        settings=settings,
         keeper=Keeper(folder / KEPT, facts["weights_sha256"]),
         progress=progress,
     )
