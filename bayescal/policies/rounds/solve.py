@@ -36,7 +36,7 @@ from bayescal.precision import FULL
 MOST = 1500  # iterations of one round
 PATIENCE = ((0, 1.0), (60, 0.1), (400, 0.02))  # from which iteration on steps are no longer than that
 SHORTEST = 0.02  # step
-TURNS = 20  # iterations for derivatives
+TURNS = 100  # iterations for derivatives, at most
 
 
 class Types(NamedTuple):
@@ -92,7 +92,7 @@ def meet(
 
     # Best replies to the others' mean that fall with a slope of -(n - 1) / 2 are the steepest of common games.
     found = settle(Iteration(change, mirror, 2 / (environment.players + 1), close), start, (total, types, log_q))
-    return Met(found.play, size(change(found.play, total, types, log_q)))
+    return Met(found, size(change(found, total, types, log_q)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +112,8 @@ class Iteration:
     close: float
 
 
-class Settled(NamedTuple):
-    """Where nothing changes any more, and the shortest step that each state needed on the way."""
-
-    play: Float[Array, "states actions"]
-    step: Float[Array, " states"]
-
-
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def settle(rule: Iteration, start: Float[Array, "states actions"], given: PyTree) -> Settled:
+def settle(rule: Iteration, start: Float[Array, "states actions"], given: PyTree) -> Float[Array, "states actions"]:
     """Iterate with steps from the last two changes (Irons & Tuck 1969), one for each state and its mirror.
 
     A state whose mirror does not lead back to it takes whole steps. Where replies are so steep that this circles, steps
@@ -132,8 +125,8 @@ def settle(rule: Iteration, start: Float[Array, "states actions"], given: PyTree
     since, limits = np.array(PATIENCE).T
     longest = lambda count: jnp.asarray(limits, start.dtype)[jnp.sum(count >= since) - 1]
 
-    def again(carry: tuple[Settled, Array, Array, Array]) -> tuple[Settled, Array, Array, Array]:
-        (play, least), last, step, count = carry
+    def again(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        play, last, step, count = carry
         new = rule.change(play, *given)
         turn = new - last
         along, length = both(jnp.sum(turn * last, axis=1)), both(jnp.sum(turn**2, axis=1))
@@ -142,24 +135,49 @@ def settle(rule: Iteration, start: Float[Array, "states actions"], given: PyTree
         clear = length > (1e3 * jnp.finfo(play.dtype).eps) ** 2
         step = jnp.where(damped & (count > 0) & clear, better, step)
         step = jnp.where(damped, jnp.minimum(step, longest(count)), step)
-        return Settled(play + step[:, None] * new, jnp.minimum(least, step)), new, step, count + 1
+        return play + step[:, None] * new, new, step, count + 1
 
     step = jnp.asarray(np.where(damped, rule.first, 1.0), start.dtype)
-    begin = (Settled(start, step), jnp.ones_like(start), step, jnp.zeros((), jnp.int32))
+    begin = (start, jnp.ones_like(start), step, jnp.zeros((), jnp.int32))
     going = lambda carry: (size(carry[1]) > rule.close) & (carry[3] < MOST)
     return jax.lax.while_loop(going, again, begin)[0]
 
 
 @settle.defjvp
-def _derivative(rule: Iteration, primals: tuple, tangents: tuple) -> tuple[Settled, Settled]:
-    """By the implicit function theorem: the same iteration, linear, for the derivative of play."""
+def _derivative(rule: Iteration, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    """By the implicit function theorem: a linear system, solved without its matrix."""
     _, given = primals
     found = settle(rule, *primals)
-    _, force = jax.jvp(lambda given: rule.change(found.play, *given), (given,), (tangents[1],))
-    _, slope = jax.linearize(lambda play: rule.change(play, *given), found.play)
-    on = lambda moved, _: (moved + found.step[:, None] * (slope(moved) + force), None)
-    moved, _ = jax.lax.scan(on, jnp.zeros_like(found.play), None, length=TURNS)
-    return found, Settled(moved, jnp.zeros_like(found.step))
+    _, force = jax.jvp(lambda given: rule.change(found, *given), (given,), (tangents[1],))
+    _, slope = jax.linearize(lambda play: rule.change(play, *given), found)
+    return found, jax.lax.custom_linear_solve(lambda moved: -slope(moved), force, solve_linear, solve_linear)
+
+
+def solve_linear(times: Callable[[Array], Array], right: Array) -> Array:
+    """x with times(x) = right, by BiCGSTAB (van der Vorst 1992).
+
+    (That of `jax.scipy.sparse.linalg` cannot be transposed under `vmap`: it moves its start and its right side to the
+    device together, so that the start becomes linear too.)
+    """
+    fine = (1e-10 if right.dtype == jnp.float64 else 1e-5) * jnp.linalg.norm(right)
+    dot = lambda a, b: jnp.sum(a * b)
+    over = lambda a, b: jnp.where(b == 0, 0.0, a / jnp.where(b == 0, 1.0, b))
+
+    def again(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        x, left, along, rho, count = carry
+        image = times(along)
+        alpha = over(rho, dot(right, image))
+        half = left - alpha * image
+        turned = times(half)
+        omega = over(dot(turned, half), dot(turned, turned))
+        left = half - omega * turned
+        new = dot(right, left)
+        beta = over(new, rho) * over(alpha, omega)
+        return x + alpha * along + omega * half, left, left + beta * (along - omega * image), new, count + 1
+
+    start = (jnp.zeros_like(right), right, right, dot(right, right), jnp.zeros((), jnp.int32))
+    going = lambda carry: (jnp.linalg.norm(carry[1]) > fine) & (carry[4] < TURNS)
+    return jax.lax.while_loop(going, again, start)[0]
 
 
 def size(change: Float[Array, "states actions"]) -> Float[Array, ""]:

@@ -17,7 +17,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from bayescal.environments.repeated import Repeated
 from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.learned import LearnedPolicy
-from bayescal.precision import double_precision
 from bayescal.training.certificate.exact_reply import reply_gains
 from bayescal.training.certificate.measures import (
     Progress,
@@ -61,11 +60,10 @@ def certify_repeated(
             done += 1
         return {name: np.stack([f[name] for f in found]) for name in found[0]}
 
-    with double_precision():
-        compare = eqx.filter_jit(lambda p, point, key: compare_with_solution(p, point, costs, key))
-        replies = eqx.filter_jit(lambda p, point: reply_gains(p, point, jnp.asarray(costs, float))._asdict())
-        inner, outer = (each(batch, lambda point, key: compare(policy, point, key)) for batch in (inside, few))
-        gains = {w: each(b, lambda point, _: replies(policy, point))["nats"] for w, b in _named(inside, corners)}
+    compare = eqx.filter_jit(lambda p, point, key: compare_with_solution(p, point, costs, key))
+    replies = eqx.filter_jit(lambda p, point: reply_gains(p, point, jnp.asarray(costs, float))._asdict())
+    inner, outer = (each(batch, lambda point, key: compare(policy, point, key)) for batch in (inside, few))
+    gains = {w: each(b, lambda point, _: replies(policy, point))["nats"] for w, b in _named(inside, corners)}
     tell("measuring", total, total)
     return {
         "oracle": "exact solution and exact best reply, by backward induction in float64",
