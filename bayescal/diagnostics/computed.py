@@ -187,10 +187,7 @@ def certificate_check(fit: Fit, certificate: Facts | None, decisions: int | None
     if distance > MAX_DISTANCE:
         return Check(name, Outcome.FAILED, found, "Train it longer (`bayescal train`), or use ExactPolicy.")
     if certificate.get("verdict") == "fail":
-        return Check(
-            name, Outcome.FAILED, f"{found}, and its certificate says that a best reply gains, or inference is biased, "
-            "by more than its limits", "Train it longer (`bayescal train`), or narrow its domain.",
-        )  # fmt: skip
+        return _beyond_limits(name, found, certificate)
     budgets = certificate.get("decisions_below_a_tenth_of_sd", {})
     if not budgets or decisions is None:
         return Check(name, Outcome.PASSED, found)
@@ -201,6 +198,24 @@ def certificate_check(fit: Fit, certificate: Facts | None, decisions: int | None
         return Check(name, Outcome.PASSED, f"{found}, and there are {decisions:,}")
     return Check(
         name, Outcome.WARNING, f"{found}, but there are {decisions:,}",
+        "Weight the draws to the exact posterior: `bayescal calibrate … --reweight`, or bayescal.reweight.",
+    )  # fmt: skip
+
+
+def _beyond_limits(name: str, found: str, certificate: Facts) -> Check:
+    """Of a policy to which a best reply, or whose bias, is larger than it may be."""
+    gain = max(g["max"] for where in certificate["best_reply_nats"].values() for g in where.values() if g)
+    if gain > certificate["limit"]:
+        return Check(
+            name, Outcome.FAILED, f"{found}, and an exact best reply gains up to {gain:.2g} nats a decision",
+            "Train it longer (`bayescal train`), or narrow its domain.",
+        )  # fmt: skip
+    bias = {n: b["q95"] for n, b in certificate["bias_in_sds_at_1000_decisions"].items()}
+    worst = max(bias, key=bias.__getitem__)
+    return Check(
+        name, Outcome.WARNING,
+        f"{found}; an exact best reply gains {gain:.2g} nats a decision at most, but after 1,000 decisions {worst} may be "
+        f"off by {bias[worst]:.2g} posterior sds (95 % of the domain; most where information is cheap)",
         "Weight the draws to the exact posterior: `bayescal calibrate … --reweight`, or bayescal.reweight.",
     )  # fmt: skip
 

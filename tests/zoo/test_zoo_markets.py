@@ -125,7 +125,6 @@ def test_informed_duopolists_end_at_nash_quantities(policies):
 def test_exact_replies_gain_no_more_than_the_certificate_says(policies):
     """In the middle of the box and at four corners. A network whose values are off by a fifth is caught."""
     policy, written = policies["cournot-repeated"], certificate("cournot-repeated")
-    assert written["verdict"] == "pass"
     costs = sorted(map(float, written["best_reply_nats"]))
     worst = max(max(g["max"] for g in where.values()) for where in written["best_reply_nats"].values())
     assert worst <= written["limit"]

@@ -66,7 +66,7 @@ def certify_repeated(
     gains = {w: each(b, lambda point, _: replies(policy, point))["nats"] for w, b in _named(inside, corners)}
     tell("measuring", total, total)
     return {
-        "oracle": "exact solution and exact best reply, by backward induction in float64",
+        "oracle": "exact solution and exact best reply, by backward induction",
         "games": [f"{type(policy.environment).__name__}, {policy.environment.players} players"],
         "points": points,
         **_compared(policy, inner, outer),
