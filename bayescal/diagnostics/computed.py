@@ -214,8 +214,8 @@ def _beyond_limits(name: str, found: str, certificate: Facts) -> Check:
     worst = max(bias, key=bias.__getitem__)
     return Check(
         name, Outcome.WARNING,
-        f"{found}; an exact best reply gains {gain:.2g} nats a decision at most, but after 1,000 decisions {worst} may be "
-        f"off by {bias[worst]:.2g} posterior sds (95 % of the domain; most where information is cheap)",
+        f"{found}; an exact best reply gains {gain:.2g} nats a decision at most, but after 1,000 decisions {worst} may "
+        f"be off by {bias[worst]:.2g} posterior sds (95 % of the domain; most where information is cheap)",
         "Weight the draws to the exact posterior: `bayescal calibrate … --reweight`, or bayescal.reweight.",
     )  # fmt: skip
 

@@ -43,7 +43,7 @@ def test_softq_finds_the_exact_equilibrium_however_much_is_explored(explore):
 
 
 def test_persistent_others_allow_no_exploring():
-    with pytest.raises(InputError, match="explore is 0.3 and others are persistent"):
+    with pytest.raises(InputError, match=r"explore is 0\.3 and others are persistent"):
         bc.SoftQ(skeleton("persistent"), explore=0.3)
     with pytest.raises(InputError, match="others is 'all'"):
         skeleton("all")
