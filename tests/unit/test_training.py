@@ -328,3 +328,15 @@ def test_files_that_do_not_belong_are_refused(learned, tmp_path):
     (tmp_path / "policy.safetensors").write_bytes(weights[:-4] + b"\0\0\0\0")
     with pytest.raises(bc.InputError, match="hashes differ"):
         load_policy(market(), tmp_path)
+
+
+def test_persistent_others_allow_no_exploring():
+    """People who explore would change what a state says about others, and so the equilibrium that is learned."""
+    game = bc.RepeatedCournot(2, quantities=(0, 20, 40, 60), rounds=2)
+    box = {"cost": (100.0, 1000.0), "phi.log_mean": (5.0, 6.0), "phi.log_sd": (0.5, 1.0)}
+    people = bc.populations.LogNormal(8)
+    persistent = bc.AmortisedPolicy(game, box, population=people, others="persistent")
+    with pytest.raises(InputError, match=r"explore is 0\.3 and others are persistent"):
+        bc.SoftQ(persistent, explore=0.3)
+    bc.SoftQ(bc.AmortisedPolicy(game, box, population=people), explore=0.3)
+    assert persistent.architecture["others"] == "persistent"
