@@ -11,6 +11,7 @@ from games import Walk
 
 import bayescal as bc
 from bayescal.environments.base import OneShot, symmetric_fields
+from bayescal.errors import InputError
 from bayescal.policies.learned import with_network
 from bayescal.policies.store import describe, load_policy, save_policy
 from bayescal.populations import LogNormal
