@@ -42,7 +42,7 @@ class Recipe:
 
     Example:
         >>> import bayescal as bc
-        >>> policy = bc.LearnedPolicy(
+        >>> policy = bc.AmortisedPolicy(
         ...     bc.get_game("stag-hunt"), {"cost": (0.1, 10.0)}, width=8, depth=1
         ... )
         >>> recipe = bc.Recipe("Stag hunt", "Any cost from 0.1 to 10.", bc.SoftQExpected(policy, steps=2000))

@@ -39,8 +39,11 @@ def certificate_of(name):
     return json.loads((resource_path("models", name) / "certificate.json").read_text())
 
 
-# The newsvendor's takes minutes; tests/zoo/test_zoo_markets.py measures it at a few points.
-@pytest.mark.parametrize("name", [n for n in NAMES if certificate_of(n)["oracle"] and n != "newsvendor"])
+# These take many minutes; tests/zoo/test_zoo_markets.py measures them at a few points.
+LONG = ("newsvendor", "cournot-repeated")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if certificate_of(n)["oracle"] and n not in LONG])
 @pytest.mark.slow
 def test_its_certificate_can_be_repeated(name):
     """Fresh points, fewer of them. Medians of n points lie within the quantiles 1/2 ± 3 · 1/2 / √n of those measured;
