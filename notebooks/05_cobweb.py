@@ -145,7 +145,7 @@ plt.show()
 # the typical cost.
 
 # %%
-costs = np.geomspace(40, 2000, 2 if SMALL else 7)
+costs = np.geomspace(120, 2000, 2 if SMALL else 7)
 figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
 for name, colour in zip(treatments, ("C2", "C1", "C3"), strict=True):
     ratios = [excess(name, {"log_mean": float(np.log(cost)), "log_sd": middle["log_sd"]}) for cost in costs]
