@@ -160,7 +160,13 @@ def _show(certificate: Options, folder: Path, as_json: bool) -> None:
         most = max(g["max"] for g in gains.values() if g)
         say(console, f"own cost {cost}: an exact best reply gains at most {most:.2g} nats a decision")
     if certificate["oracle"] is not None and "verdict" in certificate:
-        say(console, f"Verdict: {certificate['verdict'].upper()} (limit {certificate['limit']:g} nats a decision)")
+        for name, bias in certificate["bias_in_sds_at_1000_decisions"].items():
+            say(
+                console,
+                f"{name}: off by at most {bias['q95']:.2g} posterior sds after 1,000 decisions, in 95 % of the domain",
+            )
+        limits = f"limits {certificate['limit']:g} nats a decision and {certificate['bias_limit']:g} posterior sds"
+        say(console, f"Verdict: {certificate['verdict'].upper()} ({limits})")
     for name, budget in certificate.get("decisions_below_a_tenth_of_sd", {}).items():
         most = f"{budget['median']:,.0f} decisions at the median point, {budget['worst 5%']:,.0f} at the worst 5%"
         say(console, f"{name}: good for {most}")

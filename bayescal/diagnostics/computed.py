@@ -14,7 +14,7 @@ from bayescal.posterior.psis import K_HAT
 from bayescal.posterior.status import AT_BOUNDS, ESS, GRID_EDGE, R_HAT, Problem, Status
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
 from bayescal.posterior.tree import group
-from bayescal.training.facts import VERDICTS
+from bayescal.training.facts import Verdict
 
 E_BFMI = 0.3
 MAX_DISTANCE = 0.05  # median total variation from the exact policy, above which a network is not used as a likelihood
@@ -186,7 +186,7 @@ def certificate_check(fit: Fit, certificate: Facts | None, decisions: int | None
     found = f"at the median point of its domain its choice probabilities are {distance:.2%} from the exact ones"
     if distance > MAX_DISTANCE:
         return Check(name, Outcome.FAILED, found, "Train it longer (`bayescal train`), or use ExactPolicy.")
-    if certificate.get("verdict") == "fail":
+    if certificate.get("verdict") == Verdict.FAIL:
         return _beyond_limits(name, found, certificate)
     budgets = certificate.get("decisions_below_a_tenth_of_sd", {})
     if not budgets or decisions is None:
@@ -223,20 +223,20 @@ def _beyond_limits(name: str, found: str, certificate: Facts) -> Check:
 def _in_play(name: str, certificate: Facts) -> Check:
     """From the verdict on a policy that cannot be compared with an exact one."""
     cells, limit = certificate["cells"], certificate["limit"]
-    counts = {verdict: sum(c["verdict"] == verdict for c in cells) for verdict in VERDICTS}
+    passed, failed, open_ = (sum(c["verdict"] == verdict for c in cells) for verdict in Verdict)
     worst = max(cells, key=lambda c: max(c["gain"]["mean"], c["played"]["mean"]))
     by_play = worst["played"]["mean"] > worst["gain"]["mean"]
     gain, how = (worst["played"], f"a reply ({worst['reply']})") if by_play else (worst["gain"], "one deviation")
     found = (
-        f"no exact solution is known; of {len(cells)} roles and costs {counts['pass']} pass, {counts['fail']} fail and "
-        f"{counts['undecided']} are undecided (limit {limit:g} nats a decision); at worst {how} gains "
+        f"no exact solution is known; of {len(cells)} roles and costs {passed} pass, {failed} fail and "
+        f"{open_} are undecided (limit {limit:g} nats a decision); at worst {how} gains "
         f"{gain['mean']:.2g} ± {gain['standard error']:.1g} nats a decision ({worst['role']}, "
         f"cost {worst['cost']:.3g}, {worst['at']})"
     )
     match certificate["verdict"]:
-        case "pass":
+        case Verdict.PASS:
             return Check(name, Outcome.PASSED, found)
-        case "undecided":
+        case Verdict.UNDECIDED:
             return Check(name, Outcome.WARNING, found, "Measure it with more games (`bayescal certify --effort`).")
     return Check(
         name, Outcome.FAILED, found,

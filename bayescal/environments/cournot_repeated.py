@@ -9,10 +9,10 @@ import pandas as pd
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from bayescal._types import AnyArray, Number, Numbers
-from bayescal.environments.base import Params, Seen, rules
+from bayescal.environments.base import Params, rules
 from bayescal.environments.cournot import Cournot
 from bayescal.environments.market_rounds import beyond, column, earlier, find_rounds, shared, sums_by_round
-from bayescal.environments.repeated import Repeated, see_round, seen_of
+from bayescal.environments.repeated import Repeated
 from bayescal.environments.replay import Replay, contradictions, previous_row
 from bayescal.errors import InputError
 
@@ -86,7 +86,7 @@ class RepeatedCournot(Repeated):
         played: Int[AnyArray, "..."] | int,
         params: Params,
     ) -> dict[str, AnyArray]:
-        shown = seen_of(own, seen, played)
+        shown = super().seen_after(own, seen, played, params)
         total = shown["own"] + (self.players - 1) * shown["seen"]
         price = jnp.maximum(params["intercept"] - params["slope"] * total, 0.0)
         profit = (price - params["cost"]) * shown["own"]
@@ -116,9 +116,6 @@ class RepeatedCournot(Repeated):
             "profit": state.profits[player],
             "round": state.round,
         }
-
-    def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
-        return see_round(self, observation)  # price and profit follow from quantities
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         return self.market.payoff_scale(params)

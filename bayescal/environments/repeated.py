@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bayescal._types import AnyArray, Number, Scalar
+from bayescal._types import AnyArray, Number
 from bayescal.environments.base import Environment, OneShot, Params, Seen, rules
 from bayescal.environments.market_rounds import beyond, column, earlier, find_rounds, sums_by_round
 from bayescal.environments.public_goods import PublicGoods
@@ -48,7 +48,6 @@ class Repeated(Environment):
         """(own action, mean of the others) as one of the others saw the round in which a player saw (own, seen)."""
         return seen, (own + (self.players - 2) * seen) / (self.players - 1)
 
-    @abstractmethod
     def seen_after(
         self,
         own: Float[AnyArray, "..."],
@@ -56,7 +55,19 @@ class Repeated(Environment):
         played: Int[AnyArray, "..."] | int,
         params: Params,
     ) -> dict[str, AnyArray]:
-        """The observation after `played` rounds, of which the last brought these actions."""
+        """The observation after `played` rounds, of which the last brought these actions. Before the first decision
+        the actions are zero."""
+        began = (jnp.asarray(played) > 0).astype(jnp.result_type(own))
+        shown = jnp.broadcast_arrays(own * began, seen * began, began, jnp.asarray(played))
+        return dict(zip(("own", "seen", "began", "round"), shown, strict=True))
+
+    def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
+        # What else is observed follows from the actions.
+        left = jnp.maximum(self.horizon - observation["round"], 1).astype(jnp.result_type(float))
+        low, high = self.action_values[0][0], self.action_values[0][-1]
+        level = lambda x: observation["began"] * (2 * (x - low) / (high - low) - 1)
+        numbers = [level(observation["own"]), level(observation["seen"]), observation["began"]]
+        return jnp.stack([*numbers, left / self.horizon, 1 / left])
 
 
 class Last(NamedTuple):
@@ -144,18 +155,6 @@ class RepeatedGame(Repeated):
             "round": state.round,
         }
 
-    def seen_after(
-        self,
-        own: Float[AnyArray, "..."],
-        seen: Float[AnyArray, "..."],
-        played: Int[AnyArray, "..."] | int,
-        params: Params,
-    ) -> dict[str, AnyArray]:
-        return seen_of(own, seen, played)
-
-    def see(self, observation: Seen, params: Params) -> Float[Array, " numbers"]:
-        return see_round(self, observation)
-
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         return self.game.payoff_scale(params)
 
@@ -208,21 +207,3 @@ def public_goods_repeated(
     """
     stage = PublicGoods(players, mpcr=mpcr, endowment=endowment)
     return RepeatedGame(stage, rounds, discount=discount, name="public-goods-repeated")
-
-
-def seen_of(
-    own: Float[AnyArray, "..."], seen: Float[AnyArray, "..."], played: Int[AnyArray, "..."] | Scalar
-) -> dict[str, AnyArray]:
-    """The entries that every repeated game shows. Before the first decision the actions are zero."""
-    began = (jnp.asarray(played) > 0).astype(jnp.result_type(own))
-    shown = jnp.broadcast_arrays(own * began, seen * began, began, jnp.asarray(played))
-    return dict(zip(("own", "seen", "began", "round"), shown, strict=True))
-
-
-def see_round(environment: Repeated, observation: Seen) -> Float[Array, " numbers"]:
-    """Both actions, whether there was a round, and how many are left, as numbers of order one."""
-    left = jnp.maximum(environment.horizon - observation["round"], 1).astype(jnp.result_type(float))
-    low, high = environment.action_values[0][0], environment.action_values[0][-1]
-    level = lambda x: observation["began"] * (2 * (x - low) / (high - low) - 1)
-    numbers = [level(observation["own"]), level(observation["seen"]), observation["began"]]
-    return jnp.stack([*numbers, left / environment.horizon, 1 / left])

@@ -171,12 +171,9 @@ class AmortisedPolicy(LearnedPolicy):
         psi: Parameters | None,
         params: Parameters | None,
     ) -> Actions:
-        self.check(cost, phi, psi, params)
         if isinstance(self.environment, OneShot):
             return self.log_prob_all(cost, phi, psi, params)[observation]
-        role, seen = observation
-        q = self.values_of(role, seen, cost, phi, psi, params)
-        return tilt(self.log_prior_of(role, psi, seen), q, self._costs(cost)[role])
+        return super().log_prob(observation, cost, phi, psi, params)
 
     def log_prob_all(
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None

@@ -241,9 +241,11 @@ class ExactPolicy(PriorPolicy):
         params: Parameters | None,
     ) -> Float[Array, "people cells actions"]:
         """Log-probabilities in a repeated game of people with these costs, after what each of them saw."""
+        if not self.private:
+            return jax.vmap(lambda seen, c: self.log_prob_cells(0, seen, c, phi, psi, params))(seen, costs)
         env, log_prior = self._repeated(psi)
-        types = self._types(None, phi) if self.private else self._types(costs[0], None)
-        return log_probs_by_person(env, self._solve_rounds(costs, types, psi, params), log_prior, seen)
+        solved = self._solve_rounds(costs, self._types(None, phi), psi, params)
+        return log_probs_by_person(env, solved, log_prior, seen)
 
     @in_double_precision
     def tables_at(
@@ -255,9 +257,10 @@ class ExactPolicy(PriorPolicy):
         params: Parameters | None,
     ) -> Float[Array, "people cells actions"]:
         """Log-probabilities in a repeated game of people with these costs, after each of these observations."""
+        if not self.private:
+            return jax.vmap(lambda c: self.log_prob_cells(0, seen, c, phi, psi, params))(costs)
         env, log_prior = self._repeated(psi)
-        types = self._types(None, phi) if self.private else self._types(costs[0], None)
-        solved = self._solve_rounds(costs, types, psi, params)
+        solved = self._solve_rounds(costs, self._types(None, phi), psi, params)
         return log_probs(env, solved, log_prior, seen)
 
     def _repeated(self, psi: Parameters | None) -> tuple[Repeated, LogPrior]:

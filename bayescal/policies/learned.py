@@ -12,7 +12,7 @@ from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, S
 from bayescal.domain import Domain, Interval
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
-from bayescal.policies.base import PolicyKind, PriorPolicy
+from bayescal.policies.base import PolicyKind, PriorPolicy, tilt
 from bayescal.policies.trained_for import check_params, check_values, in_words, same_rules
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -50,6 +50,19 @@ class LearnedPolicy(PriorPolicy):
         params: Parameters | None,
     ) -> Actions:
         """Q of every action of one role, in money. `cost` is one's own, or everybody's (by role) if known."""
+
+    def log_prob(
+        self,
+        observation: Observation,
+        cost: Costs | None,
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Actions:
+        self.check(cost, phi, psi, params)
+        role, seen = observation
+        q = self.values_of(role, seen, cost, phi, psi, params)
+        return tilt(self.log_prior_of(role, psi, seen), q, self._costs(cost)[role])
 
     @property
     @abstractmethod

@@ -100,7 +100,9 @@ def exact_replies(certificate: Mapping[str, Any]) -> list[str]:
     bias = [f"{n}: {b['median']:.2g} ({b['q95']:.2g})" for n, b in certificate["bias_in_sds_at_1000_decisions"].items()]
     return [
         "",
-        f"**Verdict: {certificate['verdict']}** (at most {certificate['limit']:g} nats a decision may be gained).",
+        f"**Verdict: {certificate['verdict']}** (at most {certificate['limit']:g} nats a decision may be gained, and a "
+        f"parameter be off by {certificate['bias_limit']:g} posterior sds after 1,000 decisions, in 95 % of the "
+        "domain).",
         "",
         "What an exact best reply to the policy gains, in nats a decision:",
         "",

@@ -1,6 +1,18 @@
 """What the JSON files of a learned policy must hold: policy.json and certificate.json."""
 
+from enum import StrEnum
+
 from bayescal import schema
+
+
+class Verdict(StrEnum):
+    """PASS: a gain above the limit is ruled out. FAIL: there is one, or values are shown to be wrong. UNDECIDED:
+    neither could be shown, or no reply was found."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNDECIDED = "undecided"
+
 
 FIGURES = (
     "kl", "worst_decision_kl", "total_variation", "corner_kl", "corner_total_variation", "nats_per_decision",
@@ -16,7 +28,7 @@ _SLOPE = schema.record(dict.fromkeys(("relative error", "q95 error"), schema.num
 _BUDGET = schema.record(dict.fromkeys(("median", "worst 5%"), schema.number))
 _MEASURED_ONCE = schema.record(dict.fromkeys(("mean", "standard error"), schema.number))
 _SDS = schema.record(dict.fromkeys(("median", "q95"), schema.number))
-VERDICTS = ("pass", "fail", "undecided")
+_VERDICTS = tuple(verdict.value for verdict in Verdict)
 _CELL = {
     **dict.fromkeys(("role", "at", "reply"), schema.text),
     **dict.fromkeys(("cost", "information", "p"), schema.number),
@@ -24,9 +36,9 @@ _CELL = {
     "sds": schema.map_of(schema.number),
 }
 _IN_PLAY = {
-    "verdict": schema.one_of(VERDICTS),
+    "verdict": schema.one_of(_VERDICTS),
     "limit": schema.number,
-    "cells": schema.list_of(schema.record({**_CELL, "verdict": schema.one_of(VERDICTS)})),
+    "cells": schema.list_of(schema.record({**_CELL, "verdict": schema.one_of(_VERDICTS)})),
 }
 _MEASURED = {
     **dict.fromkeys(FIGURES, _SPREAD),
@@ -36,6 +48,7 @@ _MEASURED = {
     **_IN_PLAY,
     "best_reply_nats": schema.map_of(schema.map_of(_SPREAD)),  # by own cost, inside the domain and at its corners
     "bias_in_sds_at_1000_decisions": schema.map_of(_SDS),
+    "bias_limit": schema.number,
     "best_reply_gain": _MEASURED_ONCE,  # of earlier versions, whose test could hardly fail
 }
 _COMPARED = schema.record(

@@ -29,7 +29,7 @@ from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import GradientTrainer, Info, example_policy
-from bayescal.training.optimiser import average, descend, fresh_network, memory_of
+from bayescal.training.optimiser import average, descend, memory_of
 from bayescal.training.points import Points, new_games
 from bayescal.training.views import View, discounted_rounds, log_policy, look_all, value_of
 
@@ -137,8 +137,8 @@ class KLPPO(GradientTrainer):
     def init(self, key: PRNGKeyArray) -> State:
         act, judge, begin = jax.random.split(key, 3)
         student = self.student
-        actor = with_small_output(fresh_network(student, act))
-        critic = fresh_network(with_network(student, critic_shape(student)), judge)
+        actor = with_small_output(student.fresh(act))
+        critic = with_network(student, critic_shape(student)).fresh(judge)
         worlds, games = new_games(student, begin, self.games)
         memory = (memory_of(self._optimiser, actor), memory_of(self._optimiser, critic))
         return State(Actors(actor, critic), actor, memory, worlds, games, jnp.zeros((), jnp.int32))

@@ -4,10 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import optax.contrib
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree
-
-from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.policies.network import Network
+from jaxtyping import Array, Int, PyTree
 
 
 def optimiser(learning_rate: float, steps: int) -> optax.GradientTransformation:
@@ -23,11 +20,6 @@ def average[Weights: PyTree](mean: Weights, new: Weights, count: Int[Array, ""],
     """The running average of the weights after `count` steps, with a memory of a hundredth of all `steps`."""
     share = jnp.minimum(1 - 1 / (1 + count / 10.0), 1 - 1 / max(10.0, steps / 100))
     return jax.tree.map(lambda old, new: share * old + (1 - share) * new, mean, new)
-
-
-def fresh_network(skeleton: AmortisedPolicy, key: PRNGKeyArray) -> Network:
-    """Random weights of the skeleton's shape."""
-    return skeleton.fresh(key)
 
 
 def memory_of(rule: optax.GradientTransformation, network: PyTree) -> PyTree:

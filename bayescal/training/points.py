@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Parameters
 from bayescal.environments.base import OneShot
 from bayescal.policies.learned import LearnedPolicy
 from bayescal.priors.uniform import Uniform
@@ -84,16 +84,21 @@ def _sizes(policy: LearnedPolicy) -> dict[str, tuple[int, ...]]:
     return {n: s for n, s in shapes.items() if s and n in policy.domain.names}
 
 
+def private_costs(policy: LearnedPolicy, key: PRNGKeyArray, phi: Parameters) -> Float[Array, " players"]:
+    """A cost for every player, from the population, within the domain."""
+    assert policy.population is not None
+    costs = policy.population.sample(key, phi, (policy.environment.players,))
+    return jnp.clip(costs, policy.cost_interval.low, policy.cost_interval.high)
+
+
 def new_games(policy: LearnedPolicy, key: PRNGKeyArray, n: int) -> tuple[PyTree, Points]:
     """States and points of n new games. Private costs are drawn for each player of each game."""
     env = policy.environment
     draw, own, begin = jax.random.split(key, 3)
     points = sample_points(policy, draw, n)
     if policy.population is not None:
-        population, box = policy.population, policy.cost_interval
-        sample = lambda k, phi: population.sample(k, phi, (env.players,))
-        costs = jax.vmap(sample)(jax.random.split(own, n), points.phi)
-        points = points._replace(cost=jnp.clip(costs, box.low, box.high))
+        sample = lambda k, phi: private_costs(policy, k, phi)
+        points = points._replace(cost=jax.vmap(sample)(jax.random.split(own, n), points.phi))
     if isinstance(env, OneShot) and isinstance(policy.prior, Uniform):
         # The relabelled games are played: the policy relabels actions in a standard way (`AmortisedPolicy.values`).
         points = points._replace(params=dict(jax.vmap(lambda p: env.relabel(p)[0])(points.params)))

@@ -206,7 +206,9 @@ def certify_model(
     costs: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measure the folder's policy; write its certificate and its card. An interrupted run goes on where it was.
+    """Measure the folder's policy; write its certificate and its card.
+
+    An interrupted run goes on where it was, if the game has no exact solution.
 
     Args:
         effort: how many times as many games are played where there is no exact policy.

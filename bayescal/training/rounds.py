@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from bayescal.environments.base import role_of_player
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import ABSENT
-from bayescal.training.points import Points, new_games
+from bayescal.training.points import Points, new_games, private_costs
 
 
 class Game(NamedTuple):
@@ -83,10 +83,9 @@ def outcome(
 
 def redrawn(playing: AmortisedPolicy, key: PRNGKeyArray, game: Game) -> Int[Array, " players"]:
     """What everybody would do in this state with a cost drawn anew from the population."""
-    env, point, box = playing.environment, game.point, playing.cost_interval
-    assert playing.population is not None
+    env, point = playing.environment, game.point
     draw, act = jax.random.split(key)
-    costs = jnp.clip(playing.population.sample(draw, point.phi, (env.players,)), box.low, box.high)
+    costs = private_costs(playing, draw, point.phi)
     actions = []
     for i, role in enumerate(roles_of(playing)):
         seen = env.observe(game.state, i)

@@ -21,7 +21,7 @@ from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import Info, example_policy
-from bayescal.training.optimiser import average, fresh_network
+from bayescal.training.optimiser import average
 from bayescal.training.points import Points
 from bayescal.training.regression import Learner, Regression
 from bayescal.training.rounds import Game, Lesson, begin_games, play_round, roles_of
@@ -101,7 +101,7 @@ class SoftQ(Regression):
 
     def init(self, key: PRNGKeyArray) -> State:
         weights, play = jax.random.split(key)
-        network = fresh_network(self.skeleton, weights) if self.others is None else self.skeleton.network
+        network = self.skeleton.fresh(weights) if self.others is None else self.skeleton.network
         return State(self.begin(network), network, begin_games(self.skeleton, play, self.games, self.explore))
 
     def policy(self, state: State) -> AmortisedPolicy:

@@ -27,7 +27,6 @@ from bayescal.policies.learned import replace_environment, with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import Info, example_policy
 from bayescal.training.mixtures import replies, types_of, values_at_point
-from bayescal.training.optimiser import fresh_network
 from bayescal.training.points import Points, sample_points
 from bayescal.training.regression import Learner, Regression
 
@@ -88,7 +87,7 @@ class SoftQExpected(Regression):
         return cls(example_policy(), steps=300, batch=32)
 
     def init(self, key: PRNGKeyArray) -> Learner:
-        return self.begin(fresh_network(self.skeleton, key))
+        return self.begin(self.skeleton.fresh(key))
 
     def policy(self, state: Learner) -> AmortisedPolicy:
         return self.trained(state)

@@ -21,7 +21,6 @@ from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
 from bayescal.solvers.policy_iteration import value_policy
 from bayescal.training.base import Info
-from bayescal.training.optimiser import fresh_network
 from bayescal.training.points import Points, sample_points
 from bayescal.training.regression import Learner, Regression
 
@@ -71,7 +70,7 @@ class SoftQMarkov(Regression):
         return cls(AmortisedPolicy(game, {"cost": (0.2, 2.0)}, width=8, depth=1), steps=300, batch=8)
 
     def init(self, key: PRNGKeyArray) -> Learner:
-        return self.begin(fresh_network(self.skeleton, key))
+        return self.begin(self.skeleton.fresh(key))
 
     def policy(self, state: Learner) -> AmortisedPolicy:
         return self.trained(state)

@@ -24,7 +24,6 @@ from bayescal.policies.learned import with_network
 from bayescal.policies.store import load_policy, save_policy
 from bayescal.precision import double_precision
 from bayescal.training import TRAINERS, GradientTrainer, Trainer
-from bayescal.training.optimiser import fresh_network
 from bayescal.training.points import sample_points
 from bayescal.training.train import CHECKPOINT, read_checkpoint, write_checkpoint
 
@@ -255,7 +254,7 @@ class Wanders(Trainer):
     steps: int = 40
 
     def init(self, key):
-        return fresh_network(self.skeleton, key)
+        return self.skeleton.fresh(key)
 
     def step(self, key, state):
         shift = lambda w: w + 0.01 * jax.random.normal(key, w.shape)

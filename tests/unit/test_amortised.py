@@ -12,7 +12,6 @@ from bayescal.policies.amortised import tilt
 from bayescal.policies.learned import with_network
 from bayescal.populations import Homogeneous, LogNormal
 from bayescal.priors import Anchored
-from bayescal.training.optimiser import fresh_network
 from bayescal.training.points import corner_points, sample_points
 
 BOX = {"cost": (0.1, 100.0), "params.payoffs": (-25.0, 25.0)}
@@ -22,7 +21,7 @@ ANCHOR = {"psi.anchor": (0.0, 1.0), "psi.pull": (0.0, 10.0)}
 
 def random_weights(policy, seed=0):
     """As wrong as an untrained network is: what holds here holds whatever was learned."""
-    return with_network(policy, jax.tree.map(lambda w: 3 * w, fresh_network(policy, jax.random.key(seed))))
+    return with_network(policy, jax.tree.map(lambda w: 3 * w, policy.fresh(jax.random.key(seed))))
 
 
 def matrix(roles="shared", **kwargs):

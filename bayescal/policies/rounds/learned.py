@@ -17,12 +17,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, Seen
+from bayescal._types import Actions, AnyArray, Costs, Parameters, Seen
 from bayescal.domain import Domain
 from bayescal.environments.base import Environment
 from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
-from bayescal.policies.base import tilt
 from bayescal.policies.learned import LearnedPolicy, Others, to_unit
 from bayescal.policies.network import Network
 from bayescal.policies.rounds.stage import Continuation, action_values, chances, stage_of
@@ -58,7 +57,7 @@ class Learned(eqx.Module):
 
 
 class RepeatedPolicy(LearnedPolicy):
-    """A learned policy for a repeated game (`bayescal.Repeated`), whose payoffs it knows.
+    """A learned policy for a repeated game (`RepeatedCournot`, `RepeatedGame`), whose payoffs it knows.
 
     In every state people meet the population's average: others' costs are drawn anew (`others="average"`).
 
@@ -147,19 +146,6 @@ class RepeatedPolicy(LearnedPolicy):
             stage_of(self.environment, params, self.nodes), self.worth_of(point, own, observation["round"])[None]
         )
         return action_values(total, met)[0, 0]
-
-    def log_prob(
-        self,
-        observation: Observation,
-        cost: Costs | None,
-        phi: Parameters | None,
-        psi: Parameters | None,
-        params: Parameters | None,
-    ) -> Actions:
-        self.check(cost, phi, psi, params)
-        role, seen = observation
-        q = self.values_of(role, seen, cost, phi, psi, params)
-        return tilt(self.log_prior_of(role, psi, seen), q, self._costs(cost)[role])
 
     def point_inputs(
         self, phi: Parameters | None, psi: Parameters | None, params: Parameters

@@ -59,12 +59,10 @@ class Rounds(NamedTuple):
 
     Attributes:
         worth: what a state is worth after round 0, 1, … (at nodes, without its level): zero after the last.
-        play: the population's play at the nodes (and their mirrored states) before rounds 1, 2, …
         residual: the largest of all rounds.
     """
 
     worth: Float[Array, "rounds costs own seen"]
-    play: Float[Array, "later states actions"]
     residual: Float[Array, ""]
 
 
@@ -209,7 +207,7 @@ def solve_rounds(
     costs = jnp.concatenate([types.costs, own])
     known = len(types.costs)
 
-    def back(carry: tuple[Array, Array], played: Array) -> tuple[tuple[Array, Array], tuple[Array, Array, Array]]:
+    def back(carry: tuple[Array, Array], played: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         worth, play = carry
         log_q = habit_at(environment, log_prior, chain, played, params)
         total = Continuation(stage, worth[:known])
@@ -217,16 +215,16 @@ def solve_rounds(
         met = chances(environment, play[chain.mirror[:nodes]])
         before = soft_value(log_q[:nodes], action_values(Continuation(stage, worth), met), costs).reshape(-1, *shape)
         before = environment.discount * (before - jnp.sum(before * area, axis=(1, 2), keepdims=True))
-        return (before, play), (before, play, residual)
+        return (before, play), (before, residual)
 
     nothing = jnp.zeros((len(costs), *shape), costs.dtype)
     flat = jnp.exp(habit_at(environment, log_prior, chain, environment.horizon - 1, params)).astype(costs.dtype)
     later = jnp.arange(environment.horizon - 1, 0, -1)
     if not len(later):
-        return Rounds(nothing[None], flat[None][:0], jnp.zeros((), costs.dtype))
-    _, (worth, play, residual) = jax.lax.scan(back, (nothing, flat), later)
+        return Rounds(nothing[None], jnp.zeros((), costs.dtype))
+    _, (worth, residual) = jax.lax.scan(back, (nothing, flat), later)
     # Worth before round t is worth after round t - 1.
-    return Rounds(jnp.concatenate([worth[::-1], nothing[None]]), play[::-1], jnp.max(residual))
+    return Rounds(jnp.concatenate([worth[::-1], nothing[None]]), jnp.max(residual))
 
 
 def play_at(

@@ -2,7 +2,7 @@
 
 Against others who play as the policy says, a player faces a Markov decision problem, which backward induction solves.
 What the best reply earns more than the policy itself, net of the cost of information, is zero exactly at an
-equilibrium. Nothing of the solver of equilibria is used: the policy is asked for its probabilities, and that is all.
+equilibrium. The policy is asked for its probabilities, and that is all: nothing is iterated to a fixed point.
 """
 
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from bayescal.environments.repeated import Repeated
 from bayescal.policies.learned import LearnedPolicy
+from bayescal.policies.rounds.solve import soft_value
 from bayescal.policies.rounds.stage import Continuation, action_values, chances, stage_of
 from bayescal.training.points import Points
 
@@ -20,12 +21,10 @@ NODES = 40  # in each direction of the state
 
 
 class Gains(NamedTuple):
-    """By own cost: what the best reply earns more than the policy, in money and in nats a decision, and what the policy
-    earns, in money a decision."""
+    """By own cost: what the best reply earns more than the policy, in money and in nats a decision."""
 
     money: Float[Array, " costs"]
     nats: Float[Array, " costs"]
-    earned: Float[Array, " costs"]
 
 
 def reply_gains(policy: LearnedPolicy, point: Points, costs: Float[Array, " costs"], *, nodes: int = NODES) -> Gains:
@@ -36,10 +35,13 @@ def reply_gains(policy: LearnedPolicy, point: Points, costs: Float[Array, " cost
     """
     env = policy.environment
     assert isinstance(env, Repeated)
+    if policy.population is None and len(costs) > 1:  # everybody has the same cost: as many games as costs
+        each = jax.lax.map(lambda cost: reply_gains(policy, point, cost[None], nodes=nodes), costs)
+        return jax.tree.map(lambda x: x[:, 0], each)
     params = policy.all_params(point.params)
     stage = stage_of(env, params, nodes)
     own, seen = (jnp.asarray(x, jnp.result_type(float)) for x in stage.states)
-    types, weights = (costs[:1], jnp.ones(1)) if policy.population is None else policy.population.quadrature(point.phi)
+    types, weights = (costs, jnp.ones(1)) if policy.population is None else policy.population.quadrature(point.phi)
 
     def log_play(own: Array, seen: Array, played: Int[Array, ""], cost: Array) -> Array:
         """Log-probabilities of somebody with a cost in all of these states."""
@@ -47,9 +49,7 @@ def reply_gains(policy: LearnedPolicy, point: Points, costs: Float[Array, " cost
         one = lambda seen: policy.log_prob((0, seen), cost, point.phi, point.psi, point.params)
         return jax.vmap(one)(shown)
 
-    def round_(
-        later: tuple[Array, Array], own: Array, seen: Array, played: Int[Array, ""]
-    ) -> tuple[tuple[Array, Array], Array]:
+    def round_(later: tuple[Array, Array], own: Array, seen: Array, played: Int[Array, ""]) -> tuple[Array, Array]:
         """Values before a round, of the best reply and of the policy, from those after it."""
         mirrored = [jnp.asarray(x) for x in env.mirrored(own, seen)]
         others = jax.lax.map(
@@ -60,19 +60,17 @@ def reply_gains(policy: LearnedPolicy, point: Points, costs: Float[Array, " cost
         log_q = jax.vmap(lambda s: policy.log_prior_of(0, point.psi, s))(shown)
         log_p = jax.lax.map(lambda cost: log_play(own, seen, played, cost), costs)
         best, kept = (action_values(Continuation(stage, env.discount * w), met) for w in later)
-        of_best = costs[:, None] * jax.nn.logsumexp(log_q + best / costs[:, None, None], axis=-1)
         p = jnp.exp(log_p)
         paid = costs[:, None, None] * jnp.where(p > 0, log_p - log_q, 0.0)
-        return (of_best, jnp.sum(p * (kept - paid), axis=-1)), met
+        return soft_value(log_q, best, costs), jnp.sum(p * (kept - paid), axis=-1)
 
     def back(later: tuple[Array, Array], played: Int[Array, ""]) -> tuple[tuple[Array, Array], None]:
-        before, _ = round_(later, own, seen, played)
-        return jax.tree.map(lambda v: v.reshape(nothing.shape), before), None
+        return jax.tree.map(lambda v: v.reshape(nothing.shape), round_(later, own, seen, played)), None
 
     nothing = jnp.zeros((len(costs), len(stage.own.at), len(stage.seen.at)), own.dtype)
     later, _ = jax.lax.scan(back, (nothing, nothing), jnp.arange(env.horizon - 1, 0, -1))
     begin = jnp.zeros(1, own.dtype)
-    (best, kept), _ = round_(later, begin, begin, jnp.zeros((), jnp.int32))
+    best, kept = round_(later, begin, begin, jnp.zeros((), jnp.int32))
     rounds = sum(env.discount**t for t in range(env.horizon))
     money = (best - kept)[:, 0] / rounds
-    return Gains(money, money / costs, kept[:, 0] / rounds)
+    return Gains(money, money / costs)

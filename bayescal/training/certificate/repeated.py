@@ -27,11 +27,12 @@ from bayescal.training.certificate.measures import (
     inferred_values,
     moved,
     rounded,
+    solved_only,
     spread,
     total_variation,
 )
-from bayescal.training.certificate.verdict import Verdict
-from bayescal.training.points import Points, corner_points, sample_points
+from bayescal.training.facts import Verdict
+from bayescal.training.points import Points, corner_points, private_costs, sample_points
 
 COSTS = 5  # own costs, from one end of the box to the other
 MOST_CORNERS = 32  # of the reply; the solution is compared at every eighth of them
@@ -72,6 +73,7 @@ def certify_repeated(
         **_compared(policy, inner, outer),
         **_replied(costs, gains),
         "limit": LIMIT,
+        "bias_limit": SDS,
         "verdict": verdict(gains, inner).value,
     }
 
@@ -128,7 +130,10 @@ def observed(
             own_key, redraw = jax.random.split(key)
             others = (jnp.sum(last) - last) / (env.players - 1)
             shown = env.seen_after(last, others, played, params)
-            redrawn = costs_of_others(policy, point, redraw, env.players).at[0].set(cost)
+            if policy.population is None:  # everybody has the same
+                redrawn = jnp.full(env.players, cost)
+            else:
+                redrawn = private_costs(policy, redraw, point.phi).at[0].set(cost)
             log_p = jax.vmap(lambda s, c: policy.log_prob((0, s), c, point.phi, point.psi, point.params))(
                 shown, redrawn
             )
@@ -139,14 +144,6 @@ def observed(
         return jax.lax.scan(one_round, start, (jnp.arange(env.horizon), jax.random.split(key, env.horizon)))[1]
 
     return jax.vmap(game)(costs, jax.random.split(key, len(costs)))
-
-
-def costs_of_others(policy: LearnedPolicy, point: Points, key: PRNGKeyArray, players: int) -> Float[Array, " players"]:
-    """Costs of all players, drawn from the population (the point's own where everybody has the same)."""
-    if policy.population is None:
-        return jnp.broadcast_to(point.cost, (players,))
-    box = policy.cost_interval
-    return jnp.clip(policy.population.sample(key, point.phi, (players,)), box.low, box.high)
 
 
 def verdict(gains: dict[str, np.ndarray], inner: dict[str, np.ndarray]) -> Verdict:
@@ -170,12 +167,13 @@ def _named(inside: Points, corners: Points) -> list[tuple[str, Points]]:
 
 def _compared(policy: LearnedPolicy, inner: dict[str, np.ndarray], outer: dict[str, np.ndarray]) -> dict[str, Any]:
     names = inferred_names(policy)
-    inner, outer = ({n: x[found["solved"]] for n, x in found.items()} for found in (inner, outer))
+    corners = len(outer["solved"])
+    inner, outer = (solved_only(found, found["solved"]) for found in (inner, outer))
     sds = bias_in_sds(inner["bias"], inner["information"], DECISIONS).reshape(-1, len(names))
     flat = lambda x: x.reshape(-1, len(names))
     return {
         "points_solved": len(inner["solved"]),
-        "corners": len(outer["solved"]),
+        "corners": corners,
         "corners_solved": len(outer["solved"]),
         "kl": spread(inner["kl"].ravel()),
         "worst_decision_kl": spread(inner["worst"].ravel()),

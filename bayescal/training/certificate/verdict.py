@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
+
+from bayescal.training.facts import Verdict
 
 LIMIT = 0.01  # nats a decision
 LEVEL = 1e-3  # of the first-order tests, over all cells together
@@ -11,15 +12,6 @@ SCALE_ERROR = 0.0125  # a standard error with which a scale that is off by 5 % i
 SDS = 0.1  # an error of log cost, in posterior sds at 1,000 decisions, that does not matter
 ROUNDING = 1e-6  # nats: a fitted reply that does not deviate at all differs by the rounding of sums
 DECISIONS = (100, 1000, 10_000)
-
-
-class Verdict(StrEnum):
-    """PASS: a gain above the limit is ruled out. FAIL: there is one, or values are shown to be wrong. UNDECIDED:
-    neither could be shown, or no reply was found."""
-
-    PASS = "pass"
-    FAIL = "fail"
-    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True)
