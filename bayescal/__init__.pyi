@@ -48,6 +48,7 @@ from .policies.exact import equilibrium as equilibrium
 from .policies.one_shot import Solution as Solution
 from .policies.rounds.learned import RepeatedPolicy as RepeatedPolicy
 from .policies.sharpened import SharpenedPolicy as SharpenedPolicy
+from .policies.staged import StagedPolicy as StagedPolicy
 from .posterior.calibrate import calibrate as calibrate
 from .posterior.calibrate import estimate as estimate
 from .posterior.fit import Fit as Fit
@@ -66,6 +67,7 @@ from .study.where import study_names as study_names
 from .table.decisions import Decisions as Decisions
 from .training import KLPPO as KLPPO
 from .training import Distil as Distil
+from .training import LookAhead as LookAhead
 from .training import Recipe as Recipe
 from .training import SoftQ as SoftQ
 from .training import SoftQExpected as SoftQExpected

@@ -163,6 +163,6 @@ axis.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The agents know no more about the others than the distribution of costs; they do not learn over the rounds who they are
-# with. With data from all three treatments, the assumption that people are the same in each can be tested: pass
+# The agents know the distribution of the others' costs, and what they have seen lately says a little more about those whom
+# they are with. With data from all three treatments, the assumption that people are the same in each can be tested: pass
 # `groups="treatment"` to `build_model`, and compare.

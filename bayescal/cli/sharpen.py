@@ -1,4 +1,4 @@
-"""`bayescal calibrate --sharpen`: fit again with the exact equilibrium, and show what moved."""
+"""`bayescal calibrate --sharpen`: fit again with a policy that is better where the data lead, and show the shifts."""
 
 import json
 from collections.abc import Mapping
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from bayescal.posterior.assemble import Method
     from bayescal.posterior.fit import Fit
     from bayescal.study import Study
+    from bayescal.training.train import Report
 
 _ROWS = 20
+_EVERY = 30.0  # seconds
 
 
 def models_to_sharpen(study: "Study", policy: "Policy | None", method: str) -> "dict[str, Model]":
-    """The study's models, each on a learned policy of a one-shot game; if not, an InputError before the long work."""
+    """The study's models, each on a policy that can be sharpened; if not, an InputError before the long work."""
     if method == "mle":
         raise InputError("--sharpen compares posteriors, and --method mle has none: leave out one of the two.")
-    from bayescal.diagnostics.sharpen import sharpened_policy
+    from bayescal.diagnostics.sharpen import check_sharpenable
     from bayescal.model.standard import standard_models
 
     models = standard_models(study, policy=policy)
     for model in models.values():
-        sharpened_policy(model.spec.policy)
+        check_sharpenable(model.spec.policy)
     return models
 
 
@@ -38,13 +40,32 @@ def sharpen_all(
     models: "Mapping[str, Model]", fits: "Mapping[str, Fit]", method: "Method", console: Console
 ) -> "dict[str, Sharpening]":
     """Each model fitted again with the sharpened policy, with the same settings."""
-    from bayescal.diagnostics.sharpen import sharpen
+    from bayescal.diagnostics.sharpen import STEPS, sharpen
+    from bayescal.policies.staged import StagedPolicy
 
     found = {}
     for name, model in models.items():
+        if isinstance(model.spec.policy, StagedPolicy):
+            say(
+                console,
+                f"The policy is trained on where the posterior of {name} is: some {STEPS} steps, a few minutes.",
+            )
         with console.status(f"Fitting {name} again with the sharpened policy"):
-            found[name] = sharpen(fits[name], model, method)
+            found[name] = sharpen(fits[name], model, method, progress=_Steps(console))
     return found
+
+
+class _Steps:
+    """A line about every half a minute of training."""
+
+    def __init__(self, console: Console):
+        self.console, self.said = console, 0.0
+
+    def __call__(self, report: "Report", peek: object) -> None:
+        if report.seconds - self.said > _EVERY:
+            self.said = report.seconds
+            left = report.seconds * (report.steps - report.step) / report.step
+            say(self.console, f"{report.step} of {report.steps} steps, about {left:.0f} s left")
 
 
 def sharpened_name(name: str) -> str:

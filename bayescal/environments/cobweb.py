@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bayescal._types import AnyArray, Costs, Number, Numbers
-from bayescal.environments.base import Environment, Params, Seen, rules
+from bayescal._types import Actions, AnyArray, Costs, Number, Numbers, Scalar
+from bayescal.environments.base import Params, Seen, rules
 from bayescal.environments.market_rounds import (
     beyond,
     column,
@@ -23,6 +24,7 @@ from bayescal.environments.market_rounds import (
     sums_by_round,
 )
 from bayescal.environments.replay import Replay, contradictions, previous_row
+from bayescal.environments.staged import Staged
 from bayescal.environments.statistics import PlayRecord, Statistic, codes, correlation, sums, variance_within
 from bayescal.errors import InputError
 
@@ -43,7 +45,7 @@ class Market(NamedTuple):
     noise: Float[Array, ""]
 
 
-class Cobweb(Environment):
+class Cobweb(Staged):
     """Six producers forecast the next price. Each forecast determines a supply, and the supplies determine the price:
 
         S(f) = tanh(kappa (f - 6)) + 1,    p = (13.8 - sum_h S(f_h)) / 1.5 + noise,    noise ~ N(0, 0.5²),
@@ -160,6 +162,18 @@ class Cobweb(Environment):
         return jnp.asarray(MOST)
 
     @property
+    def part_range(self) -> tuple[float, float]:
+        return float(self.price(2.0)), float(self.price(0.0))
+
+    def part(self, before: Seen, own: Scalar, later: Seen, params: Params) -> Float[Array, ""]:
+        """The price but for the own supply."""
+        return later["seen"] + FIRMS / self.players * supply(own, params["kappa"]) / SLOPE
+
+    def stage(self, role: int, seen: Seen, mean: Actions, sd: Scalar, params: Params) -> Actions:
+        own = FIRMS / self.players * supply(self._grid, params["kappa"]) / SLOPE
+        return truncated(mean - own - self._grid, sd)
+
+    @property
     def columns(self) -> Mapping[str, str]:
         return {
             "price": "price of the round, after the forecasts (optional where noise and all forecasts are there)",
@@ -270,6 +284,16 @@ def cobweb(treatment: str = "stable", **kwargs: Any) -> Cobweb:
 
 def supply(forecast: Costs, kappa: Costs, xp: ModuleType = jnp) -> Any:
     return xp.tanh(kappa * (forecast - 6)) + 1
+
+
+def truncated(mean: Float[Array, " actions"], sd: Scalar) -> Float[Array, " actions"]:
+    """E max(MOST - LOSS x², 0) of a normal x."""
+    reach = (MOST / LOSS) ** 0.5
+    low, high = (-reach - mean) / sd, (reach - mean) / sd
+    inside = norm.cdf(high) - norm.cdf(low)
+    first = norm.pdf(low) - norm.pdf(high)
+    second = inside + low * norm.pdf(low) - high * norm.pdf(high)
+    return MOST * inside - LOSS * (mean**2 * inside + 2 * mean * sd * first + sd**2 * second)
 
 
 def _push(past: Float[Array, " window"], latest: Float[Array, ""]) -> Float[Array, " window"]:

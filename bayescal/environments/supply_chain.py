@@ -7,13 +7,15 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bayescal._types import AnyArray, Number, Numbers
-from bayescal.environments.base import Environment, Params, rules
+from bayescal._types import Actions, AnyArray, Number, Numbers, Scalar
+from bayescal.environments.base import Params, Seen, rules
 from bayescal.environments.chain_books import Start, replay_chains
 from bayescal.environments.demand import Chances, Distribution, distribution, draw, mean, uniform
 from bayescal.environments.replay import Replay
+from bayescal.environments.staged import Staged
 from bayescal.environments.statistics import PlayRecord, Statistic, codes, variance_within
 from bayescal.errors import InputError
 
@@ -44,7 +46,7 @@ class ChainState(NamedTuple):
     transit: tuple[Float[Array, " echelons"], ...]
 
 
-class SupplyChain(Environment):
+class SupplyChain(Staged):
     """A serial chain of any number of echelons; each is a role: retailer, …, factory.
 
     In week t, at every echelon i at the same time (the retailer is 0; d_o and d_s are the two delays),
@@ -231,7 +233,43 @@ class SupplyChain(Environment):
         left = (self.horizon - observation["round"]) / self.horizon
         end = [left, jnp.exp(-self.horizon * left / (self.order_delay + self.shipping_delay))]
         path = [left] if not self.demand[1] else []
-        return jnp.stack([*near, *flows, *far, *steps, *(end if self.announced else path)])
+        begin = jnp.exp(-observation["round"] / (self.order_delay + self.shipping_delay))  # the first weeks are alike
+        return jnp.stack([*near, *flows, *far, begin, *steps, *(end if self.announced else path)])
+
+    @property
+    def shown_after(self) -> int:
+        """An order first affects the stock after both delays."""
+        return self.order_delay + self.shipping_delay
+
+    @property
+    def paid_after(self) -> int:
+        return self.shown_after
+
+    @property
+    def part_moves(self) -> bool:
+        """Where the supplier has run out, what is ordered more arrives later."""
+        return True
+
+    def held(self, seen: Seen) -> Float[Array, " numbers"]:
+        """Of what is on order, too, some may arrive later."""
+        return jnp.reshape(seen["supply_line"], (1,))
+
+    @property
+    def part_range(self) -> tuple[float, float]:
+        return 0.0, 2.0 * self.shown_after * self.usual
+
+    def part(self, before: Seen, own: Scalar, later: Seen, params: Params) -> Float[Array, ""]:
+        """Incoming orders until the order should have arrived, and units ordered that have not arrived by then."""
+        return before["inventory"] + before["supply_line"] + own - later["inventory"]
+
+    def stage(self, role: int, seen: Seen, mean: Actions, sd: Scalar, params: Params) -> Actions:
+        """The discounted cost of the week in which an order should arrive."""
+        orders = jnp.asarray(self.action_values[role], jnp.result_type(float))
+        stock = seen["inventory"] + seen["supply_line"] + orders - mean
+        z = stock / sd
+        on_hand = sd * norm.pdf(z) + stock * norm.cdf(z)
+        cost = params["holding"] * on_hand + params["backlog"] * (on_hand - stock)
+        return -(self.discount**self.paid_after) * cost
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         """Weekly holding plus backlog cost of the largest order, per player who pays it."""

@@ -102,6 +102,19 @@ class LearnedPolicy(PriorPolicy):
         check_values(self.domain, cost, phi, psi, params)
         check_params(self.domain, self.variants[0].params, self.environment.params, params or {})
 
+    def point_inputs(
+        self, phi: Parameters | None, psi: Parameters | None, params: Parameters
+    ) -> Float[Array, " inputs"]:
+        """The point of the domain, but for the own cost, as numbers between -1 and 1."""
+        given = {"phi": phi or {}, "psi": {**self.prior.defaults, **(psi or {})}, "params": params}
+        seen = [
+            to_unit(given[kind][name], box)
+            for full, box in self.domain.intervals
+            if full != "cost"
+            for kind, name in [full.split(".", 1)]
+        ]
+        return jnp.stack(seen) if seen else jnp.zeros(0)
+
     @property
     def _population(self) -> Population:
         if self.population is None:

@@ -5,6 +5,7 @@ from bayescal.training.base import GradientTrainer, Trainer
 from bayescal.training.certificate import certify
 from bayescal.training.distil import Distil
 from bayescal.training.kl_ppo import KLPPO
+from bayescal.training.look_ahead import LookAhead
 from bayescal.training.recipe import Recipe, list_models, load_model, model_names, train_model
 from bayescal.training.soft_q import SoftQ
 from bayescal.training.soft_q_expected import SoftQExpected
@@ -17,6 +18,7 @@ TRAINERS: Registry[type[Trainer]] = Registry(
         "SoftQ": "bayescal.training.soft_q:SoftQ",
         "SoftQExpected": "bayescal.training.soft_q_expected:SoftQExpected",
         "SoftQMarkov": "bayescal.training.soft_q_markov:SoftQMarkov",
+        "LookAhead": "bayescal.training.look_ahead:LookAhead",
         "Distil": "bayescal.training.distil:Distil",
         "KLPPO": "bayescal.training.kl_ppo:KLPPO",
     },
@@ -31,6 +33,7 @@ __all__ = [
     "SoftQExpected",
     "SoftQMarkov",
     "Distil",
+    "LookAhead",
     "Trained",
     "Trainer",
     "certify",

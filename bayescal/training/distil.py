@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal._types import Parameters
+from bayescal.domain import towards_ends
 from bayescal.environments.cournot_repeated import RepeatedCournot
 from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
@@ -243,7 +244,7 @@ def point_towards_faces(policy: RepeatedPolicy, key: PRNGKeyArray) -> Points:
     sizes = {f"params.{n}": np.shape(x) for n, x in policy.environment.params.items()}
     for (name, box), k in zip(boxes, jax.random.split(key, len(boxes)), strict=True):
         u = jax.random.uniform(k, sizes.get(name, ()))
-        u = 0.5 * u + 0.25 * (1 - jnp.cos(jnp.pi * u))
+        u = towards_ends(u)
         values[name] = box.low * (box.high / box.low) ** u if box.logarithmic else box.low + (box.high - box.low) * u
     return jax.tree.map(lambda x: x[0], assemble(policy, {n: x[None] for n, x in values.items()}, 1))
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bayescal._types import AnyArray, Parameters
+from bayescal.domain import Domain
 from bayescal.environments.base import OneShot
 from bayescal.policies.learned import LearnedPolicy
 from bayescal.priors.uniform import Uniform
@@ -27,15 +28,22 @@ class Points(NamedTuple):
     params: dict[str, Float[Array, "..."]]
 
 
-def sample_points(policy: LearnedPolicy, key: PRNGKeyArray, n: int) -> Points:
+def sample_points(
+    policy: LearnedPolicy, key: PRNGKeyArray, n: int, *, faces: bool = False, box: Domain | None = None
+) -> Points:
     """Points spread evenly over the domain. Known costs are drawn independently for each role; for half of the points
-    they are the same for all."""
+    they are the same for all.
+
+    Args:
+        faces: more points near the faces of the domain.
+        box: a part of the domain to which they are limited.
+    """
     draw, same, cost_key = jax.random.split(key, 3)
-    values = policy.domain.sample(draw, (n,), sizes=_sizes(policy))
+    values = (box or policy.domain).sample(draw, (n,), sizes=_sizes(policy), faces=faces)
     if not policy.private:
         roles = policy.environment.roles
-        box = policy.cost_interval
-        own = box.low * (box.high / box.low) ** jax.random.uniform(cost_key, (n, roles))
+        costs = dict((box or policy.domain).intervals)["cost"]
+        own = costs.low * (costs.high / costs.low) ** jax.random.uniform(cost_key, (n, roles))
         together = jax.random.bernoulli(same, 0.5, (n, 1))
         values["cost"] = jnp.where(together, own[:, :1], own)
     return assemble(policy, values, n)
@@ -91,11 +99,17 @@ def private_costs(policy: LearnedPolicy, key: PRNGKeyArray, phi: Parameters) -> 
     return jnp.clip(costs, policy.cost_interval.low, policy.cost_interval.high)
 
 
-def new_games(policy: LearnedPolicy, key: PRNGKeyArray, n: int) -> tuple[PyTree, Points]:
-    """States and points of n new games. Private costs are drawn for each player of each game."""
+def new_games(
+    policy: LearnedPolicy, key: PRNGKeyArray, n: int, *, faces: bool = False, box: Domain | None = None
+) -> tuple[PyTree, Points]:
+    """States and points of n new games. Private costs are drawn for each player of each game.
+
+    Args:
+        faces, box: see `sample_points`.
+    """
     env = policy.environment
     draw, own, begin = jax.random.split(key, 3)
-    points = sample_points(policy, draw, n)
+    points = sample_points(policy, draw, n, faces=faces, box=box)
     if policy.population is not None:
         sample = lambda k, phi: private_costs(policy, k, phi)
         points = points._replace(cost=jax.vmap(sample)(jax.random.split(own, n), points.phi))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from bayescal.environments.base import role_of_player
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import ABSENT
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.training.points import Points, new_games, private_costs
 
 
@@ -32,7 +33,7 @@ class Lesson(NamedTuple):
     tried: Bool[Array, " actions"]
 
 
-def roles_of(policy: AmortisedPolicy) -> tuple[int, ...]:
+def roles_of(policy: LearnedPolicy) -> tuple[int, ...]:
     """The role of each player of the policy's game."""
     return role_of_player(policy.environment.role_counts)
 

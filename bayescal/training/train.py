@@ -14,6 +14,7 @@ from jaxtyping import Array, PyTree
 from safetensors.numpy import save as to_tensors
 
 from bayescal import schema
+from bayescal.domain import Domain
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
 from bayescal.policies.learned import LearnedPolicy
@@ -174,7 +175,8 @@ def settings_of(trainer: Trainer) -> dict[str, Any]:
     plain = {n: getattr(trainer, n) for n in type(trainer).__dataclass_fields__}
     skeletons = {n: describe(x) for n, x in plain.items() if isinstance(x, LearnedPolicy)}
     numbers = {n: x for n, x in plain.items() if isinstance(x, bool | int | float | str)}
-    return {"trainer": type(trainer).__name__, **numbers, **skeletons}
+    boxes = {n: x.as_dict() for n, x in plain.items() if isinstance(x, Domain)}
+    return {"trainer": type(trainer).__name__, **numbers, **boxes, **skeletons}
 
 
 def write_checkpoint(path: Path, states: PyTree, step: int, seconds: float, settings: Mapping[str, object]) -> None:

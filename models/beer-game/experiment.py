@@ -10,33 +10,27 @@ information is private, log-normal over people. The prior is a product of two ha
 import numpy as np
 
 import bayescal as bc
-from bayescal.environments.supply_chain import beer_game
-from bayescal.training import SoftQ
 
 
 def recipe() -> bc.Recipe:
     """The policy's domain, and how it is trained."""
     domain = {
-        "cost": (0.05, 50.0),  # money per nat; a wrong order of ten units costs about 15
-        "phi.log_mean": (np.log(0.1), np.log(25.0)),
+        "cost": (0.5, 50.0),  # money per nat; a wrong order of ten units costs about 15
+        "phi.log_mean": (np.log(1.0), np.log(25.0)),
         "phi.log_sd": (0.1, 1.0),
         "psi.pull_0": (0.0, 15.0),  # nats from one end of the grid to the other
         "psi.pull_1": (0.0, 15.0),
     }
-    policy = bc.AmortisedPolicy(
-        beer_game(),
+    policy = bc.StagedPolicy(
+        bc.beer_game(),
         domain,
         prior=bc.priors.Product((bc.priors.Previous(), bc.priors.Naive())),
         population=bc.populations.LogNormal(16),
         width=64,
-        depth=2,
-        roles="separate",
-        others="persistent",
     )
     return bc.Recipe(
         title="Beer game, 4 roles, 21 orders, private log-normal costs, previous-order and demand-chasing priors",
         about="Everybody orders from the next one up, waits three weeks, and pays for stock and backlog.",
-        # The target follows in 50 steps: the effect of an order shows weeks later, and must reach its value.
-        trainer=SoftQ(policy, steps=70_000, games=128, tries=7, level=0.3, lag=50),
+        trainer=bc.LookAhead(policy, steps=8000, games=128, rounds=4, tries=7, horizon=16, level=0.3),
         points=40,
     )

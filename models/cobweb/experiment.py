@@ -20,17 +20,18 @@ def recipe() -> bc.Recipe:
         "psi.pull": (0.0, 40.0),  # nats over the whole grid, 10 units of price
         "params.kappa": (0.15, 2.4),
     }
-    policy = bc.AmortisedPolicy(
+    policy = bc.StagedPolicy(
         bc.Cobweb(),
         domain,
         prior=bc.priors.Adaptive(),
         population=bc.populations.LogNormal(16),
         width=96,
         depth=3,
+        waves=10,  # where kappa is large, a small change of the own forecast changes supply at once
     )
     return bc.Recipe(
         title="Cobweb, 6 forecasters, 50 rounds, any treatment, private log-normal costs, adaptive expectations",
         about="Producers forecast the price that their forecasts determine; each knows only its own cost.",
-        trainer=bc.SoftQ(policy, steps=12_000, games=64, tries=16, draws=4, explore=0.3, lag=30, everyone=False),
+        trainer=bc.LookAhead(policy, steps=7000),
         points=16,
     )

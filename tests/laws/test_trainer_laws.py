@@ -170,8 +170,15 @@ def observed(policy) -> list[tuple[Any]]:
     if isinstance(env, Repeated):
         states = [(0.0, 0.0, 0), (0.0, 60.0, 1), (20.0, 40.0, 1), (60.0, 0.0, 2)]
         return [((0, env.seen_after(jnp.asarray(a), jnp.asarray(b), t, env.params)),) for a, b, t in states]
+    if isinstance(env, bc.SupplyChain):
+        return [((0, week_of_shop(stock, line)),) for stock, line in ((1, 2), (0, 4), (3, 1), (-1, 2))]
     assert isinstance(env, Markov)
     return [((0, {"state": jnp.asarray(s)}),) for s in range(env.states)]
+
+
+def week_of_shop(stock: int, line: int) -> dict[str, Any]:
+    numbers = {"own": 1.0, "seen": 1.0, "began": 1.0, "inventory": stock, "supply_line": line, "round": 5}
+    return {name: jnp.asarray(float(x)) for name, x in numbers.items()}
 
 
 def choices(policy, n: int = 16) -> np.ndarray:
@@ -214,7 +221,25 @@ def exact(policy, n: int = 16) -> np.ndarray:
             soft = np.mean(np.exp((q - best[:, :, None]) / cost[:, :, None]), axis=2)
             v = best + cost * np.log(soft)
         return softmax(q / cost[:, :, None])
+    if isinstance(env, bc.SupplyChain) and env.players == 1:
+        return np.stack([shop_solved(env, c, (3, 4, 4, 1)) for c in cost[:, 0]])
     return choices_at(bc.ExactPolicy(env, policy.prior, policy.population), points)
+
+
+def shop_solved(env, cost: float, positions) -> np.ndarray:
+    """Choices at inventory positions (stock and supply line) of a shop that is never kept waiting: an order counts two
+    weeks later, when it has arrived, and its cost then is charged today."""
+    low, high, chances = -60, 60, np.asarray(env.demand[1])
+    at, orders = np.arange(low, high + 1), np.arange(len(env.action_values[0]))
+    left = np.arange(low, high + len(orders))[:, None] - np.arange(5)
+    paid = -(env.discount**2) * np.where(left > 0, 0.5 * left, -left) @ np.convolve(chances, chances)
+    then = np.clip(np.arange(low, high + len(orders))[:, None] - np.arange(3), low, high) - low
+    value = np.zeros(len(at))
+    for _ in range(200):
+        q = (paid + env.discount * value[then] @ chances)[(at - low)[:, None] + orders]
+        best = q.max(axis=1)
+        value = best + cost * np.log(np.mean(np.exp((q - best[:, None]) / cost), axis=1))
+    return softmax(q[np.asarray(positions) - low] / cost)
 
 
 def distance(policy) -> float:

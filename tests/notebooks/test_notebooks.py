@@ -19,8 +19,7 @@ def test_it_runs(path, tmp_path):
     env = os.environ | {
         "BAYESCAL_NOTEBOOK_DRAWS": "50",
         "BAYESCAL_DATA_DIR": str(SHARED / "data"),  # of registered sets
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # with so few draws most of the time is compilation
-    }
+    }  # and the flags and the cache of all tests (conftest.py)
     done = subprocess.run([sys.executable, path], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -23,10 +23,10 @@ from bayescal.training.card import in_play
 from bayescal.training.certificate import Keeper, Settings, certify_in_play
 from bayescal.training.certificate.cells import KEPT, Asked, measure_cell, measure_cells
 from bayescal.training.certificate.improvement import improvement, residual
-from bayescal.training.certificate.rollouts import Place, interpolated, spread_actions
 from bayescal.training.certificate.verdict import Cell, Measured, Verdict, overall
 from bayescal.training.replies import rules_of
 from bayescal.training.replies.base import Reply, tilted
+from bayescal.training.rollouts import Place, interpolated, spread_actions
 from tests.unit.test_check import normal_fit
 
 STATES, ACTIONS, DISCOUNT, COST = 4, 5, 0.9, 0.5

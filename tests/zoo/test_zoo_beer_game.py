@@ -2,6 +2,7 @@
 
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +12,11 @@ import bayescal as bc
 from bayescal.environments.base_stock import best_base_stock, rounds_that_count
 from bayescal.environments.supply_chain import SupplyChain
 from bayescal.resources import resource_path
-from bayescal.training.soft_q import SoftQ
 from bayescal.training.train import train
 
+LOW = 0.5  # the smallest cost of the box
+MOST = 0.03  # nats a decision
+KL = 0.005  # nats a decision
 UNIFORM, CHASING = {"pull_0": 0.0, "pull_1": 0.0}, {"pull_0": 0.0, "pull_1": 12.0}
 
 
@@ -42,32 +45,31 @@ def order_sd(table):
 
 
 def test_its_certificate():
+    """In the middle of the box no reply that was found gains more than a little, in any role and at any cost."""
     certificate = json.loads((resource_path("models", "beer-game") / "certificate.json").read_text())
     assert certificate["oracle"] is None
-    # An order-up-to rule gains nats a decision at low costs: the certificate must say so, and the checks of a fit too.
-    assert certificate["verdict"] == "fail"
-    gained = lambda c: max(c["gain"]["mean"] - 2 * c["gain"]["standard error"],
-                           c["played"]["mean"] - 2 * c["played"]["standard error"])  # fmt: skip
-    assert max(gained(c) for c in certificate["cells"] if c["role"] == "factory") > 0.5
-    assert certificate["bellman_residual"]["median"] < 0.2
+    surely = lambda x: x["mean"] - 2 * x["standard error"]
+    middle = [c for c in certificate["cells"] if c["at"] == "middle"]
+    assert {c["role"] for c in middle} == {"retailer", "wholesaler", "distributor", "factory"}
+    assert max(max(surely(c["gain"]), surely(c["played"])) for c in middle) < MOST
 
 
 @pytest.mark.slow
-def test_who_pays_nothing_does_as_well_as_the_best_base_stock(policy, played):
+def test_who_pays_little_does_about_as_well_as_the_best_base_stock(policy, played):
     env = policy.environment
     best = best_base_stock(env)
     rounds = rounds_that_count(env)
-    table = played(0.05, UNIFORM, groups=256, rounds=rounds)
+    table = played(LOW, UNIFORM, groups=256, rounds=rounds)
     weight = env.discount ** (table["round"] - 1)
     paid = (table["payoff"] * weight).groupby(table["group"]).sum() / env.players
     error = np.hypot(paid.std() / np.sqrt(len(paid)), best.standard_error)
-    assert paid.mean() > 1.05 * best.payoff - 3 * error
+    assert paid.mean() > 1.25 * best.payoff - 3 * error
 
 
 @pytest.mark.slow
 def test_cheap_information_is_base_stock_like(played):
     """Orders follow the inventory position, about one for one."""
-    table = played(0.05, UNIFORM)
+    table = played(LOW, UNIFORM)
     late = table[table["round"] > 6]
     for role, own in late.groupby("role"):
         position = (own["inventory"] - own["backlog"] + own["supply_line"]).to_numpy()
@@ -114,14 +116,15 @@ def exact_one_echelon(env: SupplyChain, cost: float, low=-300, high=600):
 
 @pytest.mark.slow
 def test_one_echelon_is_learned_as_it_is_solved():
-    """Wherever the learned policy leads, it chooses as the exact one does."""
+    """Wherever the learned policy leads, it chooses as the exact one does. A worth that is off by a twentieth of the
+    payoffs' spread is seen."""
     env = SupplyChain(1)
-    skeleton = bc.AmortisedPolicy(env, {"cost": (0.3, 15.0)})
-    policy = train(SoftQ(skeleton, steps=15_000, games=64, level=0.3, lag=50)).policy
+    skeleton = bc.StagedPolicy(env, {"cost": (0.3, 15.0)}, width=32)
+    policy = train(bc.LookAhead(skeleton, steps=2500, games=64, tries=7, horizon=12)).policy
     params = jax.tree.map(jnp.asarray, env.params)
 
-    @jax.jit
-    def run(key, cost):
+    @eqx.filter_jit
+    def run(policy, key, cost):
         def week(state, key):
             seen = env.observe(state, 0)
             log_p = policy.log_prob((0, seen), cost, None, None, None)
@@ -132,10 +135,17 @@ def test_one_echelon_is_learned_as_it_is_solved():
         begin, go = jax.random.split(key)
         return jax.lax.scan(week, env.reset(begin, params), jax.random.split(go, 36))[1]
 
-    for cost in (0.5, 2.0, 8.0):
-        position, log_p = jax.vmap(lambda k, c=cost: run(k, c))(jax.random.split(jax.random.key(2), 64))
+    def divergence(policy, cost):
+        keys = jax.random.split(jax.random.key(2), 64)
+        position, log_p = jax.vmap(lambda k: run(policy, k, jnp.asarray(cost)))(keys)
         q = exact_one_echelon(env, cost)[np.asarray(position, int).ravel() + 300]
         exact = np.exp((q - q.max(axis=1, keepdims=True)) / cost)
         exact /= exact.sum(axis=1, keepdims=True)
         kl = np.sum(exact * (np.log(np.maximum(exact, 1e-300)) - np.asarray(log_p).reshape(q.shape)), axis=1)
-        assert kl.mean() < 0.02, cost
+        return kl.mean()
+
+    found = {cost: divergence(policy, cost) for cost in (0.5, 2.0, 8.0)}
+    assert max(found.values()) < KL, found
+    tilt = policy.network.worth.biases[-1].at[:, 1].add(0.5)  # 1.5 money from one end of the grid to the middle
+    off = eqx.tree_at(lambda p: p.network.worth.biases, policy, (*policy.network.worth.biases[:-1], tilt))
+    assert divergence(off, 2.0) > KL

@@ -147,19 +147,6 @@ class RepeatedPolicy(LearnedPolicy):
         )
         return action_values(total, met)[0, 0]
 
-    def point_inputs(
-        self, phi: Parameters | None, psi: Parameters | None, params: Parameters
-    ) -> Float[Array, " inputs"]:
-        """The point of the domain, but for the own cost, as numbers between -1 and 1."""
-        given = {"phi": phi or {}, "psi": {**self.prior.defaults, **(psi or {})}, "params": params}
-        seen = [
-            to_unit(given[kind][name], box)
-            for full, box in self.domain.intervals
-            if full != "cost"
-            for kind, name in [full.split(".", 1)]
-        ]
-        return jnp.stack(seen) if seen else jnp.zeros(0)
-
     def worth_of(
         self, point: Float[Array, " inputs"], cost: Float[AnyArray, ""], played: Played
     ) -> Float[Array, "own seen"]:

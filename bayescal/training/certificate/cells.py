@@ -22,11 +22,11 @@ from bayescal.training import facts as json_facts
 from bayescal.training.certificate.improvement import Settings, improvement
 from bayescal.training.certificate.measures import Progress
 from bayescal.training.certificate.playing import best_reply
-from bayescal.training.certificate.rollouts import Place, Valued
 from bayescal.training.certificate.verdict import Cell, Measured
 from bayescal.training.replies import rules_of
 from bayescal.training.replies.base import Reply, Rule
 from bayescal.training.replies.soft import SoftRule
+from bayescal.training.rollouts import Place, Valued
 
 __all__ = ["KEPT", "Asked", "Keeper", "asked_cells", "measure_cell", "measure_cells", "params_of"]
 

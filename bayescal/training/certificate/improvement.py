@@ -21,7 +21,10 @@ from scipy import stats
 
 from bayescal.environments.base import role_of_player
 from bayescal.training.certificate.observer import observe
-from bayescal.training.certificate.rollouts import (
+from bayescal.training.certificate.verdict import Measured
+from bayescal.training.replies.base import Play, Rule
+from bayescal.training.replies.guess import Basis, Guess, basis_of
+from bayescal.training.rollouts import (
     Place,
     Valued,
     branch,
@@ -32,9 +35,6 @@ from bayescal.training.certificate.rollouts import (
     spread_actions,
     visit,
 )
-from bayescal.training.certificate.verdict import Measured
-from bayescal.training.replies.base import Play, Rule
-from bayescal.training.replies.guess import Basis, Guess, basis_of
 
 _DIRECTIONS = 4  # principal components of what is seen, for the moments
 

@@ -14,9 +14,9 @@ from bayescal.policies.base import ABSENT
 from bayescal.training.certificate.cells import Keeper, measure_cells
 from bayescal.training.certificate.improvement import Settings
 from bayescal.training.certificate.measures import Progress, ignore_progress, spread
-from bayescal.training.certificate.rollouts import Valued
 from bayescal.training.certificate.verdict import LIMIT, overall
 from bayescal.training.replies import Rule
+from bayescal.training.rollouts import Valued
 from bayescal.training.rounds import Game, Lesson, begin_games, play_round, roles_of
 
 _ROUNDS = 50  # at most, of longer games

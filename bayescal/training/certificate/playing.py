@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal.environments.base import Environment, role_of_player
-from bayescal.training.certificate.rollouts import (
+from bayescal.training.replies.base import Decision, Reply
+from bayescal.training.rollouts import (
     Place,
     Valued,
     draw_costs,
@@ -20,7 +21,6 @@ from bayescal.training.certificate.rollouts import (
     paid_for_information,
     rounds_of,
 )
-from bayescal.training.replies.base import Decision, Reply
 
 
 class BestReply(NamedTuple):

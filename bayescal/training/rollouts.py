@@ -165,6 +165,53 @@ def visit(
     return Visited(states, costs, live)
 
 
+def follow(
+    policy: Valued,
+    key: PRNGKeyArray,
+    state: PyTree,
+    costs: Float[Array, " players"],
+    first: Int[Array, ""],
+    place: Place,
+    player: Int[Array, ""] | int,
+    horizon: int,
+    redraws: int = 0,
+) -> tuple[Float[Array, " rounds"], Float[Array, " horizon"]]:
+    """(what an own action brings when the policy is followed: in each round and after the last one; the payoffs in it),
+    discounted, in money."""
+    env, cost = policy.environment, costs[player]
+
+    def value(state: PyTree) -> Float[Array, ""]:
+        at = of_player(looks(policy, state, costs, place)[1], player)
+        return cost * jax.nn.logsumexp(jnp.where(at.log_q <= ABSENT / 2, ABSENT, at.log_q + at.q))
+
+    def go(carry: tuple[PyTree, Array], t: Int[Array, ""]) -> tuple[tuple[PyTree, Array], tuple[Array, Array]]:
+        state, weight = carry
+        act, chance = jax.random.split(jax.random.fold_in(key, t))
+        _, everybody = looks(policy, state, costs, place)
+        joint = drawn(act, everybody.log_pi)
+        joint = joint.at[player].set(jnp.where(t == 0, first, joint[player]))
+        own = of_player(everybody, player)
+        surplus = cost * (own.q[joint[player]] - jnp.sum(jnp.exp(own.log_pi) * own.q))
+        later = jnp.where(t == 0, 0.0, paid_for_information(own, cost) + surplus)
+        after, payoffs, done = env.step(chance, state, joint, place.params)
+        luck = jnp.zeros(())
+        if redraws:
+            worth = lambda after, pay, done: pay[player] + env.discount * jnp.where(done, 0.0, value(after))
+
+            def again(key: PRNGKeyArray) -> Float[Array, ""]:
+                act, chance = jax.random.split(key)
+                other = drawn(act, everybody.log_pi).at[player].set(joint[player])
+                return worth(*env.step(chance, state, other, place.params))
+
+            keys = jax.random.split(jax.random.fold_in(chance, 1), redraws)
+            luck = worth(after, payoffs, done) - jnp.mean(jax.vmap(again)(keys))
+        paid = weight * payoffs[player]
+        return (after, weight * env.discount * jnp.where(done, 0.0, 1.0)), (paid - weight * (later + luck), paid)
+
+    (after, weight), (got, paid) = jax.lax.scan(go, (state, jnp.ones(())), jnp.arange(horizon))
+    return jnp.append(got, weight * value(after)), paid
+
+
 @eqx.filter_jit
 def branch(
     policy: Valued,
@@ -185,48 +232,11 @@ def branch(
         redraws: of chance and the others' actions in each round; 0 for none.
         chunk: states per batch, for memory.
     """
-    env = policy.environment
-
-    def value(state: PyTree, costs: Float[Array, " players"]) -> Float[Array, ""]:
-        at = of_player(looks(policy, state, costs, place)[1], player)
-        return costs[player] * jax.nn.logsumexp(jnp.where(at.log_q <= ABSENT / 2, ABSENT, at.log_q + at.q))
-
-    def one(
-        state: PyTree, costs: Float[Array, " players"], key: PRNGKeyArray, first: Int[Array, ""]
-    ) -> Float[Array, ""]:
-        cost = costs[player]
-
-        def go(carry: tuple[PyTree, Array, Array], t: Int[Array, ""]) -> tuple[tuple[PyTree, Array, Array], None]:
-            state, weight, got = carry
-            act, chance = jax.random.split(jax.random.fold_in(key, t))
-            _, everybody = looks(policy, state, costs, place)
-            joint = drawn(act, everybody.log_pi)
-            joint = joint.at[player].set(jnp.where(t == 0, first, joint[player]))
-            own = of_player(everybody, player)
-            surplus = cost * (own.q[joint[player]] - jnp.sum(jnp.exp(own.log_pi) * own.q))
-            later = jnp.where(t == 0, 0.0, paid_for_information(own, cost) + surplus)
-            after, payoffs, done = env.step(chance, state, joint, place.params)
-            luck = jnp.zeros(())
-            if redraws:
-                worth = lambda after, pay, done: pay[player] + env.discount * jnp.where(done, 0.0, value(after, costs))
-
-                def again(key: PRNGKeyArray) -> Float[Array, ""]:
-                    act, chance = jax.random.split(key)
-                    other = drawn(act, everybody.log_pi).at[player].set(joint[player])
-                    return worth(*env.step(chance, state, other, place.params))
-
-                keys = jax.random.split(jax.random.fold_in(chance, 1), redraws)
-                luck = worth(after, payoffs, done) - jnp.mean(jax.vmap(again)(keys))
-            got = got + weight * (payoffs[player] - later - luck)
-            return (after, weight * env.discount * jnp.where(done, 0.0, 1.0), got), None
-
-        start = (state, jnp.ones(()), jnp.zeros(()))
-        (after, weight, got), _ = jax.lax.scan(go, start, jnp.arange(horizon))
-        return (got + weight * value(after, costs)) / cost
 
     def at_state(x: tuple[PyTree, Array, Array, PRNGKeyArray]) -> Float[Array, " tries"]:
         state, costs, tried, key = x
-        return jax.vmap(lambda a: one(state, costs, key, a))(tried)
+        one = lambda a: jnp.sum(follow(policy, key, state, costs, a, place, player, horizon, redraws)[0])
+        return jax.vmap(one)(tried) / costs[player]
 
     return jax.lax.map(at_state, (states, costs, jnp.asarray(tried), keys), batch_size=chunk)
 
