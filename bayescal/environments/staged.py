@@ -1,12 +1,35 @@
 """Games over time in which what an action pays is known once one number is: what the others and chance contribute."""
 
+import math
 from abc import abstractmethod
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bayescal._types import Actions, Scalar, Seen
 from bayescal.environments.base import Environment, Params
+
+
+class Mixture(NamedTuple):
+    """Normal distributions, by their log weights; a mean is linear in the own action."""
+
+    log_weight: Float[Array, " parts"]
+    mean: Float[Array, " parts"]
+    slope: Float[Array, " parts"]
+    sd: Float[Array, " parts"]
+
+    def log_density(self, part: Scalar, own: Scalar) -> Float[Array, ""]:
+        """Of a part after an own action."""
+        return mixed(self.log_weight, (part - self.mean - self.slope * own) / self.sd, self.sd)
+
+
+def mixed(
+    log_weight: Float[Array, " parts"], z: Float[Array, "*points parts"], sd: Float[Array, " parts"]
+) -> Float[Array, "*points"]:
+    """The log density of a mixture of normals, from each one's standardised distance."""
+    return jax.nn.logsumexp(log_weight - 0.5 * z**2 - jnp.log(sd) - 0.5 * math.log(2 * math.pi), axis=-1)
 
 
 class Staged(Environment):
@@ -53,9 +76,5 @@ class Staged(Environment):
         """
 
     @abstractmethod
-    def stage(self, role: int, seen: Seen, mean: Actions, sd: Scalar, params: Params) -> Actions:
-        """What each own action pays, on average, against a normal part.
-
-        Args:
-            mean: of the part if an action is taken.
-        """
+    def stage(self, role: int, seen: Seen, part: Mixture, params: Params) -> Actions:
+        """What each own action pays, on average."""

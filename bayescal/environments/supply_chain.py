@@ -15,9 +15,10 @@ from bayescal.environments.base import Params, Seen, rules
 from bayescal.environments.chain_books import Start, replay_chains
 from bayescal.environments.demand import Chances, Distribution, distribution, draw, mean, uniform
 from bayescal.environments.replay import Replay
-from bayescal.environments.staged import Staged
+from bayescal.environments.staged import Mixture, Staged
 from bayescal.environments.statistics import PlayRecord, Statistic, codes, variance_within
 from bayescal.errors import InputError
+from bayescal.precision import FULL
 
 DEMAND = uniform(range(9))  # U{0..8}: Croson & Donohue (2006)
 STEP = (4.0,) * 4 + (8.0,)  # 4 a week, 8 from week five: Sterman (1989)
@@ -262,14 +263,14 @@ class SupplyChain(Staged):
         """Incoming orders until the order should have arrived, and units ordered that have not arrived by then."""
         return before["inventory"] + before["supply_line"] + own - later["inventory"]
 
-    def stage(self, role: int, seen: Seen, mean: Actions, sd: Scalar, params: Params) -> Actions:
+    def stage(self, role: int, seen: Seen, part: Mixture, params: Params) -> Actions:
         """The discounted cost of the week in which an order should arrive."""
-        orders = jnp.asarray(self.action_values[role], jnp.result_type(float))
-        stock = seen["inventory"] + seen["supply_line"] + orders - mean
-        z = stock / sd
-        on_hand = sd * norm.pdf(z) + stock * norm.cdf(z)
+        orders = jnp.asarray(self.action_values[role], part.mean.dtype)[:, None]
+        stock = seen["inventory"] + seen["supply_line"] + orders - part.mean - part.slope * orders
+        z = stock / part.sd
+        on_hand = part.sd * norm.pdf(z) + stock * norm.cdf(z)
         cost = params["holding"] * on_hand + params["backlog"] * (on_hand - stock)
-        return -(self.discount**self.paid_after) * cost
+        return -(self.discount**self.paid_after) * jnp.matmul(cost, jnp.exp(part.log_weight), precision=FULL)
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         """Weekly holding plus backlog cost of the largest order, per player who pays it."""

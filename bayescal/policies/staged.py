@@ -9,7 +9,7 @@ The own cost enters `worth` only, and the limits of vanishing and infinite costs
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bayescal._types import Actions, Costs, Index, Parameters, Scalar, Seen
+from bayescal._types import Actions, Costs, Index, Parameters, Seen
 from bayescal.domain import Domain
 from bayescal.environments.base import Environment
-from bayescal.environments.staged import Staged
+from bayescal.environments.staged import Mixture, Staged
 from bayescal.errors import InputError
 from bayescal.policies.learned import LearnedPolicy, Others, to_unit
 from bayescal.policies.network import Network
@@ -51,20 +51,6 @@ class Foreseen(eqx.Module):
         one, two = jax.random.split(key)
         each = lambda net, key: jax.vmap(Network.fresh)(net, jax.random.split(key, net.biases[0].shape[0]))
         return Foreseen(each(self.meeting, one), each(self.worth, two))
-
-
-class Meeting(NamedTuple):
-    """A mixture of normal distributions, whose means are linear in the own action."""
-
-    log_weight: Float[Array, " parts"]
-    mean: Float[Array, " parts"]
-    slope: Float[Array, " parts"]
-    sd: Float[Array, " parts"]
-
-    def log_density(self, part: Scalar, own: Scalar) -> Float[Array, ""]:
-        """Of a part after an own action."""
-        z = (part - self.mean - self.slope * own) / self.sd
-        return jax.nn.logsumexp(self.log_weight - 0.5 * z**2 - jnp.log(self.sd) - 0.5 * np.log(2 * np.pi))
 
 
 class StagedPolicy(LearnedPolicy):
@@ -154,17 +140,8 @@ class StagedPolicy(LearnedPolicy):
     ) -> Actions:
         params = self.all_params(params)
         inputs, own = self.inputs_of(role, observation, cost, phi, psi, params)
-        stage = self.stage_values(
-            role, observation, self.meeting_at(role, inputs, self.environment.held(observation)), params
-        )
-        return stage + self.worth_at(role, inputs, own, params)
-
-    def stage_values(self, role: int, seen: Seen, meeting: Meeting, params: Parameters) -> Actions:
-        """What each own action pays by itself, on average."""
-        actions = jnp.asarray(self.environment.action_values[role], jnp.result_type(float))
-        pays = lambda mean, slope, sd: self.environment.stage(role, seen, mean + slope * actions, sd, params)
-        each = jax.vmap(pays)(meeting.mean, meeting.slope, meeting.sd)
-        return jnp.tensordot(jnp.exp(meeting.log_weight), each, 1, precision=FULL)
+        met = self.meeting_at(role, inputs, self.environment.held(observation))
+        return self.environment.stage(role, observation, met, params) + self.worth_at(role, inputs, own, params)
 
     def inputs_of(
         self,
@@ -180,7 +157,7 @@ class StagedPolicy(LearnedPolicy):
         inputs = jnp.concatenate([seen, self.point_inputs(phi, psi, params)])
         return inputs, to_unit(self._costs(cost)[role], self.cost_interval)
 
-    def meeting_at(self, role: Index, inputs: Float[Array, " inputs"], held: Float[Array, " numbers"]) -> Meeting:
+    def meeting_at(self, role: Index, inputs: Float[Array, " inputs"], held: Float[Array, " numbers"]) -> Mixture:
         """How the part is distributed.
 
         Args:
@@ -195,7 +172,7 @@ class StagedPolicy(LearnedPolicy):
             mean = mean + number * jax.nn.sigmoid(share + start)
         sd = (high - low) / 8 * jax.nn.softplus(spread)
         slope = jax.nn.sigmoid(slope + start) if self.environment.part_moves else 0 * slope
-        return Meeting(jax.nn.log_softmax(weight), mean, slope, jnp.sqrt(sd**2 + (0.01 * (high - low)) ** 2))
+        return Mixture(jax.nn.log_softmax(weight), mean, slope, jnp.sqrt(sd**2 + (0.01 * (high - low)) ** 2))
 
     def worth_at(
         self, role: Index, inputs: Float[Array, " inputs"], own: Float[Array, ""], params: Parameters

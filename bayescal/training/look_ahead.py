@@ -1,6 +1,6 @@
 """LookAhead: what actions are worth in later rounds, by following the policy over several of them.
 
-Three things are learned together from play in which everybody decides by the policy so far. How the others' part is
+Two things are learned together from play in which everybody decides by the policy so far. How the others' part is
 distributed given what a player sees: by maximum likelihood. What each own action brings over the next `horizon` rounds,
 beyond the round itself: by regression on rounds that are played on from the same state with the same chance for all
 actions. What is hidden from a player then counts as it does in play; a target of one step would not see it.

@@ -8,8 +8,9 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 import bayescal as bc
+from bayescal.environments.staged import Mixture
 from bayescal.environments.supply_chain import beer_game
-from bayescal.policies.staged import PARTS, Meeting
+from bayescal.policies.staged import PARTS
 
 GAMES = {
     "cobweb": bc.Cobweb(kappa=2.0),
@@ -34,54 +35,58 @@ def play(env, rounds=30, seed=0):
     return jax.lax.scan(go, env.reset(jax.random.key(seed), env.params), keys)[1]
 
 
+def pays(env, seen, own, part):
+    """What an action pays by the rules, given the part."""
+    if isinstance(env, bc.Cobweb):
+        supplied = (np.tanh(env.kappa * (own - 6)) + 1) * 6 / env.players
+        return max(1300 - 260 * (part - supplied / 1.5 - own) ** 2, 0.0)
+    stock = float(seen["inventory"] + seen["supply_line"]) + own - part
+    delay = env.order_delay + env.shipping_delay
+    return -(env.discount**delay) * (env.holding * max(stock, 0) + env.backlog * max(-stock, 0))
+
+
 @each_game
-def test_an_action_pays_what_the_stage_says_of_the_part_that_was_seen(env):
+def test_the_part_that_is_seen_later_says_what_an_action_has_paid(env):
     with jax.enable_x64(True):
         seen, joint, payoffs = play(env)
         grid, rounds = np.asarray(env.action_values[0]), len(joint)
+        off = []
         for t in range(rounds - max(env.shown_after, env.paid_after)):
             for i in range(env.players):
                 before, later = (jax.tree.map(lambda x, s=s, i=i: x[s, i], seen) for s in (t, t + env.shown_after))
-                part = env.part(before, grid[joint[t, i]], later, env.params)
-                # Where the supplier has run out, the part belongs to this action.
-                stage = env.stage(0, before, jnp.full(len(grid), part), 1e-6, env.params)
-                paid = env.discount**env.paid_after * payoffs[t + env.paid_after, i]
-                np.testing.assert_allclose(stage[joint[t, i]], paid, atol=2e-4)
+                own = grid[joint[t, i]]
+                part = float(env.part(before, own, later, env.params))
+                paid = env.discount**env.paid_after * float(payoffs[t + env.paid_after, i])
+                off.append(pays(env, before, own, part) - paid)
+    assert np.abs(off).max() < 1e-3  # of prices in float32
 
 
 @each_game
-@pytest.mark.parametrize(("mean", "sd"), [(4.0, 0.5), (9.0, 3.0)])
+@pytest.mark.parametrize(("mean", "sd"), [((4.0, 5.5), (0.5, 0.7)), ((6.0, 5.0), (1.2, 1.6))])
 def test_the_stage_is_an_integral(env, mean, sd):
-    """Of what the rules say that an action pays, against a normal part. The means may differ by action."""
+    """Of what the rules say that an action pays, against a mixture whose means move with the own action."""
+    weight = np.array([0.3, 0.7])
+    slope = np.array([0.0, 0.4]) if env.part_moves else np.zeros(2)
     with jax.enable_x64(True):
         seen = env.observe(env.reset(jax.random.key(1), env.params), 0)
         grid = np.asarray(env.action_values[0])
-        means = mean + np.linspace(0, 1, len(grid))
-        stage = env.stage(0, seen, jnp.asarray(means), sd, env.params)
-
-    def pays(a, part):
-        if isinstance(env, bc.Cobweb):
-            own = (np.tanh(env.kappa * (a - 6)) + 1) * 6 / env.players
-            return max(1300 - 260 * (part - own / 1.5 - a) ** 2, 0.0)
-        stock = float(seen["inventory"] + seen["supply_line"]) + a - part
-        delay = env.order_delay + env.shipping_delay
-        return -(env.discount**delay) * (env.holding * max(stock, 0) + env.backlog * max(-stock, 0))
-
-    for k in (0, len(grid) // 2, len(grid) - 1):
-        found, _ = quad(
-            lambda x, k=k: pays(grid[k], x) * norm.pdf(x, means[k], sd),
-            means[k] - 12 * sd,
-            means[k] + 12 * sd,
-            limit=800,
-        )
-        np.testing.assert_allclose(stage[k], found, rtol=1e-5, atol=1e-4)
+        met = Mixture(jnp.log(weight), jnp.asarray(mean), jnp.asarray(slope), jnp.asarray(sd))
+        stage = np.asarray(env.stage(0, seen, met, env.params))
+    weighed = lambda x, own: pays(env, seen, own, x) * (weight @ norm.pdf(x, np.asarray(mean) + slope * own, sd))
+    ends = {"points": (2, 4, 6, 8), "limit": 2000}
+    expected = np.array([quad(weighed, -15, 30, args=(own,), **ends)[0] for own in grid])
+    # The cobweb's payoffs end at zero within a step of its quadrature.
+    cobweb = isinstance(env, bc.Cobweb)
+    np.testing.assert_allclose(stage, expected, rtol=1e-5, atol=1.5 if cobweb else 1e-5)
+    if cobweb:
+        assert np.abs(stage - expected)[expected > 0.7 * expected.max()].max() < 0.5
 
 
-def test_a_meeting_is_a_density_of_the_part_after_an_own_action():
+def test_a_mixture_is_a_density_of_the_part_after_an_own_action():
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         draw = lambda: jnp.asarray(rng.normal(size=PARTS))
-        meeting = Meeting(jax.nn.log_softmax(draw()), 3 * draw(), jax.nn.sigmoid(draw()), 0.3 + draw() ** 2)
+        meeting = Mixture(jax.nn.log_softmax(draw()), 3 * draw(), jax.nn.sigmoid(draw()), 0.3 + draw() ** 2)
         x = np.linspace(-60, 60, 40_001)
         for own in (0.0, 7.0):
             density = np.exp(np.asarray(jax.vmap(lambda part, own=own: meeting.log_density(part, own))(x)))
