@@ -83,6 +83,16 @@ def test_the_newsvendor_is_the_exact_one(policies):
     assert certificate("newsvendor")["kl"]["median"] < 1e-3
 
 
+def test_no_reply_gains_in_the_middle_of_the_cobweb():
+    surely = lambda x: x["mean"] - 2 * x["standard error"]
+    cells = certificate("cobweb")["cells"]
+    gains = {where: [max(surely(c["gain"]), surely(c["played"])) for c in cells if where in c["at"]] for where in
+             ("middle", "corner")}  # fmt: skip
+    assert len(gains["middle"]) >= 10 and len(gains["corner"]) >= 8
+    assert max(gains["middle"]) < 0.002
+    assert max(gains["corner"]) < 0.4  # where others are all but random and supply is steep
+
+
 @pytest.mark.slow
 def test_the_rational_price_comes_true_in_the_stable_market(policies):
     policy = policies["cobweb"]
