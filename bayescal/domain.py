@@ -33,6 +33,12 @@ class Interval:
         """Whether it is scaled by its logarithm: positive ends, a factor of ten or more apart."""
         return self.low > 0 and math.isfinite(self.high) and self.high >= 10 * self.low
 
+    def at(self, share: Any) -> Any:
+        """The point at a share of the way from the lower end to the upper, in logarithms where it is logarithmic."""
+        if self.logarithmic:
+            return self.low * (self.high / self.low) ** share
+        return self.low + (self.high - self.low) * share
+
     def contains(self, x: Any) -> bool:
         # With a tolerance: rounding to float32 may put an end of the box just outside it.
         x, slack = np.asarray(x, float), 1e-6 * (abs(self.low) + abs(self.high)) if self._finite else 0.0
@@ -141,10 +147,7 @@ class Domain:
                 raise DomainError(f"{name} is unbounded, {box}, so it cannot be sampled uniformly: give finite ends.")
             u = jax.random.uniform(k, shape + tuple((sizes or {}).get(name, ())))
             u = towards_ends(u) if faces else u
-            if box.logarithmic:
-                out[name] = box.low * (box.high / box.low) ** u
-            else:
-                out[name] = box.low + (box.high - box.low) * u
+            out[name] = box.at(u)
         return out
 
     def to_real(self, values: Mapping[str, Any]) -> dict[str, Float[Array, "..."]]:

@@ -1,4 +1,4 @@
-"""`bayescal calibrate --sharpen`: fit again with a policy that is better where the data lead, and show the shifts."""
+"""`bayescal calibrate --sharpen`: fit again with a policy that is better where the posterior is; show the shifts."""
 
 import json
 from collections.abc import Mapping
@@ -46,17 +46,14 @@ def sharpen_all(
     found = {}
     for name, model in models.items():
         if isinstance(model.spec.policy, StagedPolicy):
-            say(
-                console,
-                f"The policy is trained on where the posterior of {name} is: some {STEPS} steps, a few minutes.",
-            )
+            say(console, f"Training the policy where the posterior of {name} is: {STEPS:,} steps, which take minutes.")
         with console.status(f"Fitting {name} again with the sharpened policy"):
             found[name] = sharpen(fits[name], model, method, progress=_Steps(console))
     return found
 
 
 class _Steps:
-    """A line about every half a minute of training."""
+    """A line for each half minute of training."""
 
     def __init__(self, console: Console):
         self.console, self.said = console, 0.0

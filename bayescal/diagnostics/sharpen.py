@@ -1,4 +1,4 @@
-"""Sharpening: fit again with a policy that is exact where the posterior is, and report what moved.
+"""Sharpening: fit again with a policy that is better where the posterior is, and report what moved.
 
 In one-shot games the policy becomes a `SharpenedPolicy`, which is the equilibrium itself. In staged games over time the
 policy is trained on in the posterior's neighbourhood.
@@ -140,8 +140,7 @@ def sharpen(
 
 
 def check_sharpenable(policy: Policy) -> None:
-    """An InputError if a policy cannot be sharpened: it is none that was learned, or its game is one over time of
-    another kind than staged."""
+    """An InputError if a policy cannot be sharpened: it was not learned, or its game is over time and not staged."""
     if isinstance(policy, StagedPolicy):
         return
     if isinstance(policy, SharpenedPolicy) or not isinstance(policy, AmortisedPolicy):

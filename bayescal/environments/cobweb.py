@@ -23,7 +23,7 @@ from bayescal.environments.market_rounds import (
     sums_by_round,
 )
 from bayescal.environments.replay import Replay, contradictions, previous_row
-from bayescal.environments.staged import Mixture, Staged, mixed
+from bayescal.environments.staged import Mixture, Staged
 from bayescal.environments.statistics import PlayRecord, Statistic, codes, correlation, sums, variance_within
 from bayescal.errors import InputError
 from bayescal.precision import FULL
@@ -174,7 +174,7 @@ class Cobweb(Staged):
         """By the trapezoidal rule: within 1.5 points of 1300, and half a point near the best forecast."""
         low, high = self.part_range
         prices = jnp.linspace(low - 3.0, high + 3.0, NODES, dtype=part.mean.dtype)
-        density = jnp.exp(mixed(part.log_weight, (prices[:, None] - part.mean) / part.sd, part.sd))
+        density = jnp.exp(jax.vmap(lambda price: part.log_density(price, 0.0))(prices))
         own = FIRMS / self.players * supply(self._grid, params["kappa"]) / SLOPE
         pays = jnp.maximum(MOST - LOSS * (prices - (own + self._grid)[:, None]) ** 2, 0.0)
         return jnp.matmul(pays, density / jnp.sum(density), precision=FULL)

@@ -22,14 +22,8 @@ class Mixture(NamedTuple):
 
     def log_density(self, part: Scalar, own: Scalar) -> Float[Array, ""]:
         """Of a part after an own action."""
-        return mixed(self.log_weight, (part - self.mean - self.slope * own) / self.sd, self.sd)
-
-
-def mixed(
-    log_weight: Float[Array, " parts"], z: Float[Array, "*points parts"], sd: Float[Array, " parts"]
-) -> Float[Array, "*points"]:
-    """The log density of a mixture of normals, from each one's standardised distance."""
-    return jax.nn.logsumexp(log_weight - 0.5 * z**2 - jnp.log(sd) - 0.5 * math.log(2 * math.pi), axis=-1)
+        z = (part - self.mean - self.slope * own) / self.sd
+        return jax.nn.logsumexp(self.log_weight - 0.5 * z**2 - jnp.log(self.sd) - 0.5 * math.log(2 * math.pi))
 
 
 class Staged(Environment):
@@ -38,7 +32,7 @@ class Staged(Environment):
     The part is what the others and chance contribute to the outcome of an action, so that it is found from what the
     player sees later: in the cobweb the price but for the own supply, in a supply chain what comes in and goes out
     before an order arrives. A learned policy then need only learn how the part is distributed given what a player sees,
-    and what its action is worth beyond that payoff (`StagedPolicy`).
+    and what its action is worth beyond that payoff (`StagedPolicy`). All roles have the same grid of actions.
 
     Properties:
         shown_after: after how many rounds the part can be seen.

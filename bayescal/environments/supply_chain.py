@@ -234,7 +234,7 @@ class SupplyChain(Staged):
         left = (self.horizon - observation["round"]) / self.horizon
         end = [left, jnp.exp(-self.horizon * left / (self.order_delay + self.shipping_delay))]
         path = [left] if not self.demand[1] else []
-        begin = jnp.exp(-observation["round"] / (self.order_delay + self.shipping_delay))  # the first weeks are alike
+        begin = jnp.exp(-observation["round"] / (self.order_delay + self.shipping_delay))  # all chains begin alike
         return jnp.stack([*near, *flows, *far, begin, *steps, *(end if self.announced else path)])
 
     @property

@@ -24,6 +24,7 @@ from bayescal.model.hyperpriors import (
 from bayescal.model.log_costs import inside_bounds
 from bayescal.model.model import Model
 from bayescal.model.payoffs import payoff_scale
+from bayescal.model.people import site_of
 from bayescal.model.private_costs import INFORMED
 from bayescal.model.spec import ModelSpec
 from bayescal.policies.base import Policy
@@ -155,10 +156,8 @@ def _site_box(policy: Policy) -> dict[str, Interval]:
     for name, interval in domain.intervals:
         if name == "cost":
             renamed["log_cost"] = Interval(float(np.log(interval.low)), float(np.log(interval.high)))
-        elif name.startswith("psi."):
-            renamed["psi_" + name.removeprefix("psi.")] = interval
         else:
-            renamed[name.partition(".")[2]] = interval
+            renamed[site_of(name)] = interval
     return renamed
 
 

@@ -262,6 +262,12 @@ class People:
         return log_cost
 
 
+def site_of(name: str, beliefs: Beliefs = "consistent") -> str:
+    """The model's site of an entry of a policy's domain, such as "psi_pull" of "psi.pull"."""
+    kind, _, short = name.partition(".")
+    return {"phi": "belief_" if beliefs == "free" else "", "psi": "psi_", "params": ""}[kind] + short
+
+
 def check_beliefs(beliefs: Beliefs, population: Population) -> None:
     """Refuse anything but "consistent", "free", or a number for every parameter of the population."""
     if isinstance(beliefs, str) and beliefs in ("consistent", "free"):

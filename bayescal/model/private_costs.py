@@ -16,7 +16,7 @@ from bayescal.model.hyperpriors import Hyperpriors, default_game_parameter, insi
 from bayescal.model.integrated import Integrated
 from bayescal.model.model import Model
 from bayescal.model.payoffs import payoff_scale
-from bayescal.model.people import People
+from bayescal.model.people import People, site_of
 from bayescal.model.spec import Method, ModelSpec
 from bayescal.populations.base import Population
 from bayescal.precision import double_precision
@@ -147,13 +147,7 @@ def _coords(people: People, likelihood: PrivateLikelihood) -> dict[str, np.ndarr
 
 def _site_box(box: Mapping[str, Interval], people: People) -> dict[str, Interval]:
     """The trained domain by the names of the model's sites: it bounds what people believe about others."""
-    out = {}
-    for name in people.shared_names:
-        if name in box:
-            kind, _, short = name.partition(".")
-            prefix = {"phi": "belief_" if people.beliefs == "free" else "", "psi": "psi_", "params": ""}[kind]
-            out[prefix + short] = box[name]
-    return out
+    return {site_of(name, people.beliefs): box[name] for name in people.shared_names if name in box}
 
 
 def _describe(spec: ModelSpec, people: People) -> str:

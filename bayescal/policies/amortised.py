@@ -21,11 +21,9 @@ from bayescal.domain import Domain
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, hide_absent, tilt
-from bayescal.policies.learned import LearnedPolicy, Others, to_unit
+from bayescal.policies.learned import LearnedPolicy, Others, to_unit, trained_for
 from bayescal.policies.network import Network
-from bayescal.policies.trained_for import check_domain
 from bayescal.populations.base import Population
-from bayescal.populations.homogeneous import Homogeneous
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 
@@ -86,26 +84,19 @@ class AmortisedPolicy(LearnedPolicy):
         unit: Unit | None = None,
         others: Others = "average",
     ):
-        self.variants = (environments,) if isinstance(environments, Environment) else tuple(environments)
-        self.environment = self.variants[0]
-        self.prior = prior
-        self.population = None if isinstance(population, Homogeneous) else population
-        self.domain = domain if isinstance(domain, Domain) else Domain.from_dict(domain)
+        variants = (environments,) if isinstance(environments, Environment) else tuple(environments)
+        vars(self).update(trained_for(variants, domain, prior, population))
         self.roles = roles
         self.unit = unit or ("cost" if isinstance(self.environment, OneShot) and not self.private else "payoff")
         if others not in get_args(Others):
             raise InputError(f"AmortisedPolicy: others is {others!r}; choose one of {', '.join(get_args(Others))}.")
         self.others = others
-        check_domain(self.domain, self.variants, prior, self.population)
         inputs = jax.eval_shape(lambda: self.network_inputs(0, *_example(self))).shape[0]
         network = Network.of(inputs, self.environment.mask.shape[1], width, depth)
-        count = self.environment.roles
-        self.network = jax.tree.map(lambda w: jnp.stack([w] * count), network) if roles == "separate" else network
+        self.network = network.by_role(self.environment.roles) if roles == "separate" else network
 
     def fresh(self, key: PRNGKeyArray) -> Network:
-        if self.roles == "separate":
-            return jax.vmap(Network.fresh)(self.network, jax.random.split(key, self.environment.roles))
-        return self.network.fresh(key)
+        return self.network.fresh_by_role(key) if self.roles == "separate" else self.network.fresh(key)
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -142,9 +133,7 @@ class AmortisedPolicy(LearnedPolicy):
     ) -> Actions:
         """`values_of` from the network's inputs, for trainers that keep them."""
         dtype = jnp.result_type(float)
-        net = self.network
-        if self.roles == "separate":
-            net = jax.tree.map(lambda w: w[role], net)
+        net = self.network.of_role(role) if self.roles == "separate" else self.network
         scale = self.environment.stake_scale(params, role).astype(dtype)
         if self.unit == "cost" and self.sees_cost:
             # Small where cost is, so that choices between near equals stay resolved; bounded where it is large.

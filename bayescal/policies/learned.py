@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import equinox as eqx
@@ -13,9 +14,10 @@ from bayescal.domain import Domain, Interval
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.policies.base import PolicyKind, PriorPolicy, tilt
-from bayescal.policies.trained_for import check_params, check_values, in_words, same_rules
+from bayescal.policies.trained_for import check_domain, check_params, check_values, in_words, same_rules
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
+from bayescal.priors.base import Prior
 
 Others = Literal["average", "persistent"]
 
@@ -79,7 +81,7 @@ class LearnedPolicy(PriorPolicy):
 
     def play(self, environment: Environment, population: Population | None = None) -> "LearnedPolicy":
         """This policy in one of the games that it was trained for."""
-        own = None if isinstance(population, Homogeneous) else population
+        own = None if known_to_all(population) else population
         if eqx.tree_equal(own, self.population) is not True:
             ours = "costs that everybody knows" if self.population is None else f"{self.population}"
             raise InputError(
@@ -123,6 +125,28 @@ class LearnedPolicy(PriorPolicy):
 
     def _costs(self, cost: Costs | None) -> Float[Array, " roles"]:
         return jnp.broadcast_to(jnp.asarray(cost, jnp.result_type(float)), (self.environment.roles,))
+
+
+def trained_for(
+    variants: tuple[Environment, ...],
+    domain: Domain | Mapping[str, Sequence[float]],
+    prior: Prior,
+    population: Population | None,
+) -> dict[str, Any]:
+    """The fields that say what a policy is trained for, for `vars(self).update(...)`.
+
+    Raises:
+        DomainError: the domain is not one of these games, this prior and this population.
+    """
+    box = domain if isinstance(domain, Domain) else Domain.from_dict(domain)
+    own = None if known_to_all(population) else population
+    check_domain(box, variants, prior, own)
+    return {"environment": variants[0], "variants": variants, "prior": prior, "population": own, "domain": box}
+
+
+def known_to_all(population: Population | None) -> bool:
+    """Whether everybody knows everybody's cost."""
+    return population is None or isinstance(population, Homogeneous)
 
 
 def with_network[P: LearnedPolicy](policy: P, network: PyTree) -> P:

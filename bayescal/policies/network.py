@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from bayescal._types import Index
 from bayescal.precision import FULL
 
 
@@ -25,6 +26,17 @@ class Network(eqx.Module):
         return cls(
             tuple(jnp.zeros((o, i), jnp.float32) for i, o in pairs), tuple(jnp.zeros(o, jnp.float32) for _, o in pairs)
         )
+
+    def by_role(self, roles: int) -> "Network":
+        """Weights for each role."""
+        return jax.tree.map(lambda w: jnp.stack([w] * roles), self)
+
+    def of_role(self, role: Index) -> "Network":
+        return jax.tree.map(lambda w: w[role], self)
+
+    def fresh_by_role(self, key: PRNGKeyArray) -> "Network":
+        """`fresh`, where each role has weights."""
+        return jax.vmap(Network.fresh)(self, jax.random.split(key, self.biases[0].shape[0]))
 
     def fresh(self, key: PRNGKeyArray) -> "Network":
         """Random weights of the same shape, with a small last layer: training starts near the habit."""

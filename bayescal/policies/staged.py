@@ -22,11 +22,9 @@ from bayescal.domain import Domain
 from bayescal.environments.base import Environment
 from bayescal.environments.staged import Mixture, Staged
 from bayescal.errors import InputError
-from bayescal.policies.learned import LearnedPolicy, Others, to_unit
+from bayescal.policies.learned import LearnedPolicy, Others, known_to_all, to_unit, trained_for
 from bayescal.policies.network import Network
-from bayescal.policies.trained_for import check_domain
 from bayescal.populations.base import Population
-from bayescal.populations.homogeneous import Homogeneous
 from bayescal.precision import FULL
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
@@ -49,8 +47,7 @@ class Foreseen(eqx.Module):
     def fresh(self, key: PRNGKeyArray) -> "Foreseen":
         """Random weights."""
         one, two = jax.random.split(key)
-        each = lambda net, key: jax.vmap(Network.fresh)(net, jax.random.split(key, net.biases[0].shape[0]))
-        return Foreseen(each(self.meeting, one), each(self.worth, two))
+        return Foreseen(self.meeting.fresh_by_role(one), self.worth.fresh_by_role(two))
 
 
 class StagedPolicy(LearnedPolicy):
@@ -100,25 +97,20 @@ class StagedPolicy(LearnedPolicy):
                 "StagedPolicy is for games whose payoffs are known given the others' part (Cobweb, SupplyChain); "
                 f"{environment.name} is a {type(environment).__name__}: use AmortisedPolicy."
             )
-        self.environment, self.variants = environment, (environment,)
-        self.prior = prior
-        self.population = None if isinstance(population, Homogeneous) else population
-        self.domain = domain if isinstance(domain, Domain) else Domain.from_dict(domain)
-        self.others = "persistent"
-        if self.population is None and environment.players > 1:
+        if known_to_all(population) and environment.players > 1:
             raise InputError(
                 f"StagedPolicy: {environment.name} has {environment.players} players, so the others' costs must come "
                 "from a population: give population=…."
             )
-        check_domain(self.domain, self.variants, prior, self.population)
+        vars(self).update(trained_for((environment,), domain, prior, population))
+        self.others = "persistent"
         first = jax.eval_shape(lambda: environment.observe(environment.reset(jax.random.key(0), environment.params), 0))
         seen = jax.eval_shape(lambda x: environment.see(x, environment.params), first).shape[0]
         held = jax.eval_shape(environment.held, first).shape[0]
         inputs = seen + len(self.domain.names) - 1
-        each = lambda net: jax.tree.map(lambda w: jnp.stack([w] * environment.roles), net)
         self.network = Foreseen(
-            each(Network.of(inputs, (4 + held) * PARTS, width, depth)),
-            each(Network.of(inputs + 1, 1 + waves, width, depth)),
+            Network.of(inputs, (4 + held) * PARTS, width, depth).by_role(environment.roles),
+            Network.of(inputs + 1, 1 + waves, width, depth).by_role(environment.roles),
         )
 
     def fresh(self, key: PRNGKeyArray) -> Foreseen:
@@ -164,7 +156,7 @@ class StagedPolicy(LearnedPolicy):
             held: see `Staged.held`.
         """
         low, high = self.environment.part_range
-        weight, mean, spread, slope, *shares = _of_role(self.network.meeting, role)(inputs).reshape(-1, PARTS)
+        weight, mean, spread, slope, *shares = self.network.meeting.of_role(role)(inputs).reshape(-1, PARTS)
         # They start side by side, from one that contains nothing of what is held and ordered to one that contains most.
         start = np.linspace(-4, 2, PARTS)
         mean = (low + high) / 2 + (high - low) / 4 * (mean + np.linspace(-1, 1, PARTS))
@@ -179,7 +171,7 @@ class StagedPolicy(LearnedPolicy):
     ) -> Actions:
         """What each own action is worth beyond what it pays."""
         env = self.environment
-        weights = _of_role(self.network.worth, role)(jnp.concatenate([inputs, own[None]]))
+        weights = self.network.worth.of_role(role)(jnp.concatenate([inputs, own[None]]))
         waves = np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, len(env.action_values[0])), len(weights) - 1)
         # The level moves no choice. Without discounting it is as large as all rounds to come, and left out.
         waves[:, 0] *= 1 / (1 - env.discount) if self.has_level else 0.0
@@ -190,7 +182,3 @@ class StagedPolicy(LearnedPolicy):
     def has_level(self) -> bool:
         """Whether values of different observations can be compared."""
         return self.environment.discount < 1
-
-
-def _of_role(network: Network, role: Index) -> Network:
-    return jax.tree.map(lambda w: w[role], network)

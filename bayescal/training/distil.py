@@ -10,12 +10,10 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal._types import Parameters
-from bayescal.domain import towards_ends
 from bayescal.environments.cournot_repeated import RepeatedCournot
 from bayescal.policies.learned import with_network
 from bayescal.policies.network import Network
@@ -26,7 +24,7 @@ from bayescal.precision import FULL
 from bayescal.priors.near import Previous
 from bayescal.training.base import GradientTrainer, Info
 from bayescal.training.optimiser import average, descend, memory_of, optimiser
-from bayescal.training.points import Points, assemble
+from bayescal.training.points import Points, array_sizes, assemble
 
 TYPES = 10  # of a population's, the most likely ones
 OWN = 10  # own costs at which a game is solved
@@ -240,13 +238,8 @@ def _moving(network: Learned) -> tuple[Network, Network]:
 
 def point_towards_faces(policy: RepeatedPolicy, key: PRNGKeyArray) -> Points:
     """A random point of the domain, more often near its faces, where interpolation is hardest."""
-    boxes, values = policy.domain.intervals, {}
-    sizes = {f"params.{n}": np.shape(x) for n, x in policy.environment.params.items()}
-    for (name, box), k in zip(boxes, jax.random.split(key, len(boxes)), strict=True):
-        u = jax.random.uniform(k, sizes.get(name, ()))
-        u = towards_ends(u)
-        values[name] = box.low * (box.high / box.low) ** u if box.logarithmic else box.low + (box.high - box.low) * u
-    return jax.tree.map(lambda x: x[0], assemble(policy, {n: x[None] for n, x in values.items()}, 1))
+    values = policy.domain.sample(key, (1,), sizes=array_sizes(policy), faces=True)
+    return jax.tree.map(lambda x: x[0], assemble(policy, values, 1))
 
 
 def likely_types(policy: RepeatedPolicy, at: Points) -> Types:

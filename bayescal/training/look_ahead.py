@@ -2,8 +2,8 @@
 
 Two things are learned together from play in which everybody decides by the policy so far. How the others' part is
 distributed given what a player sees: by maximum likelihood. What each own action brings over the next `horizon` rounds,
-beyond the round itself: by regression on rounds that are played on from the same state with the same chance for all
-actions. What is hidden from a player then counts as it does in play; a target of one step would not see it.
+beyond what it is known to pay: by regression on rounds that are played on from the same state with the same chance for
+all actions. What is hidden from a player then counts as it does in play; a target of one step would not see it.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bayescal.domain import Domain, towards_ends
@@ -19,17 +18,17 @@ from bayescal.environments.supply_chain import SupplyChain
 from bayescal.errors import InputError
 from bayescal.policies.learned import with_network
 from bayescal.policies.staged import Foreseen, StagedPolicy
-from bayescal.training.base import GradientTrainer, Info
-from bayescal.training.optimiser import average, descend, memory_of, optimiser
+from bayescal.training.base import Info
 from bayescal.training.points import Points, new_games
-from bayescal.training.rollouts import Place, drawn, follow, looks
+from bayescal.training.regression import Learner, Regression
+from bayescal.training.rollouts import Place, follow, looks, play_on
 from bayescal.training.rounds import evenly_spread_actions, roles_of
 
 
 class Tables(NamedTuple):
     """Games in progress: points of the domain with everybody's costs, states, and the player who learns.
 
-    `odd` says whether that player's cost is from anywhere in the box; the others learn nothing about it then.
+    `odd` says whether that player's cost is from anywhere in the box; what the others meet is then not learned from.
     """
 
     point: Points
@@ -61,22 +60,19 @@ class Worth(NamedTuple):
     target: Float[Array, "rows tries"]
 
 
-class Pupil(NamedTuple):
-    """The weights, their running average, the optimiser's state, steps done, and games in progress."""
+class State(NamedTuple):
+    """The learner, and games in progress."""
 
-    network: Foreseen
-    average: Foreseen
-    memory: PyTree
-    count: Int[Array, ""]
+    learner: Learner
     games: Tables
 
 
-class LookAhead(GradientTrainer):
+class LookAhead(Regression):
     """Trains a `StagedPolicy` in games that it plays with itself.
 
-    In half of the games one player, who is looked at, has a cost from anywhere in the box; all others have costs from
-    the population. So every cost is learned in every population, and what people meet is only learned from those who
-    meet the population.
+    In every game one player learns. In half of them that player's cost is from anywhere in the box; all other costs are
+    from the population. So every cost is learned in every population, and what people meet is only learned from those
+    who meet the population.
 
     Args:
         skeleton: the policy to be trained; only the shape of its weights is used.
@@ -126,24 +122,21 @@ class LookAhead(GradientTrainer):
         policy = StagedPolicy(shop, {"cost": (0.5, 5.0)}, width=16, depth=1)
         return cls(policy, steps=400, games=32, branched=32, tries=3, horizon=6)
 
-    def init(self, key: PRNGKeyArray) -> Pupil:
+    def init(self, key: PRNGKeyArray) -> State:
         weights, play = jax.random.split(key)
         network = self.skeleton.fresh(weights) if self.focus is None else self.skeleton.network
-        memory = memory_of(self.optimiser, network)
-        return Pupil(network, network, memory, jnp.zeros((), jnp.int32), self._begin(play))
+        return State(self.begin(network), self._begin(play))
 
-    def policy(self, state: Pupil) -> StagedPolicy:
-        return with_network(self.skeleton, state.average)
+    def policy(self, state: State) -> StagedPolicy:
+        return with_network(self.skeleton, state.learner.average)
 
-    def weights(self, state: Pupil) -> Foreseen:
-        return state.network
+    def weights(self, state: State) -> Foreseen:
+        return state.learner.network
 
-    def step(self, key: PRNGKeyArray, state: Pupil) -> tuple[Pupil, Info]:
+    def step(self, key: PRNGKeyArray, state: State) -> tuple[State, Info]:
         state, data = self.experience(key, state)
-        (_, info), slope = self.gradient(state.network, data)
-        network, memory = descend(self.optimiser, state.network, slope, state.memory)
-        mean = average(state.average, network, state.count, self.steps)
-        return Pupil(network, mean, memory, state.count + 1, state.games), info
+        learner, info = self.improve(state.learner, data)
+        return State(learner, state.games), info
 
     def _begin(self, key: PRNGKeyArray) -> Tables:
         """New games. Half of the learners have a cost from the population, half one from anywhere in the box."""
@@ -158,8 +151,8 @@ class LookAhead(GradientTrainer):
         costs = jax.vmap(lambda c, i, x, odd: c.at[i].set(jnp.where(odd, x, c[i])))(points.cost, player, free, odd)
         return Tables(points._replace(cost=costs), states, player, odd)
 
-    def experience(self, key: PRNGKeyArray, state: Pupil) -> tuple[Pupil, tuple[Met, Worth]]:
-        policy, env = with_network(self.skeleton, state.network), self.skeleton.environment
+    def experience(self, key: PRNGKeyArray, state: State) -> tuple[State, tuple[Met, Worth]]:
+        policy, env = with_network(self.skeleton, state.learner.network), self.skeleton.environment
         play, on, fresh, leave, which = jax.random.split(key, 5)
         each = lambda key, n=self.games: jax.random.split(key, n)
         games, met, done = jax.vmap(lambda k, g: self._play(policy, k, g))(each(play), state.games)
@@ -177,28 +170,19 @@ class LookAhead(GradientTrainer):
         place, roles = Place(point.phi, point.psi, point.params), jnp.asarray(roles_of(policy))
         grid = jnp.asarray(env.action_values[0], jnp.result_type(float))
 
-        def go(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], PyTree]:
-            state, live = carry
-            act, chance = jax.random.split(key)
-            seen, at = looks(policy, state, point.cost, place)
-            joint = drawn(act, at.log_pi)
-            after, _, done = env.step(chance, state, joint, point.params)
-            return (after, live & ~jnp.asarray(done)), (state, seen, grid[joint], live)
-
         lag = env.shown_after
-        begin = (game.state, jnp.asarray(True))
-        _, (states, seen, actions, lives) = jax.lax.scan(go, begin, jax.random.split(key, self.rounds + lag))
+        played = play_on(policy, key, game.state, point.cost, place, self.rounds + lag)
         cut = lambda tree, first: jax.tree.map(lambda x: x[first : first + self.rounds], tree)
-        before, later = cut(seen, 0), cut(seen, lag)
+        before, later, actions = cut(played.seen, 0), cut(played.seen, lag), grid[cut(played.joint, 0)]
         part_of = lambda before, own, later: env.part(before, own, later, point.params)
-        part = jax.vmap(jax.vmap(part_of))(before, actions[: self.rounds], later)
+        part = jax.vmap(jax.vmap(part_of))(before, actions, later)
         one = lambda seen, cost, role: policy.inputs_of(role, seen, cost, point.phi, point.psi, point.params)
         inputs, _ = jax.vmap(jax.vmap(one), (0, None, None))(before, point.cost, roles)
         held = jax.vmap(jax.vmap(env.held))(before)
         counts = ~game.odd | (jnp.arange(env.players) == game.player)
-        weight = jnp.where(counts & lives[lag : lag + self.rounds, None], 1.0, 0.0)
-        state = jax.tree.map(lambda x: x[self.rounds], states)
-        return game._replace(state=state), Met(inputs, held, actions[: self.rounds], part, weight), ~lives[self.rounds]
+        weight = jnp.where(counts & cut(played.live, lag)[:, None], 1.0, 0.0)
+        state, live = (jax.tree.map(lambda x: x[self.rounds], tree) for tree in (played.state, played.live))
+        return game._replace(state=state), Met(inputs, held, actions, part, weight), ~live
 
     def _branch(self, policy: StagedPolicy, key: PRNGKeyArray, game: Tables) -> Worth:
         env, point, i = policy.environment, game.point, game.player
@@ -240,7 +224,3 @@ class LookAhead(GradientTrainer):
 
         value = jnp.mean(jax.vmap(miss)(worth))
         return meeting + value, {"meeting": meeting, "worth": value}
-
-    @property
-    def optimiser(self) -> optax.GradientTransformation:
-        return optimiser(self.learning_rate, self.steps)

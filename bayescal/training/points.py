@@ -39,7 +39,7 @@ def sample_points(
         box: a part of the domain to which they are limited.
     """
     draw, same, cost_key = jax.random.split(key, 3)
-    values = (box or policy.domain).sample(draw, (n,), sizes=_sizes(policy), faces=faces)
+    values = (box or policy.domain).sample(draw, (n,), sizes=array_sizes(policy), faces=faces)
     if not policy.private:
         roles = policy.environment.roles
         costs = dict((box or policy.domain).intervals)["cost"]
@@ -52,7 +52,7 @@ def sample_points(
 def corner_points(policy: LearnedPolicy, most: int = 256) -> Points:
     """All corners of the domain, or `most` evenly chosen ones. Arrays (payoff tables) get random corners."""
     rng = np.random.default_rng(0)
-    names, sizes = policy.domain.names, _sizes(policy)
+    names, sizes = policy.domain.names, array_sizes(policy)
     scalars = [n for n in names if n not in sizes]
     total = 2 ** len(scalars)
     chosen = np.arange(total) if total <= most else np.sort(rng.choice(total, most, replace=False))
@@ -86,7 +86,7 @@ def assemble(policy: LearnedPolicy, values: Mapping[str, AnyArray], n: int) -> P
     )
 
 
-def _sizes(policy: LearnedPolicy) -> dict[str, tuple[int, ...]]:
+def array_sizes(policy: LearnedPolicy) -> dict[str, tuple[int, ...]]:
     """Shapes of the array parameters in the domain."""
     shapes = {f"params.{n}": np.shape(x) for n, x in policy.environment.params.items()}
     return {n: s for n, s in shapes.items() if s and n in policy.domain.names}

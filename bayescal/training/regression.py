@@ -1,4 +1,4 @@
-"""The common part of all forms of SoftQ: the regression of one network on targets."""
+"""The common part of trainers that fit one policy's weights to targets."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PyTree
 
-from bayescal.policies.amortised import AmortisedPolicy
-from bayescal.policies.learned import with_network
-from bayescal.policies.network import Network
 from bayescal.training.base import GradientTrainer, Info
 from bayescal.training.optimiser import average, descend, memory_of, optimiser
 
@@ -17,18 +14,18 @@ from bayescal.training.optimiser import average, descend, memory_of, optimiser
 class Learner(NamedTuple):
     """The weights, their running average (used by the trained policy), the optimiser's state, and steps done."""
 
-    network: Network
-    average: Network
+    network: PyTree
+    average: PyTree
     memory: PyTree
     count: Int[Array, ""]
 
 
 class Regression(GradientTrainer):
-    """A trainer that regresses one network on targets."""
+    """A trainer that fits the weights of one policy to targets."""
 
     learning_rate: eqx.AbstractVar[float]
 
-    def begin(self, network: Network) -> Learner:
+    def begin(self, network: PyTree) -> Learner:
         """The learner with these weights before the first step."""
         return Learner(network, network, memory_of(self.optimiser, network), jnp.zeros((), jnp.int32))
 
@@ -38,11 +35,6 @@ class Regression(GradientTrainer):
         network, memory = descend(self.optimiser, learner.network, slope, learner.memory)
         mean = average(learner.average, network, learner.count, self.steps)
         return Learner(network, mean, memory, learner.count + 1), {"loss": loss, **info}
-
-    def trained(self, learner: Learner) -> AmortisedPolicy:
-        """The policy with the averaged weights."""
-        assert isinstance(self.skeleton, AmortisedPolicy)
-        return with_network(self.skeleton, learner.average)
 
     @property
     def optimiser(self) -> optax.GradientTransformation:

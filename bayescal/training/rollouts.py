@@ -25,6 +25,7 @@ from bayescal.domain import Domain
 from bayescal.environments.base import Environment
 from bayescal.policies.base import ABSENT
 from bayescal.populations.base import Population
+from bayescal.training.rounds import soft_value
 
 _MOST_ROUNDS = 60  # of games without an end
 
@@ -65,6 +66,15 @@ class Look(NamedTuple):
     log_q: Float[Array, "*players actions"]
     q: Float[Array, "*players actions"]
     log_pi: Float[Array, "*players actions"]
+
+
+class Rounds(NamedTuple):
+    """Rounds of a game: the states before them, what everybody saw and did, and whether the game was still on."""
+
+    state: PyTree
+    seen: PyTree
+    joint: Int[Array, "rounds players"]
+    live: Bool[Array, " rounds"]
 
 
 class Visited(NamedTuple):
@@ -150,19 +160,28 @@ def visit(
     own, begin, on = jax.random.split(key, 3)
     costs = draw_costs(policy, own, place, games, player, cost)
 
-    def game(begin: PRNGKeyArray, on: PRNGKeyArray, costs: Float[Array, " players"]) -> PyTree:
-        def go(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], PyTree]:
-            state, live = carry
-            act, chance = jax.random.split(key)
-            joint = drawn(act, looks(policy, state, costs, place)[1].log_pi)
-            after, _, done = env.step(chance, state, joint, place.params)
-            return (after, live & ~jnp.asarray(done)), (state, live)
-
-        start = (env.reset(begin, place.params), jnp.asarray(True))
-        return jax.lax.scan(go, start, jax.random.split(on, rounds))[1]
+    def game(begin: PRNGKeyArray, on: PRNGKeyArray, costs: Float[Array, " players"]) -> tuple[PyTree, Array]:
+        played = play_on(policy, on, env.reset(begin, place.params), costs, place, rounds)
+        return played.state, played.live
 
     states, live = jax.vmap(game)(jax.random.split(begin, games), jax.random.split(on, games), costs)
     return Visited(states, costs, live)
+
+
+def play_on(
+    policy: Valued, key: PRNGKeyArray, state: PyTree, costs: Float[Array, " players"], place: Place, rounds: int
+) -> Rounds:
+    """The next rounds of a game in which everybody decides by the policy."""
+
+    def go(carry: tuple[PyTree, Array], key: PRNGKeyArray) -> tuple[tuple[PyTree, Array], Rounds]:
+        state, live = carry
+        act, chance = jax.random.split(key)
+        seen, everybody = looks(policy, state, costs, place)
+        joint = drawn(act, everybody.log_pi)
+        after, _, done = policy.environment.step(chance, state, joint, place.params)
+        return (after, live & ~jnp.asarray(done)), Rounds(state, seen, joint, live)
+
+    return jax.lax.scan(go, (state, jnp.asarray(True)), jax.random.split(key, rounds))[1]
 
 
 def follow(
@@ -176,13 +195,13 @@ def follow(
     horizon: int,
     redraws: int = 0,
 ) -> tuple[Float[Array, " rounds"], Float[Array, " horizon"]]:
-    """(what an own action brings when the policy is followed: in each round and after the last one; the payoffs in it),
-    discounted, in money."""
+    """What an own action brings when the policy is followed, discounted, in money: (in each round, and after the last
+    one; the payoffs in each round)."""
     env, cost = policy.environment, costs[player]
 
     def value(state: PyTree) -> Float[Array, ""]:
         at = of_player(looks(policy, state, costs, place)[1], player)
-        return cost * jax.nn.logsumexp(jnp.where(at.log_q <= ABSENT / 2, ABSENT, at.log_q + at.q))
+        return soft_value(at.log_q, cost * at.q, cost)
 
     def go(carry: tuple[PyTree, Array], t: Int[Array, ""]) -> tuple[tuple[PyTree, Array], tuple[Array, Array]]:
         state, weight = carry

@@ -105,7 +105,7 @@ class SoftQ(Regression):
         return State(self.begin(network), network, begin_games(self.skeleton, play, self.games, self.explore))
 
     def policy(self, state: State) -> AmortisedPolicy:
-        return self.trained(state.learner)
+        return with_network(self.skeleton, state.learner.average)
 
     def weights(self, state: State) -> Network:
         return state.learner.network

@@ -90,7 +90,7 @@ class SoftQExpected(Regression):
         return self.begin(self.skeleton.fresh(key))
 
     def policy(self, state: Learner) -> AmortisedPolicy:
-        return self.trained(state)
+        return with_network(self.skeleton, state.average)
 
     def weights(self, state: Learner) -> Network:
         return state.network

@@ -26,6 +26,7 @@ from bayescal.precision import double_precision
 from bayescal.training import TRAINERS, GradientTrainer, Trainer
 from bayescal.training.points import sample_points
 from bayescal.training.train import CHECKPOINT, read_checkpoint, write_checkpoint
+from tests.unit import shops
 
 KEY = jax.random.key(7)
 
@@ -222,24 +223,8 @@ def exact(policy, n: int = 16) -> np.ndarray:
             v = best + cost * np.log(soft)
         return softmax(q / cost[:, :, None])
     if isinstance(env, bc.SupplyChain) and env.players == 1:
-        return np.stack([shop_solved(env, c, (3, 4, 4, 1)) for c in cost[:, 0]])
+        return np.stack([shops.choices(env, c, -60, 60)[np.array([3, 4, 4, 1]) + 60] for c in cost[:, 0]])
     return choices_at(bc.ExactPolicy(env, policy.prior, policy.population), points)
-
-
-def shop_solved(env, cost: float, positions) -> np.ndarray:
-    """Choices at inventory positions (stock and supply line) of a shop that is never kept waiting: an order counts two
-    weeks later, when it has arrived, and its cost then is charged today."""
-    low, high, chances = -60, 60, np.asarray(env.demand[1])
-    at, orders = np.arange(low, high + 1), np.arange(len(env.action_values[0]))
-    left = np.arange(low, high + len(orders))[:, None] - np.arange(5)
-    paid = -(env.discount**2) * np.where(left > 0, 0.5 * left, -left) @ np.convolve(chances, chances)
-    then = np.clip(np.arange(low, high + len(orders))[:, None] - np.arange(3), low, high) - low
-    value = np.zeros(len(at))
-    for _ in range(200):
-        q = (paid + env.discount * value[then] @ chances)[(at - low)[:, None] + orders]
-        best = q.max(axis=1)
-        value = best + cost * np.log(np.mean(np.exp((q - best[:, None]) / cost), axis=1))
-    return softmax(q[np.asarray(positions) - low] / cost)
 
 
 def distance(policy) -> float:

@@ -1,6 +1,6 @@
 """Sharpening over time: a policy that is wrong, trained on where the posterior is, leads to the right posterior.
 
-The shop of one echelon is solved exactly in NumPy (test_trainer_laws.py); decisions are drawn from that solution.
+The shop of one echelon is solved exactly in NumPy (tests/unit/shops.py); decisions are drawn from that solution.
 """
 
 import equinox as eqx
@@ -10,7 +10,7 @@ import pytest
 
 import bayescal as bc
 from bayescal.diagnostics.neighbourhood import neighbourhood
-from tests.laws.test_trainer_laws import shop_solved
+from tests.unit import shops
 
 COST = 1.5
 TRAINER = bc.LookAhead.example()
@@ -29,14 +29,14 @@ def wrong():
 def table():
     """Orders of forty shops for twelve weeks, from the exact solution."""
     rng, rows = np.random.default_rng(0), []
-    chances = shop_solved(SHOP, COST, range(-40, 41))
+    chances = shops.choices(SHOP, COST, -60, 60)
     for shop in range(40):
         stock, on_order = SHOP.inventory, [SHOP.flow, SHOP.flow]
         for week in range(12):
             demand = rng.choice(3, p=SHOP.demand[1])
             stock += on_order.pop(0) - demand
             position = round(stock + sum(on_order))
-            order = rng.choice(3, p=chances[position + 40])
+            order = rng.choice(3, p=chances[position + 60])
             rows.append(
                 {"participant": f"s{shop}", "group": f"s{shop}", "round": week + 1, "role": "retailer", "action": order,
                  "demand": demand}

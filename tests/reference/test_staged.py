@@ -58,7 +58,7 @@ def test_the_part_that_is_seen_later_says_what_an_action_has_paid(env):
                 part = float(env.part(before, own, later, env.params))
                 paid = env.discount**env.paid_after * float(payoffs[t + env.paid_after, i])
                 off.append(pays(env, before, own, part) - paid)
-    assert np.abs(off).max() < 1e-3  # of prices in float32
+    assert np.abs(off).max() < 1e-6
 
 
 @each_game

@@ -60,8 +60,10 @@ def test_a_focus_begins_with_the_weights_that_are_there(policy):
     focused = bc.LookAhead(policy, games=500, focus=NEAR)
     state = jax.jit(lambda key: focused.init(key))(jax.random.key(1))
     same = lambda a, b: all(map(np.array_equal, jax.tree.leaves(a), jax.tree.leaves(b)))
-    assert same(state.network, policy.network)
-    assert not same(jax.jit(lambda key: bc.LookAhead(policy).init(key))(jax.random.key(1)).network, policy.network)
+    assert same(state.learner.network, policy.network)
+    assert not same(
+        jax.jit(lambda key: bc.LookAhead(policy).init(key))(jax.random.key(1)).learner.network, policy.network
+    )
     odd = np.asarray(state.games.point.cost)[np.arange(500), state.games.player][np.asarray(state.games.odd)]
     assert odd.min() >= 100 * (1 - 1e-5) and odd.max() <= 200 * (1 + 1e-5)
     log_mean = jnp.asarray(state.games.point.phi["log_mean"])

@@ -22,12 +22,10 @@ from bayescal.domain import Domain
 from bayescal.environments.base import Environment
 from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
-from bayescal.policies.learned import LearnedPolicy, Others, to_unit
+from bayescal.policies.learned import LearnedPolicy, Others, to_unit, trained_for
 from bayescal.policies.network import Network
 from bayescal.policies.rounds.stage import Continuation, action_values, chances, stage_of
-from bayescal.policies.trained_for import check_domain
 from bayescal.populations.base import Population
-from bayescal.populations.homogeneous import Homogeneous
 from bayescal.precision import FULL
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
@@ -105,12 +103,8 @@ class RepeatedPolicy(LearnedPolicy):
                 f"RepeatedPolicy is for repeated games (RepeatedCournot, RepeatedGame); {environment.name} is a "
                 f"{type(environment).__name__}: use AmortisedPolicy."
             )
-        self.environment, self.variants = environment, (environment,)
-        self.prior = prior
-        self.population = None if isinstance(population, Homogeneous) else population
-        self.domain = domain if isinstance(domain, Domain) else Domain.from_dict(domain)
+        vars(self).update(trained_for((environment,), domain, prior, population))
         self.nodes, self.others = nodes, "average"
-        check_domain(self.domain, self.variants, prior, self.population)
         stage = stage_of(environment, environment.params, nodes)
         held = (len(stage.own.at), len(stage.seen.at))
         shapes = min(shapes, held[0] * held[1])

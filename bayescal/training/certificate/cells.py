@@ -56,12 +56,12 @@ def asked_cells(policy: Valued, costs: int) -> list[Asked]:
     lowest and the middle cost at a few corners, the roles in turn."""
     env, box = policy.environment, dict(policy.domain.intervals)
     cost = box.pop("cost")
-    middle = _place(policy, {name: _between(interval, 0.5) for name, interval in box.items()})
-    levels = [_between(cost, share) for share in np.linspace(0, 1, costs)]
+    middle = _place(policy, {name: float(interval.at(0.5)) for name, interval in box.items()})
+    levels = [float(cost.at(share)) for share in np.linspace(0, 1, costs)]
     asked = [Asked(role, level, "middle", middle) for role in range(env.roles) for level in levels]
     for k, corner in enumerate(_corners(box)):
         place = _place(policy, corner)
-        asked += [Asked(k % env.roles, _between(cost, share), f"corner {k + 1}", place) for share in (0.0, 0.5)]
+        asked += [Asked(k % env.roles, float(cost.at(share)), f"corner {k + 1}", place) for share in (0.0, 0.5)]
     return asked
 
 
@@ -135,13 +135,6 @@ def _read(keeper: Keeper, run: Mapping[str, Any]) -> list[Cell]:
 def _write(keeper: Keeper, run: Mapping[str, Any], done: list[Cell]) -> None:
     content = {**run, "identity": keeper.identity, "cells": [c.as_dict() for c in done]}
     write_atomically(keeper.path, json.dumps(content).encode())
-
-
-def _between(interval: Interval, share: float) -> float:
-    """A point of an interval, in its logarithm where the ends are far apart."""
-    if interval.logarithmic:
-        return float(interval.low * (interval.high / interval.low) ** share)
-    return float(interval.low + (interval.high - interval.low) * share)
 
 
 def _corners(box: Mapping[str, Interval]) -> list[dict[str, float]]:
