@@ -54,8 +54,18 @@ each_kind = pytest.mark.parametrize(
 
 
 @eqx.filter_jit
-def solve(policy, cost, params=None):
+def _solve(policy, cost, params):
     return policy.solve(cost, params=params)
+
+
+def solve(policy, cost, params=None):
+    """One program serves all costs and payoffs of games of one shape: a number would be part of the program."""
+    return _solve(policy, np.asarray(cost, float), policy.environment.params if params is None else params)
+
+
+@eqx.filter_jit
+def expected_payoffs(game, strategies):
+    return game.expected_payoffs(strategies, game.params)
 
 
 @each_game
@@ -85,9 +95,12 @@ def test_vanishing_cost_plays_a_nash_equilibrium(name):
 def test_it_is_a_fixed_point(name):
     game = GAMES[name]
     cost = 0.1 * float(game.payoff_scale(game.params))
-    solved = solve(ExactPolicy(game), cost)
-    reply = jax.nn.softmax(jnp.where(game.mask, game.expected_payoffs(solved.strategies, game.params) / cost, -jnp.inf))
-    np.testing.assert_allclose(solved.strategies, reply, atol=1e-9)
+    policy = ExactPolicy(game, skewed(game))
+    solved = solve(policy, cost)
+    values = expected_payoffs(game, solved.strategies)
+    logits = np.where(game.mask, np.asarray(policy.log_prior()) + np.asarray(values) / cost, -np.inf)
+    reply = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(solved.strategies, reply / reply.sum(axis=1, keepdims=True), atol=1e-9)
     assert float(solved.residual) < 1e-9
 
 
@@ -96,7 +109,7 @@ def test_relabelling_players_and_actions_relabels_the_solution(sizes):
     rng = np.random.default_rng(5)
     game = random_game(7, *sizes)
     prior = skewed(game)
-    payoffs = game.params["payoffs"]
+    payoffs = np.asarray(game.params["payoffs"])
     players = rng.permutation(len(sizes))
     actions = [rng.permutation(n) for n in sizes]
     relabelled = payoffs[(slice(None), *np.ix_(*actions))]
@@ -106,7 +119,8 @@ def test_relabelling_players_and_actions_relabels_the_solution(sizes):
         before = solve(ExactPolicy(game, prior), cost).strategies
         after = solve(ExactPolicy(NormalForm(relabelled), Empirical(rows)), cost).strategies
         for new, old in enumerate(players):
-            np.testing.assert_allclose(after[new, : sizes[old]], before[old][actions[old]], atol=1e-8)
+            relabelled_row = np.asarray(before)[old][actions[old]]
+            np.testing.assert_allclose(np.asarray(after)[new, : sizes[old]], relabelled_row, atol=1e-8)
 
 
 def test_relabelling_the_players_of_a_symmetric_game_past_its_bifurcation_gives_the_mirror_image():
@@ -129,31 +143,37 @@ def test_constants_added_to_payoffs_change_nothing(name):
     constants = np.array([5.0, -200.0, 31.0])[: game.players].reshape(-1, *[1] * game.players)
     # Nor does a constant that depends on what the others do.
     varying = np.stack([5 * np.sin(u).mean(axis=i, keepdims=True) + 0 * u for i, u in enumerate(payoffs)])
+    policy = ExactPolicy(game, skewed(game))
     for cost in (3.0, 0.3):
-        before = solve(ExactPolicy(game), cost).strategies
-        after = solve(ExactPolicy(game), cost, {"payoffs": payoffs + constants + varying}).strategies
+        before = solve(policy, cost).strategies
+        after = solve(policy, cost, {"payoffs": payoffs + constants + varying}).strategies
         np.testing.assert_allclose(after, before, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["3x4", "2x3x2"])
 def test_scaling_payoffs_and_costs_together_changes_nothing(name):
     game = GAMES[name]
+    policy = ExactPolicy(game, skewed(game))
     for factor in (1e-3, 17.0, 1e6):
-        before = solve(ExactPolicy(game), 0.3).strategies
-        after = solve(ExactPolicy(game), 0.3 * factor, {"payoffs": factor * game.params["payoffs"]}).strategies
+        before = solve(policy, 0.3).strategies
+        after = solve(policy, 0.3 * factor, {"payoffs": factor * game.params["payoffs"]}).strategies
         np.testing.assert_allclose(after, before, atol=1e-8)
 
 
 def check_derivatives(f, x, rtol=1e-5):
     """Forward, reverse and central differences agree on the derivative of a scalar function of an array."""
-    x = jnp.asarray(x, float)
-    reverse = jax.jit(jax.grad(f))(x)
-    forward = jax.jit(jax.jacfwd(f))(x)
-    g = jax.jit(f)
+    x = np.asarray(x, float)
+    # Value and slopes in one program each, of which most is the solver.
+    both = jax.jit(lambda x: (jax.value_and_grad(f)(x), jax.jacfwd(f)(x)))
+    (_, reverse), forward = both(x)
     numeric = np.zeros(x.shape)
     for i in np.ndindex(*x.shape):
         h = 1e-5 * max(1.0, abs(float(x[i])))
-        numeric[i] = (g(x.at[i].add(h)) - g(x.at[i].add(-h))) / (2 * h)
+        step = np.zeros(x.shape)
+        step[i] = h
+        (up, _), _ = both(x + step)
+        (down, _), _ = both(x - step)
+        numeric[i] = (up - down) / (2 * h)
     size = np.abs(numeric).max()
     assert size > 1e-4, "the derivative is nearly zero: the test would show nothing"
     np.testing.assert_allclose(reverse, numeric, rtol=rtol, atol=rtol * size)
