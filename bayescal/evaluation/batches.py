@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from bayescal._types import AnyArray, Key
 from bayescal.evaluation.compile import random_keys
@@ -55,6 +56,15 @@ def in_batches(run: Callable[[Draws, Key], Any], draws: Draws, batch: int, rng: 
         parts.append(run(some, random_keys(rng, batch)))
     joined = jax.tree.map(lambda *x: np.concatenate(x)[:total], *parts)
     return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
+
+
+def map_in_batches(f: Callable[[Array], Any], x: Float[Array, " n"], batch: int) -> Any:
+    """`f` of every number, at most `batch` of them side by side. `lax.map` would hold `f` twice if `batch` does not
+    divide their number: here the last number is repeated instead."""
+    rounds = -(-x.shape[0] // batch)
+    size = -(-x.shape[0] // rounds)
+    filled = jnp.concatenate([x, jnp.broadcast_to(x[-1:], (rounds * size - x.shape[0],))])
+    return jax.tree.map(lambda y: y[: x.shape[0]], jax.lax.map(f, filled, batch_size=size))
 
 
 def numbers_of(model: Callable[[], Any]) -> float | int:

@@ -14,7 +14,7 @@ from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
 from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
-from bayescal.evaluation.batches import AT_ONCE
+from bayescal.evaluation.batches import AT_ONCE, map_in_batches
 from bayescal.likelihood.base import (
     CommonLikelihood,
     OwnPsi,
@@ -218,7 +218,7 @@ class OverTimePrivate(PrivateLikelihood):
                 return finite(log_p)[part.situation, chosen]
 
             batch = int(np.clip(AT_ONCE / (len(group) * self.data.width * 4), 1, log_cost.shape[0]))
-            yield part.here, jax.lax.map(node, log_cost, batch_size=batch).T
+            yield part.here, map_in_batches(node, log_cost, batch).T
 
     def observe(
         self, log_cost: Float[AnyArray, " participants"], shared: Shared, own_psi: OwnPsi | None = None

@@ -111,7 +111,7 @@ def test_solution_is_that_of_brute_force(firms):
     }
     policy = bc.ExactPolicy(market(firms), HABIT, PEOPLE)
     with double_precision():
-        ours = np.asarray(policy.tables_at(seen, jnp.asarray(own_costs), PHI, PSI, None))
+        ours = np.asarray(jax.jit(lambda: policy.tables_at(seen, jnp.asarray(own_costs), PHI, PSI, None))())
     for k, state in enumerate(states):
         np.testing.assert_allclose(np.exp(ours[:, k]), np.exp(found[state]), atol=1e-8)
     assert np.abs(np.exp(ours[:, 1]) - np.exp(found[3, 0, 1])).max() > 1e-3  # another state is seen to differ
@@ -123,8 +123,8 @@ def test_one_round_is_the_one_shot_game():
     seen = {"own": np.zeros(1), "seen": np.zeros(1), "began": np.zeros(1), "round": np.zeros(1, int)}
     repeated = bc.ExactPolicy(game, population=PEOPLE)
     with double_precision():
-        ours = repeated.log_prob_cells(0, seen, 20.0, PHI, None, None)[0]
-        theirs = once.log_prob_all(jnp.asarray(20.0), PHI, None, None)[0]
+        ours = jax.jit(lambda: repeated.log_prob_cells(0, seen, 20.0, PHI, None, None)[0])()
+        theirs = jax.jit(lambda: once.log_prob_all(jnp.asarray(20.0), PHI, None, None)[0])()
     np.testing.assert_allclose(ours, theirs, atol=1e-8)
 
 
@@ -139,9 +139,10 @@ def test_derivatives_are_those_of_differences():
 
     with double_precision():
         at = jnp.asarray([3.0, 0.6, 3.0, 1.5, np.log(25.0)])
-        forward, backward = jax.jacfwd(choice)(at), jax.jacrev(choice)(at)
-        step = 1e-4 * jnp.eye(5)
-        by_differences = jnp.stack([(choice(at + h) - choice(at - h)) / 2e-4 for h in step])
+        forward = jax.jit(jax.jacfwd(choice))(at)
+        both = jax.jit(jax.value_and_grad(choice))
+        backward = both(at)[1]
+        by_differences = np.stack([(both(at + h)[0] - both(at - h)[0]) / 2e-4 for h in 1e-4 * np.eye(5)])
     np.testing.assert_allclose(forward, by_differences, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(backward, forward, rtol=1e-6, atol=1e-9)
 
@@ -200,10 +201,9 @@ def test_distillation_learns_the_exact_solution():
     exact = bc.ExactPolicy(policy.environment, policy.prior)
     seen = {"own": np.array([0.0, 20.0]), "seen": np.array([0.0, 60.0]), "began": np.array([0.0, 1.0]),
             "round": np.array([0, 1])}  # fmt: skip
+    planted = with_network(policy, trainer.skeleton.network)  # nothing learned
+    play = jax.jit(lambda cost: [p.log_prob_cells(0, seen, cost, None, None, None) for p in (exact, policy, planted)])
     for cost in (120.0, 600.0):
-        truth = exact.log_prob_cells(0, seen, cost, None, None, None)
-        learned = policy.log_prob_cells(0, seen, cost, None, None, None)
+        truth, learned, untaught = play(jnp.asarray(cost))
         assert float(jnp.max(jnp.sum(jnp.exp(truth) * (truth - learned), axis=1))) < 2e-3
-        planted = with_network(policy, trainer.skeleton.network)  # nothing learned
-        untaught = planted.log_prob_cells(0, seen, cost, None, None, None)
         assert float(jnp.max(jnp.sum(jnp.exp(truth) * (truth - untaught), axis=1))) > 2e-3

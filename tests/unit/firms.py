@@ -1,8 +1,10 @@
 """A few firms with costs of their own, in a small Cournot market, for tests of models of people."""
 
+import jax
 import numpy as np
 import pandas as pd
 from numpyro import handlers
+from numpyro.infer.util import log_density
 
 import bayescal as bc
 from bayescal.populations import LogNormal
@@ -26,8 +28,28 @@ def table(seed=0, rounds=ROUNDS) -> pd.DataFrame:
     )
 
 
-def drawn(model, seed=0):
-    """(values of every latent site drawn from its prior, the trace)."""
-    trace = handlers.trace(handlers.seed(model, seed)).get_trace()
-    sampled = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
-    return {n: s["value"] for n, s in sampled.items()}, trace
+def drawn(model, seed=0, sites=()):
+    """(values of every latent site drawn from its prior, the values of these sites). Compiled, so that what nobody asks
+    for, above all the equilibrium, is not computed."""
+
+    def values():
+        trace = handlers.trace(handlers.seed(model, seed)).get_trace()
+        sampled = {n: s for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
+        return {n: s["value"] for n, s in sampled.items()}, {n: trace[n]["value"] for n in sites}
+
+    return jax.jit(values)()
+
+
+def log_likelihood(model, values):
+    """log p(decisions | values), by person, of a model that integrates costs out."""
+
+    def at(values):
+        trace = handlers.trace(handlers.substitute(handlers.seed(model, 0), data=values)).get_trace()
+        return trace["decisions"]["fn"].log_prob(0.0)
+
+    return jax.jit(at)(values)
+
+
+def density(model):
+    """The model's log-density as a compiled function of its values: one operation at a time compiles far more."""
+    return jax.jit(lambda values: log_density(model, (), {}, values)[0])

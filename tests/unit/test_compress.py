@@ -9,8 +9,7 @@ import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
-from firms import MARKET, PEOPLE, POPULATION, drawn, table
-from numpyro.infer.util import log_density
+from firms import MARKET, PEOPLE, POPULATION, density, drawn, table
 
 import bayescal as bc
 from bayescal.errors import InputError
@@ -52,9 +51,7 @@ def test_the_density_is_that_of_the_marginal_model(decisions, policy):
     assert any(n.startswith("Compressed") for n in compressed.notes), compressed.notes
     with jax.enable_x64(True):
         draws = locate(marginal, 12, seed=3)
-        both = [
-            jax.jit(jax.value_and_grad(lambda v, m=m: log_density(m, (), {}, v)[0])) for m in (compressed, marginal)
-        ]
+        both = [jax.jit(jax.value_and_grad(density(m))) for m in (compressed, marginal)]
         for k in range(12):
             values = {n: x[k] for n, x in draws.items()}
             (ours, slopes), (true, true_slopes) = (f(values) for f in both)
@@ -119,7 +116,7 @@ def test_what_cannot_be_compressed_falls_back_and_says_so(decisions, policy, mon
     values, _ = drawn(model)
     marginal = bc.build_model(policy, POPULATION, decisions, method="marginal")
     with jax.enable_x64(True):
-        assert log_density(model, (), {}, values)[0] == log_density(marginal, (), {}, values)[0]
+        assert density(model)(values) == density(marginal)(values)
 
 
 def test_evidence_of_others_is_refused_and_shards_add_up(decisions, policy):
@@ -160,16 +157,17 @@ def test_many_people_are_a_polynomial_all_together(policy, monkeypatch):
     surface = together.integrated.surface
     assert surface is not None and surface.error <= 0.02 and "All people together" in together.notes[-1]
     with jax.enable_x64(True):
-        density = lambda m: jax.value_and_grad(lambda v: log_density(m, (), {}, v)[0])
+        ours, theirs = (jax.jit(jax.value_and_grad(density(m))) for m in (together, model))
         for one in range(5):
             values = {n: x[one] for n, x in together.start.items()}
-            (a, slopes), (b, expected) = density(together)(values), density(model)(values)
+            (a, slopes), (b, expected) = ours(values), theirs(values)
             assert abs(a - b) < 0.03
             for n, slope in slopes.items():
                 np.testing.assert_allclose(slope, expected[n], atol=0.1)
         # Beyond the box it is no likelihood, but it leads back.
         far = {"log_mean": together.start["log_mean"].max() + 1.0, "log_sd": together.start["log_sd"][0]}
-        assert density(together)(far)[0] < -1e3 and density(together)(far)[1]["log_mean"] < 0
+        value, slopes = ours(far)
+        assert value < -1e3 and slopes["log_mean"] < 0
     whole = bc.infer(together, bc.Grid(points=60, draws=50))
     for name, exact in one_by_one.provenance["grid"].items():
         assert abs(whole.provenance["grid"][name]["mean"] - exact["mean"]) < 0.03 * exact["sd"]

@@ -9,6 +9,7 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import xarray as xr
+from firms import density
 
 from bayescal.environments.named import get_game
 from bayescal.environments.symmetric import request_game
@@ -78,7 +79,7 @@ def test_the_likelihood_is_that_of_each_game_solved_alone(decisions, policy):
     model = build_model(policy, Homogeneous(), decisions, by="game")
     values = {"log_cost_mean": 0.1, "log_cost_sd": 0.5, "log_cost_offset": np.array([0.3, -1.0, 0.7])}
     with jax.enable_x64(True):
-        log_lik, _ = numpyro.infer.util.log_density(model, (), {}, values)
+        log_lik = density(model)(values)
         by_hand = sum(dist.Normal(0.0, 1.0).log_prob(jnp.asarray(values["log_cost_offset"])))
         by_hand += model.hyperpriors["log_cost_mean"].log_prob(0.1) + dist.HalfNormal(1.0).log_prob(0.5)
         for cell in range(len(decisions.cells)):
@@ -94,12 +95,10 @@ def test_centred_and_not_are_one_density(decisions, policy):
     """The offsets' density is that of the costs, times sd to the number of games; 500 decisions a game choose."""
     mean, sd, costs = 0.1, 0.5, np.array([0.3, -1.0, 0.7])
     hyper = {"log_cost_mean": mean, "log_cost_sd": sd}
-    density = lambda values, **kw: numpyro.infer.util.log_density(
-        build_model(policy, Homogeneous(), decisions, by="game", **kw), (), {}, hyper | values
-    )[0]
+    built = lambda centred: build_model(policy, Homogeneous(), decisions, by="game", centred=centred)
     with jax.enable_x64(True):
-        offsets = density({"log_cost_offset": (costs - mean) / sd}, centred=False)
-        centred = density({"log_cost": costs}, centred=True)
+        offsets = density(built(False))(hyper | {"log_cost_offset": (costs - mean) / sd})
+        centred = density(built(True))(hyper | {"log_cost": costs})
         np.testing.assert_allclose(offsets, centred + 3 * np.log(sd), rtol=1e-10)
         sites = sites_of(build_model(policy, Homogeneous(), decisions, by="game"))
     assert "log_cost_offset" in sites and sites["log_cost"].kind == "deterministic"  # 200 decisions are few
@@ -210,7 +209,7 @@ def test_people_with_private_costs_are_mixed_over_types():
     model = build_model(ExactPolicy(request_game()), LogNormal(), decisions)
     phi = {"log_mean": 0.5, "log_sd": 0.8}
     with jax.enable_x64(True):
-        log_lik, _ = numpyro.infer.util.log_density(model, (), {}, phi)
+        log_lik = density(model)(phi)
         solved = ExactPolicy(request_game(), population=LogNormal()).solve(phi=phi)
         by_type = solved.strategies_by_type[0]
         person = jnp.sum(solved.type_weights * by_type[:, 0] * by_type[:, 8] * by_type[:, 9]) * 6

@@ -7,9 +7,9 @@ import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
-from firms import MARKET, PEOPLE, POPULATION, drawn, table
+from firms import MARKET, PEOPLE, POPULATION, density, drawn, log_likelihood, table
 from numpyro import handlers
-from numpyro.infer.util import log_density
+from scipy.special import logsumexp
 
 import bayescal as bc
 from bayescal.errors import InputError
@@ -59,12 +59,12 @@ def test_the_marginal_model_is_the_joint_one_integrated(name, decisions, policy)
     with jax.enable_x64(True):
         marginal = bc.build_model(policy, POPULATION, decisions, method="marginal", **options)
         joint = marginal.evaluated
-        values, trace = drawn(marginal, 5)
+        values, _ = drawn(marginal, 5)
         low, high = np.log(float(MARKET.payoff_scale(MARKET.params))) + np.array([-9.0, 4.0])
-        x = jnp.linspace(low, high, 261)
-        log_lik, log_prior = jax.lax.map(lambda c: joint_at(joint, values, jnp.full(PEOPLE, c)), x, batch_size=100)
-        by_hand = jax.nn.logsumexp(log_lik + log_prior, axis=0) + jnp.log(x[1] - x[0])
-        found = trace["decisions"]["fn"].log_prob(0.0)
+        x = np.linspace(low, high, 261)
+        at = jax.jit(jax.vmap(lambda c: joint_at(joint, values, jnp.full(PEOPLE, c))))
+        by_hand = logsumexp(np.add(*at(x)), axis=0) + np.log(x[1] - x[0])
+        found = log_likelihood(marginal, values)
     np.testing.assert_allclose(found, by_hand, atol=2e-3)
 
 
@@ -73,11 +73,11 @@ def test_offsets_and_costs_are_one_density(decisions, policy):
         apart, itself = (
             bc.build_model(policy, POPULATION, decisions, method="joint", centred=c) for c in (False, True)
         )
-        values, trace = drawn(apart, 1)
-        costs = {n: x for n, x in values.items() if n != "log_cost_offset"} | {"log_cost": trace["log_cost"]["value"]}
+        values, computed = drawn(apart, 1, ["log_cost"])
+        costs = {n: x for n, x in values.items() if n != "log_cost_offset"} | computed
         # walls 9 and 4 units away cut off next to nothing
         change = PEOPLE * jnp.log(values["log_sd"])
-        one, other = log_density(apart, (), {}, values)[0], log_density(itself, (), {}, costs)[0]
+        one, other = density(apart)(values), density(itself)(costs)
     np.testing.assert_allclose(one, other + change, atol=1e-6)
 
 
@@ -88,19 +88,19 @@ def test_values_that_are_believed_move_the_game(decisions, policy):
         fixed = bc.build_model(policy, POPULATION, decisions, beliefs={"log_mean": 5.0, "log_sd": 0.4})
         same = bc.build_model(policy, POPULATION, decisions)
         at = {"log_mean": jnp.asarray(5.0), "log_sd": jnp.asarray(0.4)}
-        np.testing.assert_allclose(log_density(fixed, (), {}, at)[0], log_density(same, (), {}, at)[0], rtol=1e-12)
+        of_fixed, of_same = density(fixed), density(same)
+        np.testing.assert_allclose(of_fixed(at), of_same(at), rtol=1e-12)
         away = at | {"log_mean": jnp.asarray(3.0)}
-        assert abs(log_density(fixed, (), {}, away)[0] - log_density(same, (), {}, away)[0]) > 1e-3
+        assert abs(of_fixed(away) - of_same(away)) > 1e-3
 
         grouped = bc.build_model(policy, POPULATION, decisions, groups="treatment")
         values, _ = drawn(grouped)
         values |= {"group_sd": jnp.asarray(1.0), "group_offset": jnp.asarray([0.3, -0.6])} | at
-        trace = handlers.trace(handlers.substitute(handlers.seed(grouped, 0), data=values)).get_trace()
+        both = log_likelihood(grouped, values)
         for shift, people in ((0.3, range(3)), (-0.6, range(3, PEOPLE))):
             moved = at | {"log_mean": at["log_mean"] + shift}
-            alone = handlers.trace(handlers.substitute(handlers.seed(same, 0), data=moved)).get_trace()
-            mine, theirs = (t["decisions"]["fn"].log_prob(0.0)[np.array(people)] for t in (trace, alone))
-            np.testing.assert_allclose(mine, theirs, atol=1e-9)
+            alone = log_likelihood(same, moved)
+            np.testing.assert_allclose(both[np.array(people)], alone[np.array(people)], atol=1e-9)
 
 
 @pytest.mark.slow
@@ -139,7 +139,7 @@ def test_other_populations_are_joint_and_marginal_too(decisions):
         for method in ("joint", "marginal"):
             model = bc.build_model(policy, population, decisions, method=method)
             values, _ = drawn(model)
-            slopes = jax.grad(lambda v, model=model: log_density(model, (), {}, v)[0])(values)
+            slopes = jax.jit(jax.grad(density(model)))(values)
             assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
     with pytest.raises(InputError, match="cannot be moved by groups"):
         handlers.trace(handlers.seed(bc.build_model(policy, population, decisions, groups="treatment"), 0)).get_trace()

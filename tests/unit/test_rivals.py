@@ -40,9 +40,14 @@ def everything(decisions=3, game=DILEMMA):
 
 def told(model, seed=0):
     """(log-likelihood by participant, values of the sites) at a draw from the prior."""
-    with jax.enable_x64(True):
+
+    def at_a_draw():
         trace = handlers.trace(handlers.seed(model, seed)).get_trace()
-        return np.asarray(trace["decisions"]["fn"].log_prob(0.0)), {n: s["value"] for n, s in trace.items()}
+        return trace["decisions"]["fn"].log_prob(0.0), {n: s["value"] for n, s in trace.items() if n != "decisions"}
+
+    with jax.enable_x64(True):  # compiled as a whole: one operation at a time compiles far more
+        log_p, values = jax.jit(at_a_draw)()
+    return np.asarray(log_p), values
 
 
 def imagined(env, kind, cost, tau, levels):
@@ -209,11 +214,15 @@ def test_decisions_of_nobody_in_particular_are_averaged_over_levels():
     ]
     few = study(rows, game)
     model = rivals(few, only=["GR2-L"]).models["GR2-L"]
-    with jax.enable_x64(True):
+
+    def both():
         trace = handlers.trace(handlers.seed(model, 0)).get_trace()
-        at = {n: float(trace[n]["value"]) for n in ("tau", "cost")}
+        at = {n: trace[n]["value"] for n in ("tau", "cost")}
         expected = LevelKPolicy(game, "GR2-L").log_prob_all(at["cost"], {"tau": at["tau"]}, None, None)
-        np.testing.assert_allclose(trace["choices"]["fn"].log_probs, expected, rtol=1e-10)
+        return trace["choices"]["fn"].log_probs, expected
+
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(*jax.jit(both)(), rtol=1e-10)
     assert model.integrated is None
 
 
