@@ -58,12 +58,12 @@ def in_batches(run: Callable[[Draws, Key], Any], draws: Draws, batch: int, rng: 
     return jax.tree.map(lambda x: x.reshape(chains, per_chain, *x.shape[1:]), joined)
 
 
-def map_in_batches(f: Callable[[Array], Any], x: Float[Array, " n"], batch: int) -> Any:
+def map_in_batches(f: Callable[[Array], Any], x: Float[AnyArray, " n"], batch: int) -> Any:
     """`f` of every number, at most `batch` of them side by side. `lax.map` would hold `f` twice if `batch` does not
     divide their number: here the last number is repeated instead."""
     rounds = -(-x.shape[0] // batch)
     size = -(-x.shape[0] // rounds)
-    filled = jnp.concatenate([x, jnp.broadcast_to(x[-1:], (rounds * size - x.shape[0],))])
+    filled = jnp.concatenate([x, jnp.broadcast_to(x[-1:], rounds * size - x.shape[0])])
     return jax.tree.map(lambda y: y[: x.shape[0]], jax.lax.map(f, filled, batch_size=size))
 
 

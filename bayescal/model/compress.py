@@ -14,8 +14,8 @@ from bayescal.evaluation.locate import locate
 from bayescal.evaluation.sites import Sites, compile_prior
 from bayescal.likelihood.evidence import Evidence, Unresolved
 from bayescal.likelihood.surface import FEW, Surface
-from bayescal.model.integrated import Integrated, given
-from bayescal.model.people import People
+from bayescal.model.integrated import Integrated
+from bayescal.model.people import People, given
 from bayescal.precision import double_precision
 
 _WIDE = 6.5  # posterior sds to either side

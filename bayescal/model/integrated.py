@@ -14,21 +14,17 @@ from numpyro.distributions import constraints
 
 from bayescal._types import AnyArray, Key
 from bayescal.evaluation.batches import of_every_draw
-from bayescal.evaluation.sites import Sites, compile_prior
+from bayescal.evaluation.sites import Sites
 from bayescal.likelihood.base import PrivateLikelihood, Shared
 from bayescal.likelihood.evidence import Evidence
 from bayescal.likelihood.marginal import draw_log_costs, even_nodes, log_marginal
 from bayescal.likelihood.surface import Surface
+from bayescal.model.close_enough import close_enough
 from bayescal.model.hyperpriors import Hyperpriors
-from bayescal.model.people import Drawn, People
+from bayescal.model.people import People, given
 from bayescal.populations.base import Phi
-from bayescal.precision import double_precision
 
 _STEEP = 1e5
-_STRIDES = (8, 4, 2, 1)  # of nodes that are eight times as close as without habits
-_DRAWS, _CASES, _CROWD = 400, 40, 200  # prior draws, the best of them, and people at whom integrals are compared
-_FLOATS = 2e6  # of all their curves at the closest nodes: fewer people, if these are many
-_WRONG = 0.001  # nats, all people together
 
 
 class Computed(dist.Distribution):
@@ -81,45 +77,9 @@ class Integrated:
             habits: whether the habit may be anything but uniform.
         """
         nodes = even_nodes(people.bounds, int(likelihood.decisions.max()))
-        made = cls(people, likelihood, hyperpriors, nodes)
-        return made._resolved() if habits else made
-
-    def _resolved(self) -> "Integrated":
-        """With nodes so close that closer ones change no integral, at the prior draws that explain the decisions best.
-
-        Where a cost decides between habit and gain, choices turn from one to the other over a small part of its
-        logarithm: the stronger the habit, the smaller. Nodes that are too far apart make the total log-likelihood wavy,
-        and samplers diverge.
-        """
-        nodes = np.linspace(self.nodes[0], self.nodes[-1], _STRIDES[0] * (len(self.nodes) - 1) + 1)
-        most = int(np.clip(_FLOATS / len(nodes), 1, _CROWD))
-        crowd = np.sort(np.argsort(-self.likelihood.decisions, kind="stable")[:most])
-        some, rng = self.of_some(crowd), np.random.default_rng(0)
-
-        def totals(
-            values: Sites, at: Float[np.ndarray, " nodes"], strides: tuple[int, ...]
-        ) -> Float[Array, " strides"]:
-            """The log-likelihood of all people, with every k-th of these nodes for each stride k."""
-            drawn = given(some.people, some.hyperpriors, values)
-            curves, population = some.likelihood.curves(jnp.asarray(at), drawn.shared), some.people.population
-            sums = [
-                log_marginal(curves[:, ::k], jnp.asarray(at[::k]), population, drawn.phi, drawn.shift).sum()
-                for k in strides
-            ]
-            return jnp.stack(sums) * len(self.people.participants) / len(crowd)
-
-        def at_each(draws: Sites, at: Float[np.ndarray, " nodes"], strides: tuple[int, ...]) -> np.ndarray:
-            run = lambda values, key: totals(values, at, strides)
-            return of_every_draw(run, draws, len(crowd) * len(nodes), rng)[0]
-
-        with double_precision():
-            prior = compile_prior(some.model, _DRAWS)(rng)
-            height = at_each(prior, self.nodes, (1,))[:, 0]
-            best = np.argsort(np.where(np.isfinite(height), -height, np.inf), kind="stable")[:_CASES]
-            sums = at_each({n: x[:, best] for n, x in prior.items()}, nodes, _STRIDES)
-        wrong = np.abs(sums - sums[:, -1:])
-        worst = np.max(np.where(np.isfinite(wrong), wrong, 0.0), axis=0)
-        return dataclasses.replace(self, nodes=nodes[:: _STRIDES[int(np.argmax(worst <= _WRONG))]])
+        if habits:
+            nodes = close_enough(people, likelihood, hyperpriors, nodes)
+        return cls(people, likelihood, hyperpriors, nodes)
 
     def _inside(self, evidence: Evidence, shared: Shared) -> tuple[dict[str, Array], Float[Array, ""]]:
         """(shared numbers clipped to the evidence's box, a penalty that leads back into it: a chain may begin
@@ -202,9 +162,3 @@ class Integrated:
         nodes = jnp.asarray(self.nodes)
         log_cost = draw_log_costs(key, curves, nodes, self.people.population, drawn.phi, drawn.shift)
         return log_cost, self.log_marginal(curves, level, drawn.phi, drawn.shift)
-
-
-def given(people: People, hyperpriors: Hyperpriors, values: Sites) -> Drawn:
-    """`people.sample` where every site has a value."""
-    with handlers.block(), handlers.seed(rng_seed=0), handlers.substitute(data=dict(values)):
-        return people.sample(hyperpriors)

@@ -19,10 +19,12 @@ import numpy as np
 import numpyro
 from jaxtyping import Array, Float, Int
 from numpyro import distributions as dist
+from numpyro import handlers
 
 from bayescal._types import Costs
 from bayescal.domain import Interval
 from bayescal.errors import InputError
+from bayescal.evaluation.sites import Sites
 from bayescal.likelihood.base import OwnPsi, Shared
 from bayescal.model.covariates import Covariates
 from bayescal.model.hyperpriors import Hyperpriors
@@ -292,3 +294,9 @@ def _ordered(population: Population) -> bool:
 
 def _tiled(distribution: dist.Distribution, n: int) -> dist.Distribution:
     return distribution.expand((n,)) if not distribution.batch_shape else distribution
+
+
+def given(people: People, hyperpriors: Hyperpriors, values: Sites) -> Drawn:
+    """`people.sample` where every site has a value."""
+    with handlers.block(), handlers.seed(rng_seed=0), handlers.substitute(data=dict(values)):
+        return people.sample(hyperpriors)
