@@ -90,7 +90,9 @@ class _Crowd:
         return jnp.concatenate(parts, axis=2)[:, :, : len(nodes)] if len(parts) > 1 else parts[0]
 
 
-def close_enough(people: People, likelihood: PrivateLikelihood, hyperpriors: Hyperpriors, nodes: Nodes) -> Nodes:
+def close_enough(
+    people: People, likelihood: PrivateLikelihood, hyperpriors: Hyperpriors, nodes: Nodes
+) -> Float[np.ndarray, " closer"]:
     """Nodes so close that closer ones change no integral.
 
     Args:
