@@ -85,7 +85,7 @@ model_options = together(
     click.option(
         "--parameters",
         metavar="NAMES",
-        help="Infer these parameters of the game too: 'kappa', 'intercept,cost'. A learned policy must have them in its "
+        help="Infer these parameters of the game too: 'kappa', 'intercept,cost'. A learned policy needs them in its "
         "trained domain.",
     ),
 )

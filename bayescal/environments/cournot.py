@@ -1,5 +1,7 @@
 """Cournot competition: firms choose quantities, the market finds the price."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -61,6 +63,10 @@ class Cournot(GameOfTotals):
         return self.grid
 
     @property
+    def payoff_parameters(self) -> tuple[str, ...]:
+        return ("intercept", "slope", "cost")
+
+    @property
     def template_words(self) -> tuple[str, ...]:
         return (
             "Huck, Normann & Oechssler (1999, 2004): participant: the subject, with a label of its own in all "
@@ -73,6 +79,14 @@ class Cournot(GameOfTotals):
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         table = self.payoffs_by_total(params, 1)
         return jnp.max(table) - jnp.min(table)
+
+    def rescale(self, params: Params) -> tuple[Params, Any]:
+        """The unit is the slope b: payoffs are b (max(a/b - Q, 0) - c/b) q.
+
+        Were prices not bounded by zero, a/b and c/b too would be one number, (a - c)/b.
+        """
+        unit = params["slope"]
+        return {name: x / unit for name, x in params.items()}, unit
 
     def payoff_at(self, own: Float[AnyArray, "..."], total: Float[AnyArray, "..."], params: Params) -> Array:
         price = jnp.maximum(params["intercept"] - params["slope"] * (own + total), 0.0)

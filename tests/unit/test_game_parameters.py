@@ -49,9 +49,7 @@ def firms(tmp_path):
 
 
 def test_the_command_line_estimates_a_parameter_of_a_game_played_once(firms):
-    done = CliRunner().invoke(
-        main, ["calibrate", str(firms), "--method", "mle", "--parameters", "intercept", "--json"]
-    )
+    done = CliRunner().invoke(main, ["calibrate", str(firms), "--method", "mle", "--parameters", "intercept", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert set(found["standard_errors"]) == {"intercept"}
@@ -124,11 +122,6 @@ def test_an_estimate_integrates_private_costs_out():
     np.testing.assert_allclose(at, best.x, atol=2e-3)
     assert found.log_likelihood == pytest.approx(-best.fun, abs=1e-3)
     assert abs(found.log_likelihood - log_likelihood_of_people(at, table, 3.03)) > 0.01  # a hundredth of a cost
-    with pytest.raises(bc.InputError, match=r"without levels, but effect_per_sd has an entry for each"):
-        older = bc.Decisions.from_table(
-            table.assign(age=20.0 + table["participant"]), {"newsvendor": game}, covariates=("age",)
-        )
-        bc.maximum_likelihood(bc.build_model(policy, LogNormal(), older, covariates="~ age"))
 
 
 def test_a_learned_policy_is_asked_for_what_it_was_trained_for_only():
