@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import scipy.optimize
@@ -12,8 +13,9 @@ from scipy.stats import norm
 
 import bayescal as bc
 from bayescal.cli import main
+from bayescal.diagnostics.recover import recover
 from bayescal.model.standard import standard_models
-from bayescal.populations import Homogeneous, LogNormal
+from bayescal.populations import LogNormal
 
 QUANTITIES = np.array([10.0, 30.0, 50.0])
 COUNTS = np.array([22, 41, 17])
@@ -90,6 +92,10 @@ def orders_of_people(seed=0):
     return pd.DataFrame({"participant": person, "round": week, "action": orders.ravel(), "demand": 4})
 
 
+def shop(unit_cost=3.0):
+    return bc.Newsvendor(9.0, unit_cost, demand=PROFITS["demand"], orders=PROFITS["orders"], rounds=8, discount=0.0)
+
+
 def profits(price, unit_cost=3.0):
     """Of each order, over demand."""
     orders, demand = PROFITS["orders"], PROFITS["demand"]
@@ -110,7 +116,7 @@ def log_likelihood_of_people(x, table, unit_cost=3.0):
 def test_an_estimate_integrates_private_costs_out():
     """The same sites in the joint model, in which everybody's cost is a latent: its maximum would be of no use."""
     table = orders_of_people()
-    game = bc.Newsvendor(9.0, 3.0, demand=PROFITS["demand"], orders=PROFITS["orders"], rounds=8, discount=0.0)
+    game = shop()
     decisions = bc.Decisions.from_table(table, {"newsvendor": game})
     policy = bc.ExactPolicy(game)
     joint = bc.build_model(policy, LogNormal(), decisions, parameters=("price",), method="joint")
@@ -146,8 +152,20 @@ def test_an_estimate_with_a_learned_policy_finds_what_the_data_were_simulated_at
 
 
 @pytest.mark.slow
-def test_a_known_cost_is_refused_by_a_policy_for_private_ones():
-    policy = bc.load_model("cobweb")
-    study = bc.load_study("cobweb-simulated", where="round <= 2")
-    with pytest.raises(bc.InputError, match="not for costs that everybody knows"):
-        bc.build_model(policy, Homogeneous(), study.decisions, parameters=("kappa",))
+def test_a_games_parameter_is_recovered_beside_private_costs():
+    """Prices drawn from the hyperprior are covered as often as intervals say; data of another unit cost are not."""
+    build = lambda unit_cost: bc.build_model(
+        bc.ExactPolicy(shop(unit_cost)),
+        LogNormal(),
+        bc.Decisions.from_table(orders_of_people(), {"newsvendor": shop(unit_cost)}),
+        parameters=("price",),
+        method="joint",
+        hyperpriors={"price": dist.LogNormal(np.log(9.0), 0.25), "log_mean": dist.Normal(0.5, 0.5)},
+    )
+    settings = {"replicates": 24, "kept": 20, "warmup": 150}
+    found = recover(build(3.0), **settings)
+    assert "price" in found.names
+    assert found.coverage.loc["price", "inside"].all(), found.coverage
+    assert found.summary().loc["price", "explained"] > 0.5  # the decisions say something about it
+    planted = recover(build(3.0), build(4.0), **settings)
+    assert abs(planted.summary().loc["price", "z"]) > 2 * abs(found.summary().loc["price", "z"]) + 3
