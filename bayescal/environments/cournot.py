@@ -1,7 +1,5 @@
 """Cournot competition: firms choose quantities, the market finds the price."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -79,14 +77,6 @@ class Cournot(GameOfTotals):
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         table = self.payoffs_by_total(params, 1)
         return jnp.max(table) - jnp.min(table)
-
-    def rescale(self, params: Params) -> tuple[Params, Any]:
-        """The unit is the slope b: payoffs are b (max(a/b - Q, 0) - c/b) q.
-
-        Were prices not bounded by zero, a/b and c/b too would be one number, (a - c)/b.
-        """
-        unit = params["slope"]
-        return {name: x / unit for name, x in params.items()}, unit
 
     def payoff_at(self, own: Float[AnyArray, "..."], total: Float[AnyArray, "..."], params: Params) -> Array:
         price = jnp.maximum(params["intercept"] - params["slope"] * (own + total), 0.0)

@@ -118,7 +118,12 @@ class RepeatedCournot(Repeated):
         }
 
     def rescale(self, params: Params) -> tuple[Params, Any]:
-        return self.market.rescale(params)
+        """The unit is the slope b: payoffs are b (max(a/b - Q, 0) - c/b) q.
+
+        Were prices not bounded by zero, a/b and c/b too would be one number, (a - c)/b.
+        """
+        unit = params["slope"]
+        return {name: x / unit for name, x in params.items()}, unit
 
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         return self.market.payoff_scale(params)

@@ -29,7 +29,7 @@ def box_in_own_unit(box: Domain, environment: Environment, population: Populatio
         >>> import bayescal as bc
         >>> from bayescal.policies.own_unit import box_in_own_unit
         >>> ranges = {"cost": (2.0, 200.0), "params.intercept": (80.0, 120.0), "params.slope": (0.5, 2.0)}
-        >>> box_in_own_unit(bc.Domain.from_dict(ranges), bc.Cournot(2), None).as_dict()
+        >>> box_in_own_unit(bc.Domain.from_dict(ranges), bc.RepeatedCournot(), None).as_dict()
         {'cost': [1.0, 400.0], 'params.intercept': [40.0, 240.0], 'params.cost': [0.5, 2.0]}
     """
     ends = {n.removeprefix("params."): (i.low, i.high) for n, i in box.intervals if n.startswith("params.")}

@@ -18,17 +18,6 @@ COURNOT = {"params.intercept": (50.0, 250.0), "params.slope": (0.5, 2.5), "param
 LOG_NORMAL = bc.populations.LogNormal(8)
 
 
-def once():
-    games = [bc.Cournot(n, range(0, 61, 20)) for n in (2, 3)]
-    box = {"cost": (2.0, 2000.0), **PEOPLE, **COURNOT, "psi.anchor": (0.0, 1.0), "psi.pull": (0.0, 10.0)}
-    return bc.AmortisedPolicy(games, box, prior=bc.priors.Anchored(), population=LOG_NORMAL, width=8, depth=1)
-
-
-def known():
-    box = {"cost": (2.0, 2000.0), **COURNOT}
-    return bc.AmortisedPolicy(bc.Cournot(2, range(0, 61, 20)), box, width=8, depth=1)
-
-
 def repeated():
     game = bc.RepeatedCournot(2, range(0, 61, 20), rounds=4)
     box = {"cost": (2.0, 2000.0), **PEOPLE, **COURNOT}
@@ -46,8 +35,6 @@ def chain():
 AT = {"cost": 90.0, "phi": {"log_mean": 4.5, "log_sd": 0.5}, "psi": None}
 MARKET = {"intercept": 100.0, "slope": 1.0, "cost": 9.0}
 CASES = {
-    "once": (once, AT, MARKET, 0),
-    "known": (known, AT | {"phi": None}, MARKET, 0),
     "repeated": (repeated, AT, MARKET, (0, {"own": 20.0, "seen": 40.0, "began": 1.0, "round": 2})),
     "chain": (
         chain,
@@ -60,12 +47,10 @@ CASES = {
 
 def play(policy, at, params, observation, unit=1.0):
     """Choice probabilities with payoffs and costs counted in another unit."""
-    phi = at["phi"] and at["phi"] | {"log_mean": at["phi"]["log_mean"] + np.log(unit)}
-    seen = observation if isinstance(observation, int) else (observation[0], jax.tree.map(jnp.asarray, observation[1]))
+    phi = at["phi"] | {"log_mean": at["phi"]["log_mean"] + np.log(unit)}
+    role, seen = observation
     given = {n: jnp.asarray(unit * x) for n, x in params.items()}
-    if at["phi"] is not None and isinstance(observation, int):  # private costs in one decision: a person of each type
-        return np.exp(policy.log_prob_by_type(phi, at["psi"], given))
-    return np.exp(policy.log_prob(seen, unit * at["cost"], phi, at["psi"], given))
+    return np.exp(policy.log_prob((role, jax.tree.map(jnp.asarray, seen)), unit * at["cost"], phi, at["psi"], given))
 
 
 def moved(policy, at, params, observation):
@@ -124,6 +109,7 @@ def test_the_box_in_the_own_unit_holds_every_point_of_the_domain():
 
 def test_games_in_their_own_unit_are_not_rescaled():
     box = {"cost": (2.0, 200.0), "params.intercept": (80.0, 120.0)}
-    assert bc.AmortisedPolicy(bc.Cournot(2, range(0, 61, 20)), box, width=8, depth=1).own_box is None
+    game = bc.RepeatedCournot(2, range(0, 61, 20), rounds=4)
+    assert bc.RepeatedPolicy(game, box, width=8, depth=1, shapes=4).own_box is None
     box = {"cost": (50.0, 5000.0), **PEOPLE, "params.kappa": (0.2, 2.0)}
     assert bc.StagedPolicy(bc.Cobweb(), box, population=LOG_NORMAL, width=8, depth=1).own_box is None
