@@ -4,6 +4,7 @@ The law holds with random weights: it is about how numbers enter the network, no
 """
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import pytest
 
 import bayescal as bc
 from bayescal.policies.learned import with_network
+from bayescal.policies.store import load_policy, save_policy
 
 PEOPLE = {"phi.log_mean": (3.0, 7.0), "phi.log_sd": (0.2, 1.0)}
 COURNOT = {"params.intercept": (50.0, 250.0), "params.slope": (0.5, 2.5), "params.cost": (0.0, 25.0)}
@@ -113,3 +115,19 @@ def test_games_in_their_own_unit_are_not_rescaled():
     assert bc.RepeatedPolicy(game, box, width=8, depth=1, shapes=4).own_box is None
     box = {"cost": (50.0, 5000.0), **PEOPLE, "params.kappa": (0.2, 2.0)}
     assert bc.StagedPolicy(bc.Cobweb(), box, population=LOG_NORMAL, width=8, depth=1).own_box is None
+
+
+@pytest.mark.parametrize("make", [repeated, chain])
+def test_a_rescaled_policy_survives_being_saved(make, tmp_path):
+    policy = fresh(make)
+    save_policy(policy, tmp_path)
+    again, facts = load_policy(make(), tmp_path)
+    assert facts["policy"]["own_box"] == policy.own_box.as_dict()
+    for one, other in zip(jax.tree.leaves(policy.network), jax.tree.leaves(again.network), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # A file of a policy that saw money has numbers of another meaning, and is refused.
+    text = json.loads((tmp_path / "policy.json").read_text())
+    del text["policy"]["own_box"]
+    (tmp_path / "policy.json").write_text(json.dumps(text))
+    with pytest.raises(bc.InputError):
+        load_policy(make(), tmp_path)
