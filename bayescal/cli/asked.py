@@ -112,6 +112,11 @@ def read_options(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
     return options
 
 
+def split_names(text: str) -> list[str]:
+    """The names in `a,b`."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def flags(asked: Mapping[str, str | float | bool | Sequence[str] | None]) -> str:
     """Options as they are typed: without those that are None or False; a list is one option for each entry."""
     import shlex

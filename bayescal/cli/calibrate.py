@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from bayescal.cli.asked import Loaded, Sizes, Which, check_sizes, flags, load_asked
+from bayescal.cli.asked import Loaded, Sizes, Which, check_sizes, flags, load_asked, split_names
 from bayescal.cli.fits import as_dict, posterior_table, show_estimates
 from bayescal.cli.progress import (
     FitProgress,
@@ -51,6 +51,7 @@ class Calibration(Which, Sizes):
     beliefs: str | None
     habits: str | None
     costs: str | None
+    parameters: str | None
     tolerance: float | None
     snap: bool
     reweight: bool
@@ -70,7 +71,7 @@ class Calibration(Which, Sizes):
             )
 
     @property
-    def changed(self) -> dict[str, tuple[str, str | bool]]:
+    def changed(self) -> dict[str, tuple[str, str | bool | list[str]]]:
         """By option: the key under [model] that it takes the place of, and its value."""
         by_option = {
             "population": ("population", self.population),
@@ -79,6 +80,7 @@ class Calibration(Which, Sizes):
             "beliefs": ("beliefs", self.beliefs),
             "habits": ("prior_parameters", self.habits),
             "costs": ("method", self.costs),
+            "parameters": ("parameters", None if self.parameters is None else split_names(self.parameters)),
             "lapse": ("lapse", self.lapse or None),
             "learning": ("learning", self.learning or None),
         }
@@ -88,7 +90,8 @@ class Calibration(Which, Sizes):
     def command(self) -> str:
         asked: dict[str, Any] = {**self.sizes, **self.flags} | {"tolerance": self.tolerance}
         asked |= {"method": None if self.method == "nuts" else self.method, "guide": self.guide, "steps": self.steps}
-        asked |= {option: value for option, (_, value) in self.changed.items()}
+        joined = lambda x: ",".join(x) if isinstance(x, list) else x
+        asked |= {option: joined(value) for option, (_, value) in self.changed.items()}
         asked |= {"snap": self.snap, "reweight": self.reweight, "sharpen": self.sharpen}
         return f"bayescal calibrate {shlex.quote(self.study)}{flags(asked)}"
 

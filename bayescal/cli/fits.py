@@ -68,7 +68,7 @@ def as_dict(fits: "Mapping[str, Fit]", report: Path, checks: "Mapping[str, Check
 
 
 def show_estimates(estimates: "Mapping[str, Estimate]", study: "Study", as_json: bool) -> None:
-    """The maximum-likelihood estimates of the pooled model; log_likelihood includes that of the chance moves."""
+    """The maximum-likelihood estimates of one model; log_likelihood includes that of the chance moves."""
     from rich.console import Console
 
     (estimate,) = estimates.values()

@@ -39,6 +39,7 @@ def calibrate(**asked: Any) -> None:
     bayescal calibrate selten-chmura
     bayescal calibrate my-experiment/ --draws 2000 --out results
     bayescal calibrate bus-engine --data buses.csv --where "group == 4" --method mle --json
+    bayescal calibrate cobweb-simulated --parameters kappa
 
     After an interruption, rerun the same command with --resume: it continues from the last checkpoint and gives the
     same draws.

@@ -82,6 +82,12 @@ model_options = together(
         help="Sample each person's cost, integrate costs out, or integrate them out on a compressed likelihood "
         "[default: chosen by size].",
     ),
+    click.option(
+        "--parameters",
+        metavar="NAMES",
+        help="Infer these parameters of the game too: 'kappa', 'intercept,cost'. A learned policy needs them in its "
+        "trained domain.",
+    ),
 )
 method_options = together(
     click.option(

@@ -187,6 +187,14 @@ class Environment(eqx.Module):
         no action moved). A network then learns one of all games that differ only in the order of their actions."""
         return params, None
 
+    def rescale(self, params: Params) -> tuple[Params, Any]:
+        """(parameters of the same game with payoffs in a unit of its own, that unit in money).
+
+        With costs in that unit too, everybody chooses as before. A network then learns one of all games that differ
+        only in their unit. Games that are in their own unit already stay as they are.
+        """
+        return params, 1.0
+
     def stake_scale(self, params: Params, role: int) -> Float[Array, ""]:
         """About the most by which a role's choice changes its payoff: the unit of a network's output for the role."""
         return self.payoff_scale(params)

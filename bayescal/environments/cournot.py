@@ -61,6 +61,10 @@ class Cournot(GameOfTotals):
         return self.grid
 
     @property
+    def payoff_parameters(self) -> tuple[str, ...]:
+        return ("intercept", "slope", "cost")
+
+    @property
     def template_words(self) -> tuple[str, ...]:
         return (
             "Huck, Normann & Oechssler (1999, 2004): participant: the subject, with a label of its own in all "

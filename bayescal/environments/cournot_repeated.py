@@ -1,7 +1,7 @@
 """Cournot competition round after round: firms see what the market brought before they choose again."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -117,8 +117,20 @@ class RepeatedCournot(Repeated):
             "round": state.round,
         }
 
+    def rescale(self, params: Params) -> tuple[Params, Any]:
+        """The unit is the slope b: payoffs are b (max(a/b - Q, 0) - c/b) q.
+
+        Were prices not bounded by zero, a/b and c/b too would be one number, (a - c)/b.
+        """
+        unit = params["slope"]
+        return {name: x / unit for name, x in params.items()}, unit
+
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         return self.market.payoff_scale(params)
+
+    @property
+    def payoff_parameters(self) -> tuple[str, ...]:
+        return self.market.payoff_parameters
 
     @property
     def columns(self) -> Mapping[str, str]:

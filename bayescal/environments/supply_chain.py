@@ -272,10 +272,19 @@ class SupplyChain(Staged):
         cost = params["holding"] * on_hand + params["backlog"] * (on_hand - stock)
         return -(self.discount**self.paid_after) * jnp.matmul(cost, jnp.exp(part.log_weight), precision=FULL)
 
+    def rescale(self, params: Params) -> tuple[Params, Any]:
+        """The unit is the backlog cost."""
+        unit = params["backlog"]
+        return {name: x / unit for name, x in params.items()}, unit
+
     def payoff_scale(self, params: Params) -> Float[Array, ""]:
         """Weekly holding plus backlog cost of the largest order, per player who pays it."""
         payers = self.roles if self.team else 1
         return jnp.asarray((params["holding"] + params["backlog"]) * self.action_values[0][-1] / payers)
+
+    @property
+    def payoff_parameters(self) -> tuple[str, ...]:
+        return ("holding", "backlog")
 
     @property
     def columns(self) -> Mapping[str, str]:

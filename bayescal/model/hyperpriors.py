@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpyro import distributions as dist
+from numpyro.distributions.truncated import TwoSidedTruncatedDistribution
 
 from bayescal.domain import Interval
 from bayescal.errors import InputError
@@ -99,7 +100,20 @@ def _is_number(value: object) -> bool:
 
 
 def describe(distribution: dist.Distribution) -> str:
-    """`Normal(1.52, 1.41)`, for reports."""
+    """`Normal(1.52, 1.41)` or `LogNormal(-1.51, 1) between 0.15 and 2.4`, for reports.
+
+    Example:
+        >>> from bayescal.domain import Interval
+        >>> from bayescal.model.hyperpriors import default_game_parameter, describe, inside
+        >>> describe(inside("kappa", default_game_parameter(0.22), Interval(0.15, 2.4)))
+        'LogNormal(-1.51413, 1) between 0.15 and 2.4'
+    """
+    d, through, value = distribution, "", lambda x: x
+    if isinstance(d, dist.TransformedDistribution) and isinstance(d.transforms[0], dist.transforms.ExpTransform):
+        d, through, value = d.base_dist, "Log", np.exp
+    if isinstance(d, TwoSidedTruncatedDistribution):
+        low, high = (float(value(x)) for x in (d.low, d.high))
+        return f"{through}{describe(d.base_dist)} between {low:g} and {high:g}"
     names = [n for n in distribution.arg_constraints if n not in ("validate_args",)]
     values = [getattr(distribution, n, None) for n in names]
     numbers = [f"{float(v):g}" for v in values if v is not None and np.ndim(v) == 0]

@@ -159,6 +159,12 @@ def _check_personal(spec: ModelSpec) -> None:
         raise InputError('evidence is for method="compressed".')
 
 
+def _trained(policy: Policy, parameters: tuple[str, ...]) -> tuple[str, ...]:
+    """The parameters that a policy answers for, as a learned policy's domain names them."""
+    domain: Any = getattr(policy, "domain", None)
+    return tuple(f"params.{n}" for n in parameters) if domain is None else domain.names
+
+
 def _check_parameters(spec: ModelSpec) -> None:
     """Parameters of the game and of the habit."""
     for environment in spec.decisions.environments.values():
@@ -166,6 +172,12 @@ def _check_parameters(spec: ModelSpec) -> None:
         if unknown:
             raise InputError(
                 f"{environment.name} has no parameters {', '.join(unknown)}; it has {', '.join(environment.params)}."
+            )
+        untrained = [n for n in spec.parameters if f"params.{n}" not in _trained(spec.policy, spec.parameters)]
+        if untrained:
+            raise InputError(
+                f"{', '.join(untrained)} cannot be inferred with this learned policy, which was trained at one value "
+                "only: use ExactPolicy (--policy exact), or train one with it in its domain."
             )
         scaling = environment.payoff_parameters
         if spec.cost is None and scaling and set(scaling) <= set(spec.parameters):
@@ -179,5 +191,3 @@ def _check_parameters(spec: ModelSpec) -> None:
             f"prior_parameters are asked for, but the prior {type(spec.habit).__name__} has no parameters: use "
             "LogLinear, Focal or a Mixture."
         )
-    if spec.parameters and spec.decisions.play is None and not spec.personal:
-        raise InputError("Parameters of one-shot games cannot be inferred beside known costs: leave out `parameters`.")

@@ -17,7 +17,9 @@ from bayescal.table.decisions import Decisions
 from bayescal.training.recipe import load_model
 
 # Options of the model of people with private costs, in a study or by its user.
-OPTIONS = ("population", "beliefs", "method", "covariates", "groups", "lapse", "learning", "prior_parameters")
+OPTIONS = (
+    "population", "beliefs", "method", "covariates", "groups", "lapse", "learning", "prior_parameters", "parameters",
+)  # fmt: skip
 _MANY = 400  # people or games, from which compressing pays
 
 
@@ -35,7 +37,8 @@ def standard_models(
 
     Args:
         options: replace those of the study; see `OPTIONS`.
-        pooled: one cost for everybody, whatever the study says (for maximum likelihood).
+        pooled: one cost for everybody, whatever the study says (for maximum likelihood). A learned policy for private
+            costs plays no other game: its people keep their costs, which are integrated out.
     """
     if policy is not None and prior is not None:
         raise InputError("A policy has a prior of its own: give a policy or a prior, not both.")
@@ -46,7 +49,9 @@ def standard_models(
     if policy is None and prior is None and study.policy is not None:
         policy = load_model(study.policy, trust=True)  # `load_study` lets no other folder through
     population = _population(study, policy)
-    if population is not None and not pooled:
+    if population is not None and (not pooled or getattr(policy, "population", None) is not None):
+        if pooled and study.prior_parameters != "participant":
+            study = dataclasses.replace(study, method="marginal")
         return {"people": _people(study, policy, prior, population)}
     if study.decisions.play is not None:
         return _over_time(study, policy, prior, pooled=pooled)
@@ -100,24 +105,34 @@ def suited(decisions: Decisions) -> Method:
 
 
 def _one_shot(study: Any, policy: Policy | None, prior: Prior) -> dict[str, Model]:
-    """One cost for all, and one for each game or group where there are several."""
+    """One cost for all, and one for each game or group where there are several; the cost that is known, if it is."""
     decisions = study.decisions
-    known = {"log_cost", "log_cost_mean", "log_cost_sd", "lapse"}
+    everywhere = {"lapse", *study.parameters}
+    known = {"log_cost", "log_cost_mean", "log_cost_sd", *everywhere}
     unknown = sorted(set(study.hyperpriors) - known)
     if unknown:
+        game = f", {', '.join(study.parameters)} (of the game)" if study.parameters else ""
         raise InputError(
             f"{study.name}: the hyperpriors name {', '.join(unknown)}, which no standard model has; they have log_cost "
-            "(pooled), log_cost_mean and log_cost_sd (by game or group)."
+            f"(pooled), log_cost_mean and log_cost_sd (by game or group){game}."
         )
-    levels: list[Any] = [None, *(x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1)]
+    several = [x for x in ("game", "group") if x in decisions.cells and len(decisions.levels(x)) > 1]
+    levels: list[Any] = [None] if study.cost is not None else [None, *several]
     if policy is None:
         policy = ExactPolicy(next(iter(decisions.environments.values())), prior)
     models = {}
     for by in levels:
-        mine = {"log_cost_mean", "log_cost_sd", "lapse"} if by else {"log_cost", "lapse"}
+        mine = {"log_cost_mean", "log_cost_sd", *everywhere} if by else {"log_cost", *everywhere}
         chosen = {k: v for k, v in study.hyperpriors.items() if k in mine}
         models[f"by {by}" if by else "pooled"] = build_model(
-            policy, Homogeneous(), decisions, by=by, lapse=study.lapse, hyperpriors=chosen
+            policy,
+            Homogeneous(),
+            decisions,
+            by=by,
+            cost=study.cost,
+            parameters=study.parameters,
+            lapse=study.lapse,
+            hyperpriors=chosen,
         )
     return models
 

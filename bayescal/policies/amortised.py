@@ -67,6 +67,7 @@ class AmortisedPolicy(LearnedPolicy):
     prior: Prior
     population: Population | None
     domain: Domain = eqx.field(static=True)
+    own_box: Domain | None = eqx.field(static=True)
     roles: Roles = eqx.field(static=True)
     unit: Unit = eqx.field(static=True)
     others: Others = eqx.field(static=True)
@@ -101,7 +102,7 @@ class AmortisedPolicy(LearnedPolicy):
     @property
     def architecture(self) -> dict[str, Any]:
         layers = [list(w.shape) for w in self.network.weights]
-        facts = {"roles": self.roles, "unit": self.unit, "layers": layers}
+        facts = {"roles": self.roles, "unit": self.unit, "layers": layers, **self.rescaled}
         return {**facts, "others": self.others} if self.meets_people else facts
 
     @property
@@ -202,7 +203,9 @@ class AmortisedPolicy(LearnedPolicy):
     ) -> Float[Array, " inputs"]:
         """What the network is given for one decision: numbers of order one."""
         env = self.environment
-        boxes = dict(self.domain.intervals)
+        boxes = dict(self.input_box.intervals)
+        cost = None if cost is None else jnp.asarray(cost) / self.unit_of(params)
+        phi, params = self.in_own_unit(phi, params)
         psi = psi or self.prior.defaults
         seen: list[Scalar | AnyArray] = [env.see(observation, params)]
         costs = None

@@ -14,6 +14,7 @@ from bayescal.domain import Domain, Interval
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.policies.base import PolicyKind, PriorPolicy, tilt
+from bayescal.policies.own_unit import box_in_own_unit, shifted
 from bayescal.policies.trained_for import check_domain, check_params, check_values, in_words, same_rules
 from bayescal.populations.base import Population
 from bayescal.populations.homogeneous import Homogeneous
@@ -28,6 +29,9 @@ class LearnedPolicy(PriorPolicy):
     `others` says whom people believe they meet in a game over time: in every state the population's average, whose
     costs are drawn anew ("average"), or the same people all game long, of whose costs what was seen says something
     ("persistent").
+
+    Where payoffs have a unit (`Environment.rescale`), the network sees costs, population and parameters in it, so that
+    it is right for all units once it is for one. `own_box` is the domain in that unit; None where nothing is rescaled.
     """
 
     policy_kind = PolicyKind.LEARNED
@@ -35,6 +39,7 @@ class LearnedPolicy(PriorPolicy):
     variants: eqx.AbstractVar[tuple[Environment, ...]]
     population: eqx.AbstractVar[Population | None]
     domain: eqx.AbstractVar[Domain]
+    own_box: eqx.AbstractVar[Domain | None]
     others: eqx.AbstractVar[Others]
 
     @abstractmethod
@@ -104,14 +109,36 @@ class LearnedPolicy(PriorPolicy):
         check_values(self.domain, cost, phi, psi, params)
         check_params(self.domain, self.variants[0].params, self.environment.params, params or {})
 
+    @property
+    def rescaled(self) -> dict[str, Any]:
+        """For `architecture`: the box in the game's own unit, where there is one."""
+        return {} if self.own_box is None else {"own_box": self.own_box.as_dict()}
+
+    @property
+    def input_box(self) -> Domain:
+        """What the network's inputs are scaled by."""
+        return self.domain if self.own_box is None else self.own_box
+
+    def unit_of(self, params: Parameters) -> Any:
+        """What the network's numbers are in, in money."""
+        return 1.0 if self.own_box is None else self.environment.rescale(params)[1]
+
+    def in_own_unit(self, phi: Parameters | None, params: Parameters) -> tuple[Parameters | None, Parameters]:
+        """(the population, parameters of the game) as the network sees them."""
+        if self.own_box is None:
+            return phi, params
+        rescaled, unit = self.environment.rescale(params)
+        return shifted(self.population, phi, -jnp.log(unit)), rescaled
+
     def point_inputs(
         self, phi: Parameters | None, psi: Parameters | None, params: Parameters
     ) -> Float[Array, " inputs"]:
         """The point of the domain, but for the own cost, as numbers between -1 and 1."""
+        phi, params = self.in_own_unit(phi, params)
         given = {"phi": phi or {}, "psi": {**self.prior.defaults, **(psi or {})}, "params": params}
         seen = [
             to_unit(given[kind][name], box)
-            for full, box in self.domain.intervals
+            for full, box in self.input_box.intervals
             if full != "cost"
             for kind, name in [full.split(".", 1)]
         ]
@@ -141,7 +168,14 @@ def trained_for(
     box = domain if isinstance(domain, Domain) else Domain.from_dict(domain)
     own = None if known_to_all(population) else population
     check_domain(box, variants, prior, own)
-    return {"environment": variants[0], "variants": variants, "prior": prior, "population": own, "domain": box}
+    return {
+        "environment": variants[0],
+        "variants": variants,
+        "prior": prior,
+        "population": own,
+        "domain": box,
+        "own_box": box_in_own_unit(box, variants[0], own),
+    }
 
 
 def known_to_all(population: Population | None) -> bool:

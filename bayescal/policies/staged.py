@@ -79,6 +79,7 @@ class StagedPolicy(LearnedPolicy):
     prior: Prior
     population: Population | None
     domain: Domain = eqx.field(static=True)
+    own_box: Domain | None = eqx.field(static=True)
     others: Others = eqx.field(static=True)
 
     def __init__(
@@ -107,7 +108,7 @@ class StagedPolicy(LearnedPolicy):
         first = jax.eval_shape(lambda: environment.observe(environment.reset(jax.random.key(0), environment.params), 0))
         seen = jax.eval_shape(lambda x: environment.see(x, environment.params), first).shape[0]
         held = jax.eval_shape(environment.held, first).shape[0]
-        inputs = seen + len(self.domain.names) - 1
+        inputs = seen + len(self.input_box.names) - 1
         self.network = Foreseen(
             Network.of(inputs, (4 + held) * PARTS, width, depth).by_role(environment.roles),
             Network.of(inputs + 1, 1 + waves, width, depth).by_role(environment.roles),
@@ -119,7 +120,7 @@ class StagedPolicy(LearnedPolicy):
     @property
     def architecture(self) -> dict[str, Any]:
         layers = [list(w.shape) for net in (self.network.meeting, self.network.worth) for w in net.weights]
-        return {"others": self.others, "layers": layers}
+        return {"others": self.others, "layers": layers, **self.rescaled}
 
     def values_of(
         self,
@@ -147,7 +148,8 @@ class StagedPolicy(LearnedPolicy):
         """(what was seen and the point of the domain, the own cost between -1 and 1)."""
         seen = jnp.asarray(self.environment.see(observation, params), jnp.result_type(float))
         inputs = jnp.concatenate([seen, self.point_inputs(phi, psi, params)])
-        return inputs, to_unit(self._costs(cost)[role], self.cost_interval)
+        own = self._costs(cost)[role] / self.unit_of(params)
+        return inputs, to_unit(own, dict(self.input_box.intervals)["cost"])
 
     def meeting_at(self, role: Index, inputs: Float[Array, " inputs"], held: Float[Array, " numbers"]) -> Mixture:
         """How the part is distributed.

@@ -31,6 +31,7 @@ WEIGHTS, FACTS = "policy.safetensors", "policy.json"
 LARGEST = 1e6  # absolute value of a weight; those of a trained network are below a thousand
 
 _CLASS = schema.record({"class": schema.text}, others=True)
+_BOX = schema.map_of(schema.list_of(schema.number, 2))
 _FACTS = schema.record(
     {
         "format": schema.whole,
@@ -41,10 +42,16 @@ _FACTS = schema.record(
                 "environments": schema.list_of(_CLASS),
                 "prior": _CLASS,
                 "population": schema.maybe(_CLASS),
-                "domain": schema.map_of(schema.list_of(schema.number, 2)),
+                "domain": _BOX,
                 "layers": schema.list_of(schema.list_of(schema.count)),
             },
-            {"roles": schema.text, "unit": schema.text, "nodes": schema.count, "others": schema.text},
+            {
+                "roles": schema.text,
+                "unit": schema.text,
+                "nodes": schema.count,
+                "others": schema.text,
+                "own_box": _BOX,
+            },
         ),
         "provenance": schema.record(
             {},

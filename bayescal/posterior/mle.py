@@ -1,5 +1,6 @@
 """Maximum likelihood, for comparison with published estimates."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,6 +17,9 @@ from bayescal._types import NumPyroModel
 from bayescal.errors import InputError
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import compile_prior, log_likelihood
+from bayescal.model.build import from_spec
+from bayescal.model.model import Model
+from bayescal.model.spec import ModelSpec
 from bayescal.posterior.status import Status, status_of_estimate
 from bayescal.precision import double_precision
 
@@ -52,6 +56,8 @@ class Estimate:
 
 def maximum_likelihood(model: NumPyroModel, *, start: Mapping[str, float] | None = None) -> Estimate:
     """Maximise the likelihood of a model without levels (every latent site is a scalar).
+
+    Private costs are integrated out first, if `build_model` has not done so: people's costs are not parameters.
 
     Args:
         start: where the search starts; the medians of the hyperpriors when None.
@@ -114,7 +120,7 @@ class _Problem:
         if levels:
             raise InputError(
                 f"Maximum likelihood is for models without levels, but {', '.join(levels)} has an entry for each of "
-                "many: leave out `by`, or use NUTS."
+                "many: leave out `by`, groups, covariates and habits that differ between people, or use NUTS."
             )
         at = jnp.zeros(len(self.names))
         for part in (self._value_and_slope, self._hessian, self._natural):
@@ -180,7 +186,17 @@ class _Problem:
 @lru_cache(maxsize=8)
 def _compiled(model: NumPyroModel) -> _Problem:
     """Compiled once for each model, of which the last few are kept."""
-    return _Problem(Density.of(model)).compile()
+    return _Problem(Density.of(_without_costs(model))).compile()
+
+
+def _without_costs(model: NumPyroModel) -> NumPyroModel:
+    """The model with everybody's private cost integrated out, where that is possible."""
+    if not isinstance(model, Model) or not isinstance(model.spec, ModelSpec) or model.integrated is not None:
+        return model
+    spec = model.spec
+    if not spec.personal or spec.psi_level == "participant":
+        return model
+    return from_spec(dataclasses.replace(spec, method="marginal"))
 
 
 def _search(problem: _Problem, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -59,13 +59,13 @@ class Dataset:
 
         [model]
         by = "game"                    # costs may differ between games (or "group", "participant")
+        parameters = ["RC"]            # parameters of the game that are inferred too
         snap = false                   # move values between two grid points to the nearer one
         hyperpriors = {}
 
         # for games over time:
         tolerance = 0.01               # how far a recorded number may differ from the one that the game gives
-        cost = 1.0                     # a known cost: parameters of the game are inferred instead
-        parameters = ["RC"]
+        cost = 1.0                     # a known cost
         policy = "beer-game"           # the likelihood uses a learned policy (`bayescal models`)
         prior = ["Previous", { kind = "Focal", every = 5 }]   # or: the habit is the product of these
         prior_parameters = true        # infer the habits' parameters too: for all, by "group" or by "participant"

@@ -179,7 +179,9 @@ class Distil(GradientTrainer):
 
     @property
     def _level_off(self) -> Float[Array, ""]:
-        return 0.004 * self.skeleton.environment.payoff_scale(self.skeleton.environment.params)
+        policy = self.skeleton
+        _, params = policy.in_own_unit(None, policy.all_params(None))
+        return 0.004 * policy.environment.payoff_scale(params)
 
     def _solve(self, key: PRNGKeyArray) -> tuple[Lesson, Float[Array, "rounds costs own seen"]]:
         """(a solved game with no worth yet, what states are worth at the nodes)."""
@@ -188,7 +190,7 @@ class Distil(GradientTrainer):
         at = point_towards_faces(policy, draw)
         params = policy.all_params(at.params)
         log_prior = lambda seen: policy.log_prior_of(0, at.psi, seen)
-        box = policy.cost_interval
+        box = dict(policy.input_box.intervals)["cost"]
         spread = 0.5 * (1 - jnp.cos(jnp.pi * (jnp.arange(OWN) + jax.random.uniform(costs, (OWN,))) / OWN))
         own = box.low * (box.high / box.low) ** spread if policy.private else at.cost[None]
         types = likely_types(policy, at)
@@ -237,9 +239,17 @@ def _moving(network: Learned) -> tuple[Network, Network]:
 
 
 def point_towards_faces(policy: RepeatedPolicy, key: PRNGKeyArray) -> Points:
-    """A random point of the domain, more often near its faces, where interpolation is hardest."""
-    values = policy.domain.sample(key, (1,), sizes=array_sizes(policy), faces=True)
-    return jax.tree.map(lambda x: x[0], assemble(policy, values, 1))
+    """A random point of the domain, more often near its faces, where interpolation is hardest; where payoffs have a
+    unit, of the domain in that unit."""
+    values = policy.input_box.sample(key, (1,), sizes=array_sizes(policy), faces=True)
+    at = jax.tree.map(lambda x: x[0], assemble(policy, values, 1))
+    if policy.own_box is None:
+        return at
+    # Parameters that have become one number are not in the box: any point of the domain has them.
+    low = {n.removeprefix("params."): i.low for n, i in policy.domain.intervals if n.startswith("params.")}
+    rescaled, _ = policy.environment.rescale(policy.all_params({n: jnp.asarray(x) for n, x in low.items()}))
+    fixed = {n: x for n, x in rescaled.items() if f"params.{n}" not in policy.own_box.names}
+    return at._replace(params={**at.params, **fixed})
 
 
 def likely_types(policy: RepeatedPolicy, at: Points) -> Types:

@@ -83,6 +83,7 @@ class RepeatedPolicy(LearnedPolicy):
     prior: Prior
     population: Population | None
     domain: Domain = eqx.field(static=True)
+    own_box: Domain | None = eqx.field(static=True)
     nodes: int = eqx.field(static=True)
     others: Others = eqx.field(static=True)
 
@@ -108,7 +109,7 @@ class RepeatedPolicy(LearnedPolicy):
         stage = stage_of(environment, environment.params, nodes)
         held = (len(stage.own.at), len(stage.seen.at))
         shapes = min(shapes, held[0] * held[1])
-        point = len(self.domain.names) - 1
+        point = len(self.input_box.names) - 1
         self.network = Learned(
             Network.of(point + 1 + 3, shapes, width, depth),
             Network.of(point + (0 if self.private else 1) + 3 + 3, len(environment.action_values[0]), width, depth),
@@ -121,7 +122,7 @@ class RepeatedPolicy(LearnedPolicy):
     @property
     def architecture(self) -> dict[str, Any]:
         layers = [list(w.shape) for net in (self.network.worth, self.network.meeting) for w in net.weights]
-        return {"nodes": self.nodes, "others": self.others, "layers": layers}
+        return {"nodes": self.nodes, "others": self.others, "layers": layers, **self.rescaled}
 
     def values_of(
         self,
@@ -134,17 +135,22 @@ class RepeatedPolicy(LearnedPolicy):
     ) -> Actions:
         params = self.all_params(params)
         point = self.point_inputs(phi, psi, params)
-        own = self._costs(cost)[role]
+        unit, (_, rescaled) = self.unit_of(params), self.in_own_unit(None, params)
+        own = self._costs(cost)[role] / unit
         met = chances(self.environment, jnp.exp(self.log_meeting(point, observation, own, psi, params))[None])
         total = Continuation(
-            stage_of(self.environment, params, self.nodes), self.worth_of(point, own, observation["round"])[None]
+            stage_of(self.environment, rescaled, self.nodes), self.worth_of(point, own, observation["round"])[None]
         )
-        return action_values(total, met)[0, 0]
+        return unit * action_values(total, met)[0, 0]
 
     def worth_of(
         self, point: Float[Array, " inputs"], cost: Float[AnyArray, ""], played: Played
     ) -> Float[Array, "own seen"]:
-        """What states are worth after the round that follows `played` others: at nodes, zero after the last."""
+        """What states are worth after the round that follows `played` others: at nodes, zero after the last.
+
+        Args:
+            cost: in the game's own unit, which is that of the worth too.
+        """
         learned, left = self.network, self._left(played)
         shapes = learned.shapes.astype(point.dtype)
         weights = learned.worth(self.worth_inputs(point, cost, played))
@@ -153,7 +159,7 @@ class RepeatedPolicy(LearnedPolicy):
     def worth_inputs(
         self, point: Float[Array, " inputs"], cost: Float[AnyArray, ""], played: Played
     ) -> Float[Array, " numbers"]:
-        own = to_unit(cost, self.cost_interval)
+        own = to_unit(cost, dict(self.input_box.intervals)["cost"])
         return jnp.concatenate([point, own[None], self._timing(jnp.maximum(self._left(played), 1.0))])
 
     def log_meeting(
@@ -183,7 +189,7 @@ class RepeatedPolicy(LearnedPolicy):
         played = jnp.asarray(seen["round"], point.dtype)
         began = (played > 0).astype(point.dtype)
         level = lambda x: began * (2 * (jnp.asarray(x, point.dtype) - low) / (high - low) - 1)
-        own = [] if self.private else [to_unit(cost, self.cost_interval)]
+        own = [] if self.private else [to_unit(cost, dict(self.input_box.intervals)["cost"])]
         state = jnp.stack([*own, level(seen["own"]), level(seen["seen"]), began])
         return jnp.concatenate([point, state, self._timing(self._left(played) + 1.0)])
 
