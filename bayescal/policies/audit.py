@@ -172,7 +172,7 @@ def _values_in_states(
     params: Parameters,
     concept: Concept,
 ) -> ByAction:
-    """u + discount · P V, where V values the reported strategies: V = r + discount · P V, relative to the first state."""
+    """u + discount · P V, where V = r + discount · P V values the reported strategies, relative to the first state."""
     payoffs, transitions = env.payoff_table(params), env.transition_table(params)
     average = jnp.einsum("k,iksa->isa", weights, play)
     players, _, states, width = play.shape
@@ -191,7 +191,7 @@ def _values_in_states(
         for k in range(play.shape[1]):
             income = jnp.sum(mine[k] * u, axis=1)
             if concept == "trajectory":
-                told = jnp.where(mine[k] > 0, jnp.log(jnp.where(mine[k] > 0, mine[k], 1.0)) - habit[i, :, : sizes[i]], 0)
+                told = jnp.log(jnp.where(mine[k] > 0, mine[k], 1.0)) - habit[i, :, : sizes[i]]
                 income = income - costs[i, k] * jnp.sum(mine[k] * told, axis=1)
             system = jnp.eye(states, dtype=play.dtype) - env.discount * jnp.einsum("sa,sat->st", mine[k], p)
             v = jnp.linalg.solve(system.at[:, 0].set(1.0), income).at[0].set(0.0)  # column 0 is V of the first state

@@ -49,10 +49,10 @@ class ExactPolicy(PriorPolicy):
             is private and drawn from the population, whose quadrature nodes are the player's types.
         concept: in games over time: whether one's own future cost of information counts ("trajectory") or not
             ("agent": agent quantal response equilibrium, for comparison with other programs).
-        arm: in a game with symmetries the principal branch may fork, and nothing in the game says which arm is principal.
-            "first" is the arm on which the first role leaves its first action (in a game over time, on which the first
-            player's first situation is worth more), "other" the one on the opposite side. They need not pay the same.
-            A solution's `forked` says whether this mattered.
+        arm: in a game with symmetries the principal branch may fork, and nothing in the game says which arm is
+            principal. "first" is the arm on which the first role leaves its first action (in a game over time, on which
+            the first player's first situation is worth more), "other" the one on the opposite side. They need not pay
+            the same. A solution's `forked` says whether this mattered.
         nodes: repeated games: in how many states the worth of what comes later is held, in each of two directions.
 
     Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
@@ -85,7 +85,7 @@ class ExactPolicy(PriorPolicy):
         if self.arm not in ("first", "other"):
             raise InputError(f'ExactPolicy: the arm is {self.arm!r}; choose "first" or "other".')
         if self.arm == "other" and (isinstance(self.environment, Repeated) or self._solves_itself):
-            raise InputError(f'ExactPolicy: {self.environment.name} is solved without following a branch: leave out arm.')
+            raise InputError(f"ExactPolicy: no branch is followed to solve {self.environment.name}: leave out arm.")
         if self.concept == "agent" and isinstance(self.environment, Repeated):
             raise InputError(f'ExactPolicy: {self.environment.name} is solved for the concept "trajectory" only.')
 

@@ -153,7 +153,13 @@ class _System:
     def rank(self, theta: _Theta) -> int:
         """The size of the core of the derivative in v."""
         moves = self.moves(theta)
-        return len(self.cells[0]) if moves is None else len(moves[0])
+        return int((~self.alone).sum()) if moves is None else len(moves[0])
+
+    @property
+    def alone(self) -> Bool[np.ndarray, " d"]:
+        """The unknowns of a role of one player, the one with most of them: its values do not depend on its own play."""
+        sizes = np.where(np.array(self.env.role_counts) == 1, self.env.mask.sum(axis=1), 0)
+        return (self.cells[0] == np.argmax(sizes)) & (sizes.max() > 0)
 
     def linearise(self, v: Unknowns, s: Float[Array, ""], theta: _Theta) -> tuple[Unknowns, Linear, Unknowns]:
         """(the residual, its derivative in v, its derivative in s)."""
@@ -170,7 +176,7 @@ class _System:
             slopes = self.env.payoff_slopes(p, theta.params) / scale
             slopes = (slopes - slopes[:, :1])[self.cells]
             jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, self.cells[0], self.cells[1]]
-            slope = Linear(jnp.eye(v.shape[0], dtype=v.dtype) - s * jac)
+            slope = Linear.bordered(jnp.eye(v.shape[0], dtype=v.dtype) - s * jac, self.alone)
         else:
             left, right = moves
             apart = right[:, :, None, :] - jnp.einsum("mra,rka->mrk", right, by_type)[..., None]
@@ -210,10 +216,12 @@ class _Problem(NamedTuple):
         rank = self.system.rank(self.fixed)
         return follow_path(linearise, start, self.end, tie_break=tie_break, known=known, rank=rank)
 
-    def newton(self, begin: Unknowns, **options: float) -> Root:
+    def newton(self, begin: Unknowns, longest: float = 2.0, shortest: float = 1e-10, max_iterations: int = 200) -> Root:
         """Newton's method at the end."""
         linearise = lambda v: self.system.linearise(v, self.end, self.fixed)[:2]
-        return newton(linearise, begin, rank=self.system.rank(self.fixed), **options)
+        rank = self.system.rank(self.fixed)
+        options = {"longest": longest, "shortest": shortest}
+        return newton(linearise, begin, **options, max_iterations=max_iterations, rank=rank)
 
 
 @eqx.filter_jit  # so that a model that solves in several places is traced once

@@ -53,8 +53,8 @@ BySituation = Float[Array, "players types situations"]
 class SequentialSolution(eqx.Module):
     """An equilibrium of a finite game over time. Situations are the states of a Markov game, or each player's
     information sets. `by_type` has one entry per cost that a player may have (a single one when costs are known).
-    Q is in money, up to a constant of each player, type and situation. `residual`, `unstable` and `forked` are as in the
-    `Solution` of a one-shot game.
+    Q is in money, up to a constant of each player, type and situation. `residual`, `unstable` and `forked` are as in
+    the `Solution` of a one-shot game.
     """
 
     log_strategies: Float[Array, "players situations actions"]
@@ -259,7 +259,8 @@ def _tree_returns(
         mine = tree.mover[up] == np.arange(players)[:, None]
         own = own.at[:, :, level].set(own[:, :, up] + jnp.where(mine[:, None], moved, 0.0))
     reach = jax.nn.logsumexp(own, axis=1, b=weights[None, :, None])
-    belief = [_beliefs(env, i, nature + sum(reach[j] for j in range(players) if j != i)) for i in range(players)]
+    others = [jnp.asarray(nature) + jnp.sum(reach.at[i].set(0.0), axis=0) for i in range(players)]
+    belief = [_beliefs(env, i, others[i]) for i in range(players)]
     paid = jnp.zeros(v.shape[:3], v.dtype)
     if concept == "trajectory":
         cost = jnp.exp(log_choices) * (log_choices - jnp.maximum(log_q, ABSENT)[:, None])

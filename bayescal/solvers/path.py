@@ -5,13 +5,15 @@ curve is parametrised by its length, so it is also followed where it turns back 
 tells curves apart: along one curve the product sign(det F_v) · sign(ds/dlength) never changes (at a fold both signs
 change). If the corrector lands on a neighbouring curve the product has the other sign; the step is then rejected and
 repeated with a shorter length. The sign does not see two eigenvalues of F_v pass zero together, so these are counted
-too (`zero_crossings`), and a step over which two or more do is rejected in the same way.
+too (`linear.change`), and a step over which two or more do is rejected in the same way. For more than three unknowns
+that costs more than the step. Then it is done where the sign of another number changes (x · F_v⁻¹ x, for a fixed x),
+and the curve is followed again with a count at every step if its end turns out to have unstable directions.
 
-If the step is rejected at every length, the point is a **fork**. With a single kernel (a symmetric game's pitchfork) the
-half-branch along the kernel is followed in the direction of `tie_break`. With a kernel of two dimensions or more (three
-or more options that are alike) the half-branches do not point along its axes. The curve is then followed again from its
-start with `NUDGE` logits added along `tie_break` and a fixed direction without symmetries, as if the habit leaned a
-little that way. A generic curve has no forks. The last correction, at s = end, is made without the nudge.
+If the step is rejected at every length, the point is a **fork**. With a single kernel (a symmetric game's pitchfork)
+the half-branch along the kernel is followed in the direction of `tie_break`. With a kernel of two dimensions or more
+(three or more options that are alike) the half-branches do not point along its axes. The curve is then followed again
+from its start with `NUDGE` logits added along `tie_break` and a fixed direction without symmetries, as if the habit
+leaned a little that way: a generic curve has no forks. The last correction, at s = end, is made without the nudge.
 
 Everything is one `while_loop` whose body is one Newton iteration, so that under `vmap` no game waits for
 another's corrector.
@@ -25,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bayescal.solvers.linear import Linear, negative_directions, zero_crossings
+from bayescal.solvers.linear import EXPLICIT, Linear, change, negative_directions
 
 # (v, s) -> (F, F_v, F_s)
 Linearise = Callable[[Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Linear, Float[Array, " d"]]]
@@ -35,8 +37,8 @@ MESSAGES = {
     CONVERGED: "converged",
     STALLED: "stalled: the step became too small before the target cost was reached",
     OUT_OF_STEPS: "out of steps before the target cost was reached",
-    UNCONFIRMED: "not confirmed: replies to the play that was found differ from it, as they do where the cost is so small "
-    "beside the payoffs that their differences are lost in rounding",
+    UNCONFIRMED: "not confirmed: the reply to the play that was found differs from it, as it does where the cost is so "
+    "small beside the payoffs that their differences are lost in rounding",
 }
 
 MAX_CORRECTION = 0.7  # a longer first correction (in logits) means that the prediction was poor
@@ -67,6 +69,8 @@ class _Walk(NamedTuple):
     tangent: Float[Array, " d+1"]
     bend: Float[Array, " d+1"]  # change of the tangent per unit length: the quadratic part of the predictor
     core: Float[Array, "m m"]  # of F_v there
+    probe: Float[Array, ""]  # x · F_v⁻¹ x there, for a fixed x
+    careful: Bool[Array, ""]  # eigenvalues are counted at every step
     fresh: Bool[Array, ""]  # no point has been accepted yet
     nudge: Float[Array, ""]  # logits added to v, to tell the arms of a fork apart
     forked: Bool[Array, ""]
@@ -113,17 +117,28 @@ def follow_path(
     shortest = 1e-9 if fine else 1e-4
     at_bifurcation = 1e-2 if fine else 3e-2  # below this, roundoff decides which branch is found
     d = start.shape[0]
+    m = d if rank is None else rank
     end = jnp.asarray(end, dtype)
     unit_s = jnp.zeros(d + 1, dtype).at[d].set(1)
 
-    def begin(nudge: float) -> _Walk:
+    def count(new, old, unchecked, wanted):
+        """How many eigenvalues have passed zero (at an end that is unchecked: since the start); 0 if not wanted."""
+        if m <= EXPLICIT:
+            return negative_directions(change(old, new))
+        # A loop of at most one turn: unlike `cond`, a batch is spared it if no member wants it.
+        since = jnp.where(unchecked, jnp.eye(m, dtype=dtype), old)
+        look = lambda _: (jnp.asarray(False), negative_directions(change(since, new)))
+        return jax.lax.while_loop(lambda c: c[0], look, (wanted, jnp.zeros((), jnp.int32)))[1]
+
+    def begin(nudge, careful) -> _Walk:
         """The first trial point."""
         zero, no, none = jnp.zeros((), dtype), jnp.asarray(False), jnp.zeros((), jnp.int32)
         leaning = jnp.asarray(nudge, dtype)
         at = start + leaning * lean
         return _Walk(
-            v=at, s=zero, tangent=unit_s, bend=jnp.zeros(d + 1, dtype), core=jnp.eye(d if rank is None else rank, dtype=dtype),
-            fresh=jnp.asarray(True), nudge=leaning, forked=jnp.asarray(nudge > 0), h=jnp.asarray(first_step, dtype),
+            v=at, s=zero, tangent=unit_s, bend=jnp.zeros(d + 1, dtype), core=jnp.eye(m, dtype=dtype),
+            probe=zero, careful=careful, fresh=jnp.asarray(True), nudge=leaning, forked=leaning > 0,
+            h=jnp.asarray(first_step, dtype),
             trial_v=at, trial_s=zero, landing=no, switching=no, corrections=none, last_distance=zero,
             first_distance=zero, iterations=none, status=none,
         )  # fmt: skip
@@ -175,7 +190,7 @@ def follow_path(
     def body(w: _Walk) -> _Walk:
         f, linear, f_s = linearise(w.trial_v, w.trial_s)
         f = f - jnp.where(w.landing, 0.0, w.nudge) * lean
-        solved, sign, ratio = linear.solve(jnp.stack([f, f_s, seed], axis=1), w.core)
+        solved, sign = linear.solve(jnp.stack([f, f_s, seed], axis=1))
         to_root, along_s, towards_kernel = solved.T
         border = jnp.where(w.landing, unit_s, w.tangent)
         ds = jnp.dot(border[:d], to_root) / (border[d] - jnp.dot(border[:d], along_s))
@@ -206,7 +221,10 @@ def follow_path(
         # At a bifurcation itself the sign is only roundoff.
         singular = jnp.linalg.norm(towards_kernel) * jnp.sqrt(eps) > 0.01 * jnp.linalg.norm(seed)
         flipped = arrived & (sign * jnp.sign(tangent[d]) < 0) & ~w.switching & ~(w.landing & singular)
-        leapt = arrived & (zero_crossings(ratio) >= 2) & ~w.fresh & ~w.switching & ~(w.landing & singular)
+        probe = jnp.dot(seed, towards_kernel)
+        unchecked = w.landing & ~w.careful
+        passed = count(linear.core, w.core, unchecked, arrived & (w.landing | w.careful | (probe * w.probe < 0)))
+        leapt = arrived & (passed >= 2) & ~unchecked & ~w.fresh & ~w.switching & ~(w.landing & singular)
         sharp = arrived & (jnp.abs(forward) < MIN_COSINE) & ~w.landing & ~w.switching
         blind = arrived & ~w.landing & ~jnp.all(jnp.isfinite(tangent))
         refused = lost | flipped | leapt | sharp | blind
@@ -215,7 +233,7 @@ def follow_path(
         growth = jnp.clip(jnp.cbrt(AIM / jnp.maximum(first_distance, 1e-6)), 0.5, GROWTH)
         growth = jnp.where(w.fresh, 1.0, growth)
         bend = jnp.where(w.switching | w.fresh, 0.0, (tangent - w.tangent) / w.h)
-        on = w._replace(v=v, s=s, tangent=tangent, bend=bend, h=w.h * growth, core=linear.core)
+        on = w._replace(v=v, s=s, tangent=tangent, bend=bend, h=w.h * growth, core=linear.core, probe=probe)
         on = on._replace(fresh=jnp.zeros_like(w.fresh))
         on = predict(on)
         crossed = accepted & ~w.landing & (s > end)
@@ -235,13 +253,15 @@ def follow_path(
 
         pitchfork = flipped & (w.h < at_bifurcation)
         fork = leapt & (w.h < at_bifurcation**2) & (w.nudge == 0)
+        doubtful = accepted & unchecked & (passed >= 2)
+        again = begin(jnp.where(fork, NUDGE, w.nudge), jnp.asarray(True))
         new = jax.tree.map(
-            lambda *x: jnp.select([crossed, accepted, pitchfork, fork, refused], x[:-1], x[-1]),
-            land, on, turn, begin(NUDGE), back, stay,
+            lambda *x: jnp.select([crossed, doubtful | fork, accepted, pitchfork, refused], x[:-1], x[-1]),
+            land, again, on, turn, back, stay,
         )  # fmt: skip
         iterations = w.iterations + 1
         status = jnp.where(
-            accepted & w.landing,
+            accepted & w.landing & ~doubtful,
             CONVERGED,
             jnp.where(
                 refused & ~pitchfork & ~fork & (w.h < shortest),
@@ -251,7 +271,7 @@ def follow_path(
         )
         return new._replace(first_distance=first_distance, iterations=iterations, status=status.astype(jnp.int32))
 
-    walk = begin(0.0)
+    walk = begin(jnp.zeros((), dtype), jnp.asarray(m <= EXPLICIT))
     walk = walk._replace(status=jnp.where(False if known is None else known, CONVERGED, _WALKING).astype(jnp.int32))
     walk = jax.lax.while_loop(lambda w: w.status == _WALKING, body, walk)
     return PathResult(walk.v, walk.status, walk.iterations, negative_directions(walk.core), walk.forked)

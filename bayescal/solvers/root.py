@@ -41,9 +41,9 @@ def newton(
     tol = shortest if dtype == jnp.float64 else max(shortest, 1e-5)
 
     def body(state):
-        v, _, i, core = state
+        v, _, i, _ = state
         f, linear = linearise(v)
-        dv = linear.solve(f[:, None], core[:, :0])[0]
+        dv = linear.solve(f[:, None])[0]
         size = jnp.max(jnp.abs(dv), initial=0.0)
         return v - dv[:, 0] * jnp.minimum(1.0, longest / size), size, i + 1, linear.core
 

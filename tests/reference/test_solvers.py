@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from bayescal.policies.base import tilt
 from bayescal.solvers.branch import principal_branch
-from bayescal.solvers.linear import solve_low_rank, solve_with_sign
+from bayescal.solvers.linear import Linear, solve_with_sign
 from bayescal.solvers.path import follow_path
 from bayescal.solvers.policy_iteration import soft_values, value_policy
 from bayescal.solvers.root import implicit_root, newton
@@ -35,7 +35,8 @@ def test_linear_systems_and_the_sign_of_their_determinant(size):
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_systems_of_few_outer_products(rank):
     left, right, rhs = RNG.normal(size=(20, rank, 5)), RNG.normal(size=(20, rank, 5)), RNG.normal(size=(20, 5, 2))
-    solved, signs = jax.vmap(solve_low_rank)(*map(jnp.asarray, (left, right, rhs)))
+    solve = lambda left, right, rhs: Linear.low_rank(left, right).solve(rhs)
+    solved, signs = jax.vmap(solve)(*map(jnp.asarray, (left, right, rhs)))
     matrices = np.eye(5) - np.swapaxes(left, 1, 2) @ right
     np.testing.assert_allclose(solved, np.linalg.solve(matrices, rhs), rtol=1e-7, atol=1e-9)
     np.testing.assert_array_equal(signs, np.sign(np.linalg.det(matrices)))
@@ -44,7 +45,7 @@ def test_systems_of_few_outer_products(rank):
 def cubic(v, s):
     """An S: s rises to a fold at v = 0.59, falls to one at v = 1.41 and rises again."""
     slope = 1 - 2.4 * v + 1.2 * v**2
-    return v - 1.2 * v**2 + 0.4 * v**3 - s, lambda rhs: (rhs / slope[0], jnp.sign(slope[0])), -jnp.ones(1)
+    return v - 1.2 * v**2 + 0.4 * v**3 - s, Linear(slope[None]), -jnp.ones(1)
 
 
 @pytest.mark.parametrize("end", [1e-3, 0.1, 0.25, 0.26, 1.0, 300.0])
@@ -62,7 +63,7 @@ def test_a_path_that_runs_out_of_steps_or_ends_says_so():
 
     def ends(v, s):  # v = 1 - sqrt(1 - s) and nothing beyond s = 1/2, where the equation breaks off
         broken = jnp.where(v > 0.3, jnp.nan, v - 0.5 * v**2 - 0.5 * s)
-        return broken, lambda rhs: (rhs / (1 - v[0]), jnp.sign(1 - v[0])), -0.5 * jnp.ones(1)
+        return broken, Linear((1 - v)[None]), -0.5 * jnp.ones(1)
 
     assert int(follow_path(ends, jnp.zeros(1), jnp.asarray(5.0), tie_break=jnp.ones(1)).status) == 1
 
@@ -100,11 +101,11 @@ def test_a_symmetric_branch_leaves_its_bifurcation_where_it_is_told_to():
 
 def test_newtons_method_takes_no_step_that_is_too_long():
     """arctan: plain Newton diverges from 3."""
-    linearise = lambda v: (jnp.arctan(v), lambda rhs: (rhs * (1 + v[0] ** 2), jnp.ones(())))
+    linearise = lambda v: (jnp.arctan(v), Linear(1 / (1 + v[None] ** 2)))
     found = newton(linearise, jnp.asarray([3.0]), longest=1.0)
     assert int(found.status) == 0 and int(found.iterations) < 12
     np.testing.assert_allclose(found.point, [0.0], atol=1e-10)
-    none = newton(lambda v: (v**2 + 1, lambda rhs: (rhs / (2 * v[0]), jnp.ones(()))), jnp.asarray([0.7]))
+    none = newton(lambda v: (v**2 + 1, Linear(2 * v[None])), jnp.asarray([0.7]))
     assert int(none.status) == 2 and int(none.iterations) == 200
     few = newton(linearise, jnp.asarray([50.0]), longest=1.0, max_iterations=10)
     np.testing.assert_allclose(few.point, [40.0], rtol=1e-9)  # ten steps of one

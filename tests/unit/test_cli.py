@@ -59,7 +59,7 @@ def test_what_did_not_converge_is_said_and_has_no_numbers(monkeypatch):
     nothing = np.full((2, 2), np.nan)
     unsolved = SimpleNamespace(
         converged=False, message="stopped: the path turned back", strategies=nothing,
-        strategies_by_type=nothing[:, None], residual=np.nan, exploitability=nothing[0],
+        strategies_by_type=nothing[:, None], residual=np.nan, exploitability=nothing[0], stable=False, forked=False,
     )  # fmt: skip
     monkeypatch.setattr("bayescal.cli.solve._solve", lambda *asked: unsolved)
     result = run("solve", "chicken", "--cost", "1", "--json")
