@@ -21,17 +21,22 @@ from bayescal.environments.base import OneShot
 from bayescal.environments.extensive import CHANCE, END, ExtensiveForm, Tree
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import Markov
+from bayescal.priors.base import ABSENT
 
 Concept = Literal["trajectory", "agent"]
 ByAction = Float[Array, "players types situations actions"]
 
-# The largest difference in probability at which a solution counts as one. Rounding of payoffs, divided by the cost,
-# is most of it.
-_TOLERANCE, _COARSE = 1e-5, 0.05  # in float64, in float32
+# In float64, in float32: how far play may be from the reply, in probability or as a share of the spread of payoffs.
+_FINE, _COARSE = (1e-6, 1e-8), (0.05, 1e-3)
 
 
 class Audit(NamedTuple):
-    """The largest difference between reported play and the reply to it, in probability, and whether it is small."""
+    """How far reported play is from the reply to it, and whether that is small.
+
+    `residual` is the largest difference in probability. At a tiny cost replies magnify the rounding of payoffs, and no
+    play that can be written down is its own reply. There the smaller number counts: by which share of their spread
+    payoffs would have to be different for the play to be exactly the reply.
+    """
 
     residual: Float[Array, ""]
     passed: Bool[Array, ""]
@@ -46,15 +51,11 @@ def audit(
     params: Parameters,
     concept: Concept,
 ) -> Audit:
-    """Compare the reported play of every type with the reply to it. Nothing is differentiated.
-
-    Types whose cost is so small that the rounding of payoffs alone changes their reply are looked at in the average
-    of their role only.
-    """
+    """Compare the reported play of every type with the reply to it. Nothing is differentiated."""
     log_by_type, log_q, costs, weights, params = jax.lax.stop_gradient((log_by_type, log_q, costs, weights, params))
     dtype = log_q.dtype
-    possible = log_q[:, None] > -1e29
-    play = jnp.where(possible, log_by_type, 0.0)
+    possible = log_q[:, None] > ABSENT / 2
+    play = jnp.where(possible, jnp.maximum(log_by_type, ABSENT), 0.0)
     habit = jnp.where(possible[:, 0], log_q, 0.0)
     if isinstance(env, OneShot):
         q = _values_at_once(env, play, possible, weights, params)
@@ -66,13 +67,17 @@ def audit(
     best = jnp.max(jnp.where(possible, q, -jnp.inf), axis=-1, keepdims=True, initial=jnp.finfo(dtype).min)
     weight = jnp.where(possible, jnp.exp(habit[:, None] + (q - best) / costs[:, :, None, None]), 0.0)
     reply = weight / jnp.maximum(jnp.sum(weight, axis=-1, keepdims=True), jnp.finfo(dtype).tiny)
-    off = jnp.where(possible, reply - jnp.exp(play), 0.0)
-    tolerance = _TOLERANCE if dtype == jnp.float64 else _COARSE
-    rounding = 16 * jnp.finfo(dtype).eps * env.payoff_scale(params) / costs
-    by_type = jnp.where((rounding <= tolerance)[:, :, None, None], off, 0.0)
-    average = jnp.einsum("k,iksa->isa", weights, off)
-    residual = jnp.maximum(jnp.max(jnp.abs(by_type)), jnp.max(jnp.abs(average)))
-    return Audit(residual, residual <= tolerance)  # a residual that is NaN does not pass
+    off = jnp.max(jnp.abs(jnp.where(possible, reply - jnp.exp(play), 0.0)), axis=-1)
+    # What each action would have to be worth, over its value; the same for all actions of exact replies.
+    chosen = possible & (play > ABSENT / 2)
+    over = jnp.where(chosen, costs[:, :, None, None] * (play - habit[:, None]) - q, 0.0)
+    most = jnp.argmax(jnp.where(chosen, play, -jnp.inf), axis=-1, keepdims=True)
+    at_most = lambda x: jnp.take_along_axis(x, most, axis=-1)
+    short = jnp.where(possible & ~chosen, jnp.maximum(q - at_most(q), 0.0), 0.0)  # of actions that are never chosen
+    wrong = jnp.max(jnp.where(chosen, jnp.abs(over - at_most(over)), short), axis=-1) / env.payoff_scale(params)
+    in_probability, in_money = _FINE if dtype == jnp.float64 else _COARSE
+    passed = jnp.all((off <= in_probability) | (wrong <= in_money))  # NaN does not pass
+    return Audit(jnp.max(jnp.minimum(off, wrong)), passed)
 
 
 def _values_at_once(
