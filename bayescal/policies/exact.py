@@ -26,7 +26,7 @@ from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
 from bayescal.policies.eager import in_double_precision
-from bayescal.policies.one_shot import Arm, Solution, solve_one_shot
+from bayescal.policies.one_shot import Arm, Solution, sense_of, solve_one_shot
 from bayescal.policies.rounds.exact import Solved, average_play, log_probs, log_probs_by_person, solve
 from bayescal.policies.rounds.solve import Types
 from bayescal.policies.rounds.stage import NODES, LogPrior
@@ -125,7 +125,9 @@ class ExactPolicy(PriorPolicy):
         env = self.environment
         costs, weights = self._types(cost, phi)
         if isinstance(env, OneShot):
-            return solve_one_shot(env, self.log_prior(psi), costs, weights, self.all_params(params), start, self.arm)
+            return solve_one_shot(
+                env, self.log_prior(psi), costs, weights, self.all_params(params), start, sense_of(self.arm)
+            )
         if start is not None:
             raise InputError(f"{env.name} is a game over time: start is for one-shot games.")
         if isinstance(env, Repeated):
@@ -143,7 +145,7 @@ class ExactPolicy(PriorPolicy):
         if not isinstance(env, FiniteGame):
             raise InputError(f"{env.name} is a game over time: use `log_prob`, which takes the observation.")
         log_q, params = self.log_prior(psi), self.all_params(params)
-        return solve_sequential(env, log_q, costs, weights, params, self.concept, self.arm)
+        return solve_sequential(env, log_q, costs, weights, params, self.concept, sense_of(self.arm))
 
     def log_prior(self, psi: Parameters | None = None) -> Float[Array, "roles *situations actions"]:
         """log q of every role (and situation) over the padded grid; ABSENT where there is no action."""

@@ -208,11 +208,11 @@ class _Problem(NamedTuple):
         system = _System(env, _unknowns(env))
         return cls(system, theta, fixed, system.units(fixed)[2])
 
-    def follow(self, arm: Arm = "first", known: Bool[Array, ""] | None = None) -> PathResult:
+    def follow(self, sense: Float[Array, ""], known: Bool[Array, ""] | None = None) -> PathResult:
         """Along the principal branch, unless the end is known."""
         cells = self.system.cells
         linearise = lambda v, s: self.system.linearise(v, s, self.fixed)
-        start, tie_break = jnp.zeros(len(cells[0]), self.fixed.log_q.dtype), _tie_break(self.fixed.log_q, cells, arm)
+        start, tie_break = jnp.zeros(len(cells[0]), self.fixed.log_q.dtype), sense * _tie_break(self.fixed.log_q, cells)
         rank = self.system.rank(self.fixed)
         return follow_path(linearise, start, self.end, tie_break=tie_break, known=known, rank=rank)
 
@@ -232,12 +232,13 @@ def solve_one_shot(
     weights: Float[Array, " types"],
     params: Parameters,
     start: Float[AnyArray, "roles actions"] | None,
-    arm: Arm = "first",
+    sense: Float[Array, ""],
 ) -> Solution:
-    """The equilibrium on the principal branch, or the one that Newton's method finds from `start`."""
+    """The equilibrium on the principal branch, or the one that Newton's method finds from `start`. At a fork `sense`
+    chooses the arm (see `sense_of`)."""
     problem = _Problem.of(env, log_q, costs, weights, params)
     if start is None:
-        return _solution(problem, problem.follow(arm))
+        return _solution(problem, problem.follow(sense))
     p = jnp.asarray(start, log_q.dtype)
     if p.shape != log_q.shape:
         raise InputError(f"start has shape {p.shape}: give the mixed strategies of every role, {log_q.shape} numbers.")
@@ -266,7 +267,7 @@ def sharpen_one_shot(
     near = problem.newton(v, longest=math.inf, shortest=_AT_REST, max_iterations=steps)
     moved = jnp.max(jnp.abs(system.mixtures(near.point, fixed) - system.mixtures(v, fixed)))
     found = (near.status == CONVERGED) & (near.unstable == 0) & (moved <= _FAR)
-    path = problem.follow(known=found)
+    path = problem.follow(sense_of("first"), known=found)
     either = lambda new, old: jnp.where(found, new, old)
     ended = PathResult(
         either(near.point, path.point),
@@ -321,9 +322,13 @@ def _unknowns(env: OneShot) -> Cells:
     return rows, cols
 
 
-def _tie_break(log_q: RoleActions, cells: Cells, arm: Arm) -> Unknowns:
+def _tie_break(log_q: RoleActions, cells: Cells) -> Unknowns:
     """At a fork nothing says which arm is principal: the first is the one on which the first role leaves its first
     action, the one that Gambit 16 happens to take in the games we compared."""
     rows, cols = cells
-    sense = 1.0 if arm == "first" else -1.0
-    return jnp.where(rows == rows.min(initial=0), sense * jnp.exp(log_q)[rows, cols], 0.0)
+    return jnp.where(rows == rows.min(initial=0), jnp.exp(log_q)[rows, cols], 0.0)
+
+
+def sense_of(arm: Arm) -> Float[Array, ""]:
+    """1 or -1: an array, so that both arms share a compiled program."""
+    return jnp.asarray(1.0 if arm == "first" else -1.0)

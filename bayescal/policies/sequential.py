@@ -41,7 +41,6 @@ from bayescal.environments.markov import Markov
 from bayescal.errors import InputError
 from bayescal.policies.audit import Audit, Concept, audit
 from bayescal.policies.base import ABSENT, hide_absent
-from bayescal.policies.one_shot import Arm
 from bayescal.solvers.branch import principal_branch
 from bayescal.solvers.path import CONVERGED, MESSAGES, UNCONFIRMED, PathResult
 from bayescal.solvers.policy_iteration import soft_values
@@ -93,7 +92,7 @@ def solve_sequential(
     weights: Float[Array, " types"],
     params: Parameters,
     concept: Concept,
-    arm: Arm = "first",
+    sense: Float[Array, ""],
 ) -> SequentialSolution:
     """The equilibrium on the principal branch at these costs. Types of weight zero do not enter beliefs."""
     if isinstance(env, Markov) and env.players == 1 and concept == "trajectory":
@@ -123,8 +122,7 @@ def solve_sequential(
     end = scale / least
     first = (cells[0] == 0) & (cells[1] == 0) & (cells[2] == 0)
     # At a fork, the first arm is the one on which the first player's first situation is worth more.
-    sense = 1.0 if arm == "first" else -1.0
-    tie_break = jnp.where(first, sense * jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
+    tie_break = jnp.where(first, sense.astype(dtype) * jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
     v, path = principal_branch(update, len(cells[0]), end, theta, tie_break)
 
     x, _, value = returns(v, end, theta)

@@ -82,7 +82,13 @@ def test_wrong_beliefs_are_not_certified(monkeypatch):
 
     monkeypatch.setattr(sequential, "_beliefs", by_depth)
     solved = sequential.solve_sequential.__wrapped__(  # not the compiled one
-        horse(), jnp.full((3, 1, 2), np.log(0.5)), jnp.full((3, 1), 0.4), jnp.ones(1), horse().params, "agent"
+        horse(),
+        jnp.full((3, 1, 2), np.log(0.5)),
+        jnp.full((3, 1), 0.4),
+        jnp.ones(1),
+        horse().params,
+        "agent",
+        jnp.ones(()),
     )
     assert float(solved.residual) > 0.5 and not bool(solved.converged)
     assert solved.message.startswith("not confirmed") and np.isnan(np.asarray(solved.strategies)).all()
