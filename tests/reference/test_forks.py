@@ -30,7 +30,7 @@ def followed(u, cost):
 
 
 def test_a_branch_that_bends_off_where_two_directions_become_unstable():
-    """Three ways to coordinate, of which the last pays a little more. Near a third each there is an equilibrium at every
+    """Three ways to coordinate, of which the last pays a little more. Near a third each is an equilibrium at every
     cost, but the branch from the habit goes to the last."""
     game = coordination(0.01)
     solved = bc.equilibrium(game, 0.1)
