@@ -47,6 +47,7 @@ def test_three_ways_to_coordinate_that_are_alike():
     np.testing.assert_allclose(np.sort(solved.strategies, axis=1), [[(1 - x) / 2] * 2 + [x]] * 2, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_arms_that_do_not_pay_the_same(unchecked):
     """In both rows one gains 1 by doing as the other does, but to be met by A is worth 6 more than by B: the
     arms are alike in play, and pay 5 and -1. The first is the one on which the first role leaves A."""
