@@ -34,8 +34,8 @@ class Audit(NamedTuple):
     """How far reported play is from the reply to it, and whether that is small.
 
     `residual` is the largest difference in probability. At a tiny cost replies magnify the rounding of payoffs, and no
-    play that can be written down is its own reply. There the smaller number counts: by which share of their spread
-    payoffs would have to be different for the play to be exactly the reply.
+    play that can be written down is its own reply. Then it is enough if payoffs would have to be different by a tiny
+    share of their spread for the play to be exactly the reply, and the residual is that share.
     """
 
     residual: Float[Array, ""]
@@ -77,7 +77,7 @@ def audit(
     wrong = jnp.max(jnp.where(chosen, jnp.abs(over - at_most(over)), short), axis=-1) / env.payoff_scale(params)
     in_probability, in_money = _FINE if dtype == jnp.float64 else _COARSE
     passed = jnp.all((off <= in_probability) | (wrong <= in_money))  # NaN does not pass
-    return Audit(jnp.max(jnp.minimum(off, wrong)), passed)
+    return Audit(jnp.max(jnp.where(wrong <= in_money, jnp.minimum(off, wrong), off)), passed)
 
 
 def _values_at_once(

@@ -22,10 +22,10 @@ def double_precision():
         yield
 
 
-def test_selten_horse(concept="trajectory"):
+def test_selten_horse():
     """The third player's two nodes are at depths 1 and 2. In this game nobody moves twice: both concepts agree."""
-    solved = bc.ExactPolicy(horse(), concept=concept).solve(0.4)
-    walk = Walk(horse_root(), 3, np.full((3, 1), 0.4), [1.0], concept)
+    solved = bc.ExactPolicy(horse()).solve(0.4)
+    walk = Walk(horse_root(), 3, np.full((3, 1), 0.4), [1.0], "trajectory")
     found = {at: p[None] for at, p in by_set(horse(), solved.strategies).items()}
     reply = walk.reply(found)
     assert bool(solved.converged) and bool(solved.stable) and not bool(solved.forked)
@@ -47,16 +47,16 @@ def test_a_random_tree_with_private_costs(concept):
 
 
 @pytest.mark.slow
-def test_slopes_where_an_information_set_spans_depths(concept="trajectory"):
+def test_slopes_where_an_information_set_spans_depths():
     """In the cost and in a payoff, against differences of the walk's solutions."""
     game, pays, bump = horse(), np.array(HORSE, float), np.eye(5, 3)
 
     def found(x):
-        solved = bc.ExactPolicy(game, concept=concept).solve(x[0], params={"payoffs": pays + x[1] * bump})
+        solved = bc.ExactPolicy(game).solve(x[0], params={"payoffs": pays + x[1] * bump})
         return solved.strategies[2, 0, 0]
 
     def walked(cost, bonus):
-        walk = Walk(horse_root(pays + bonus * bump), 3, np.full((3, 1), cost), [1.0], concept)
+        walk = Walk(horse_root(pays + bonus * bump), 3, np.full((3, 1), cost), [1.0], "trajectory")
         return walk.solve()[2, "third"][0, 0]
 
     at, h = np.array([1.0, 0.1]), 1e-4
