@@ -31,6 +31,14 @@ def games(as_json: bool) -> None:
     show_default=True,
     help="For a game over time: do players count their own future cost of information (trajectory), or not (agent)?",
 )
+@click.option(
+    "--arm",
+    type=click.Choice(["first", "other"]),
+    default="first",
+    show_default=True,
+    help="Where the principal branch forks (games with symmetries): the arm on which the first role leaves its first "
+    "action, or the other.",
+)
 @opt.trust
 @opt.as_json
 def solve(**asked: Any) -> None:

@@ -15,6 +15,7 @@ from bayescal.precision import double_precision
 if TYPE_CHECKING:
     from bayescal.environments.base import OneShot
     from bayescal.policies.exact import Solution
+    from bayescal.policies.sequential import SequentialSolution
 
 type Types = list[tuple[float, float]]  # (cost, probability)
 
@@ -29,6 +30,7 @@ class Question:
     prior: str | None
     start: str | None
     concept: Literal["trajectory", "agent"]
+    arm: Literal["first", "other"]
     trust: bool
     as_json: bool
 
@@ -51,9 +53,9 @@ def solve_game(asked: Question) -> int:
                 raise InputError(f"{environment.name} is a game over time, which --prior and --start are not for yet.")
             from bayescal.cli.solve_over_time import solve_over_time
 
-            return solve_over_time(environment, costs, types, asked.concept, asked.as_json)
+            return solve_over_time(environment, costs, types, asked.concept, asked.arm, asked.as_json)
         assert isinstance(environment, OneShot)
-        solution = _solve(environment, costs, types, asked.prior, asked.start)
+        solution = _solve(environment, costs, types, asked.prior, asked.start, asked.arm)
         if asked.as_json:
             print_json(as_dict(environment, solution, typed=types is not None))
         else:
@@ -67,6 +69,7 @@ def _solve(
     types: Types | None,
     prior: str | None,
     start: str | None,
+    arm: Literal["first", "other"],
 ) -> "Solution":
     import equinox as eqx
 
@@ -98,9 +101,9 @@ def _solve(
         near = np.zeros(environment.mask.shape)
         near[environment.mask] = np.concatenate([np.asarray(r) for r in rows])
     if types is None:
-        policy = ExactPolicy(environment, belief)
+        policy = ExactPolicy(environment, belief, arm=arm)
         return eqx.filter_jit(lambda c: policy.solve(c, start=near))(np.asarray(by_role))
-    policy = ExactPolicy(environment, belief, Discrete([c for c, _ in types], [p for _, p in types]))
+    policy = ExactPolicy(environment, belief, Discrete([c for c, _ in types], [p for _, p in types]), arm=arm)
     return eqx.filter_jit(lambda: policy.solve(start=near))()
 
 
@@ -153,6 +156,8 @@ def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dic
         "strategies": rows,
         "strategies_by_type": types if typed else None,
         "residual": solution.residual,
+        "stable": bool(solution.stable),
+        "forked": bool(solution.forked),
         "exploitability": np.max(np.asarray(solution.exploitability)),
     }
 
@@ -173,3 +178,14 @@ def show(environment: "OneShot", solution: "Solution", types: Types | None) -> N
         console.print()
     gain = float(np.max(np.asarray(solution.exploitability)))
     say(console, f"{environment.name}: {solution.message}. A best reply would gain at most {gain:.3g} payoff units.")
+    for sentence in remarks(solution):
+        say(console, sentence)
+
+
+def remarks(solution: "Solution | SequentialSolution") -> list[str]:
+    """What there is to know of a solution that was found, beside that it is one."""
+    if not solution.converged:
+        return []
+    unstable = "It is not stable: replies to replies lead away from it, so that people may not come to play it."
+    forked = "The branch forks on the way here, and the arms may pay differently: see --arm."
+    return [unstable] * (not solution.stable) + [forked] * bool(solution.forked)

@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.solve import remarks
 from bayescal.environments.base import Environment
 from bayescal.environments.finite import FiniteGame
 from bayescal.errors import InputError
@@ -21,6 +22,7 @@ def solve_over_time(
     costs: list[float] | None,
     types: list[tuple[float, float]] | None,
     concept: Literal["trajectory", "agent"],
+    arm: Literal["first", "other"],
     as_json: bool,
 ) -> int:
     """Solve and print; the exit code: 0 if the solver converged, 1 if not."""
@@ -30,7 +32,7 @@ def solve_over_time(
             "for all, or one per player."
         )
     population = None if types is None else Discrete([c for c, _ in types], [p for _, p in types])
-    policy = ExactPolicy(environment, population=population, concept=concept)
+    policy = ExactPolicy(environment, population=population, concept=concept, arm=arm)
     if not isinstance(environment, FiniteGame):
         raise InputError(
             f"{environment.name} has too many situations to print a strategy for each: use `bayescal simulate`."
@@ -47,10 +49,13 @@ def solve_over_time(
     }
     if as_json:
         facts = {"status": solution.message, "concept": concept, "residual": solution.residual}
+        facts |= {"stable": bool(solution.stable), "forked": bool(solution.forked)}
         print_json(facts | {"strategies": strategies})
     else:
         _show(environment, strategies)
         say(Console(), f"{environment.name}: {solution.message} ({concept} concept).")
+        for sentence in remarks(solution):
+            say(Console(), sentence)
     return 0 if converged else 1
 
 

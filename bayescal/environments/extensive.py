@@ -16,6 +16,7 @@ from bayescal._types import AnyArray, Number
 from bayescal.environments.base import Params, Seen, rules
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import states_of
+from bayescal.environments.recall import forgotten
 from bayescal.environments.replay import Fault, Replay
 from bayescal.errors import InputError
 
@@ -124,7 +125,7 @@ def build_tree(root: Node, players: int, name: str) -> Tree:
     names = [tuple(s for p, s in built.situations if p == i) for i in range(players)]
     width = max(2, *(len(r["kids"]) for r in built.rows))
     pad = lambda xs, fill: [*xs, *[fill] * (width - len(xs))]
-    return Tree(
+    tree = Tree(
         mover=np.array([r["mover"] for r in built.rows]),
         situation=np.array([names[r["mover"]].index(r["situation"]) if r["mover"] >= 0 else 0 for r in built.rows]),
         children=np.array([pad([r["kids"][b] for b in sorted(r["kids"])], -1) for r in built.rows]),
@@ -135,13 +136,17 @@ def build_tree(root: Node, players: int, name: str) -> Tree:
         situations=tuple(names),
         actions=tuple(tuple(built.situations[i, s] for s in names[i]) for i in range(players)),
     )
+    if problems := forgotten(tree.mover, tree.situation, tree.children, tree.situations, tree.actions):
+        raise InputError(f"{name}: {'; '.join(problems)}.")
+    return tree
 
 
 class ExtensiveForm(FiniteGame):
     """A finite game in extensive form with perfect recall, from its tree of `Move`, `Chance` and `End`.
 
     A player observes `{"situation": index, "moving": 0 or 1}`; the action of a player who does not move has no effect.
-    `params = {"payoffs": (ends, players)}`, with ends in order of depth.
+    `params = {"payoffs": (ends, players)}`, with ends in order of depth. The nodes of a situation may lie at different
+    depths, but a player's own earlier moves must be the same at all of them; a tree in which they differ is refused.
 
     Example:
         >>> import bayescal as bc

@@ -26,7 +26,7 @@ from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
 from bayescal.policies.eager import in_double_precision
-from bayescal.policies.one_shot import Solution, solve_one_shot
+from bayescal.policies.one_shot import Arm, Solution, sense_of, solve_one_shot
 from bayescal.policies.rounds.exact import Solved, average_play, log_probs, log_probs_by_person, solve
 from bayescal.policies.rounds.solve import Types
 from bayescal.policies.rounds.stage import NODES, LogPrior
@@ -49,6 +49,10 @@ class ExactPolicy(PriorPolicy):
             is private and drawn from the population, whose quadrature nodes are the player's types.
         concept: in games over time: whether one's own future cost of information counts ("trajectory") or not
             ("agent": agent quantal response equilibrium, for comparison with other programs).
+        arm: in a game with symmetries the principal branch may fork, and nothing in the game says which arm is
+            principal. "first" is the arm on which the first role leaves its first action (in a game over time, on which
+            the first player's first situation is worth more), "other" the one on the opposite side. They need not pay
+            the same. A solution's `forked` says whether this mattered.
         nodes: repeated games: in how many states the worth of what comes later is held, in each of two directions.
 
     Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
@@ -68,6 +72,7 @@ class ExactPolicy(PriorPolicy):
     population: Population | None = None
     concept: Concept = eqx.field(static=True, default="trajectory")
     nodes: int = eqx.field(static=True, default=NODES)
+    arm: Arm = eqx.field(static=True, default="first")
 
     def __check_init__(self) -> None:
         if not (self.environment.solvable or isinstance(self.environment, Repeated)):
@@ -77,6 +82,10 @@ class ExactPolicy(PriorPolicy):
             )
         if self.concept not in ("trajectory", "agent"):
             raise InputError(f'ExactPolicy: the concept is {self.concept!r}; choose "trajectory" or "agent".')
+        if self.arm not in ("first", "other"):
+            raise InputError(f'ExactPolicy: the arm is {self.arm!r}; choose "first" or "other".')
+        if self.arm == "other" and (isinstance(self.environment, Repeated) or self._solves_itself):
+            raise InputError(f"ExactPolicy: no branch is followed to solve {self.environment.name}: leave out arm.")
         if self.concept == "agent" and isinstance(self.environment, Repeated):
             raise InputError(f'ExactPolicy: {self.environment.name} is solved for the concept "trajectory" only.')
 
@@ -116,7 +125,9 @@ class ExactPolicy(PriorPolicy):
         env = self.environment
         costs, weights = self._types(cost, phi)
         if isinstance(env, OneShot):
-            return solve_one_shot(env, self.log_prior(psi), costs, weights, self.all_params(params), start)
+            return solve_one_shot(
+                env, self.log_prior(psi), costs, weights, self.all_params(params), start, sense_of(self.arm)
+            )
         if start is not None:
             raise InputError(f"{env.name} is a game over time: start is for one-shot games.")
         if isinstance(env, Repeated):
@@ -133,7 +144,8 @@ class ExactPolicy(PriorPolicy):
         env = self.environment
         if not isinstance(env, FiniteGame):
             raise InputError(f"{env.name} is a game over time: use `log_prob`, which takes the observation.")
-        return solve_sequential(env, self.log_prior(psi), costs, weights, self.all_params(params), self.concept)
+        log_q, params = self.log_prior(psi), self.all_params(params)
+        return solve_sequential(env, log_q, costs, weights, params, self.concept, sense_of(self.arm))
 
     def log_prior(self, psi: Parameters | None = None) -> Float[Array, "roles *situations actions"]:
         """log q of every role (and situation) over the padded grid; ABSENT where there is no action."""
@@ -357,8 +369,12 @@ def equilibrium(
     *,
     prior: Prior = Uniform(),  # noqa: B008 - frozen
     psi: Parameters | None = None,
+    arm: Arm = "first",
 ) -> Solution:
     """The equilibrium of a game in which everybody's cost is known: `equilibrium(game, 0.5).strategies`.
+
+    Args:
+        arm: which arm to follow where the principal branch forks; see `ExactPolicy`.
 
     Example:
         >>> import bayescal as bc
@@ -366,4 +382,4 @@ def equilibrium(
         >>> [f"{p:.2f}" for p in solved.strategies[:, 0]]  # Up, Left
         ['0.04', '0.67']
     """
-    return ExactPolicy(environment, prior).solve(cost, psi=psi)
+    return ExactPolicy(environment, prior, arm=arm).solve(cost, psi=psi)

@@ -10,12 +10,16 @@ With one common cost and a uniform prior this is the logit quantal response equi
 
 Games may have several such fixed points. The one returned lies on the **principal branch**: the curve that
 starts at the prior, where information is infinitely expensive, as all costs fall together.
+
+In a game with symmetries that curve may **fork**, and nothing in the game says which arm is principal. By a fixed rule
+the first arm is the one on which the first role leaves its first action (for the case of several actions that are alike
+see `solvers.path`). The arms need not be mirror images for the players: one may pay everybody more. `arm="other"`
+gives the other one, and `Solution.forked` says whether there was a fork.
 """
 
 import math
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,13 +30,15 @@ from jaxtyping import Array, Bool, Float, Int
 from bayescal._types import AnyArray, Parameters, RoleActions
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
+from bayescal.policies.audit import audit
 from bayescal.policies.base import ABSENT, hide_absent, tilt
-from bayescal.solvers.linear import solve_low_rank, solve_with_sign
-from bayescal.solvers.path import CONVERGED, MESSAGES, PathResult, Solve, follow_path
+from bayescal.solvers.linear import Linear
+from bayescal.solvers.path import CONVERGED, MESSAGES, UNCONFIRMED, PathResult, follow_path
 from bayescal.solvers.root import Root, implicit_root, newton
 
 Unknowns = Float[Array, " d"]
 Cells = tuple[np.ndarray, np.ndarray]
+Arm = Literal["first", "other"]
 
 _AT_REST = 1e-7  # logits: Newton steps from approximate values stop here, where their error is of the order of 1e-14
 _FAR = 0.25  # a mixture that moves further may have come to another equilibrium
@@ -43,6 +49,12 @@ class Solution(eqx.Module):
 
     Rows are roles and columns the padded grid; `type_costs` and `strategies_by_type` have one entry per cost
     that a player of the role may have (a single one when costs are common).
+
+    Attributes:
+        residual: the largest difference between anybody's play and the reply to it (`policies.audit`).
+        unstable: the number of directions in which replies to replies, damped ever so much, lead away from the
+            solution. With none it is `stable`.
+        forked: whether the principal branch forked on the way, so that the solution lies on one of its arms.
 
     Example:
         >>> import bayescal as bc
@@ -63,10 +75,16 @@ class Solution(eqx.Module):
     exploitability: Float[Array, " roles"]
     status: Int[Array, ""]
     steps: Int[Array, ""]
+    unstable: Int[Array, ""]
+    forked: Bool[Array, ""]
 
     @property
     def converged(self) -> Bool[Array, "..."]:
         return self.status == CONVERGED
+
+    @property
+    def stable(self) -> Bool[Array, "..."]:
+        return self.converged & (self.unstable == 0)
 
     @property
     def message(self) -> str:
@@ -132,8 +150,19 @@ class _System:
         left, right = factors
         return ((left - left[:, :, :1]) / self.units(theta)[0])[:, self.cells[0], self.cells[1]], right
 
-    def linearise(self, v: Unknowns, s: Float[Array, ""], theta: _Theta) -> tuple[Unknowns, Solve, Unknowns]:
-        """(the residual, how to solve for its derivative in v, its derivative in s)."""
+    def rank(self, theta: _Theta) -> int:
+        """The size of the core of the derivative in v."""
+        moves = self.moves(theta)
+        return int((~self.alone).sum()) if moves is None else len(moves[0])
+
+    @property
+    def alone(self) -> Bool[np.ndarray, " d"]:
+        """The unknowns of a role of one player, the one with most of them: its values do not depend on its own play."""
+        sizes = np.where(np.array(self.env.role_counts) == 1, self.env.mask.sum(axis=1), 0)
+        return (self.cells[0] == np.argmax(sizes)) & (sizes.max() > 0)
+
+    def linearise(self, v: Unknowns, s: Float[Array, ""], theta: _Theta) -> tuple[Unknowns, Linear, Unknowns]:
+        """(the residual, its derivative in v, its derivative in s)."""
         scale, precision, _ = self.units(theta)
         by_type = self.by_type(v, theta)
         p = jnp.einsum("k,rka->ra", theta.weights, by_type)
@@ -147,14 +176,14 @@ class _System:
             slopes = self.env.payoff_slopes(p, theta.params) / scale
             slopes = (slopes - slopes[:, :1])[self.cells]
             jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, self.cells[0], self.cells[1]]
-            solve = partial(solve_with_sign, jnp.eye(v.shape[0], dtype=v.dtype) - s * jac)
+            slope = Linear.bordered(jnp.eye(v.shape[0], dtype=v.dtype) - s * jac, self.alone)
         else:
             left, right = moves
             apart = right[:, :, None, :] - jnp.einsum("mra,rka->mrk", right, by_type)[..., None]
             spread = jnp.einsum("rk,rka,mrka->mra", steepness, by_type, apart)
-            solve = partial(solve_low_rank, s * left, spread[:, self.cells[0], self.cells[1]])
+            slope = Linear.low_rank(s * left, spread[:, self.cells[0], self.cells[1]])
         rise = self.differences(p, theta)
-        return v - s * rise, solve, -rise
+        return v - s * rise, slope, -rise
 
 
 class _Problem(NamedTuple):
@@ -179,16 +208,20 @@ class _Problem(NamedTuple):
         system = _System(env, _unknowns(env))
         return cls(system, theta, fixed, system.units(fixed)[2])
 
-    def follow(self, known: Bool[Array, ""] | None = None) -> PathResult:
+    def follow(self, sense: Float[Array, ""], known: Bool[Array, ""] | None = None) -> PathResult:
         """Along the principal branch, unless the end is known."""
         cells = self.system.cells
         linearise = lambda v, s: self.system.linearise(v, s, self.fixed)
-        start, tie_break = jnp.zeros(len(cells[0]), self.fixed.log_q.dtype), _tie_break(self.fixed.log_q, cells)
-        return follow_path(linearise, start, self.end, tie_break=tie_break, known=known)
+        start, tie_break = jnp.zeros(len(cells[0]), self.fixed.log_q.dtype), sense * _tie_break(self.fixed.log_q, cells)
+        rank = self.system.rank(self.fixed)
+        return follow_path(linearise, start, self.end, tie_break=tie_break, known=known, rank=rank)
 
-    def linearise(self, v: Unknowns) -> tuple[Unknowns, Solve]:
-        """At the end: the residual, and how to solve for its derivative."""
-        return self.system.linearise(v, self.end, self.fixed)[:2]
+    def newton(self, begin: Unknowns, longest: float = 2.0, shortest: float = 1e-10, max_iterations: int = 200) -> Root:
+        """Newton's method at the end."""
+        linearise = lambda v: self.system.linearise(v, self.end, self.fixed)[:2]
+        rank = self.system.rank(self.fixed)
+        options = {"longest": longest, "shortest": shortest}
+        return newton(linearise, begin, **options, max_iterations=max_iterations, rank=rank)
 
 
 @eqx.filter_jit  # so that a model that solves in several places is traced once
@@ -199,16 +232,18 @@ def solve_one_shot(
     weights: Float[Array, " types"],
     params: Parameters,
     start: Float[AnyArray, "roles actions"] | None,
+    sense: Float[Array, ""],
 ) -> Solution:
-    """The equilibrium on the principal branch, or the one that Newton's method finds from `start`."""
+    """The equilibrium on the principal branch, or the one that Newton's method finds from `start`. At a fork `sense`
+    chooses the arm (see `sense_of`)."""
     problem = _Problem.of(env, log_q, costs, weights, params)
     if start is None:
-        return _solution(problem, problem.follow())
+        return _solution(problem, problem.follow(sense))
     p = jnp.asarray(start, log_q.dtype)
     if p.shape != log_q.shape:
         raise InputError(f"start has shape {p.shape}: give the mixed strategies of every role, {log_q.shape} numbers.")
     begin = problem.end * problem.system.differences(p, problem.fixed)
-    return _solution(problem, newton(problem.linearise, begin))
+    return _solution(problem, problem.newton(begin))
 
 
 @eqx.filter_jit
@@ -223,19 +258,23 @@ def sharpen_one_shot(
 ) -> tuple[Solution, Bool[Array, ""]]:
     """(the equilibrium that Newton's method finds from approximate values, whether it was found so).
 
-    What full steps find is accepted if they come to rest within `steps`, if det F_v is positive, as it is on the
-    principal branch, and if no mixture moved further than `_FAR`. Else the principal branch is followed.
+    What full steps find is accepted if they come to rest within `steps`, if it is stable, and if no mixture moved
+    further than `_FAR`. Else the principal branch is followed.
     """
     problem = _Problem.of(env, log_q, costs, weights, params)
     system, fixed, end = problem.system, problem.fixed, problem.end
     v = end * system.over_first(jax.lax.stop_gradient(values), fixed)
-    near = newton(problem.linearise, v, longest=math.inf, shortest=_AT_REST, max_iterations=steps)
+    near = problem.newton(v, longest=math.inf, shortest=_AT_REST, max_iterations=steps)
     moved = jnp.max(jnp.abs(system.mixtures(near.point, fixed) - system.mixtures(v, fixed)))
-    found = (near.status == CONVERGED) & (near.sign > 0) & (moved <= _FAR)
-    path = problem.follow(known=found)
+    found = (near.status == CONVERGED) & (near.unstable == 0) & (moved <= _FAR)
+    path = problem.follow(sense_of("first"), known=found)
     either = lambda new, old: jnp.where(found, new, old)
     ended = PathResult(
-        either(near.point, path.point), either(near.status, path.status), near.iterations + path.iterations
+        either(near.point, path.point),
+        either(near.status, path.status),
+        near.iterations + path.iterations,
+        either(near.unstable, path.unstable),
+        ~found & path.forked,
     )
     return _solution(problem, ended), found
 
@@ -256,7 +295,9 @@ def _solution(problem: _Problem, path: PathResult | Root) -> Solution:
     possible = log_p > ABSENT / 2
     strategies = jnp.where(possible, jnp.exp(log_p), 0.0)
     best = jnp.max(jnp.where(possible, u, -jnp.inf), axis=1)
-    ok = path.status == CONVERGED
+    checked = audit(env, by_type[:, :, None], log_q[:, None], costs, weights, params, "trajectory")
+    status = jnp.where((path.status == CONVERGED) & ~checked.passed, UNCONFIRMED, path.status)
+    ok = status == CONVERGED
     honest = lambda x: jnp.where(ok, x, jnp.nan)
     return Solution(
         strategies=honest(strategies),
@@ -265,10 +306,12 @@ def _solution(problem: _Problem, path: PathResult | Root) -> Solution:
         type_costs=costs,
         type_weights=weights,
         expected_payoffs=honest(u),
-        residual=jnp.max(jnp.abs(strategies - p)),
+        residual=checked.residual,
         exploitability=best - jnp.sum(jnp.where(possible, strategies * u, 0.0), axis=1),
-        status=path.status,
+        status=status,
         steps=path.iterations,
+        unstable=path.unstable,
+        forked=path.forked if isinstance(path, PathResult) else jnp.zeros_like(ok),
     )
 
 
@@ -280,7 +323,12 @@ def _unknowns(env: OneShot) -> Cells:
 
 
 def _tie_break(log_q: RoleActions, cells: Cells) -> Unknowns:
-    """At the pitchfork of a symmetric game, mirror-image branches are equally principal: take the one on which the
-    first role leaves its first action, the one that Gambit 16 happens to take in the games we compared."""
+    """At a fork nothing says which arm is principal: the first is the one on which the first role leaves its first
+    action, the one that Gambit 16 happens to take in the games we compared."""
     rows, cols = cells
     return jnp.where(rows == rows.min(initial=0), jnp.exp(log_q)[rows, cols], 0.0)
+
+
+def sense_of(arm: Arm) -> Float[Array, ""]:
+    """1 or -1: an array, so that both arms share a compiled program."""
+    return jnp.asarray(1.0 if arm == "first" else -1.0)

@@ -12,6 +12,12 @@ value V of later situations:
 - **"agent"**: gross, V = sum pi Q. This is agent quantal response equilibrium (McKelvey & Palfrey 1998), for
   comparison with other programs.
 
+The value of an action in an information set is the belief-weighted mean, over the nodes of the set, of what follows the
+action there. Beliefs are Bayes' rule over all nodes of the set, at whatever depth: the chances of nature's and the
+others' moves on the way to each node, over their sum. One's own moves on the way are the same at all nodes (perfect
+recall), so they cancel. With the concept "trajectory" what follows at a node is net of one's own cost of information
+in the sets that are reached from there.
+
 With private costs a player's cost is one of the population's quadrature nodes, the same in the whole game. In
 extensive form others learn about it from what they see (Bayes' rule). In a Markov game players remember only the
 state and do not learn: in every state everybody expects the average of the population.
@@ -20,7 +26,7 @@ Values may be large relative to the cost, and only their differences matter. In 
 from V(s') - V(s), never from V(s').
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -33,12 +39,12 @@ from bayescal.environments.extensive import CHANCE, END, ExtensiveForm
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import Markov
 from bayescal.errors import InputError
+from bayescal.policies.audit import Audit, Concept, audit
 from bayescal.policies.base import ABSENT, hide_absent
 from bayescal.solvers.branch import principal_branch
-from bayescal.solvers.path import CONVERGED, MESSAGES
+from bayescal.solvers.path import CONVERGED, MESSAGES, UNCONFIRMED, PathResult
 from bayescal.solvers.policy_iteration import soft_values
 
-Concept = Literal["trajectory", "agent"]
 ByAction = Float[Array, "players types situations actions"]
 BySituation = Float[Array, "players types situations"]
 
@@ -46,7 +52,8 @@ BySituation = Float[Array, "players types situations"]
 class SequentialSolution(eqx.Module):
     """An equilibrium of a finite game over time. Situations are the states of a Markov game, or each player's
     information sets. `by_type` has one entry per cost that a player may have (a single one when costs are known).
-    Q is in money, up to a constant of each player, type and situation.
+    Q is in money, up to a constant of each player, type and situation. `residual`, `unstable` and `forked` are as in
+    the `Solution` of a one-shot game.
     """
 
     log_strategies: Float[Array, "players situations actions"]
@@ -56,6 +63,8 @@ class SequentialSolution(eqx.Module):
     residual: Float[Array, ""]
     status: Int[Array, ""]
     steps: Int[Array, ""]
+    unstable: Int[Array, ""]
+    forked: Bool[Array, ""]
 
     @property
     def strategies(self) -> Float[Array, "... players situations actions"]:
@@ -64,6 +73,10 @@ class SequentialSolution(eqx.Module):
     @property
     def converged(self) -> Bool[Array, "..."]:
         return self.status == CONVERGED
+
+    @property
+    def stable(self) -> Bool[Array, "..."]:
+        return self.converged & (self.unstable == 0)
 
     @property
     def message(self) -> str:
@@ -79,6 +92,7 @@ def solve_sequential(
     weights: Float[Array, " types"],
     params: Parameters,
     concept: Concept,
+    sense: Float[Array, ""],
 ) -> SequentialSolution:
     """The equilibrium on the principal branch at these costs. Types of weight zero do not enter beliefs."""
     if isinstance(env, Markov) and env.players == 1 and concept == "trajectory":
@@ -107,13 +121,14 @@ def solve_sequential(
     theta = (log_q, costs, weights, params)
     end = scale / least
     first = (cells[0] == 0) & (cells[1] == 0) & (cells[2] == 0)
-    tie_break = jnp.where(first, jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
+    # At a fork, the first arm is the one on which the first player's first situation is worth more.
+    tie_break = jnp.where(first, sense.astype(dtype) * jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
     v, path = principal_branch(update, len(cells[0]), end, theta, tie_break)
 
-    x, after, value = returns(v, end, theta)
+    x, _, value = returns(v, end, theta)
     log_by_type = _choices(x, log_q, least / costs)
-    change = jnp.max(jnp.abs(jnp.exp(log_by_type) - jnp.exp(_choices(after, log_q, least / costs))))
-    return _finish(log_by_type, weights, least * x, least * value, change, path.status, path.iterations)
+    checked = audit(env, log_by_type, log_q, costs, weights, params, concept)
+    return _finish(log_by_type, weights, least * x, least * value, checked, path)
 
 
 def _finish(
@@ -121,16 +136,24 @@ def _finish(
     weights: Float[Array, " types"],
     q: ByAction,
     values: BySituation,
-    change: Float[Array, ""],
-    status: Int[Array, ""],
-    steps: Int[Array, ""],
+    checked: Audit,
+    path: PathResult,
 ) -> SequentialSolution:
+    status = jnp.where((path.status == CONVERGED) & ~checked.passed, UNCONFIRMED, path.status)
     ok = status == CONVERGED
     honest = lambda x: jnp.where(ok, x, jnp.nan)
     present = jnp.maximum(log_by_type, ABSENT)
     average = jax.nn.logsumexp(present, axis=1, b=weights[None, :, None, None])
     return SequentialSolution(
-        honest(hide_absent(average)), honest(hide_absent(log_by_type)), honest(q), honest(values), change, status, steps
+        log_strategies=honest(hide_absent(average)),
+        log_by_type=honest(hide_absent(log_by_type)),
+        q=honest(q),
+        values=honest(values),
+        residual=checked.residual,
+        status=status,
+        steps=path.iterations,
+        unstable=path.unstable,
+        forked=path.forked,
     )
 
 
@@ -175,9 +198,12 @@ def _decision_problem(
     solve = lambda cost: soft_values(payoffs, transitions.astype(log_q.dtype), log_q[0], cost, env.discount)
     solved = jax.vmap(solve)(costs[0])
     log_by_type = _choices(solved.q[None], log_q, 1 / costs)
-    zero = jnp.zeros((), log_q.dtype)
-    status = jnp.max(solved.status)
-    return _finish(log_by_type, weights, solved.q[None], solved.v[None], zero, status, jnp.max(solved.steps))
+    checked = audit(env, log_by_type, log_q, costs, weights, params, "trajectory")
+    # The soft Bellman equation is a contraction: its one solution is stable.
+    path = PathResult(
+        jnp.ravel(solved.v), jnp.max(solved.status), jnp.max(solved.steps), jnp.zeros((), jnp.int32), jnp.asarray(False)
+    )
+    return _finish(log_by_type, weights, solved.q[None], solved.v[None], checked, path)
 
 
 def _markov_returns(
@@ -211,66 +237,70 @@ def _markov_returns(
 def _tree_returns(
     env: ExtensiveForm, v: ByAction, s: Float[Array, ""], play: _Play, params: Parameters
 ) -> tuple[ByAction, BySituation]:
-    """(s · Q of every action, s · V of every situation) in a tree: a forward pass for the probabilities of the nodes, a
-    backward pass for their values."""
-    tree, players, types = env.tree, env.players, v.shape[1]
+    """(s · Q of every action, s · V of every situation) in a tree: a forward pass for the probabilities of the nodes,
+    beliefs, a backward pass for the values of nodes, and their means over the nodes of a situation."""
+    tree, players, types, width = env.tree, env.players, v.shape[1], v.shape[3]
     log_q, precision, weights, concept = play
     log_choices = _choices(v, log_q, precision)
     nodes, levels = len(tree.mover), [np.flatnonzero(tree.depth == d) for d in range(tree.depth.max() + 1)]
+    there = tree.children >= 0
     parent, branch = np.zeros(nodes, int), np.zeros(nodes, int)
-    for h, b in np.argwhere(tree.children >= 0):
-        parent[tree.children[h, b]], branch[tree.children[h, b]] = h, b
+    h, b = np.nonzero(there)
+    parent[tree.children[h, b]], branch[tree.children[h, b]] = h, b
     # Log-probabilities of the moves of nature, and of each player and type, on the path to each node.
-    nature = jnp.zeros(nodes, v.dtype)
+    nature = np.zeros(nodes)
     own = jnp.zeros((players, types, nodes), v.dtype)
     for level in levels[1:]:
         up, b = parent[level], branch[level]
-        chance = np.where(tree.mover[up] == CHANCE, tree.chances[up, b], 1.0)
-        nature = nature.at[level].set(nature[up] + np.log(chance))
-        for i in range(players):
-            moved = jnp.where(tree.mover[up] == i, log_choices[i][:, tree.situation[up], b], 0.0)
-            own = own.at[i, :, level].set((own[i][:, up] + moved).T)
+        nature[level] = nature[up] + np.log(np.where(tree.mover[up] == CHANCE, tree.chances[up, b], 1.0))
+        moved = log_choices[:, :, tree.situation[up], np.minimum(b, width - 1)]
+        mine = tree.mover[up] == np.arange(players)[:, None]
+        own = own.at[:, :, level].set(own[:, :, up] + jnp.where(mine[:, None], moved, 0.0))
     reach = jax.nn.logsumexp(own, axis=1, b=weights[None, :, None])
+    others = [jnp.asarray(nature) + jnp.sum(reach.at[i].set(0.0), axis=0) for i in range(players)]
+    belief = [_beliefs(env, i, others[i]) for i in range(players)]
+    paid = jnp.zeros(v.shape[:3], v.dtype)
+    if concept == "trajectory":
+        cost = jnp.exp(log_choices) * (log_choices - jnp.maximum(log_q, ABSENT)[:, None])
+        cost = jnp.sum(jnp.where(log_q[:, None] <= ABSENT / 2, 0.0, cost), axis=-1)
+        paid = cost / precision[:, :, None]
+
     payoffs = s * jnp.asarray(params["payoffs"], v.dtype)
     worth = jnp.zeros((players, types, nodes), v.dtype)
     at_end = np.flatnonzero(tree.mover == END)
     worth = worth.at[:, :, at_end].set(jnp.swapaxes(payoffs[tree.end[at_end]], 0, 1)[:, None, :])
-    q = jnp.zeros(v.shape, v.dtype)
     for level in reversed(levels[:-1]):
         inner = level[tree.mover[level] != END]
         if not len(inner):
             continue
-        kids = np.maximum(tree.children[inner], 0)
-        there = tree.children[inner] >= 0
-        mover = tree.mover[inner]
-        for i in range(players):
-            # Probabilities of the next node if player i does not move: nature's, or the mover's given the path so far.
-            odds = jnp.asarray(tree.chances[inner], v.dtype)
-            for j in range(players):
-                if j != i:
-                    theirs = jnp.exp(reach[j][kids] - reach[j][inner][:, None])
-                    odds = jnp.where((mover == j)[:, None], theirs, odds)
-            odds = jnp.where(there, odds, 0.0)
-            worth = worth.at[i, :, inner].set(jnp.einsum("hb,khb->hk", odds, worth[i][:, kids]))
-            mine = inner[mover == i]
-            if len(mine):
-                # Beliefs over the nodes of a situation, from the moves of nature and of the others.
-                others = nature + sum(reach[j] for j in range(players) if j != i)
-                count, where = env.situation_count, tree.situation[mine]
-                most = jnp.full(count, -jnp.inf, v.dtype).at[where].max(others[mine])
-                odds = jnp.exp(others[mine] - most[where])
-                odds = odds / jnp.zeros(count, v.dtype).at[where].add(odds)[where]
-                kids_of = np.maximum(tree.children[mine], 0)
-                brought = jnp.where(tree.children[mine] >= 0, odds[:, None] * worth[i][:, kids_of], 0.0)
-                brought = jnp.pad(brought, ((0, 0), (0, 0), (0, max(0, v.shape[3] - brought.shape[2]))))
-                q = q.at[i, :, where].add(jnp.swapaxes(brought[:, :, : v.shape[3]], 0, 1))
-                log_p = log_choices[i][:, where][:, :, : kids_of.shape[1]]
-                log_p = jnp.pad(log_p, ((0, 0), (0, 0), (0, kids_of.shape[1] - log_p.shape[2])), constant_values=ABSENT)
-                p = jnp.exp(log_p)
-                stay = jnp.sum(jnp.where(tree.children[mine] >= 0, p * worth[i][:, kids_of], 0.0), axis=-1)
-                if concept == "trajectory":
-                    paid = jnp.exp(log_choices[i]) * (log_choices[i] - jnp.maximum(log_q[i], ABSENT)[None])
-                    paid = jnp.sum(jnp.where(log_q[i][None] <= ABSENT / 2, 0.0, paid), axis=-1) / precision[i][:, None]
-                    stay = stay - paid[:, where]
-                worth = worth.at[i, :, mine].set(stay.T)
+        kids, mover, where = np.maximum(tree.children[inner], 0), tree.mover[inner], tree.situation[inner]
+        # Probabilities of what follows for each player and type: their own choices, the others' given the path so far.
+        mean = jnp.exp(reach[:, kids] - reach[:, inner][..., None])
+        odds = jnp.asarray(tree.chances[inner], v.dtype)
+        for j in range(players):
+            odds = jnp.where((mover == j)[:, None], mean[j], odds)
+        chosen = jnp.exp(log_choices[:, :, where, : kids.shape[1]])
+        chosen = jnp.pad(chosen, ((0, 0), (0, 0), (0, 0), (0, kids.shape[1] - chosen.shape[3])))
+        mine = (mover == np.arange(players)[:, None])[:, None]
+        odds = jnp.where(there[inner], jnp.where(mine[..., None], chosen, odds), 0.0)
+        value = jnp.sum(odds * worth[:, :, kids], axis=-1) - jnp.where(mine, paid[:, :, where], 0.0)
+        worth = worth.at[:, :, inner].set(value)
+
+    q = jnp.zeros(v.shape, v.dtype)
+    for i in range(players):
+        mine = np.flatnonzero(tree.mover == i)
+        kids = np.maximum(tree.children[mine], 0)[:, :width]
+        brought = jnp.where(there[mine][:, :width], belief[i][:, None] * worth[i][:, kids], 0.0)
+        brought = jnp.pad(brought, ((0, 0), (0, 0), (0, width - brought.shape[2])))
+        q = q.at[i, :, tree.situation[mine]].add(jnp.swapaxes(brought, 0, 1))
     return q, _inclusive(v, log_choices, play)
+
+
+def _beliefs(env: ExtensiveForm, player: int, others: Float[Array, " nodes"]) -> Float[Array, " own_nodes"]:
+    """The probability of each node of the player's given its information set, from the log-probabilities of the moves
+    of nature and of the others on the way to it."""
+    mine = np.flatnonzero(env.tree.mover == player)
+    where, logs = env.tree.situation[mine], others[mine]
+    most = jax.ops.segment_max(jax.lax.stop_gradient(logs), where, env.situation_count)
+    odds = jnp.exp(logs - most[where])
+    return odds / jax.ops.segment_sum(odds, where, env.situation_count)[where]

@@ -1,13 +1,12 @@
 """Fixed points v = G(v, s) on the branch that starts at v = 0, s = 0, with derivatives."""
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from bayescal.solvers.linear import solve_with_sign
+from bayescal.solvers.linear import Linear
 from bayescal.solvers.path import PathResult, follow_path
 from bayescal.solvers.root import implicit_root
 
@@ -29,7 +28,7 @@ def principal_branch(
     def linearise(v, s):
         residual = lambda v, s: (v - update(v, s, fixed),) * 2  # traced once, for value and slopes
         (jac, slope), value = jax.jacfwd(residual, argnums=(0, 1), has_aux=True)(v, s)
-        return value, partial(solve_with_sign, jac), slope
+        return value, Linear(jac), slope
 
     stop = jax.lax.stop_gradient(end)
     path = follow_path(linearise, jnp.zeros(size, end.dtype), stop, tie_break=tie_break)

@@ -4,9 +4,16 @@ Pseudo-arclength predictor-corrector (Allgower & Georg 1990, ch. 6; Turocy 2005 
 curve is parametrised by its length, so it is also followed where it turns back in s (a fold). The **orientation**
 tells curves apart: along one curve the product sign(det F_v) · sign(ds/dlength) never changes (at a fold both signs
 change). If the corrector lands on a neighbouring curve the product has the other sign; the step is then rejected and
-repeated with a shorter length. If the sign changes at every length, the point is a bifurcation (a symmetric game's
-pitchfork). Any generic perturbation of the game then leaves one half-branch along the kernel of F_v; it is followed
-in the direction of `tie_break`.
+repeated with a shorter length. The sign does not see two eigenvalues of F_v pass zero together, so these are counted
+too (`linear.change`), and a step over which two or more do is rejected in the same way. For more than three unknowns
+that costs more than the step. Then it is done where the sign of another number changes (x · F_v⁻¹ x, for a fixed x),
+and the curve is followed again with a count at every step if its end turns out to have unstable directions.
+
+If the step is rejected at every length, the point is a **fork**. With a single kernel (a symmetric game's pitchfork)
+the half-branch along the kernel is followed in the direction of `tie_break`. With a kernel of two dimensions or more
+(three or more options that are alike) the half-branches do not point along its axes. The curve is then followed again
+from its start with `NUDGE` logits added along `tie_break` and a fixed direction without symmetries, as if the habit
+leaned a little that way: a generic curve has no forks. The last correction, at s = end, is made without the nudge.
 
 Everything is one `while_loop` whose body is one Newton iteration, so that under `vmap` no game waits for
 another's corrector.
@@ -20,16 +27,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-# rhs -> (F_v⁻¹ rhs, sign of det F_v)
-Solve = Callable[[Float[Array, "d k"]], tuple[Float[Array, "d k"], Float[Array, ""]]]
-# (v, s) -> (F, how to solve for F_v, F_s)
-Linearise = Callable[[Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Solve, Float[Array, " d"]]]
+from bayescal.solvers.linear import EXPLICIT, Linear, change, negative_directions
 
-CONVERGED, STALLED, OUT_OF_STEPS, _WALKING = 0, 1, 2, -1
+# (v, s) -> (F, F_v, F_s)
+Linearise = Callable[[Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Linear, Float[Array, " d"]]]
+
+CONVERGED, STALLED, OUT_OF_STEPS, UNCONFIRMED, _WALKING = 0, 1, 2, 3, -1
 MESSAGES = {
     CONVERGED: "converged",
     STALLED: "stalled: the step became too small before the target cost was reached",
     OUT_OF_STEPS: "out of steps before the target cost was reached",
+    UNCONFIRMED: "not confirmed: the reply to the play that was found differs from it, as it does where the cost is so "
+    "small beside the payoffs that their differences are lost in rounding",
 }
 
 MAX_CORRECTION = 0.7  # a longer first correction (in logits) means that the prediction was poor
@@ -38,14 +47,18 @@ CONTRACTION = 0.5  # every further correction must be this much shorter
 MAX_CORRECTORS = 6
 MIN_COSINE = 0.6  # between one tangent and the next
 GROWTH, SHRINK = 4.0, 0.35
+NUDGE = 1e-3  # logits
 
 
 class PathResult(eqx.Module):
-    """The end of the curve: the point, the outcome, and the number of Newton iterations."""
+    """The end of the curve: the point, the outcome, the number of Newton iterations, the number of unstable directions
+    (eigenvalues of F_v with negative real part), and whether the curve forked on the way."""
 
     point: Float[Array, " d"]
     status: Int[Array, ""]
     iterations: Int[Array, ""]
+    unstable: Int[Array, ""]
+    forked: Bool[Array, ""]
 
 
 class _Walk(NamedTuple):
@@ -55,6 +68,12 @@ class _Walk(NamedTuple):
     s: Float[Array, ""]
     tangent: Float[Array, " d+1"]
     bend: Float[Array, " d+1"]  # change of the tangent per unit length: the quadratic part of the predictor
+    core: Float[Array, "m m"]  # of F_v there
+    probe: Float[Array, ""]  # x · F_v⁻¹ x there, for a fixed x
+    careful: Bool[Array, ""]  # eigenvalues are counted at every step
+    fresh: Bool[Array, ""]  # no point has been accepted yet
+    nudge: Float[Array, ""]  # logits added to v, to tell the arms of a fork apart
+    forked: Bool[Array, ""]
     h: Float[Array, ""]
     trial_v: Float[Array, " d"]
     trial_s: Float[Array, ""]
@@ -76,6 +95,7 @@ def follow_path(
     first_step: float = 0.5,
     max_iterations: int = 1000,
     known: Bool[Array, ""] | None = None,
+    rank: int | None = None,
 ) -> PathResult:
     """Follow F(v, s) = 0 from F(start, 0) = 0 to the first point with s = end.
 
@@ -84,9 +104,10 @@ def follow_path(
             v by about one.
         start: the solution at s = 0, where F_v is the identity.
         end: where to stop, > 0; of any size, since steps grow geometrically where the curve is straight.
-        tie_break: at a symmetric bifurcation, the direction that the branch should go along.
+        tie_break: at a fork, the direction that the branch should go along; its negative chooses the other arm.
         known: whether the end is known from elsewhere, so that nothing need be followed. Under `vmap` only the other
             members of the batch cost time.
+        rank: the size of the core of F_v, if that is not F_v itself.
     """
     dtype = start.dtype
     eps = jnp.finfo(dtype).eps
@@ -96,8 +117,31 @@ def follow_path(
     shortest = 1e-9 if fine else 1e-4
     at_bifurcation = 1e-2 if fine else 3e-2  # below this, roundoff decides which branch is found
     d = start.shape[0]
+    m = d if rank is None else rank
     end = jnp.asarray(end, dtype)
     unit_s = jnp.zeros(d + 1, dtype).at[d].set(1)
+
+    def count(new, old, unchecked, wanted):
+        """How many eigenvalues have passed zero (at an end that is unchecked: since the start); 0 if not wanted."""
+        if m <= EXPLICIT:
+            return negative_directions(change(old, new))
+        # A loop of at most one turn: unlike `cond`, a batch is spared it if no member wants it.
+        since = jnp.where(unchecked, jnp.eye(m, dtype=dtype), old)
+        look = lambda _: (jnp.asarray(False), negative_directions(change(since, new)))
+        return jax.lax.while_loop(lambda c: c[0], look, (wanted, jnp.zeros((), jnp.int32)))[1]
+
+    def begin(nudge, careful) -> _Walk:
+        """The first trial point."""
+        zero, no, none = jnp.zeros((), dtype), jnp.asarray(False), jnp.zeros((), jnp.int32)
+        leaning = jnp.asarray(nudge, dtype)
+        at = start + leaning * lean
+        return _Walk(
+            v=at, s=zero, tangent=unit_s, bend=jnp.zeros(d + 1, dtype), core=jnp.eye(m, dtype=dtype),
+            probe=zero, careful=careful, fresh=jnp.asarray(True), nudge=leaning, forked=leaning > 0,
+            h=jnp.asarray(first_step, dtype),
+            trial_v=at, trial_s=zero, landing=no, switching=no, corrections=none, last_distance=zero,
+            first_distance=zero, iterations=none, status=none,
+        )  # fmt: skip
 
     def predict(w: _Walk) -> _Walk:
         """The trial point at distance h; at s = end if the step would pass the end."""
@@ -119,8 +163,12 @@ def follow_path(
             corrections=jnp.zeros_like(w.corrections),
         )
 
+    # Negated with `tie_break`, and without symmetries.
+    sense = jnp.where(jnp.sum(tie_break) < 0, -1, 1).astype(dtype)
+    uneven = sense * jnp.cos(jnp.arange(1, d + 1, dtype=dtype))
     # The start of the inverse iteration: near `tie_break`, but orthogonal to no kernel.
-    seed = tie_break + 1e-3 * jnp.cos(jnp.arange(1, d + 1, dtype=dtype))
+    seed = tie_break + 1e-3 * uneven
+    lean = tie_break + 0.3 * uneven
 
     def switch(w: _Walk, towards_kernel) -> _Walk:
         """At a bifurcation: follow the kernel of F_v, found by inverse iteration from `seed`."""
@@ -136,11 +184,13 @@ def follow_path(
             landing=jnp.zeros_like(w.landing),
             switching=jnp.ones_like(w.switching),
             corrections=jnp.zeros_like(w.corrections),
+            forked=jnp.ones_like(w.forked),
         )
 
     def body(w: _Walk) -> _Walk:
-        f, solve, f_s = linearise(w.trial_v, w.trial_s)
-        solved, sign = solve(jnp.stack([f, f_s, seed], axis=1))
+        f, linear, f_s = linearise(w.trial_v, w.trial_s)
+        f = f - jnp.where(w.landing, 0.0, w.nudge) * lean
+        solved, sign = linear.solve(jnp.stack([f, f_s, seed], axis=1))
         to_root, along_s, towards_kernel = solved.T
         border = jnp.where(w.landing, unit_s, w.tangent)
         ds = jnp.dot(border[:d], to_root) / (border[d] - jnp.dot(border[:d], along_s))
@@ -166,20 +216,25 @@ def follow_path(
         tangent = jnp.append(-along_s, 1.0)
         tangent = tangent / jnp.linalg.norm(tangent)
         # The first trial (h = 0) has no earlier direction: s increases.
-        forward = jnp.where(w.iterations == 0, 1.0, jnp.dot(tangent, w.tangent))
+        forward = jnp.where(w.fresh, 1.0, jnp.dot(tangent, w.tangent))
         tangent = tangent * jnp.where(forward < 0, -1, 1)
         # At a bifurcation itself the sign is only roundoff.
         singular = jnp.linalg.norm(towards_kernel) * jnp.sqrt(eps) > 0.01 * jnp.linalg.norm(seed)
         flipped = arrived & (sign * jnp.sign(tangent[d]) < 0) & ~w.switching & ~(w.landing & singular)
+        probe = jnp.dot(seed, towards_kernel)
+        unchecked = w.landing & ~w.careful
+        passed = count(linear.core, w.core, unchecked, arrived & (w.landing | w.careful | (probe * w.probe < 0)))
+        leapt = arrived & (passed >= 2) & ~unchecked & ~w.fresh & ~w.switching & ~(w.landing & singular)
         sharp = arrived & (jnp.abs(forward) < MIN_COSINE) & ~w.landing & ~w.switching
         blind = arrived & ~w.landing & ~jnp.all(jnp.isfinite(tangent))
-        refused = lost | flipped | sharp | blind
+        refused = lost | flipped | leapt | sharp | blind
         accepted = arrived & ~refused
 
         growth = jnp.clip(jnp.cbrt(AIM / jnp.maximum(first_distance, 1e-6)), 0.5, GROWTH)
-        growth = jnp.where(w.iterations == 0, 1.0, growth)
-        bend = jnp.where(w.switching | (w.iterations == 0), 0.0, (tangent - w.tangent) / w.h)
-        on = w._replace(v=v, s=s, tangent=tangent, bend=bend, h=w.h * growth)
+        growth = jnp.where(w.fresh, 1.0, growth)
+        bend = jnp.where(w.switching | w.fresh, 0.0, (tangent - w.tangent) / w.h)
+        on = w._replace(v=v, s=s, tangent=tangent, bend=bend, h=w.h * growth, core=linear.core, probe=probe)
+        on = on._replace(fresh=jnp.zeros_like(w.fresh))
         on = predict(on)
         crossed = accepted & ~w.landing & (s > end)
         fraction = (end - w.s) / jnp.where(crossed, s - w.s, 1)
@@ -197,29 +252,26 @@ def follow_path(
         stay = w._replace(trial_v=v, trial_s=s, corrections=w.corrections + 1, last_distance=distance)
 
         pitchfork = flipped & (w.h < at_bifurcation)
+        fork = leapt & (w.h < at_bifurcation**2) & (w.nudge == 0)
+        doubtful = accepted & unchecked & (passed >= 2)
+        again = begin(jnp.where(fork, NUDGE, w.nudge), jnp.asarray(True))
         new = jax.tree.map(
-            lambda *x: jnp.select([crossed, accepted, pitchfork, refused], x[:-1], x[-1]),
-            land, on, turn, back, stay,
+            lambda *x: jnp.select([crossed, doubtful | fork, accepted, pitchfork, refused], x[:-1], x[-1]),
+            land, again, on, turn, back, stay,
         )  # fmt: skip
         iterations = w.iterations + 1
         status = jnp.where(
-            accepted & w.landing,
+            accepted & w.landing & ~doubtful,
             CONVERGED,
             jnp.where(
-                refused & ~pitchfork & (w.h < shortest),
+                refused & ~pitchfork & ~fork & (w.h < shortest),
                 STALLED,
                 jnp.where(iterations >= max_iterations, OUT_OF_STEPS, _WALKING),
             ),
         )
         return new._replace(first_distance=first_distance, iterations=iterations, status=status.astype(jnp.int32))
 
-    zero = jnp.zeros((), dtype)
-    begin = jnp.where(False if known is None else known, CONVERGED, _WALKING)
-    walk = _Walk(
-        v=start, s=zero, tangent=unit_s, bend=jnp.zeros(d + 1, dtype), h=jnp.asarray(first_step, dtype),
-        trial_v=start, trial_s=zero, landing=jnp.asarray(False), switching=jnp.asarray(False),
-        corrections=jnp.zeros((), jnp.int32), last_distance=zero, first_distance=zero,
-        iterations=jnp.zeros((), jnp.int32), status=begin.astype(jnp.int32),
-    )  # fmt: skip
+    walk = begin(jnp.zeros((), dtype), jnp.asarray(m <= EXPLICIT))
+    walk = walk._replace(status=jnp.where(False if known is None else known, CONVERGED, _WALKING).astype(jnp.int32))
     walk = jax.lax.while_loop(lambda w: w.status == _WALKING, body, walk)
-    return PathResult(walk.v, walk.status, walk.iterations)
+    return PathResult(walk.v, walk.status, walk.iterations, negative_directions(walk.core), walk.forked)

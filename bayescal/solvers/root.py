@@ -7,54 +7,58 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from bayescal.solvers.linear import solve_with_sign
-from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS, Solve
+from bayescal.solvers.linear import Linear, negative_directions, solve_with_sign
+from bayescal.solvers.path import CONVERGED, OUT_OF_STEPS
 
 
 class Root(eqx.Module):
-    """Where Newton's method ended: the point, the outcome, the number of steps, and the sign of det F_v before the last
-    step."""
+    """Where Newton's method ended: the point, the outcome, the number of steps, and the number of unstable directions
+    (eigenvalues of F_v with negative real part) before the last step."""
 
     point: Float[Array, " d"]
     status: Int[Array, ""]
     iterations: Int[Array, ""]
-    sign: Float[Array, ""]
+    unstable: Int[Array, ""]
 
 
 def newton(
-    linearise: Callable[[Float[Array, " d"]], tuple[Float[Array, " d"], Solve]],
+    linearise: Callable[[Float[Array, " d"]], tuple[Float[Array, " d"], Linear]],
     start: Float[Array, " d"],
     *,
     longest: float = 2.0,
     shortest: float = 1e-10,
     max_iterations: int = 200,
+    rank: int | None = None,
 ) -> Root:
     """Newton's method from a start point.
 
     Args:
         longest: no step is longer in any coordinate; `math.inf` for full steps.
         shortest: the length of step at which to stop (1e-5 in float32). The error is then of the order of its square.
+        rank: the size of the core of F_v, if that is not F_v itself.
     """
     dtype = start.dtype
     tol = shortest if dtype == jnp.float64 else max(shortest, 1e-5)
 
     def body(state):
         v, _, i, _ = state
-        f, solve = linearise(v)
-        dv, sign = solve(f[:, None])
+        f, linear = linearise(v)
+        dv = linear.solve(f[:, None])[0]
         size = jnp.max(jnp.abs(dv), initial=0.0)
-        return v - dv[:, 0] * jnp.minimum(1.0, longest / size), size, i + 1, sign
+        return v - dv[:, 0] * jnp.minimum(1.0, longest / size), size, i + 1, linear.core
 
     def walking(state):
         v, size, i, _ = state
         roundoff = 16 * jnp.finfo(dtype).eps * (1 + jnp.max(jnp.abs(v), initial=0.0))
         return (size > tol + roundoff) & (i < max_iterations)
 
-    begin = (start, jnp.asarray(jnp.inf, dtype), jnp.asarray(0, jnp.int32), jnp.ones((), dtype))
-    v, size, i, sign = jax.lax.while_loop(walking, body, begin)
+    size = start.shape[0] if rank is None else rank
+    core = jnp.eye(size, dtype=dtype)
+    begin = (start, jnp.asarray(jnp.inf, dtype), jnp.asarray(0, jnp.int32), core)
+    v, size, i, core = jax.lax.while_loop(walking, body, begin)
     roundoff = 16 * jnp.finfo(dtype).eps * (1 + jnp.max(jnp.abs(v), initial=0.0))
     found = (size <= tol + roundoff) & jnp.all(jnp.isfinite(v))
-    return Root(v, jnp.where(found, CONVERGED, OUT_OF_STEPS).astype(jnp.int32), i, sign)
+    return Root(v, jnp.where(found, CONVERGED, OUT_OF_STEPS).astype(jnp.int32), i, negative_directions(core))
 
 
 def implicit_root(

@@ -2,7 +2,7 @@
 
     uv run --extra benchmark python tests/benchmarks/bench_gambit.py [--golden]
 
-pygambit's wheel may build for many minutes; `--golden` takes the times that ../shared/golden records of it instead
+`--golden` takes the times that ../shared/golden records of it instead
 (two idle cores, pygambit 16.7). Compile time is reported apart from run time.
 """
 
@@ -42,7 +42,7 @@ def gambit_seconds(name: str, precision: float, golden: bool) -> float:
         return GOLDEN[name]["timing_idle_s"][f"single_{precision}"]
     import pygambit
 
-    game = pygambit.Game.from_arrays(*[np.asarray(p) for p in GOLDEN[name]["payoffs"]])
+    game = pygambit.StrategicGame.from_arrays(*[np.asarray(p) for p in GOLDEN[name]["payoffs"]])
     return timed(lambda: pygambit.qre.logit_solve_lambda(game, [precision]), repeat=10)[1]
 
 

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from bayescal.policies.base import tilt
 from bayescal.solvers.branch import principal_branch
-from bayescal.solvers.linear import solve_low_rank, solve_with_sign
+from bayescal.solvers.linear import Linear, change, negative_directions, solve_with_sign
 from bayescal.solvers.path import follow_path
 from bayescal.solvers.policy_iteration import soft_values, value_policy
 from bayescal.solvers.root import implicit_root, newton
@@ -35,16 +35,40 @@ def test_linear_systems_and_the_sign_of_their_determinant(size):
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_systems_of_few_outer_products(rank):
     left, right, rhs = RNG.normal(size=(20, rank, 5)), RNG.normal(size=(20, rank, 5)), RNG.normal(size=(20, 5, 2))
-    solved, signs = jax.vmap(solve_low_rank)(*map(jnp.asarray, (left, right, rhs)))
+    solve = lambda left, right, rhs: Linear.low_rank(left, right).solve(rhs)
+    solved, signs = jax.vmap(solve)(*map(jnp.asarray, (left, right, rhs)))
     matrices = np.eye(5) - np.swapaxes(left, 1, 2) @ right
     np.testing.assert_allclose(solved, np.linalg.solve(matrices, rhs), rtol=1e-7, atol=1e-9)
     np.testing.assert_array_equal(signs, np.sign(np.linalg.det(matrices)))
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_negative_eigenvalues_are_counted(size):
+    """Against NumPy's eigenvalues; of the change between two matrices, against zeros of a determinant."""
+    old, new = np.eye(size) + 0.4 * RNG.normal(size=(40, size, size)), RNG.normal(size=(40, size, size))
+    found, ratio = jax.vmap(negative_directions)(jnp.asarray(new)), jax.vmap(change)(jnp.asarray(old), jnp.asarray(new))
+    np.testing.assert_array_equal(found, np.sum(np.linalg.eigvals(new).real < 0, axis=1))
+    np.testing.assert_allclose(ratio, np.linalg.solve(new, old), rtol=1e-6, atol=1e-8)
+    assert size == 1 or len(set(np.asarray(found).tolist())) > 2
+    lines = np.stack([np.diag(np.linspace(-1.5, 1, size)), np.eye(size)])
+    passed = np.sum(np.diagonal(lines[0]) < 0)
+    assert int(negative_directions(change(jnp.asarray(lines[1]), jnp.asarray(lines[0])))) == passed
+
+
+def test_the_core_of_a_matrix_with_an_identity_block():
+    matrix, alone = np.eye(5) + RNG.normal(size=(5, 5)), np.array([True, False, True, False, False])
+    matrix[np.ix_(alone, alone)] = np.eye(2)
+    linear = Linear.bordered(jnp.asarray(matrix), alone)
+    solved, sign = linear.solve(jnp.ones((5, 1)))
+    np.testing.assert_allclose(solved, np.linalg.solve(matrix, np.ones((5, 1))), rtol=1e-9)
+    assert linear.core.shape == (3, 3) and float(sign) == np.sign(np.linalg.det(matrix))
+    np.testing.assert_allclose(np.linalg.det(linear.core), np.linalg.det(matrix), rtol=1e-9)
+
+
 def cubic(v, s):
     """An S: s rises to a fold at v = 0.59, falls to one at v = 1.41 and rises again."""
     slope = 1 - 2.4 * v + 1.2 * v**2
-    return v - 1.2 * v**2 + 0.4 * v**3 - s, lambda rhs: (rhs / slope[0], jnp.sign(slope[0])), -jnp.ones(1)
+    return v - 1.2 * v**2 + 0.4 * v**3 - s, Linear(slope[None]), -jnp.ones(1)
 
 
 @pytest.mark.parametrize("end", [1e-3, 0.1, 0.25, 0.26, 1.0, 300.0])
@@ -62,7 +86,7 @@ def test_a_path_that_runs_out_of_steps_or_ends_says_so():
 
     def ends(v, s):  # v = 1 - sqrt(1 - s) and nothing beyond s = 1/2, where the equation breaks off
         broken = jnp.where(v > 0.3, jnp.nan, v - 0.5 * v**2 - 0.5 * s)
-        return broken, lambda rhs: (rhs / (1 - v[0]), jnp.sign(1 - v[0])), -0.5 * jnp.ones(1)
+        return broken, Linear((1 - v)[None]), -0.5 * jnp.ones(1)
 
     assert int(follow_path(ends, jnp.zeros(1), jnp.asarray(5.0), tie_break=jnp.ones(1)).status) == 1
 
@@ -98,13 +122,55 @@ def test_a_symmetric_branch_leaves_its_bifurcation_where_it_is_told_to():
         np.testing.assert_allclose(point, [towards * v], rtol=1e-8)
 
 
+def double(unlike):
+    """v = s (tanh(v) + unlike): where `unlike` is zero two eigenvalues pass zero together at s = 1."""
+
+    def linearise(v, s):
+        rise = jnp.tanh(v) + unlike
+        return v - s * rise, Linear(jnp.diag(1 - s / jnp.cosh(v) ** 2)), -rise
+
+    return linearise
+
+
+def test_two_eigenvalues_that_pass_zero_together_do_not_go_unseen(monkeypatch):
+    """Nearly together: the branch bends off, one unknown up and the other down, and stays stable. Exactly together: a
+    fork of which both arms can be had. Without the count the path goes straight on, to where nothing is stable."""
+
+    def settled(start):
+        v = np.array(start)
+        for _ in range(500):
+            v = 1.5 * np.tanh(v)
+        return v
+
+    unlike = jnp.array([1e-3, -2e-3])
+    follow = lambda f, arm=1.0: follow_path(f, jnp.zeros(2), jnp.asarray(1.5), tie_break=arm * jnp.array([1.0, 0.0]))
+    near = follow(double(unlike))
+    expected = np.array([1.0, -1.0])
+    for _ in range(500):
+        expected = 1.5 * (np.tanh(expected) + np.asarray(unlike))
+    np.testing.assert_allclose(near.point, expected, rtol=1e-8)
+    assert int(near.status) == 0 and int(near.unstable) == 0 and not bool(near.forked)
+
+    arms = [follow(double(jnp.zeros(2)), arm) for arm in (1.0, -1.0)]
+    for path, side in zip(arms, (1.0, -1.0), strict=True):
+        assert int(path.status) == 0 and int(path.unstable) == 0 and bool(path.forked)
+        np.testing.assert_allclose(np.abs(path.point), settled([1.0, 1.0]), rtol=1e-8)
+        assert np.sign(path.point[0]) == side
+    np.testing.assert_allclose(arms[0].point, -arms[1].point, rtol=1e-8)
+
+    monkeypatch.setattr("bayescal.solvers.path.change", lambda old, new: jnp.eye(2))
+    blind = follow(double(jnp.zeros(2)))
+    np.testing.assert_allclose(blind.point, 0.0, atol=1e-9)
+    assert int(blind.status) == 0 and int(blind.unstable) == 2
+
+
 def test_newtons_method_takes_no_step_that_is_too_long():
     """arctan: plain Newton diverges from 3."""
-    linearise = lambda v: (jnp.arctan(v), lambda rhs: (rhs * (1 + v[0] ** 2), jnp.ones(())))
+    linearise = lambda v: (jnp.arctan(v), Linear(1 / (1 + v[None] ** 2)))
     found = newton(linearise, jnp.asarray([3.0]), longest=1.0)
     assert int(found.status) == 0 and int(found.iterations) < 12
     np.testing.assert_allclose(found.point, [0.0], atol=1e-10)
-    none = newton(lambda v: (v**2 + 1, lambda rhs: (rhs / (2 * v[0]), jnp.ones(()))), jnp.asarray([0.7]))
+    none = newton(lambda v: (v**2 + 1, Linear(2 * v[None])), jnp.asarray([0.7]))
     assert int(none.status) == 2 and int(none.iterations) == 200
     few = newton(linearise, jnp.asarray([50.0]), longest=1.0, max_iterations=10)
     np.testing.assert_allclose(few.point, [40.0], rtol=1e-9)  # ten steps of one

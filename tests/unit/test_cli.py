@@ -23,7 +23,9 @@ def test_solve_prints_json_and_nothing_else(tmp_path):
     game.write_text(json.dumps({"payoffs": payoffs.tolist()}))
     result = run("solve", str(game), "--cost", "0.5,1,2", "--x64", "--json")
     out = json.loads(result.stdout)
-    assert set(out) == {"status", "strategies", "strategies_by_type", "residual", "exploitability"}
+    assert set(out) == {
+        "status", "strategies", "strategies_by_type", "residual", "exploitability", "stable", "forked"
+    }  # fmt: skip
     assert out["status"] == "converged" and result.exit_code == 0
     assert out["strategies_by_type"] is None
     assert [len(row) for row in out["strategies"]] == [2, 3, 2]
@@ -50,6 +52,16 @@ def test_every_player_of_a_symmetric_game_is_reported():
     assert len(out["strategies"]) == 3
 
 
+def test_both_arms_of_a_fork_can_be_asked_for():
+    """Chicken is symmetric: its arms are mirror images."""
+    out, other = (
+        json.loads(run("solve", "chicken", "--cost", "0.5", "--arm", a, "--json").stdout) for a in ("first", "other")
+    )
+    assert out["forked"] and out["stable"] and other["forked"] and out["strategies"][0][0] < 0.2
+    np.testing.assert_allclose(out["strategies"], other["strategies"][::-1], atol=1e-9)
+    assert "--arm" in run("solve", "chicken", "--cost", "0.5").stdout
+
+
 def test_solve_prints_a_table():
     result = run("solve", "chicken", "--cost", "1")
     assert "yield" in result.stdout and "converged" in result.stdout
@@ -59,7 +71,7 @@ def test_what_did_not_converge_is_said_and_has_no_numbers(monkeypatch):
     nothing = np.full((2, 2), np.nan)
     unsolved = SimpleNamespace(
         converged=False, message="stopped: the path turned back", strategies=nothing,
-        strategies_by_type=nothing[:, None], residual=np.nan, exploitability=nothing[0],
+        strategies_by_type=nothing[:, None], residual=np.nan, exploitability=nothing[0], stable=False, forked=False,
     )  # fmt: skip
     monkeypatch.setattr("bayescal.cli.solve._solve", lambda *asked: unsolved)
     result = run("solve", "chicken", "--cost", "1", "--json")
