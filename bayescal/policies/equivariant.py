@@ -13,8 +13,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal.precision import FULL
 
-Table = Float[Array, "own other features"]
-
 
 class Equivariant(eqx.Module):
     """Tables of features -> a number for each own action, for both players. Weights are float32; it computes in the
@@ -41,14 +39,14 @@ class Equivariant(eqx.Module):
         """Random weights of the same shape, with a small last layer."""
         keys = jax.random.split(key, len(self.weights))
         scale = lambda w: jnp.sqrt(2.0 / w.shape[1])
-        weights = [jax.random.normal(k, w.shape) * scale(w) for k, w in zip(keys, self.weights, strict=True)]
+        weights = [scale(w) * jax.random.normal(k, w.shape, w.dtype) for k, w in zip(keys, self.weights, strict=True)]
         weights[-1] = 0.1 * weights[-1]
         return Equivariant(tuple(weights), self.biases)
 
-    def __call__(self, one: Table, two: Table) -> tuple[Float[Array, " actions"], Float[Array, " others"]]:
-        """Args:
-        one, two: each player's features, by own action and the other's.
-        """
+    def __call__(
+        self, one: Float[Array, "own other inputs"], two: Float[Array, "other own inputs"]
+    ) -> tuple[Float[Array, " own"], Float[Array, " other"]]:
+        """From each player's features, by own action and the other's."""
         *hidden, last = zip(self.weights, self.biases, strict=True)
         for layer, (w, b) in enumerate(hidden):
             moved = _mixed(w, b, one, two), _mixed(w, b, two, one)
@@ -57,7 +55,12 @@ class Equivariant(eqx.Module):
         return read(one), read(two)
 
 
-def _mixed(w: Float[Array, "out _"], b: Float[Array, " out"], own: Table, other: Table) -> Table:
+def _mixed(
+    w: Float[Array, "out _"],
+    b: Float[Array, " out"],
+    own: Float[Array, "own other inputs"],
+    other: Float[Array, "other own inputs"],
+) -> Float[Array, "own other out"]:
     both = jnp.concatenate([own, jnp.swapaxes(other, 0, 1)], axis=2)
     here, of_own, of_other, of_all = jnp.split(w, 4, axis=1)
     average = lambda axes: jnp.mean(both, axis=axes, keepdims=True)

@@ -100,7 +100,8 @@ class MeetingPolicy(LearnedPolicy):
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> None:
         params = dict(params or {})
-        if "payoffs" in params and not isinstance(params["payoffs"], Tracer):
+        inside = "params.payoffs" in self.domain.names
+        if inside and "payoffs" in params and not isinstance(params["payoffs"], Tracer):
             params["payoffs"] = centred(np.asarray(params["payoffs"], float))
         super().check(cost, phi, psi, params)
 

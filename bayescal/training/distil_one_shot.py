@@ -1,8 +1,8 @@
 """Distillation of one-shot games: equilibria are solved at random points of the domain, and the network learns them.
 
-Each step solves more points along the principal branch (`policies.one_shot`), keeps what was found, and improves the
-network on everything that was kept so far. Targets are exact, also where a game has several equilibria, so nothing is
-bootstrapped and no error of the network enters its own targets.
+Each step solves a few more points along the principal branch (`policies.one_shot`), keeps what was found, and improves
+the network on some of all that was kept so far. Targets are exact, also where a game has several equilibria: no error
+of the network enters its own targets.
 """
 
 from typing import NamedTuple
@@ -10,8 +10,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from bayescal.environments.base import OneShot
 from bayescal.environments.normal_form import NormalForm
@@ -21,12 +20,10 @@ from bayescal.policies.learned import LearnedPolicy, with_network
 from bayescal.policies.meeting import MeetingPolicy
 from bayescal.populations.log_normal import LogNormal
 from bayescal.solvers.path import CONVERGED
-from bayescal.training.base import GradientTrainer, Info
+from bayescal.training.base import Info
 from bayescal.training.mixtures import choice_errors, values_at_point
-from bayescal.training.optimiser import average, descend, memory_of, optimiser
 from bayescal.training.points import Points, sample_points
-
-BEGIN = 10  # times as many points as a step solves are solved before the first
+from bayescal.training.regression import Learner, Regression
 
 
 class Solved(NamedTuple):
@@ -45,24 +42,19 @@ class Batch(NamedTuple):
 
 
 class Pupil(NamedTuple):
-    """The weights, their running average, the optimiser's state, steps done, and what was solved so far."""
+    """The learner, and what was solved so far, with room for the rest."""
 
-    network: PyTree
-    average: PyTree
-    memory: PyTree
-    count: Int[Array, ""]
+    learner: Learner
     kept: Solved
 
 
-class DistilOneShot(GradientTrainer):
+class DistilOneShot(Regression):
     """Distils a learned policy for a one-shot game with private costs from exact solutions.
 
     Args:
         skeleton: the policy to be trained; only the shape of its weights is used.
-        steps: in each of them points are solved, and the network improved.
-        games: how many points are solved in a step; the first step begins with ten times as many.
-        updates, batch, learning_rate: updates of the network in each step, the size of their batches, and the
-            optimiser's peak rate.
+        steps, batch, learning_rate: the number of updates, the solved points in each, and the optimiser's peak rate.
+        games: how many new points are solved in each step.
         looks: how many own costs each game's choices are compared at.
         outlier: divergences above this many nats count only logarithmically: where the equilibrium jumps from one
             game to the next no network can follow, and those games must not dominate the loss.
@@ -71,17 +63,16 @@ class DistilOneShot(GradientTrainer):
         >>> import bayescal as bc
         >>> box = {"cost": (0.1, 100.0), "phi.log_mean": (0.0, 3.0), "phi.log_sd": (0.1, 1.0)}
         >>> policy = bc.MeetingPolicy(bc.get_game("stag-hunt"), box, width=8, depth=1)
-        >>> trainer = bc.DistilOneShot(policy, steps=50)  # bc.train(trainer) learns it
+        >>> trainer = bc.DistilOneShot(policy, steps=2000)  # bc.train(trainer) learns it
         >>> trainer.steps
-        50
+        2000
     """
 
     skeleton: LearnedPolicy
-    steps: int = eqx.field(static=True, default=200)
-    games: int = eqx.field(static=True, default=1000)
-    updates: int = eqx.field(static=True, default=50)
+    steps: int = eqx.field(static=True, default=10_000)
     batch: int = eqx.field(static=True, default=512)
     learning_rate: float = eqx.field(static=True, default=5e-3)
+    games: int = eqx.field(static=True, default=20)
     looks: int = eqx.field(static=True, default=4)
     outlier: float = eqx.field(static=True, default=1e-3)
 
@@ -98,51 +89,36 @@ class DistilOneShot(GradientTrainer):
         game = NormalForm([[[3, 0], [0, 1]], [[0, 1], [1, 0]]], name="asymmetric matching pennies")
         domain = {"cost": (0.5, 5.0), "phi.log_mean": (-1.0, 1.0), "phi.log_sd": (0.1, 1.0)}
         policy = MeetingPolicy(game, domain, population=LogNormal(8), width=8, depth=1)
-        return cls(policy, steps=40, games=8, updates=10, batch=32)
+        return cls(policy, steps=300, batch=32, games=4)
 
     def init(self, key: PRNGKeyArray) -> Pupil:
-        first, weights = jax.random.split(key)
-        network = self.skeleton.fresh(weights)
-        # In parts as large as those of a step: the same program solves them.
-        parts = jax.lax.map(self._solve, jax.random.split(first, BEGIN))
-        begin = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), parts)
-        room = lambda x: jnp.concatenate([x, jnp.zeros((self.steps * self.games, *x.shape[1:]), x.dtype)])
-        memory = memory_of(self.optimiser, network)
-        return Pupil(network, network, memory, jnp.zeros((), jnp.int32), jax.tree.map(room, begin))
+        room = lambda x: jnp.zeros((self.steps * self.games, *x.shape[1:]), x.dtype)
+        kept = jax.tree.map(room, jax.eval_shape(self._solve, key))
+        return Pupil(self.begin(self.skeleton.fresh(key)), kept)
 
     def policy(self, state: Pupil) -> LearnedPolicy:
-        return with_network(self.skeleton, state.average)
+        return with_network(self.skeleton, state.learner.average)
 
     def weights(self, state: Pupil) -> PyTree:
-        return state.network
+        return state.learner.network
 
     def step(self, key: PRNGKeyArray, state: Pupil) -> tuple[Pupil, Info]:
-        solve, learn = jax.random.split(key)
-        known = self._known(state) - self.games
-        put = lambda kept, new: jax.lax.dynamic_update_slice_in_dim(kept, new, known, 0)
-        state = state._replace(kept=jax.tree.map(put, state.kept, self._solve(solve)))
-
-        def update(carry: tuple[Pupil, Array], key: PRNGKeyArray) -> tuple[tuple[Pupil, Array], Info]:
-            state, done = carry
-            state, data = self.experience(key, state)
-            (loss, _), slope = self.gradient(state.network, data)
-            network, memory = descend(self.optimiser, state.network, slope, state.memory)
-            mean = average(state.average, network, done, self.steps * self.updates)
-            return (state._replace(network=network, average=mean, memory=memory), done + 1), {"loss": loss}
-
-        first = state.count * self.updates
-        (state, _), info = jax.lax.scan(update, (state, first), jax.random.split(learn, self.updates))
-        return state._replace(count=state.count + 1), jax.tree.map(jnp.mean, info)
+        state, data = self.experience(key, state)
+        learner, info = self.improve(state.learner, data)
+        return state._replace(learner=learner), info
 
     def experience(self, key: PRNGKeyArray, state: Pupil) -> tuple[Pupil, Batch]:
-        """Some of the points that were solved so far, drawn at random."""
-        draw, look = jax.random.split(key)
-        which = jax.random.randint(draw, (self.batch,), 0, self._known(state))
+        """New solved points are kept; the batch is drawn from all that were."""
+        solve, draw, look = jax.random.split(key, 3)
+        before = state.learner.count * self.games
+        put = lambda kept, new: jax.lax.dynamic_update_slice_in_dim(kept, new, before, 0)
+        kept = jax.tree.map(put, state.kept, self._solve(solve))
+        which = jax.random.randint(draw, (self.batch,), 0, before + self.games)
         box, n = self.skeleton.cost_interval, self.looks
         even = (jnp.arange(n) + jax.random.uniform(look, (self.batch, n))) / n
         cost = (box.low * (box.high / box.low) ** even)[:, None, :]
         looks = jnp.broadcast_to(cost, (self.batch, self.skeleton.environment.roles, n))
-        return state, Batch(jax.tree.map(lambda x: x[which], state.kept), looks)
+        return state._replace(kept=kept), Batch(jax.tree.map(lambda x: x[which], kept), looks)
 
     def loss(self, weights: PyTree, data: Batch) -> tuple[Float[Array, ""], Info]:
         policy = with_network(self.skeleton, weights)
@@ -153,14 +129,6 @@ class DistilOneShot(GradientTrainer):
             return jnp.where(known.solved, jnp.mean(self.outlier * jnp.log1p(kl / self.outlier)), 0.0)
 
         return jnp.mean(jax.vmap(one)(*data)), {}
-
-    @property
-    def optimiser(self) -> optax.GradientTransformation:
-        return optimiser(self.learning_rate, self.steps * self.updates)
-
-    def _known(self, state: Pupil) -> Int[Array, ""]:
-        """How many points are solved once this step has solved its own."""
-        return (BEGIN + state.count + 1) * self.games
 
     def _solve(self, key: PRNGKeyArray) -> Solved:
         policy = self.skeleton
