@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayescal as bc
@@ -161,3 +162,15 @@ def test_other_games_are_refused():
         skeleton(bc.NormalForm(np.zeros((3, 2, 2, 2))))
     with pytest.raises(InputError, match="private costs"):
         bc.DistilOneShot(bc.AmortisedPolicy(bc.get_game("stag-hunt"), {"cost": (0.1, 1.0)}, width=8, depth=1))
+
+
+def test_every_game_of_a_study_must_be_inside():
+    """Games of one shape are solved together; the first alone says nothing of the others."""
+    game = lambda name, size: bc.NormalForm(size * PAYOFFS, name=name)
+    games = {"small": game("small", 1.0), "large": game("large", 9.0)}
+    rows = [{"participant": "p", "game": g, "role": "player 1", "action": "0", "round": 1} for g in games]
+    decisions = bc.Decisions.from_table(pd.DataFrame(rows), games)
+    model = lambda own: bc.build_model(random_policy(), bc.populations.LogNormal(), own)
+    with pytest.raises(DomainError, match="payoffs"):
+        model(decisions)
+    assert model(bc.Decisions.from_table(pd.DataFrame(rows[:1]), {"small": games["small"]})).spec.personal
