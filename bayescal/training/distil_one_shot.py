@@ -89,7 +89,7 @@ class DistilOneShot(Regression):
         game = NormalForm([[[3, 0], [0, 1]], [[0, 1], [1, 0]]], name="asymmetric matching pennies")
         domain = {"cost": (0.5, 5.0), "phi.log_mean": (-1.0, 1.0), "phi.log_sd": (0.1, 1.0)}
         policy = MeetingPolicy(game, domain, population=LogNormal(8), width=8, depth=1)
-        return cls(policy, steps=300, batch=32, games=4)
+        return cls(policy, steps=600, batch=32, learning_rate=1e-2, games=4)
 
     def init(self, key: PRNGKeyArray) -> Pupil:
         room = lambda x: jnp.zeros((self.steps * self.games, *x.shape[1:]), x.dtype)
