@@ -30,6 +30,6 @@ def recipe() -> bc.Recipe:
             "between games with different equilibria the solution jumps from one to the other, where no network can "
             "follow: there are the largest errors. `bayescal calibrate --sharpen` makes the answer exact."
         ),
-        trainer=bc.DistilOneShot(policy, steps=250),
+        trainer=bc.DistilOneShot(policy, steps=6_000, batch=256),
         points=2000,
     )
