@@ -45,6 +45,7 @@ from .parallel import use_cores as use_cores
 from .policies.amortised import AmortisedPolicy as AmortisedPolicy
 from .policies.exact import ExactPolicy as ExactPolicy
 from .policies.exact import equilibrium as equilibrium
+from .policies.meeting import MeetingPolicy as MeetingPolicy
 from .policies.one_shot import Solution as Solution
 from .policies.rounds.learned import RepeatedPolicy as RepeatedPolicy
 from .policies.sharpened import SharpenedPolicy as SharpenedPolicy
@@ -67,6 +68,7 @@ from .study.where import study_names as study_names
 from .table.decisions import Decisions as Decisions
 from .training import KLPPO as KLPPO
 from .training import Distil as Distil
+from .training import DistilOneShot as DistilOneShot
 from .training import LookAhead as LookAhead
 from .training import Recipe as Recipe
 from .training import SoftQ as SoftQ

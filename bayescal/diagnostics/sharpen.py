@@ -19,8 +19,8 @@ from bayescal.errors import InputError
 from bayescal.model.build import from_spec
 from bayescal.model.model import Model
 from bayescal.plain import plain
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.policies.sharpened import SharpenedPolicy
 from bayescal.policies.staged import StagedPolicy
 from bayescal.posterior.assemble import Method
@@ -131,7 +131,7 @@ def sharpen(
     if isinstance(policy, StagedPolicy):
         sharp = trained_on(policy, neighbourhood(fit, model.spec), steps=steps, seed=seed, progress=progress)
     else:
-        assert isinstance(policy, AmortisedPolicy)
+        assert isinstance(policy, LearnedPolicy)
         sharp = SharpenedPolicy(policy)
     built = rebuilt(model, sharp)
     known = {name: fit.provenance[name] for name in _SAME if name in fit.provenance}
@@ -143,7 +143,7 @@ def check_sharpenable(policy: Policy) -> None:
     """An InputError if a policy cannot be sharpened: it was not learned, or its game is over time and not staged."""
     if isinstance(policy, StagedPolicy):
         return
-    if isinstance(policy, SharpenedPolicy) or not isinstance(policy, AmortisedPolicy):
+    if isinstance(policy, SharpenedPolicy) or not isinstance(policy, LearnedPolicy):
         raise InputError(f"{type(policy).__name__} is not a learned policy: only a learned policy can be sharpened.")
     SharpenedPolicy(policy)
 

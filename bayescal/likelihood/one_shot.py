@@ -25,6 +25,7 @@ from bayescal.likelihood.base import (
 from bayescal.likelihood.choices import lapsed
 from bayescal.likelihood.one_shot_data import OneShotData, Stack, cells, personal
 from bayescal.policies.base import ABSENT, Policy, tilt
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.populations.base import Population
 from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
@@ -73,7 +74,7 @@ class OneShotCommon(CommonLikelihood):
         data = OneShotData.of(
             decisions, rows, np.zeros((len(rows.game), 0)) if level is None else level[:, None].astype(float)
         )
-        made = cls(data, tuple(play_in(policy, s.environment, population) for s in data.stacks), given or {})
+        made = cls(data, tuple(_in_all(policy, s, population) for s in data.stacks), given or {})
         return made._solve_now() if constant else made
 
     def _solve_now(self) -> "OneShotCommon":
@@ -182,7 +183,7 @@ class OneShotPrivate(PrivateLikelihood):
         rows = personal(decisions, drifting=drifting)
         data = OneShotData.of(decisions, rows, np.stack([group[rows.person], rows.time], axis=1))
         beliefs = [belief if s.environment.players > 1 else None for s in data.stacks]
-        policies = tuple(play_in(policy, s.environment, b) for s, b in zip(data.stacks, beliefs, strict=True))
+        policies = tuple(_in_all(policy, s, b) for s, b in zip(data.stacks, beliefs, strict=True))
         made = cls(data, policies, tuple(names), given or {})
         return made if moving(made.names) else made._solve_now()
 
@@ -261,3 +262,11 @@ class OneShotPrivate(PrivateLikelihood):
 
     def check_support(self) -> None:
         self.data.check_support(self.policies)
+
+
+def _in_all(policy: Policy, stack: Stack, population: Population | None) -> Policy:
+    """The policy in the games of a stack, for this population; a learned one must answer for all of them."""
+    here = play_in(policy, stack.environment, population)
+    if isinstance(here, LearnedPolicy):
+        here.check(None, None, None, stack.params)
+    return here

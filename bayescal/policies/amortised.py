@@ -20,7 +20,6 @@ from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, R
 from bayescal.domain import Domain
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
-from bayescal.policies.base import ABSENT, hide_absent, tilt
 from bayescal.policies.learned import LearnedPolicy, Others, to_unit, trained_for
 from bayescal.policies.network import Network
 from bayescal.populations.base import Population
@@ -150,47 +149,8 @@ class AmortisedPolicy(LearnedPolicy):
         # Of trained networks: one trained with another prior has learned the names of actions, even where that is flat.
         if isinstance(self.prior, Uniform):
             params, became = self.environment.relabel(params)
-        q = jnp.stack([self.values_of(r, r, cost, phi, psi, params) for r in range(self.environment.roles)])
+        q = super().values(cost, phi, psi, params)
         return q if became is None else jnp.take_along_axis(q, became, axis=1)
-
-    def log_prob(
-        self,
-        observation: Observation,
-        cost: Costs | None,
-        phi: Parameters | None,
-        psi: Parameters | None,
-        params: Parameters | None,
-    ) -> Actions:
-        if isinstance(self.environment, OneShot):
-            return self.log_prob_all(cost, phi, psi, params)[observation]
-        return super().log_prob(observation, cost, phi, psi, params)
-
-    def log_prob_all(
-        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
-    ) -> RoleActions:
-        self.check(cost, phi, psi, params)
-        if self.private and cost is None:
-            return self.log_prob_average(phi, psi, params)
-        q = self.values(cost, phi, psi, params)
-        return jax.vmap(tilt)(self.log_prior(psi), q, self._costs(cost))
-
-    def log_prob_by_type(
-        self, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
-    ) -> Float[Array, "roles types actions"]:
-        """Log-probabilities of a person with each of the population's quadrature costs."""
-        self.check(None, phi, psi, params)
-        nodes, _ = self._population.quadrature(phi or {})
-        q, log_q = self.values(None, phi, psi, params), self.log_prior(psi)
-        return jax.vmap(lambda q, log_q: jax.vmap(lambda c: tilt(log_q, q, c))(nodes))(q, log_q)
-
-    def log_prob_average(
-        self, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
-    ) -> RoleActions:
-        """Log-probabilities of a person of unknown cost, drawn from the population."""
-        by_type = self.log_prob_by_type(phi, psi, params)
-        _, weights = self._population.quadrature(phi or {})
-        log_p = jax.nn.logsumexp(jnp.maximum(by_type, ABSENT), axis=1, b=weights[None, :, None])
-        return hide_absent(log_p)
 
     def network_inputs(
         self,

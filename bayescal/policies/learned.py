@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, Scalar
+from bayescal._types import Actions, AnyArray, Costs, Observation, Parameters, RoleActions, Scalar
 from bayescal.domain import Domain, Interval
-from bayescal.environments.base import Environment
+from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
-from bayescal.policies.base import PolicyKind, PriorPolicy, tilt
+from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, hide_absent, tilt
 from bayescal.policies.own_unit import box_in_own_unit, shifted
 from bayescal.policies.trained_for import check_domain, check_params, check_values, in_words, same_rules
 from bayescal.populations.base import Population
@@ -66,10 +67,45 @@ class LearnedPolicy(PriorPolicy):
         psi: Parameters | None,
         params: Parameters | None,
     ) -> Actions:
+        if isinstance(self.environment, OneShot):
+            return self.log_prob_all(cost, phi, psi, params)[observation]
         self.check(cost, phi, psi, params)
         role, seen = observation
         q = self.values_of(role, seen, cost, phi, psi, params)
         return tilt(self.log_prior_of(role, psi, seen), q, self._costs(cost)[role])
+
+    def values(
+        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> RoleActions:
+        """Q of every role of a one-shot game."""
+        return jnp.stack([self.values_of(r, r, cost, phi, psi, params) for r in range(self.environment.roles)])
+
+    def log_prob_all(
+        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> RoleActions:
+        self.check(cost, phi, psi, params)
+        if self.private and cost is None:
+            return self.log_prob_average(phi, psi, params)
+        q = self.values(cost, phi, psi, params)
+        return jax.vmap(tilt)(self.log_prior(psi), q, self._costs(cost))
+
+    def log_prob_by_type(
+        self, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> Float[Array, "roles types actions"]:
+        """Log-probabilities in a one-shot game of a person with each of the population's quadrature costs."""
+        self.check(None, phi, psi, params)
+        nodes, _ = self._population.quadrature(phi or {})
+        q, log_q = self.values(None, phi, psi, params), self.log_prior(psi)
+        return jax.vmap(lambda q, log_q: jax.vmap(lambda c: tilt(log_q, q, c))(nodes))(q, log_q)
+
+    def log_prob_average(
+        self, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> RoleActions:
+        """Log-probabilities in a one-shot game of a person of unknown cost, drawn from the population."""
+        by_type = self.log_prob_by_type(phi, psi, params)
+        _, weights = self._population.quadrature(phi or {})
+        log_p = jax.nn.logsumexp(jnp.maximum(by_type, ABSENT), axis=1, b=weights[None, :, None])
+        return hide_absent(log_p)
 
     @property
     @abstractmethod

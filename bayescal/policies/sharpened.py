@@ -6,23 +6,26 @@ good. The result is differentiable by the implicit function theorem: one linear 
 network.
 """
 
-import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from bayescal._types import Actions, Costs, Observation, Parameters, RoleActions
-from bayescal.environments.base import OneShot
+from bayescal.domain import Domain
+from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import PolicyKind
 from bayescal.policies.eager import in_double_precision
+from bayescal.policies.learned import LearnedPolicy, Others, replace_environment, with_network
 from bayescal.policies.one_shot import Solution, sharpen_one_shot
+from bayescal.populations.base import Population
+from bayescal.priors.base import Prior
 
 
-class SharpenedPolicy(AmortisedPolicy):
+class SharpenedPolicy(LearnedPolicy):
     """The exact equilibrium of a one-shot game, found from a learned policy's answer.
 
     Args:
@@ -48,9 +51,18 @@ class SharpenedPolicy(AmortisedPolicy):
     """
 
     policy_kind = PolicyKind.SHARPENED
+    learned: LearnedPolicy
+    network: PyTree
+    environment: Environment
+    variants: tuple[Environment, ...]
+    prior: Prior
+    population: Population | None
+    domain: Domain = eqx.field(static=True)
+    own_box: Domain | None = eqx.field(static=True)
+    others: Others = eqx.field(static=True)
     steps: int = eqx.field(static=True)
 
-    def __init__(self, learned: AmortisedPolicy, *, steps: int = 8):
+    def __init__(self, learned: LearnedPolicy, *, steps: int = 8):
         if not isinstance(learned.environment, OneShot):
             raise InputError(
                 f"SharpenedPolicy: {learned.environment.name} is a game over time, and Newton steps to an equilibrium "
@@ -58,9 +70,26 @@ class SharpenedPolicy(AmortisedPolicy):
             )
         if steps < 1:
             raise InputError(f"SharpenedPolicy: steps is {steps}; give at least one.")
-        for field in dataclasses.fields(AmortisedPolicy):
-            setattr(self, field.name, getattr(learned, field.name))
-        self.steps = steps
+        for name in ("network", "environment", "variants", "prior", "population", "domain", "own_box", "others"):
+            setattr(self, name, getattr(learned, name))
+        self.learned, self.steps = learned, steps
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        return self.learned.architecture
+
+    def fresh(self, key: PRNGKeyArray) -> PyTree:
+        return self.learned.fresh(key)
+
+    def check(
+        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> None:
+        self._start.check(cost, phi, psi, params)
+
+    @property
+    def _start(self) -> LearnedPolicy:
+        """The learned policy in the game that this one is played in."""
+        return with_network(replace_environment(self.learned, self.environment), self.network)
 
     @in_double_precision
     def solve(
@@ -91,6 +120,17 @@ class SharpenedPolicy(AmortisedPolicy):
     ) -> RoleActions:
         """Expected payoff of each action in equilibrium, by role."""
         return self._sharpen(cost, phi, psi, params)[0].expected_payoffs
+
+    def values_of(
+        self,
+        role: int,
+        observation: Observation,
+        cost: Costs | None,
+        phi: Parameters | None,
+        psi: Parameters | None,
+        params: Parameters | None,
+    ) -> Actions:
+        return self.values(cost, phi, psi, params)[role]
 
     # Probabilities follow from `values` as a learned policy's do.
     @in_double_precision
@@ -123,7 +163,7 @@ class SharpenedPolicy(AmortisedPolicy):
         assert isinstance(self.environment, OneShot)
         costs, weights = self._types(cost, phi)
         given = jax.lax.stop_gradient((None if self.private else costs[:, 0], phi, psi, self.all_params(params)))
-        start = super().values(*given)
+        start = self._start.values(*given)
         log_q, params = self.log_prior(psi), self.all_params(params)
         return sharpen_one_shot(self.environment, log_q, costs, weights, params, start, self.steps)
 

@@ -4,6 +4,7 @@ from bayescal.registry import Registry
 from bayescal.training.base import GradientTrainer, Trainer
 from bayescal.training.certificate import certify
 from bayescal.training.distil import Distil
+from bayescal.training.distil_one_shot import DistilOneShot
 from bayescal.training.kl_ppo import KLPPO
 from bayescal.training.look_ahead import LookAhead
 from bayescal.training.recipe import Recipe, list_models, load_model, model_names, train_model
@@ -20,6 +21,7 @@ TRAINERS: Registry[type[Trainer]] = Registry(
         "SoftQMarkov": "bayescal.training.soft_q_markov:SoftQMarkov",
         "LookAhead": "bayescal.training.look_ahead:LookAhead",
         "Distil": "bayescal.training.distil:Distil",
+        "DistilOneShot": "bayescal.training.distil_one_shot:DistilOneShot",
         "KLPPO": "bayescal.training.kl_ppo:KLPPO",
     },
 )
@@ -33,6 +35,7 @@ __all__ = [
     "SoftQExpected",
     "SoftQMarkov",
     "Distil",
+    "DistilOneShot",
     "LookAhead",
     "Trained",
     "Trainer",

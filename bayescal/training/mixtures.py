@@ -6,11 +6,11 @@ from jaxtyping import Array, Float
 
 from bayescal._types import Parameters
 from bayescal.environments.base import OneShot
-from bayescal.policies.amortised import AmortisedPolicy
+from bayescal.policies.learned import LearnedPolicy
 from bayescal.training.points import Points
 
 
-def types_of(policy: AmortisedPolicy, point: Points) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
+def types_of(policy: LearnedPolicy, point: Points) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
     """Possible costs of the players of a game, and their probabilities."""
     if policy.population is None:
         return point.cost[:, None], jnp.ones(1)
@@ -18,7 +18,7 @@ def types_of(policy: AmortisedPolicy, point: Points) -> tuple[Float[Array, "role
     return jnp.broadcast_to(costs, (policy.environment.roles, costs.shape[0])), weights
 
 
-def values_at_point(policy: AmortisedPolicy, point: Points) -> Float[Array, "roles actions"]:
+def values_at_point(policy: LearnedPolicy, point: Points) -> Float[Array, "roles actions"]:
     """The values that the policy predicts in one game."""
     return policy.values(None if policy.private else point.cost, point.phi, point.psi, point.params)
 
@@ -35,3 +35,15 @@ def replies(
     by_type = jax.nn.softmax(log_q[:, None, :] + q[:, None, :] / costs[:, :, None])
     p = jnp.einsum("k,rka->ra", weights, by_type)
     return jnp.where(jnp.asarray(environment.mask), environment.expected_payoffs(p, params), 0.0), p, by_type
+
+
+def choice_errors(
+    log_q: Float[Array, "roles actions"],
+    values: Float[Array, "roles actions"],
+    target: Float[Array, "roles actions"],
+    looks: Float[Array, "roles looks"],
+) -> Float[Array, "roles looks"]:
+    """The divergence of the choices that values imply from those of the target values, at each own cost looked at."""
+    choices = lambda values: jax.nn.log_softmax(log_q[:, None, :] + values[:, None, :] / looks[:, :, None])
+    log_t, log_p = choices(target), choices(values)
+    return jnp.sum(jnp.exp(log_t) * (log_t - log_p), axis=-1)

@@ -12,7 +12,6 @@ from bayescal import schema
 from bayescal._types import Facts
 from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.learned import LearnedPolicy
 from bayescal.policies.store import FACTS, load_policy, policy_files, policy_sha256, read_facts
 from bayescal.reading import read_json
@@ -154,16 +153,14 @@ def train_model(
         measuring: called while the certificate is measured.
     """
     skeleton = recipe.skeleton
-    one_shot = isinstance(skeleton, AmortisedPolicy) and isinstance(skeleton.environment, OneShot)
-    kl = oracle_kl(skeleton) if progress is not None and one_shot else None
+    kl = oracle_kl(skeleton) if progress is not None and isinstance(skeleton.environment, OneShot) else None
     checked = 0.0
 
     def tell(report: Report, peek: Callable[[], LearnedPolicy]) -> None:
         nonlocal checked
         assert progress is not None
         look = kl is not None and report.seconds - checked > 5
-        policy = peek() if look else None
-        progress(report, kl(policy) if kl is not None and isinstance(policy, AmortisedPolicy) else None)
+        progress(report, kl(peek()) if kl is not None and look else None)
         checked = report.seconds if look else checked
 
     source = {} if experiment is None else {EXPERIMENT: experiment.read_bytes()}

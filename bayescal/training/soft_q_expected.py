@@ -26,7 +26,7 @@ from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.learned import replace_environment, with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import Info, example_policy
-from bayescal.training.mixtures import replies, types_of, values_at_point
+from bayescal.training.mixtures import choice_errors, replies, types_of, values_at_point
 from bayescal.training.points import Points, sample_points
 from bayescal.training.regression import Learner, Regression
 
@@ -164,10 +164,7 @@ class SoftQExpected(Regression):
         target: Float[Array, "roles actions"],
     ) -> Float[Array, ""]:
         """The divergence of the network's choices from those that the target values imply, over all looks."""
-        q, log_q = values_at_point(policy, point), policy.log_prior(point.psi)
-        choices = lambda values, cost: jax.nn.log_softmax(log_q[:, None, :] + values[:, None, :] / cost[:, :, None])
-        log_t, log_p = choices(target, looks), choices(q, looks)
-        kl = jnp.sum(jnp.exp(log_t) * (log_t - log_p), axis=-1)
+        kl = choice_errors(policy.log_prior(point.psi), values_at_point(policy, point), target, looks)
         return jnp.mean(self.outlier * jnp.log1p(kl / self.outlier))
 
 

@@ -13,6 +13,7 @@ from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.habitual import HabitualPolicy
 from bayescal.policies.learned import with_network
 from bayescal.policies.level_k import LevelKPolicy
+from bayescal.policies.meeting import MeetingPolicy
 from bayescal.policies.rational import RationalPolicy
 from bayescal.policies.sharpened import SharpenedPolicy
 from bayescal.policies.store import load_policy, save_policy
@@ -32,11 +33,19 @@ def trained(prior=HABIT):
     return with_network(skeleton, skeleton.network.fresh(jax.random.key(0)))
 
 
+def meeting():
+    """The same of a policy for private costs."""
+    box = {**BOX, "phi.log_mean": (-1.0, 1.0), "phi.log_sd": (0.1, 1.0)}
+    skeleton = MeetingPolicy(GAME, box, prior=HABIT, population=LogNormal(8), width=8, depth=1)
+    return with_network(skeleton, skeleton.network.fresh(jax.random.key(0)))
+
+
 PHI = {"tau": 1.5}  # of levels; others do not look at it
 ALL = {
     "solved": ExactPolicy(GAME, HABIT),
     "solved, private costs": ExactPolicy(GAME, HABIT, LogNormal(8)),
     "learned": trained(),
+    "learned, private costs": meeting(),
     "sharpened": SharpenedPolicy(trained()),
     "rational": RationalPolicy(GAME, HABIT),
     "rational, learned": RationalPolicy(GAME, learned=trained()),
@@ -53,12 +62,13 @@ def double_precision():
 
 
 def phi_of(policy):
-    return {"log_mean": 0.0, "log_sd": 0.5} if getattr(policy, "private", False) else PHI
+    if getattr(policy, "private", False):
+        return {"log_mean": 0.0, "log_sd": 0.5}
+    return PHI if isinstance(policy, LevelKPolicy | ExactPolicy) else None
 
 
 def play(policy, cost, params=None):
-    phi = phi_of(policy) if isinstance(policy, LevelKPolicy | ExactPolicy) else None
-    return policy.log_prob_all(cost, phi, None, params)
+    return policy.log_prob_all(cost, phi_of(policy), None, params)
 
 
 def has_cost(policy):
@@ -83,8 +93,7 @@ def normalised(policy):
 
 
 def one_role_is_a_row_of_all(policy):
-    phi = phi_of(policy) if isinstance(policy, LevelKPolicy | ExactPolicy) else None
-    rows = [policy.log_prob(role, 0.7, phi, None, None) for role in range(2)]
+    rows = [policy.log_prob(role, 0.7, phi_of(policy), None, None) for role in range(2)]
     np.testing.assert_allclose(np.exp(rows), np.exp(play(policy, 0.7)), atol=1e-9)
 
 

@@ -19,7 +19,8 @@ NAMES = bc.model_names()
 
 def test_the_zoo_is_there():
     one_shot = {"cournot", "normal-form-2x2", "beauty-contest"}
-    assert set(NAMES) >= one_shot | {"beer-game", "newsvendor", "cobweb", "cournot-repeated", "bus-engine"}
+    private = {"normal-form-2x2-private", "normal-form-3x3-private"}
+    assert set(NAMES) >= one_shot | private | {"beer-game", "newsvendor", "cobweb", "cournot-repeated", "bus-engine"}
 
 
 @pytest.mark.parametrize("name", NAMES)

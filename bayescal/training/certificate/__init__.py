@@ -57,10 +57,9 @@ def certify(
         return certify_repeated(policy, points=points, seed=seed, progress=progress)
     if has_exact(policy):
         return certify_against_exact_play(policy, games=points, seed=seed, progress=progress)
-    others = [p for p in ensemble if isinstance(p, AmortisedPolicy)]
     if isinstance(policy.environment, OneShot):
-        assert isinstance(policy, AmortisedPolicy)
-        return certify_one_shot(policy, points=points, seed=seed, ensemble=others, progress=progress)
+        return certify_one_shot(policy, points=points, seed=seed, ensemble=ensemble, progress=progress)
+    others = [p for p in ensemble if isinstance(p, AmortisedPolicy)]
     return certify_in_play(
         policy, games=points, seed=seed, ensemble=others, settings=settings, keeper=keeper, progress=progress
     )

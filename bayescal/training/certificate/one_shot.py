@@ -11,9 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
-from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.exact import ExactPolicy
-from bayescal.policies.learned import replace_environment
+from bayescal.policies.learned import LearnedPolicy, replace_environment
 from bayescal.precision import double_precision
 from bayescal.solvers.path import CONVERGED
 from bayescal.training.certificate.measures import (
@@ -37,11 +36,11 @@ _MOST_GAMES = 5  # measured, of a policy for games with different numbers of pla
 
 
 def certify_one_shot(
-    policy: AmortisedPolicy,
+    policy: LearnedPolicy,
     *,
     points: int,
     seed: int,
-    ensemble: Sequence[AmortisedPolicy] = (),
+    ensemble: Sequence[LearnedPolicy] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compare a policy with the exact equilibrium (see `certify`)."""
@@ -88,7 +87,7 @@ def certify_one_shot(
     return out
 
 
-def oracle_kl(policy: AmortisedPolicy, *, points: int = 100, seed: int = 1) -> Callable[[AmortisedPolicy], float]:
+def oracle_kl(policy: LearnedPolicy, *, points: int = 100, seed: int = 1) -> Callable[[LearnedPolicy], float]:
     """A function that computes the mean divergence of policies of this shape from the exact solution, which is
     computed once, here."""
     if not isinstance(policy.environment, OneShot):
@@ -99,7 +98,7 @@ def oracle_kl(policy: AmortisedPolicy, *, points: int = 100, seed: int = 1) -> C
 
     @eqx.filter_jit
     def mean(
-        policy: AmortisedPolicy,
+        policy: LearnedPolicy,
         batch: Points,
         exact: Float[Array, "points roles actions"],
         solved: Bool[Array, " points"],
@@ -107,14 +106,14 @@ def oracle_kl(policy: AmortisedPolicy, *, points: int = 100, seed: int = 1) -> C
         kl = jax.vmap(lambda p, e: jnp.mean(divergence(e, learned_choices(policy, p))))(batch, exact)
         return jnp.sum(jnp.where(solved, kl, 0.0)) / jnp.sum(solved)
 
-    def distance(policy: AmortisedPolicy) -> float:
+    def distance(policy: LearnedPolicy) -> float:
         with double_precision():
             return float(mean(policy, batch, exact, solved))
 
     return distance
 
 
-def measure(policy: AmortisedPolicy, point: Points, ensemble: Sequence[AmortisedPolicy]) -> dict[str, Array]:
+def measure(policy: LearnedPolicy, point: Points, ensemble: Sequence[LearnedPolicy]) -> dict[str, Array]:
     """All measures of one game."""
     exact, solved = exact_choices(policy, point)
     learned = learned_choices(policy, point)
@@ -131,7 +130,7 @@ def measure(policy: AmortisedPolicy, point: Points, ensemble: Sequence[Amortised
     return out
 
 
-def _scores(policy: AmortisedPolicy, point: Points) -> dict[str, Array]:
+def _scores(policy: LearnedPolicy, point: Points) -> dict[str, Array]:
     """What a random decision says of the inferred parameters: the slopes of its log-probability, exact and learned."""
     here = inferred_values(policy, point)
     solution = lambda theta: _random_person(_exact(policy), moved(policy, point, theta))
@@ -153,7 +152,7 @@ def _scores(policy: AmortisedPolicy, point: Points) -> dict[str, Array]:
     }
 
 
-def _own_best_reply(policy: AmortisedPolicy, point: Points) -> dict[str, Array]:
+def _own_best_reply(policy: LearnedPolicy, point: Points) -> dict[str, Array]:
     """What the best reply to the policy's play would gain, its information paid for, and how far values are from the
     payoffs that they predict; both as shares of the payoffs' spread."""
     env = policy.environment
@@ -176,7 +175,7 @@ def _own_best_reply(policy: AmortisedPolicy, point: Points) -> dict[str, Array]:
     }
 
 
-def exact_choices(policy: AmortisedPolicy, point: Points) -> tuple[Float[Array, "roles actions"], Bool[Array, ""]]:
+def exact_choices(policy: LearnedPolicy, point: Points) -> tuple[Float[Array, "roles actions"], Bool[Array, ""]]:
     """(log-probabilities of each role at the point's own cost, whether they were solved)."""
     solver = _exact(policy)
     if not policy.private:
@@ -187,15 +186,15 @@ def exact_choices(policy: AmortisedPolicy, point: Points) -> tuple[Float[Array, 
     return jnp.where(jnp.asarray(policy.environment.mask), choices, -jnp.inf), solution.status == CONVERGED
 
 
-def learned_choices(policy: AmortisedPolicy, point: Points) -> Float[Array, "roles actions"]:
+def learned_choices(policy: LearnedPolicy, point: Points) -> Float[Array, "roles actions"]:
     return policy.log_prob_all(point.cost, point.phi, point.psi, point.params)
 
 
-def _exact(policy: AmortisedPolicy) -> ExactPolicy:
+def _exact(policy: LearnedPolicy) -> ExactPolicy:
     return ExactPolicy(policy.environment, policy.prior, policy.population)
 
 
-def _random_person(policy: AmortisedPolicy | ExactPolicy, point: Points) -> Float[Array, "roles actions"]:
+def _random_person(policy: LearnedPolicy | ExactPolicy, point: Points) -> Float[Array, "roles actions"]:
     """Log-probabilities of a random person, given the inferred parameters only."""
     if policy.private:
         return policy.log_prob_all(None, point.phi, point.psi, point.params)
