@@ -50,6 +50,8 @@ class ExactPolicy(PriorPolicy):
         concept: in games over time: whether one's own future cost of information counts ("trajectory") or not
             ("agent": agent quantal response equilibrium, for comparison with other programs).
         nodes: repeated games: in how many states the worth of what comes later is held, in each of two directions.
+        tolerance: repeated games: the solution of a round may be off by that much (total over actions); None for one
+            near the precision of numbers, which takes three times as long as 1e-6.
 
     Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
     function theorem, and may be jitted and vmapped. If a solve fails, `status` says so and the probabilities are NaN.
@@ -68,6 +70,7 @@ class ExactPolicy(PriorPolicy):
     population: Population | None = None
     concept: Concept = eqx.field(static=True, default="trajectory")
     nodes: int = eqx.field(static=True, default=NODES)
+    tolerance: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
         if not (self.environment.solvable or isinstance(self.environment, Repeated)):
@@ -228,24 +231,26 @@ class ExactPolicy(PriorPolicy):
         solved = self._solve_rounds(jnp.ravel(own), self._types(None, phi), psi, params)
         if own.ndim == 0:
             return log_probs(env, solved, log_prior, seen)[0]
-        by_person = {n: jnp.asarray(x)[:, None] for n, x in seen.items()}
-        return log_probs_by_person(env, solved, log_prior, by_person)[:, 0]
+        return log_probs_by_person(env, solved, log_prior, seen, jnp.arange(own.size))
 
     @in_double_precision
     def log_prob_people(
         self,
         seen: Seen,
+        who: Int[AnyArray, " cells"],
         costs: Float[Array, " people"],
         phi: Parameters | None,
         psi: Parameters | None,
         params: Parameters | None,
-    ) -> Float[Array, "people cells actions"]:
-        """Log-probabilities in a repeated game of people with these costs, after what each of them saw."""
+    ) -> Float[Array, "cells actions"]:
+        """Log-probabilities in a repeated game after each observation, of the person (the index of a cost) who made
+        it. One solution serves all."""
+        who = jnp.asarray(who)
         if not self.private:
-            return jax.vmap(lambda seen, c: self.log_prob_cells(0, seen, c, phi, psi, params))(seen, costs)
+            return self.tables_at(seen, costs, phi, psi, params)[who, jnp.arange(who.size)]
         env, log_prior = self._repeated(psi)
         solved = self._solve_rounds(costs, self._types(None, phi), psi, params)
-        return log_probs_by_person(env, solved, log_prior, seen)
+        return log_probs_by_person(env, solved, log_prior, seen, who)
 
     @in_double_precision
     def tables_at(
@@ -276,7 +281,7 @@ class ExactPolicy(PriorPolicy):
     ) -> Solved:
         env, log_prior = self._repeated(psi)
         costs, weights = types
-        return solve(env, log_prior, Types(costs[0], weights), own, self.all_params(params), self.nodes)
+        return solve(env, log_prior, Types(costs[0], weights), own, self.all_params(params), self.nodes, self.tolerance)
 
     def place(self, role: Index, seen: Seen) -> tuple[Index, Index | Int[AnyArray, "..."]]:
         """Index of the observations of a role in `tables`."""

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 import bayescal as bc
 from bayescal.cli import main
 from bayescal.diagnostics.base import Outcome
-from bayescal.diagnostics.reweight import _smooth, exact_twin, reweight
+from bayescal.diagnostics.oracle import exact_twin
+from bayescal.diagnostics.reweight import _smooth, reweight
 from bayescal.diagnostics.reweighted import EVEN, Finding, _error, _moments
 from bayescal.policies.exact import equilibrium
 from bayescal.policies.learned import with_network
