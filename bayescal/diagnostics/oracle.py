@@ -25,25 +25,25 @@ class _Inside(ExactPolicy):
 
 
 def exact_twin(policy: Policy) -> ExactPolicy:
-    """The exact policy of the same game, habit and population, on the same domain.
+    """The exact policy of the same game, habit, population and beliefs about others, on the same domain.
 
     Raises:
-        InputError: the policy is not a learned one, or its game cannot be solved, or not for whom people believe they
-            meet.
+        InputError: the policy is not a learned one, or its game cannot be solved.
     """
     if not isinstance(policy, LearnedPolicy):
         raise InputError(
             f"{type(policy).__name__} is not a learned policy: only a learned policy can be compared with the exact "
             "solution of its game."
         )
+    repeated = isinstance(policy.environment, Repeated)
+    others = policy.others if repeated and policy.private else "average"
     try:
-        exact = ExactPolicy(policy.environment, policy.prior, policy.population)
+        exact = ExactPolicy(policy.environment, policy.prior, policy.population, others=others)
     except InputError:
         raise InputError(
             f"{policy.environment.name} has no exact solution to compare a network with: look at the policy's "
             "certificate instead (`bayescal models`), and train longer if in doubt."
         ) from None
-    repeated = isinstance(policy.environment, Repeated)
     return _inside(dataclasses.replace(exact, tolerance=TOLERANCE) if repeated else exact, policy.domain)
 
 

@@ -1,5 +1,7 @@
 """Games in progress while a policy is trained or measured, and the training data of one round."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -114,6 +116,19 @@ def others_chances(playing: AmortisedPolicy, game: Game, player: int) -> Float[A
     return weights @ jax.vmap(choice)(costs, costs)
 
 
+def _expected(
+    value: Callable[..., Float[Array, ""]],
+    chances: Float[Array, " actions"],
+    other: int,
+    key: PRNGKeyArray,
+    joint: Int[Array, " players"],
+    action: Int[Array, ""],
+) -> Float[Array, ""]:
+    """The mean of `value(key, joint, action)` over what `other` may do."""
+    against = lambda b: value(key, joint.at[other].set(b), action)
+    return jnp.dot(chances, jax.vmap(against)(jnp.arange(len(chances))))
+
+
 def averages(playing: AmortisedPolicy) -> bool:
     """Whether people believe that they meet the population's average in every state."""
     return playing.meets_people and playing.others == "average"
@@ -170,9 +185,7 @@ def play_round(
         tried = evenly_spread_actions(jax.random.fold_in(noise, i), len(env.action_values[roles_of(playing)[i]]), tries)
         value = lambda k, others, a, i=i: outcome(target, k, game, others.at[i].set(a), i)
         if expected:
-            chances = others_chances(playing, game, i)
-            against = lambda k, others, a, i=i, v=value: jax.vmap(lambda b: v(k, others.at[1 - i].set(b), a))
-            value = lambda k, others, a, p=chances, v=against: p @ v(k, others, a)(jnp.arange(len(p)))
+            value = partial(_expected, value, others_chances(playing, game, i), 1 - i)
         values = jnp.mean(jax.vmap(jax.vmap(value, (None, None, 0)), (0, 0, None))(noises, met, tried), axis=0)
         empty = jnp.zeros(env.mask.shape[1], values.dtype)
         lesson = Lesson(

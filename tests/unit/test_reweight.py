@@ -272,6 +272,11 @@ def test_the_command_tells_and_writes_it(tmp_path, decisions):
     assert "pooled: good enough" in again.stdout
     other = CliRunner().invoke(main, ["reweight", str(tmp_path / "out" / "pooled.nc")])
     assert other.exit_code == 2 and "give the learned policy that it was made with" in other.stderr
+    asked_sbc = ["sbc", str(tmp_path), "--policy", "normal-form-2x2", "--truth", "exact", "--replicates", "20"]
+    simulated = CliRunner().invoke(main, [*asked_sbc, "--warmup", "100", "--json"])
+    assert simulated.exit_code == 0, simulated.output
+    told = json.loads(simulated.stdout)["notes"]
+    assert any(n.startswith("Simulated from exact, fitted with AmortisedPolicy") for n in told)
     # Refused before the work, not after it.
     for more, told in ((("--policy", "exact"), "not a learned policy"), (("--method", "mle"), "has none")):
         refused = run(*more)
