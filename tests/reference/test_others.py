@@ -125,10 +125,12 @@ def test_three_rounds_with_the_same_rival_are_an_equilibrium():
 
 
 def learned(others, explore):
+    # Of the same rivals only their costs are drawn: that noise needs more games than the exact mean of the average.
+    size = {"average": {"steps": 600, "games": 64}, "persistent": {"steps": 3000, "games": 128}}[others]
     skeleton = bc.AmortisedPolicy(
         market(2), {"cost": (10.0, 400.0)}, prior=Imitation(), population=PEOPLE, width=32, others=others
     )
-    return bc.train(bc.SoftQ(skeleton, steps=1500, games=64, explore=explore, expected=True)).policy
+    return bc.train(bc.SoftQ(skeleton, **size, explore=explore, expected=True)).policy
 
 
 def nats(truth, policy):
@@ -144,6 +146,14 @@ def test_what_is_learned_is_its_own_concept_however_much_is_explored(others, exp
     (other,) = {"average", "persistent"} - {others}
     assert nats(solutions[others], policy) < 1e-4
     assert nats(solutions[other], policy) > 1e-2  # the other concept would be seen
+
+
+def test_a_model_says_whom_people_believe_they_meet():
+    table = bc.simulate(exact("persistent"), groups=3, phi={}, seed=1)
+    decisions = bc.Decisions.from_table(table, {"cournot-repeated": market(2)})
+    describe = lambda others: bc.build_model(exact(others), PEOPLE, decisions).description
+    assert "the same people all game long" in describe("persistent")
+    assert "all game long" not in describe("average")
 
 
 def test_the_twin_has_the_same_concept():
