@@ -5,6 +5,7 @@ from itertools import product
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayescal as bc
@@ -126,7 +127,7 @@ def test_three_rounds_with_the_same_rival_are_an_equilibrium():
 
 def learned(others, explore):
     # Of the same rivals only their costs are drawn: that noise needs more games than the exact mean of the average.
-    size = {"average": {"steps": 600, "games": 64}, "persistent": {"steps": 3000, "games": 128}}[others]
+    size = {"average": {"steps": 2000, "games": 64}, "persistent": {"steps": 3000, "games": 128}}[others]
     skeleton = bc.AmortisedPolicy(
         market(2), {"cost": (10.0, 400.0)}, prior=Imitation(), population=PEOPLE, width=32, others=others
     )
@@ -149,7 +150,8 @@ def test_what_is_learned_is_its_own_concept_however_much_is_explored(others, exp
 
 
 def test_a_model_says_whom_people_believe_they_meet():
-    table = bc.simulate(exact("persistent"), groups=3, phi={}, seed=1)
+    rows = [("market", person, t, "20") for t in (1, 2) for person in ("ann", "ben")]
+    table = pd.DataFrame(rows, columns=["group", "participant", "round", "action"])
     decisions = bc.Decisions.from_table(table, {"cournot-repeated": market(2)})
     describe = lambda others: bc.build_model(exact(others), PEOPLE, decisions).description
     assert "the same people all game long" in describe("persistent")
