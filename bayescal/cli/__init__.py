@@ -45,6 +45,7 @@ for command in (
     fitting.doctor,
     fitting.recover,
     fitting.report,
+    fitting.reweight,
     fitting.sbc,
     playing.certify,
     playing.games,

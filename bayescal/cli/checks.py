@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 from rich.console import Console
 
-from bayescal.cli.asked import Sizes, Which, check_sizes, flags, load_asked
+from bayescal.cli.asked import Sizes, Which, check_sizes, find_policy, flags, load_asked
 from bayescal.cli.progress import FitProgress
 from bayescal.cli.saved import fit_files, fits_among, load_fits, run_of, study_of
 from bayescal.cli.show import empty_table, print_json, say
@@ -56,6 +56,7 @@ class Replication(Which):
     study: str
     kind: Literal["sbc", "recover"]
     replicates: int
+    truth: str | None
     warmup: int
     seed: int
     model: str | None
@@ -172,7 +173,8 @@ def simulate_and_fit(asked: Replication) -> None:
 
         study, policy, _ = load_asked(asked.study, asked)
         name, model = _model_to_simulate(study, policy, asked.model)
-        truths = {name: None} | ({"self-test": dearer(model)} if asked.self_test else {})
+        truth = None if asked.truth is None else _model_on(model, asked.truth, study, asked.trust)
+        truths = {name: truth} | ({"self-test": dearer(truth or model)} if asked.self_test else {})
     results: dict[str, Ranks | Recovered] = {}
     with FitProgress(console) as progress:
         for title, truth in truths.items():
@@ -182,6 +184,8 @@ def simulate_and_fit(asked: Replication) -> None:
                 model, truth, replicates=asked.replicates, warmup=asked.warmup, seed=asked.seed, progress=tell
             )
     notes = [_GIVEN] if study.decisions.play is not None else []
+    if asked.truth is not None:
+        notes.append(f"Simulated from {asked.truth}, fitted with {model.description}.")
     detected = not asked.self_test or results["self-test"].outcome is Outcome.FAILED
     if asked.self_test:
         notes.append(
@@ -199,6 +203,15 @@ def simulate_and_fit(asked: Replication) -> None:
             say(stdout, note)
     if asked.strict and not (results[name].outcome is Outcome.PASSED and detected):
         sys.exit(1)
+
+
+def _model_on(model: "Model", name: str, study: "Study", trust: bool) -> "Model":
+    """The model on another policy: the exact one of the same game, habit and population, or one by name."""
+    from bayescal.diagnostics.oracle import exact_twin, model_on
+
+    policy = exact_twin(model.spec.policy) if name == "exact" else find_policy(name, study, trust)
+    assert policy is not None
+    return model_on(model, policy)
 
 
 def _model_to_simulate(study: "Study", policy: "Policy | None", wanted: str | None) -> "tuple[str, Model]":

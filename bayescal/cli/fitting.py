@@ -145,8 +145,36 @@ def check(what: tuple[str, ...], **asked: Any) -> None:
 
 
 @click.command()
+@click.argument("fits", nargs=-1, required=True, metavar="FIT…")
+@click.option("--policy", help="The learned policy that the fits were made with [default: the study's own].")
+@click.option(
+    "--oracle", default="exact", show_default=True, help="What is nearer the truth: 'exact', or another learned policy."
+)
+@click.option("--draws", type=int, help="How many draws are weighted [default: 2000; in games over time 400].")
+@opt.trust
+@opt.strict
+@opt.as_json
+def reweight(fits: tuple[str, ...], **asked: Any) -> None:
+    """Was the learned policy accurate enough? Weights the draws of saved FITs to the exact posterior.
+
+    The game is solved at each draw. In games over time that takes minutes: the command says how many, and after Ctrl-C
+    weighs the draws that were reached.
+
+    \b
+    bayescal reweight bayescal-out/my-market/people.nc
+    bayescal reweight people.nc --oracle my-other-network/ --draws 1000
+    """
+    from bayescal.cli.reweight import Reweighting, reweight_fits
+
+    reweight_fits(fits, Reweighting(**asked))
+
+
+@click.command()
 @click.argument("study")
 @click.option("--replicates", type=int, default=200, show_default=True, help="Number of simulated data sets.")
+@click.option(
+    "--truth", help="The policy that decisions are simulated from: 'exact', or a learned one [default: --policy]."
+)
 @opt.simulated
 @opt.policy
 @opt.which
@@ -156,10 +184,12 @@ def sbc(**asked: Any) -> None:
     """Simulation-based calibration of STUDY's model: is inference right on data that the model has generated?
 
     Parameters are drawn from the hyperpriors, decisions are simulated and fitted. The ranks of the true values among
-    the posterior draws are uniform if model and sampler are right.
+    the posterior draws are uniform if model and sampler are right. With --truth exact they are not uniform either where
+    a learned policy is wrong, which no simulation from that policy itself can show.
 
     \b
     bayescal sbc cournot-simulated
+    bayescal sbc cournot-simulated --truth exact
     bayescal sbc selten-chmura --model pooled --self-test
     """
     from bayescal.cli.checks import Replication, simulate_and_fit
@@ -184,4 +214,4 @@ def recover(**asked: Any) -> None:
     """
     from bayescal.cli.checks import Replication, simulate_and_fit
 
-    simulate_and_fit(Replication(kind="recover", **asked))
+    simulate_and_fit(Replication(kind="recover", truth=None, **asked))

@@ -1,13 +1,18 @@
-"""`bayescal calibrate --reweight`: is a learned policy accurate enough for these decisions?"""
+"""`bayescal reweight`, `bayescal calibrate --reweight`: is a learned policy accurate enough for these decisions?"""
 
 import json
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bayescal.cli.saved import file_name
-from bayescal.cli.show import empty_table, say
+from bayescal.cli.asked import find_policy
+from bayescal.cli.progress import FitProgress
+from bayescal.cli.saved import file_name, load_fits, study_of
+from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,13 +23,14 @@ if TYPE_CHECKING:
     from bayescal.study import Study
 
 _ROWS = 20
+_LONG = 60.0  # seconds of work that are announced
 
 
 def models_to_weight(study: "Study", policy: "Policy | None", method: str) -> "dict[str, Model]":
     """The study's models, each of which can be solved exactly; if not, an InputError before the long work."""
     if method == "mle":
         raise InputError("--reweight reweights draws, and --method mle has none: leave out one of the two.")
-    from bayescal.diagnostics.reweight import exact_twin
+    from bayescal.diagnostics.oracle import exact_twin
     from bayescal.model.standard import standard_models
 
     models = standard_models(study, policy=policy)
@@ -35,13 +41,89 @@ def models_to_weight(study: "Study", policy: "Policy | None", method: str) -> "d
 
 def weigh(models: "Mapping[str, Model]", fits: "Mapping[str, Fit]", console: Console) -> "dict[str, Reweighted]":
     """The draws of each fit, reweighted to the exact posterior."""
+    return {name: _weigh(name, fits[name], model, None, None, console) for name, model in models.items()}
+
+
+def _weigh(
+    name: str, fit: "Fit", model: "Model", oracle: "Policy | None", draws: int | None, console: Console
+) -> "Reweighted":
     from bayescal.diagnostics.reweight import reweight
 
-    found = {}
-    for name, model in models.items():
-        with console.status(f"Reweighting the draws of {name} to the exact posterior"):
-            found[name] = reweight(fits[name], model)
-    return found
+    with FitProgress(console) as bar:
+        return reweight(fit, model, oracle, draws=draws, progress=_Told(f"reweighting {name}", bar, console))
+
+
+class _Told:
+    """A progress bar; and, where the work takes longer than a minute, a sentence that says so at the start."""
+
+    def __init__(self, title: str, bar: FitProgress, console: Console):
+        self.title, self.bar, self.console = title, bar, console
+        self.first: tuple[float, int] | None = None
+        self.said = False
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = now, done  # the first draws include compiling
+        elif not self.said:
+            began, before = self.first
+            each, self.said = (now - began) / (done - before), True
+            if (left := each * (total - done)) > _LONG:
+                say(
+                    self.console,
+                    f"The game is solved at each of {total:,} draws, {each:.1f} s a draw: about {left / 60:.0f} min. "
+                    "Ctrl-C weighs the draws that were reached.",
+                )
+        self.bar(self.title, done, total)
+
+
+@dataclass(frozen=True)
+class Reweighting:
+    """What `bayescal reweight` is asked for.
+
+    Attributes:
+        policy: the learned policy that the fits were made with; None for the study's own.
+        oracle: what draws are weighted to: "exact", or the name of another policy.
+    """
+
+    policy: str | None
+    oracle: str
+    draws: int | None
+    trust: bool
+    strict: bool
+    as_json: bool
+
+
+def reweight_fits(paths: Sequence[str], asked: Reweighting) -> None:
+    """`bayescal reweight`."""
+    console = Console(stderr=True)
+    with console.status("Starting"):
+        from bayescal.model.standard import standard_models
+
+        fits = load_fits(paths)
+        work: dict[str, tuple[Model, Policy | None]] = {}
+        for name, fit in fits.items():
+            study, reason = study_of({name: fit}, "its draws cannot be weighted", trust=asked.trust)
+            if study is None:
+                raise InputError(reason)
+            oracle = None if asked.oracle == "exact" else find_policy(asked.oracle, study, asked.trust)
+            models = standard_models(study, policy=find_policy(asked.policy, study, asked.trust))
+            model = next((m for m in models.values() if m.description == fit.provenance.get("model")), None)
+            if model is None:
+                raise InputError(
+                    f"{name}: the study's models are {'; '.join(m.description for m in models.values())}, and the fit "
+                    f"is of {fit.provenance.get('model')}: give the learned policy that it was made with (--policy)."
+                )
+            work[name] = model, oracle
+    found = {name: _weigh(name, fits[name], *of, asked.draws, console) for name, of in work.items()}
+    if asked.as_json:
+        print_json({name: w.as_dict() for name, w in found.items()})
+    else:
+        stdout = Console()
+        for name, weighted in found.items():
+            show_weighted(name, weighted, stdout)
+    if asked.strict and not all(w.good_enough for w in found.values()):
+        sys.exit(1)
 
 
 def weighted_files(found: "Mapping[str, Reweighted]") -> dict[str, bytes]:

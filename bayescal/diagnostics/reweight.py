@@ -8,72 +8,56 @@ so that weighted averages are those of the exact posterior, where the two overla
 the shape of the weights' upper tail (Pareto-smoothed importance sampling: Vehtari, Simpson, Gelman, Yao & Gabry 2024,
 JMLR 25). Weights that are all within a few per cent of each other have no tail, and k-hat is then ignored.
 
-The cost is one equilibrium per draw; exact sampling needs a dozen of its gradients per draw.
+The cost is one equilibrium per draw; exact sampling needs a dozen of its gradients per draw. In games over time an
+equilibrium takes seconds, so fewer draws are weighted, and an interruption weighs those that were reached.
 """
 
-import dataclasses
 from collections.abc import Mapping
 
-import equinox as eqx
+import jax
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 from numpyro.infer.util import log_density
 
-from bayescal._types import Key, NumPyroModel
+from bayescal._types import NumPyroModel
+from bayescal.diagnostics.oracle import exact_twin, model_on, spec_of
 from bayescal.diagnostics.reweighted import EVEN, Reweighted, table_of
-from bayescal.domain import Domain
 from bayescal.errors import InputError
-from bayescal.evaluation.batches import numbers_of, of_every_draw
+from bayescal.evaluation.batches import BATCH, Batched, in_batches, numbers_of
 from bayescal.evaluation.sites import Site, Sites, latent_sites
-from bayescal.model.build import from_spec
-from bayescal.model.spec import ModelSpec
 from bayescal.policies.base import Policy
-from bayescal.policies.exact import ExactPolicy
-from bayescal.policies.learned import LearnedPolicy
 from bayescal.posterior.fit import Fit
+from bayescal.posterior.many import Progress
 from bayescal.posterior.psis import K_HAT, smoothed_weights
 from bayescal.precision import double_precision
 
 DRAWS = 2000
+DRAWS_OVER_TIME = 400
 _FEWEST = 100  # draws, below which k-hat cannot be estimated
+_A_FEW = 4  # draws between two reports of progress where each takes seconds
 
 
-class _Inside(ExactPolicy):
-    """An exact policy on a learned one's trained domain, so that models built on the two have the same hyperpriors."""
-
-    domain: Domain = eqx.field(static=True, default=Domain(()))
-
-
-def exact_twin(policy: Policy) -> ExactPolicy:
-    """The exact policy of the same game, habit and population, on the same domain.
-
-    Raises:
-        InputError: the policy is not a learned one, or its game cannot be solved.
-    """
-    if not isinstance(policy, LearnedPolicy):
-        raise InputError(
-            f"{type(policy).__name__} is not a learned policy: only a learned policy can be compared with the exact "
-            "solution of its game."
-        )
-    try:
-        return _Inside(policy.environment, policy.prior, policy.population, domain=policy.domain)
-    except InputError:
-        raise InputError(
-            f"{policy.environment.name} has no exact solution to compare a network with: look at the policy's "
-            "certificate instead (`bayescal models`), and train longer if in doubt."
-        ) from None
-
-
-def reweight(fit: Fit, model: NumPyroModel, exact: NumPyroModel | None = None, *, draws: int = DRAWS) -> Reweighted:
+def reweight(
+    fit: Fit,
+    model: NumPyroModel,
+    exact: NumPyroModel | Policy | None = None,
+    *,
+    draws: int | None = None,
+    progress: Progress | None = None,
+) -> Reweighted:
     """Is the network good enough for these data? Weight a learned fit's draws to the exact posterior.
+
+    Ctrl-C weighs the draws that were evaluated so far, if they are enough.
 
     Args:
         fit: drawn from `model`.
         model: built on a learned policy.
-        exact: the same model on an exact policy; when None it is built, with `model`'s arguments, on the policy's
-            `exact_twin`.
-        draws: how many of the fit's draws, evenly spaced, are weighted.
+        exact: what is believed to be nearer the truth: a policy (exact, sharpened, of another seed), on which the same
+            model is built; or that model. When None the policy's `exact_twin`.
+        draws: how many of the fit's draws, evenly spaced, are weighted; None for 2,000, or 400 in games over time, in
+            which a solution takes seconds.
+        progress: called with (draws done, draws in all).
 
     Raises:
         InputError: the game has no exact solution, the two models differ in more than their policy, or the fit is of
@@ -89,15 +73,22 @@ def reweight(fit: Fit, model: NumPyroModel, exact: NumPyroModel | None = None, *
         >>> found.finding.value  # nine thousand choices show the difference
         'the exact posterior differs'
     """
-    exact = _exact_model(model) if exact is None else exact
+    if exact is None:
+        exact = exact_twin(spec_of(model).policy)
+    if isinstance(exact, Policy):
+        exact = model_on(model, exact)
+    spec = getattr(model, "spec", None)
+    slow = spec is not None and spec.decisions.play is not None
     with double_precision():
         latent = latent_sites(model)
         _check_sites(fit, model, latent, exact)
-        posterior = _thinned(fit.tree["posterior"].to_dataset(), draws)
-        chains, per_chain = posterior.sizes["chain"], posterior.sizes["draw"]
+        posterior = _thinned(fit.tree["posterior"].to_dataset(), draws or (DRAWS_OVER_TIME if slow else DRAWS))
         sampled = {n: posterior[n].to_numpy() for n in latent}
-        learned, before = _evaluate(model, sampled)
-        solved, after = _evaluate(exact, sampled)
+        log_exact = _log_density(exact, sampled, _A_FEW if slow else BATCH, progress)
+        posterior = posterior.isel(draw=slice(log_exact[0].shape[1]))
+        sampled = {n: posterior[n].to_numpy() for n in latent}
+        log_learned = _log_density(model, sampled, BATCH, None)
+        (learned, before), (solved, after) = _stated(model, sampled, log_learned), _stated(exact, sampled, log_exact)
     if not np.all(np.isfinite(learned)):
         raise InputError("The model has no finite density at some of the fit's draws: give the model that was fitted.")
     unsolved = int(np.isnan(solved).sum())
@@ -105,27 +96,14 @@ def reweight(fit: Fit, model: NumPyroModel, exact: NumPyroModel | None = None, *
     named = [n for n in map(str, posterior.data_vars) if n in before and n in after]
     named = [n for n in named if before[n].shape == after[n].shape == posterior[n].shape]
     put = lambda values: xr.Dataset({n: posterior[n].copy(data=values[n]) for n in named})
-    log_w = log_w.reshape(chains, per_chain)
+    n = posterior.sizes["chain"] * posterior.sizes["draw"]
+    log_w = log_w.reshape(posterior.sizes["chain"], -1)
     table = table_of(put(before), put(after), np.exp(log_w))
-    n = chains * per_chain
     limit = min(1 - 1 / np.log10(n), K_HAT)
     stats = xr.Dataset({"log_weight": (("chain", "draw"), log_w)}, coords=posterior[["chain", "draw"]].coords)
     tree = xr.DataTree.from_dict({"posterior": put(after), "sample_stats": stats})
     effective = float(1 / np.sum(np.exp(2 * log_w))) if k_hat < np.inf else 0.0
     return Reweighted(k_hat, float(limit), _heaviest(log_w), effective, unsolved, tree, table)
-
-
-def _exact_model(model: NumPyroModel) -> NumPyroModel:
-    spec = getattr(model, "spec", None)
-    if spec is None:
-        raise InputError(
-            "This model was not built by `build_model`, so its exact counterpart cannot be built: build it so, or give "
-            "the same model built on an ExactPolicy as `exact`."
-        )
-    exact = dataclasses.replace(spec, policy=exact_twin(spec.policy))
-    if isinstance(exact, ModelSpec) and exact.method == "compressed":  # not an approximation
-        exact = dataclasses.replace(exact, method="marginal", evidence=None)
-    return from_spec(exact)
 
 
 def _check_sites(fit: Fit, model: NumPyroModel, latent: Mapping[str, Site], exact: NumPyroModel) -> None:
@@ -159,18 +137,44 @@ def _thinned(posterior: xr.Dataset, most: int) -> xr.Dataset:
     return posterior.isel(draw=(np.arange(keep) * per_chain) // keep)
 
 
-def _evaluate(
-    model: NumPyroModel, draws: Mapping[str, np.ndarray]
-) -> tuple[Float[np.ndarray, " draws"], dict[str, np.ndarray]]:
-    """(log joint density of each draw, flattened; every site (chain, draw, …): the draws, what the model computes from
-    them, and draws of what it integrates out)."""
+def _log_density(
+    model: NumPyroModel, draws: Mapping[str, np.ndarray], most: int, progress: Progress | None
+) -> tuple[Float[np.ndarray, "chain draw"], dict[str, np.ndarray]]:
+    """(log joint density of each draw; deterministic sites), (chain, draw, …).
 
-    def one(values: Sites, _: Key) -> tuple[Float[Array, ""], dict[str, Array]]:
+    Draws are evaluated `most` at a time, from the first of each chain on; after an interruption those that were reached
+    are returned, if they are enough.
+    """
+
+    def one(values: Sites) -> tuple[Float[Array, ""], dict[str, Array]]:
         total, trace = log_density(model, (), {}, dict(values))
         return total, {n: s["value"] for n, s in trace.items() if s["type"] == "deterministic"}
 
+    chains, per_chain = next(iter(draws.values())).shape[:2]
     numbers, rng = numbers_of(model), np.random.default_rng(0)
-    total, stated = of_every_draw(one, draws, numbers, rng)
+    batched = Batched(one, numbers, min(max(most // chains, 1), per_chain) * chains)
+    run, step = jax.jit(batched), max(batched.size // chains, 1)
+    parts = []
+    try:
+        for done in range(0, per_chain, step):
+            some = {n: x[:, done : done + step] for n, x in draws.items()}
+            parts.append(in_batches(lambda values, _: jax.tree.map(np.asarray, run(values)), some, batched.size, rng))
+            if progress is not None:
+                progress(min(done + step, per_chain) * chains, per_chain * chains)
+    except KeyboardInterrupt:
+        if len(parts) * step * chains < _FEWEST:
+            raise
+    return jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts)
+
+
+def _stated(
+    model: NumPyroModel,
+    draws: Mapping[str, np.ndarray],
+    found: tuple[Float[np.ndarray, "chain draw"], dict[str, np.ndarray]],
+) -> tuple[Float[np.ndarray, " draws"], dict[str, np.ndarray]]:
+    """(log joint density of each draw, flattened; every site (chain, draw, …): the draws, what the model computes from
+    them, and draws of what it integrates out)."""
+    total, stated = found
     complete = getattr(model, "complete", None)
     # The same random numbers for both models, so that they differ by no noise.
     added = {} if complete is None else complete(dict(draws), np.random.default_rng(0))[0]

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from scipy.stats import binom
 
 from bayescal.diagnostics.base import Outcome
+from bayescal.diagnostics.oracle import model_on
 from bayescal.diagnostics.replicates import (
     KEPT,
     LOG_LIKELIHOOD,
@@ -28,6 +29,7 @@ from bayescal.diagnostics.replicates import (
     replicate,
     too_many_failed,
 )
+from bayescal.policies.base import Policy
 
 ERROR = 0.01  # probability that a correct model fails, all quantities together
 
@@ -122,7 +124,7 @@ class Ranks:
 
 def sbc(
     model: Model,
-    truth: Model | None = None,
+    truth: Model | Policy | None = None,
     *,
     replicates: int = 200,
     kept: int = KEPT,
@@ -136,8 +138,9 @@ def sbc(
     Args:
         model: of `build_model`, whose decisions give the design (who decides how often in which game; in games over
             time observations stay as recorded); or any other NumPyro model without arguments.
-        truth: the model that decisions are simulated from; `model` itself when None. Give the same model on another
-            policy to see whether the test detects the difference.
+        truth: what decisions are simulated from: another policy, on which the same model is built (an `ExactPolicy`
+            shows a network's error, which simulation from the network itself cannot), or another model; `model` itself
+            when None.
         replicates: how many data sets.
         kept: draws among which ranks are taken; ten times as many are drawn.
         progress: called with (replicates done, replicates in all).
@@ -152,6 +155,8 @@ def sbc(
         >>> ranks.calibrated, ranks.ranks.shape
         (True, (40, 2))
     """
+    if isinstance(truth, Policy):
+        truth = model_on(model, truth)
     return ranked(replicate(model, truth, replicates, kept, warmup, target_accept, seed, progress), kept)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bayescal._types import AnyArray
+from bayescal._types import AnyArray, Parameters
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
 from bayescal.environments.repeated import Repeated
@@ -230,7 +230,9 @@ class OverTimePrivate(PrivateLikelihood):
     ) -> Iterator[tuple[Int[np.ndarray, " some"], Float[Array, "some actions"]]]:
         """(indices of decisions, log-probabilities of all actions at the cost of the person who decided)."""
         person = self.data.person_in(part)
-        if self._tabled(part) and own_psi is None:
+        if isinstance(part.environment, Repeated) and self._tabled(part) and own_psi is None:
+            yield from self._of_repeated(part, log_cost, shared)
+        elif self._tabled(part) and own_psi is None:
             for solution in self._solutions(part, log_cost, shared):
                 yield part.here[solution.here], solution.log_p[person[solution.here], solution.seen]
         else:
@@ -268,13 +270,7 @@ class OverTimePrivate(PrivateLikelihood):
 
     def _solutions(self, part: Part, log_cost: Float[AnyArray, " costs"], shared: Shared) -> Iterator[_Solution]:
         policy: Any = self.policies[part.game]
-        group, time = part.by.T
-        for g, t in sorted(set(zip(group.tolist(), time.tolist(), strict=True))):
-            here = np.flatnonzero(((group == g) & (time == t))[part.situation])
-            by_group = by_row({**self.given, **shared}, np.array([int(g)]))
-            phi, psi, params = jax.tree.map(lambda x: x[0], by_group)
-            cost = jnp.exp(log_cost + shared.get("drift", 0.0) * t)
-            params = {**part.environment.params, **params}
+        for here, cost, (phi, psi, params) in self._by_solution(part, log_cost, shared):
             if isinstance(part.environment, Repeated):
                 rows, seen = np.unique(part.situation[here], return_inverse=True)
                 log_p = policy.tables_at({n: x[rows] for n, x in part.seen.items()}, cost, phi, psi, params)
@@ -282,6 +278,29 @@ class OverTimePrivate(PrivateLikelihood):
                 seen = policy.place(part.role, part.seen)[1][part.situation[here]]
                 log_p = policy.tables(cost, phi, psi, params)[:, part.role]
             yield _Solution(here, seen, lapsed(log_p, shared.get("lapse"), part.options))
+
+    def _of_repeated(
+        self, part: Part, log_cost: Float[AnyArray, " participants"], shared: Shared
+    ) -> Iterator[tuple[Int[np.ndarray, " some"], Float[Array, "some actions"]]]:
+        """`_of_everybody` in a repeated game: solved once, and looked up at each person's own cost only."""
+        policy: Any = self.policies[part.game]
+        person = self.data.person_in(part)
+        for here, cost, given in self._by_solution(part, log_cost, shared):
+            seen = {n: x[part.situation[here]] for n, x in part.seen.items()}
+            log_p = policy.log_prob_people(seen, person[here], cost, *given)
+            yield part.here[here], lapsed(log_p, shared.get("lapse"), part.options)
+
+    def _by_solution(
+        self, part: Part, log_cost: Float[AnyArray, " costs"], shared: Shared
+    ) -> Iterator[tuple[Int[np.ndarray, " some"], Float[Array, " costs"], tuple[Parameters, Parameters, Parameters]]]:
+        """(indices in the part of decisions that share one solution, costs there, its phi, psi and params)."""
+        group, time = part.by.T
+        for g, t in sorted(set(zip(group.tolist(), time.tolist(), strict=True))):
+            here = np.flatnonzero(((group == g) & (time == t))[part.situation])
+            by_group = by_row({**self.given, **shared}, np.array([int(g)]))
+            phi, psi, params = jax.tree.map(lambda x: x[0], by_group)
+            cost = jnp.exp(log_cost + shared.get("drift", 0.0) * t)
+            yield here, cost, (phi, psi, {**part.environment.params, **params})
 
     # --- Values that do not depend on the situation ------------------------------------------------------------------
 

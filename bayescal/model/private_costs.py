@@ -18,6 +18,7 @@ from bayescal.model.model import Model
 from bayescal.model.payoffs import payoff_scale
 from bayescal.model.people import People, site_of
 from bayescal.model.spec import Method, ModelSpec
+from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.base import Population
 from bayescal.precision import double_precision
 
@@ -167,6 +168,8 @@ def _describe(spec: ModelSpec, people: People) -> str:
         more.append("costs that drift over the rounds")
     if people.parameters:
         more.append(f"{', '.join(people.parameters)} of the game inferred")
+    if isinstance(spec.policy, ExactPolicy) and spec.policy.others == "persistent":
+        more.append("others believed to be the same people all game long")
     if people.meets and people.beliefs != "consistent":
         more.append("beliefs about others inferred apart" if people.beliefs == "free" else "given beliefs about others")
     return text + (f"; {', '.join(more)}" if more else "")

@@ -9,7 +9,8 @@ games of several players, which are solved by path following, within about 1e-3.
 transformed function in `bayescal.precision.double_precision()`, as inference does.
 """
 
-from typing import Any
+from types import ModuleType
+from typing import Any, get_args
 
 import equinox as eqx
 import jax
@@ -26,8 +27,10 @@ from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
 from bayescal.policies.eager import in_double_precision
+from bayescal.policies.learned import Others
 from bayescal.policies.one_shot import Arm, Solution, sense_of, solve_one_shot
-from bayescal.policies.rounds.exact import Solved, average_play, log_probs, log_probs_by_person, solve
+from bayescal.policies.rounds import exact as average_others
+from bayescal.policies.rounds import persistent as persistent_others
 from bayescal.policies.rounds.solve import Types
 from bayescal.policies.rounds.stage import NODES, LogPrior
 from bayescal.policies.sequential import Concept, SequentialSolution, solve_sequential
@@ -41,9 +44,8 @@ class ExactPolicy(PriorPolicy):
     """Solves a game for any cost, population, prior and payoffs.
 
     Args:
-        environment: a one-shot game, a finite Markov game, a finite game in extensive form, a repeated game (in which
-            people meet the population's average in every state), or a game over time that knows its own solution (a
-            newsvendor).
+        environment: a one-shot game, a finite Markov game, a finite game in extensive form, a repeated game,
+            or a game over time that knows its own solution (a newsvendor).
         prior: the habit.
         population: `None` for costs that everybody knows, one number per role; otherwise each player's cost
             is private and drawn from the population, whose quadrature nodes are the player's types.
@@ -54,6 +56,11 @@ class ExactPolicy(PriorPolicy):
             the first player's first situation is worth more), "other" the one on the opposite side. They need not pay
             the same. A solution's `forked` says whether this mattered.
         nodes: repeated games: in how many states the worth of what comes later is held, in each of two directions.
+        others: repeated games with private costs: whom people believe they meet. In every state the population's
+            average, whose costs are drawn anew ("average"); or the same rival all game long, so that what was seen says
+            something about its cost ("persistent": two players, few actions).
+        tolerance: repeated games: the solution of a round may be off by that much (total over actions); None for one
+            near the precision of numbers, which takes three times as long as 1e-6.
 
     Every result is differentiable in cost, phi, psi and params, forwards and backwards, by the implicit
     function theorem, and may be jitted and vmapped. If a solve fails, `status` says so and the probabilities are NaN.
@@ -73,6 +80,8 @@ class ExactPolicy(PriorPolicy):
     concept: Concept = eqx.field(static=True, default="trajectory")
     nodes: int = eqx.field(static=True, default=NODES)
     arm: Arm = eqx.field(static=True, default="first")
+    others: Others = eqx.field(static=True, default="average")
+    tolerance: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
         if not (self.environment.solvable or isinstance(self.environment, Repeated)):
@@ -88,6 +97,12 @@ class ExactPolicy(PriorPolicy):
             raise InputError(f"ExactPolicy: no branch is followed to solve {self.environment.name}: leave out arm.")
         if self.concept == "agent" and isinstance(self.environment, Repeated):
             raise InputError(f'ExactPolicy: {self.environment.name} is solved for the concept "trajectory" only.')
+        if self.others not in get_args(Others):
+            raise InputError(f"ExactPolicy: others is {self.others!r}; choose one of {', '.join(get_args(Others))}.")
+        if self.others == "persistent":
+            if not isinstance(self.environment, Repeated):
+                raise InputError('ExactPolicy: others="persistent" is for repeated games; leave it out.')
+            persistent_others.check(self.environment)
 
     @property
     def private(self) -> bool:
@@ -235,29 +250,31 @@ class ExactPolicy(PriorPolicy):
         env, log_prior = self._repeated(psi)
         if cost is None or not self.private:
             solved = self._solve_rounds(jnp.zeros(0), self._types(cost, phi), psi, params)
-            return jnp.log(average_play(env, solved, log_prior, seen))
+            return jnp.log(self._others.average_play(env, solved, log_prior, seen))
         own = jnp.asarray(cost, jnp.result_type(float))
         solved = self._solve_rounds(jnp.ravel(own), self._types(None, phi), psi, params)
         if own.ndim == 0:
-            return log_probs(env, solved, log_prior, seen)[0]
-        by_person = {n: jnp.asarray(x)[:, None] for n, x in seen.items()}
-        return log_probs_by_person(env, solved, log_prior, by_person)[:, 0]
+            return self._others.log_probs(env, solved, log_prior, seen)[0]
+        return self._others.log_probs_by_person(env, solved, log_prior, seen, jnp.arange(own.size))
 
     @in_double_precision
     def log_prob_people(
         self,
         seen: Seen,
+        who: Int[AnyArray, " cells"],
         costs: Float[Array, " people"],
         phi: Parameters | None,
         psi: Parameters | None,
         params: Parameters | None,
-    ) -> Float[Array, "people cells actions"]:
-        """Log-probabilities in a repeated game of people with these costs, after what each of them saw."""
+    ) -> Float[Array, "cells actions"]:
+        """Log-probabilities in a repeated game after each observation, of the person (the index of a cost) who made
+        it. One solution serves all."""
+        who = jnp.asarray(who)
         if not self.private:
-            return jax.vmap(lambda seen, c: self.log_prob_cells(0, seen, c, phi, psi, params))(seen, costs)
+            return self.tables_at(seen, costs, phi, psi, params)[who, jnp.arange(who.size)]
         env, log_prior = self._repeated(psi)
         solved = self._solve_rounds(costs, self._types(None, phi), psi, params)
-        return log_probs_by_person(env, solved, log_prior, seen)
+        return self._others.log_probs_by_person(env, solved, log_prior, seen, who)
 
     @in_double_precision
     def tables_at(
@@ -273,7 +290,12 @@ class ExactPolicy(PriorPolicy):
             return jax.vmap(lambda c: self.log_prob_cells(0, seen, c, phi, psi, params))(costs)
         env, log_prior = self._repeated(psi)
         solved = self._solve_rounds(costs, self._types(None, phi), psi, params)
-        return log_probs(env, solved, log_prior, seen)
+        return self._others.log_probs(env, solved, log_prior, seen)
+
+    @property
+    def _others(self) -> ModuleType:
+        """How a repeated game is solved. Where costs are known, others are the same people either way."""
+        return persistent_others if self.others == "persistent" and self.private else average_others
 
     def _repeated(self, psi: Parameters | None) -> tuple[Repeated, LogPrior]:
         assert isinstance(self.environment, Repeated)
@@ -285,10 +307,12 @@ class ExactPolicy(PriorPolicy):
         types: tuple[Float[Array, "roles types"], Float[Array, " types"]],
         psi: Parameters | None,
         params: Parameters | None,
-    ) -> Solved:
+    ) -> Any:
         env, log_prior = self._repeated(psi)
         costs, weights = types
-        return solve(env, log_prior, Types(costs[0], weights), own, self.all_params(params), self.nodes)
+        return self._others.solve(
+            env, log_prior, Types(costs[0], weights), own, self.all_params(params), self.nodes, self.tolerance
+        )
 
     def place(self, role: Index, seen: Seen) -> tuple[Index, Index | Int[AnyArray, "..."]]:
         """Index of the observations of a role in `tables`."""

@@ -1,5 +1,7 @@
 """Games in progress while a policy is trained or measured, and the training data of one round."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -96,6 +98,42 @@ def redrawn(playing: AmortisedPolicy, key: PRNGKeyArray, game: Game) -> Int[Arra
     return jnp.stack(actions).astype(jnp.int32)
 
 
+def others_chances(playing: AmortisedPolicy, game: Game, player: int) -> Float[Array, " actions"]:
+    """How probable each action of the other is, in a game of two: of a person with its cost, or, where people believe
+    that they meet the population's average, of one whose cost is drawn anew."""
+    env, point = playing.environment, game.point
+    other = 1 - player
+    role, seen = roles_of(playing)[other], env.observe(game.state, other)
+    log_q = playing.log_prior_of(role, point.psi, seen)
+
+    def choice(known: Array, cost: Array) -> Array:
+        return jax.nn.softmax(log_q + playing.values_of(role, seen, known, point.phi, point.psi, point.params) / cost)
+
+    if not averages(playing):
+        return choice(known_costs(playing, game, other), game.costs[other])
+    assert playing.population is not None
+    costs, weights = playing.population.quadrature(point.phi)
+    return weights @ jax.vmap(choice)(costs, costs)
+
+
+def _expected(
+    value: Callable[..., Float[Array, ""]],
+    chances: Float[Array, " actions"],
+    other: int,
+    key: PRNGKeyArray,
+    joint: Int[Array, " players"],
+    action: Int[Array, ""],
+) -> Float[Array, ""]:
+    """The mean of `value(key, joint, action)` over what `other` may do."""
+    against = lambda b: value(key, joint.at[other].set(b), action)
+    return jnp.dot(chances, jax.vmap(against)(jnp.arange(len(chances))))
+
+
+def averages(playing: AmortisedPolicy) -> bool:
+    """Whether people believe that they meet the population's average in every state."""
+    return playing.meets_people and playing.others == "average"
+
+
 def play_round(
     playing: AmortisedPolicy,
     target: AmortisedPolicy,
@@ -105,6 +143,7 @@ def play_round(
     *,
     tries: int | None = None,
     draws: int = 1,
+    expected: bool = False,
 ) -> tuple[Game, Bool[Array, ""], list[Lesson]]:
     """(the game one round on, whether it is over, one lesson for each learner).
 
@@ -116,6 +155,7 @@ def play_round(
     Args:
         learners: the players whose actions are tried out.
         tries, draws: how many actions, and over how many draws of chance (see `SoftQ`).
+        expected: whether outcomes are averaged over all that the other may do, by its probability (games of two).
     """
     env, point = playing.environment, game.point
     act, noise = jax.random.split(key)
@@ -134,7 +174,7 @@ def play_round(
     joint = jnp.stack(decided).astype(jnp.int32)
     after, _, done = env.step(noise, game.state, jnp.stack(taken).astype(jnp.int32), point.params)
     noises = noise[None] if draws == 1 else jax.random.split(noise, draws)
-    if playing.meets_people and playing.others == "average":
+    if averages(playing) and not expected:
         met = jax.vmap(lambda key: redrawn(playing, key, game))(
             jax.random.split(jax.random.fold_in(noise, 10**6), draws)
         )
@@ -144,6 +184,8 @@ def play_round(
     for i in learners:
         tried = evenly_spread_actions(jax.random.fold_in(noise, i), len(env.action_values[roles_of(playing)[i]]), tries)
         value = lambda k, others, a, i=i: outcome(target, k, game, others.at[i].set(a), i)
+        if expected:
+            value = partial(_expected, value, others_chances(playing, game, i), 1 - i)
         values = jnp.mean(jax.vmap(jax.vmap(value, (None, None, 0)), (0, 0, None))(noises, met, tried), axis=0)
         empty = jnp.zeros(env.mask.shape[1], values.dtype)
         lesson = Lesson(

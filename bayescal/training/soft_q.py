@@ -56,6 +56,8 @@ class SoftQ(Regression):
         tries: how many of the own actions are tried in a state, evenly spaced from a random one; None for all.
             With fewer tries more states are visited in the same time.
         draws: number of draws of chance over which the outcome of an action is averaged.
+        expected: games of two players: outcomes are averaged over everything that the other may do, by its probability,
+            instead of over what it happened to do. The noise of the other's choices then leaves the targets.
         everyone: whether all players learn, or only the first of each role. If the players of a role are identical,
             one learner per game is enough.
         others: the opponents: the policy being trained (None), or a fixed one. With a fixed one the best reply to it
@@ -82,12 +84,18 @@ class SoftQ(Regression):
     explore: float = eqx.field(static=True, default=0.0)
     tries: int | None = eqx.field(static=True, default=None)
     draws: int = eqx.field(static=True, default=1)
+    expected: bool = eqx.field(static=True, default=False)
     everyone: bool = eqx.field(static=True, default=True)
     others: AmortisedPolicy | None = None
     level: float | None = eqx.field(static=True, default=None)
     lag: int = eqx.field(static=True, default=0)
 
     def __check_init__(self) -> None:
+        if self.expected and self.skeleton.environment.players != 2:
+            raise InputError(
+                f"SoftQ: expected is for games of two players, and {self.skeleton.environment.name} has "
+                f"{self.skeleton.environment.players}: leave it out, or average over draws=…."
+            )
         if self.explore > 0 and self.skeleton.meets_people and self.skeleton.others == "persistent":
             raise InputError(
                 f"SoftQ: explore is {self.explore:g} and others are persistent: people who explore would change what a "
@@ -114,7 +122,7 @@ class SoftQ(Regression):
         target = with_network(self.skeleton, state.target)
         playing = with_network(self.skeleton, state.learner.network) if self.others is None else self.others
         one_game = lambda key, game: play_round(
-            playing, target, self.learners, key, game, tries=self.tries, draws=self.draws
+            playing, target, self.learners, key, game, tries=self.tries, draws=self.draws, expected=self.expected
         )
 
         def one_round(games: Game, key: PRNGKeyArray) -> tuple[Game, Lessons]:

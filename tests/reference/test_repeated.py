@@ -115,6 +115,10 @@ def test_solution_is_that_of_brute_force(firms):
     for k, state in enumerate(states):
         np.testing.assert_allclose(np.exp(ours[:, k]), np.exp(found[state]), atol=1e-8)
     assert np.abs(np.exp(ours[:, 1]) - np.exp(found[3, 0, 1])).max() > 1e-3  # another state is seen to differ
+    who = np.array([0, 1, 1, 0, 1])  # each looked up at one person's cost only
+    with double_precision():
+        mine = np.asarray(policy.log_prob_people(seen, who, jnp.asarray(own_costs), PHI, PSI, None))
+    np.testing.assert_allclose(np.exp(mine), np.exp(ours[who, np.arange(5)]), atol=1e-10)
 
 
 def test_one_round_is_the_one_shot_game():

@@ -5,7 +5,7 @@ import json
 import jax.numpy as jnp
 import pytest
 
-from bayescal.diagnostics.reweight import exact_twin
+from bayescal.diagnostics.oracle import exact_twin
 from bayescal.environments.named import get_game
 from bayescal.errors import InputError
 from bayescal.policies.amortised import AmortisedPolicy

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 import bayescal as bc
 from bayescal.cli import main
 from bayescal.diagnostics.base import Outcome
-from bayescal.diagnostics.reweight import _smooth, exact_twin, reweight
+from bayescal.diagnostics.oracle import exact_twin
+from bayescal.diagnostics.reweight import _smooth, reweight
 from bayescal.diagnostics.reweighted import EVEN, Finding, _error, _moments
 from bayescal.policies.exact import equilibrium
 from bayescal.policies.learned import with_network
@@ -196,6 +197,27 @@ def test_a_small_move_known_too_roughly_is_left_open():
     assert reweight(fit, normal(), normal(0.1)).finding is Finding.IMPRECISE
 
 
+def test_an_interruption_weighs_what_was_reached(monkeypatch):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    fit = drawn(draws=1000)
+    found = reweight(fit, normal(), normal(0.1), progress=stop)
+    assert found.tree["posterior"].sizes == {"chain": 2, "draw": 250, "person": 3}
+    np.testing.assert_array_equal(found.tree["posterior"]["x"], fit.tree["posterior"]["x"][:, :250])
+    monkeypatch.setattr("bayescal.diagnostics.reweight.BATCH", 20)
+    with pytest.raises(KeyboardInterrupt):
+        reweight(fit, normal(), normal(0.1), progress=stop)
+
+
+@pytest.mark.slow
+def test_a_sharpened_policy_is_an_oracle_too(policy, decisions, truth):
+    model = bc.build_model(too_sure(policy, 1.1), Homogeneous(), decisions)
+    found = reweight(bc.infer(model, bc.Grid(points=200, draws=500)), model, bc.SharpenedPolicy(policy))
+    row = found.summary().loc["log_cost"]
+    assert abs(row["exact_mean"] - truth[0]) < 4 * row["exact_error"] and abs(row["shift"]) > 0.5
+
+
 def test_what_cannot_be_compared_is_said(policy, decisions, exact):
     def one():
         numpyro.sample("y", dist.Normal(0.0, 1.0))
@@ -243,6 +265,18 @@ def test_the_command_tells_and_writes_it(tmp_path, decisions):
     assert done.exit_code == 0, done.output
     assert "exact mean" in done.stdout and "pooled: good enough" in done.stdout
     assert json.loads((tmp_path / "out" / "pooled-reweighted.json").read_text())["good_enough"]
+    again = CliRunner().invoke(
+        main, ["reweight", str(tmp_path / "out" / "pooled.nc"), "--policy", "normal-form-2x2", "--strict"]
+    )
+    assert again.exit_code == 0, again.output
+    assert "pooled: good enough" in again.stdout
+    other = CliRunner().invoke(main, ["reweight", str(tmp_path / "out" / "pooled.nc")])
+    assert other.exit_code == 2 and "give the learned policy that it was made with" in other.stderr
+    asked_sbc = ["sbc", str(tmp_path), "--policy", "normal-form-2x2", "--truth", "exact", "--replicates", "20"]
+    simulated = CliRunner().invoke(main, [*asked_sbc, "--warmup", "100", "--json"])
+    assert simulated.exit_code == 0, simulated.output
+    told = json.loads(simulated.stdout)["notes"]
+    assert any(n.startswith("Simulated from exact, fitted with AmortisedPolicy") for n in told)
     # Refused before the work, not after it.
     for more, told in ((("--policy", "exact"), "not a learned policy"), (("--method", "mle"), "has none")):
         refused = run(*more)

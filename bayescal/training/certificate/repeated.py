@@ -95,7 +95,10 @@ def compare_with_solution(
     def choices(p: LearnedPolicy | ExactPolicy, theta: Array) -> Float[Array, "costs rounds actions"]:
         at = moved(policy, point._replace(cost=jnp.asarray(costs, theta.dtype)), theta)
         if isinstance(p, ExactPolicy):
-            return p.log_prob_people(seen, at.cost, at.phi, at.psi, at.params)
+            who = np.repeat(np.arange(len(costs)), policy.environment.horizon)
+            flat = {n: x.reshape(who.size) for n, x in seen.items()}
+            log_p = p.log_prob_people(flat, who, at.cost, at.phi, at.psi, at.params)
+            return log_p.reshape(len(costs), policy.environment.horizon, -1)
         one = lambda seen, cost: p.log_prob_cells(0, seen, cost, at.phi, at.psi, at.params)
         return jax.vmap(one)(seen, at.cost)
 
