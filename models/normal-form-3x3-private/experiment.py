@@ -3,8 +3,9 @@
 Payoffs are in the domain: centred between the own actions they reach from -25 to 25, so that an action is worth up to
 50 more than another. Costs are private and log-normal; at the lowest mean the largest difference is 18 times the
 median cost. (The weights that are shipped were trained from log_mean 0 on; below 1 they were too often wrong, so the
-box was cut back. The network does not see the box.) The habit leans towards each player's first action: `tilt` is the log-odds of that action. Nothing else
-depends on the order of the actions or of the players. Train it with `bayescal train normal-form-3x3-private`.
+box was cut back. The network does not see the box.) The habit leans towards each player's first action: `tilt` is the
+log-odds of that action. Nothing else depends on the order of the actions or of the players. Train it with
+`bayescal train normal-form-3x3-private`.
 """
 
 import numpy as np
