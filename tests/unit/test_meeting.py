@@ -170,7 +170,7 @@ def test_every_game_of_a_study_must_be_inside():
     games = {"small": game("small", 1.0), "large": game("large", 9.0)}
     rows = [{"participant": "p", "game": g, "role": "player 1", "action": "0", "round": 1} for g in games]
     decisions = bc.Decisions.from_table(pd.DataFrame(rows), games)
-    model = lambda own: bc.build_model(random_policy(), bc.populations.LogNormal(), own)
+    model = lambda own: bc.build_model(random_policy(), bc.populations.LogNormal(), own, method="joint")
     with pytest.raises(DomainError, match="payoffs"):
         model(decisions)
     assert model(bc.Decisions.from_table(pd.DataFrame(rows[:1]), {"small": games["small"]})).spec.personal
