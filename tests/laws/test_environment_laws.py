@@ -210,6 +210,16 @@ def rules_are_whole(game):
     assert np.isfinite(scales).all() and scales.min() > 0
 
 
+def paid(game, params):
+    """What everybody is paid in three rounds."""
+    state, rows = game.reset(jax.random.key(0), params), []
+    for t in range(3):
+        actions = jnp.asarray([(t + i) % 3 for i in range(game.players)], jnp.int32)
+        state, rewards, _ = game.step(jax.random.key(t), state, actions, params)
+        rows.append(rewards)
+    return jnp.stack(rows)
+
+
 def payoff_parameters_scale_payoffs(game):
     """All differences between own actions grow by the same factor, so that no data distinguish it from the cost; the
     input of a network does not change when costs grow with it."""
@@ -225,8 +235,10 @@ def payoff_parameters_scale_payoffs(game):
         elif isinstance(game, Repeated):
             u = game.stage.joint_table(0, params)
             differences = u - u[:1]
-        else:
+        elif isinstance(game, FiniteGame):
             differences = params["payoffs"] if "payoffs" in params else game.payoff_table(params)
+        else:
+            differences = paid(game, params)
         stakes = [game.stakes(params, role, costs) for role in range(game.roles)]
         return differences.ravel(), game.payoff_scale(params), stakes
 

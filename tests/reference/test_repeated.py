@@ -161,13 +161,14 @@ class Wrapped(LearnedPolicy):
     prior: bc.priors.Prior
     population: bc.populations.Population
     domain: bc.Domain
+    own_box: None
     others: str
     wrong: float
 
     def __init__(self, exact, wrong=1.0):
         self.exact, self.network, self.environment, self.variants = exact, None, exact.environment, (exact.environment,)
         self.prior, self.population, self.wrong = exact.prior, exact.population, wrong
-        self.others = "average"
+        self.others, self.own_box = "average", None
         self.domain = bc.Domain.of(cost=(1.0, 1000.0))
 
     def fresh(self, key):
