@@ -8,7 +8,7 @@ import pytest
 import bayescal as bc
 from bayescal.evaluation.sites import compile_prior, sites_of
 from bayescal.model.hyperpriors import inside
-from bayescal.policies.amortised import tilt
+from bayescal.policies.base import tilt
 from bayescal.policies.learned import with_network
 from bayescal.populations import Homogeneous, LogNormal
 from bayescal.priors import Anchored

@@ -13,7 +13,7 @@ from markets import assert_replays, assert_same, played
 
 from bayescal.environments.newsvendor import Newsvendor
 from bayescal.errors import InputError
-from bayescal.policies.amortised import tilt
+from bayescal.policies.base import tilt
 from bayescal.priors import Adaptive, Centre, Focal, Naive, Previous, Product, Repeat, Uniform, Usual
 from bayescal.training.check import check_environment
 

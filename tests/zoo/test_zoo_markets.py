@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bayescal as bc
-from bayescal.policies.amortised import tilt
+from bayescal.policies.base import tilt
 from bayescal.resources import resource_path
 from bayescal.training.certificate.exact_reply import reply_gains
 from bayescal.training.points import corner_points, sample_points
