@@ -10,7 +10,8 @@ import pytest
 from mutations import damaged, explore, mutated, to_json, to_toml
 
 from bayescal.cli.solve import read_types
-from bayescal.environments.named import get_game, load_game_file
+from bayescal.environments.game_files import load_game_file
+from bayescal.environments.named import get_game
 from bayescal.priors import load_prior_file
 from bayescal.study import check_study
 
