@@ -69,6 +69,8 @@ def _action_sets(tokens: Tokens, players: int, nodes: int) -> list[list[int]]:
     for i, own in enumerate(out):
         if not own or len(set(own)) < len(own):
             tokens.fail(f"the actions of player {i + 1} are {own[:10]}: give one or more different nodes")
+    if unused := set(range(nodes)) - {node for own in out for node in own}:
+        tokens.fail(f"nobody can choose node {min(unused)}: leave it out")
     return out
 
 
