@@ -62,7 +62,7 @@ def solve_over_time(
 
 
 def _show(environment: FiniteGame, strategies: dict[str, dict[str, dict[str, float]]]) -> None:
-    """A table for each player who moves: a row for each situation if all have the same actions, else for each action."""
+    """A table for each player who moves: a row for each situation, or for each action if situations differ in these."""
     console, noun = Console(), environment.situation_noun
     for role, rows in strategies.items():
         shown = list(rows.items())[:SHOWN]
