@@ -126,10 +126,11 @@ class TreeText:
         values = tuple(map(int, payoffs))
         if values in self.outcomes and self.rng.random() < 0.7:
             return str(self.outcomes.index(values) + 1)
-        if values not in self.outcomes:
+        if values not in self.outcomes:  # Gambit wants one spelling of an outcome
             self.outcomes.append(values)
+            self.listed.append([spelled(self.rng, Fraction(v, 8)) for v in values])
         number = self.outcomes.index(values) + 1
-        listed = str(self.rng.choice([" ", ", "])).join(spelled(self.rng, Fraction(v, 8)) for v in values)
+        listed = str(self.rng.choice([" ", ", "])).join(self.listed[number - 1])
         return f'{number} "o{number}" {{ {listed} }}'
 
     @property
