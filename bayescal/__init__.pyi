@@ -23,10 +23,11 @@ from .environments.cobweb import Cobweb as Cobweb
 from .environments.cournot import Cournot as Cournot
 from .environments.cournot_repeated import RepeatedCournot as RepeatedCournot
 from .environments.extensive import ExtensiveForm as ExtensiveForm
+from .environments.game_files import load_game_file as load_game_file
+from .environments.game_files import save_game_file as save_game_file
 from .environments.markov import MarkovGame as MarkovGame
 from .environments.named import game_names as game_names
 from .environments.named import get_game as get_game
-from .environments.named import load_game_file as load_game_file
 from .environments.newsvendor import Newsvendor as Newsvendor
 from .environments.normal_form import NormalForm as NormalForm
 from .environments.public_goods import PublicGoods as PublicGoods

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayescal.cli.show import print_json, print_table
-from bayescal.environments.named import GAMES, get_game, load_game_file
+from bayescal.environments.game_files import SUFFIXES, load_game_file
+from bayescal.environments.named import GAMES, get_game
 from bayescal.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ def registered_name(game: str, trust: bool) -> str:
 
 
 def find_game(game: str, **options: Any) -> "Environment":
-    """A file of payoffs if there is one (or the name looks like one), otherwise a name.
+    """The game of a file if there is one (or the name looks like one), otherwise a named game.
 
     Args:
         options: of a named game.
     """
     path = Path(game)
-    if game not in GAMES and (path.is_file() or path.suffix == ".json"):
+    if game not in GAMES and (path.is_file() or path.suffix in SUFFIXES):
         if options:
-            raise InputError(f"--option was given, but {game} is a file of payoffs: only named games have options.")
+            raise InputError(f"--option was given, but {game} is a file: only named games have options.")
         return load_game_file(path)
     return get_game(game, **options)

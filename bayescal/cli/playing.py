@@ -42,10 +42,14 @@ def games(as_json: bool) -> None:
 @opt.trust
 @opt.as_json
 def solve(**asked: Any) -> None:
-    """Solve GAME, a name (see `bayescal games`) or a JSON file {"payoffs": payoffs[player][a1][a2]…}.
+    """Solve GAME: a name (see `bayescal games`) or a file.
+
+    A file is JSON, {"payoffs": payoffs[player][a1][a2]…} or {"roles": [...], "tree": {...}}, or one of Gambit's: .nfg,
+    .efg or .agg.
 
     \b
     bayescal solve stag-hunt --cost 0.5
+    bayescal solve trust.efg --cost 0.4 --concept agent
     bayescal solve mygame.json --cost 0.5,2
     bayescal solve selten-chmura-01 --types '[[0.2, 0.3], [1, 0.7]]' --json
     bayescal solve kuhn-poker --cost 0.2
@@ -73,7 +77,7 @@ def solve(**asked: Any) -> None:
 @click.option("--out", help="CSV file to write [default: standard output].")
 @opt.trust
 def simulate(**asked: Any) -> None:
-    """Simulate decisions in ENV, a name (see `bayescal games` and `bayescal models`) or a JSON file of payoffs.
+    """Simulate decisions in ENV, a name (see `bayescal games` and `bayescal models`) or the file of a game.
 
     The table has the columns that `bayescal calibrate` reads, and each participant's true cost. One-shot games are
     solved. Games over time are played by the trained model of their name, or solved if there is none.

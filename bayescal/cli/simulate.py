@@ -12,6 +12,7 @@ import click
 from bayescal.cli.asked import read_options
 from bayescal.cli.games import find_game, registered_name
 from bayescal.cli.solve import read_costs, read_json
+from bayescal.environments.game_files import SUFFIXES
 from bayescal.environments.named import GAMES
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
@@ -108,10 +109,10 @@ def find_player(
 
 
 def _environment(game: str, options: Options, *, needed: bool, trust: bool) -> "Environment | None":
-    """A named game or a file of payoffs; of a model, its game if it is needed, else None."""
+    """A named game or the game of a file; of a model, its game if it is needed, else None."""
     from bayescal.training.recipe import find_model, model_names, read_recipe, refuse_program
 
-    if game in GAMES or Path(game).suffix == ".json":
+    if game in GAMES or Path(game).suffix in SUFFIXES:
         return find_game(game, **options)
     if options:
         raise InputError(f"--option was given, but {game} is no game of `bayescal games`: only those have options.")

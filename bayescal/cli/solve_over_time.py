@@ -5,6 +5,7 @@ from typing import Literal
 import equinox as eqx
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.cli.solve import remarks
@@ -46,6 +47,7 @@ def solve_over_time(
             for (name, labels), row in zip(environment.situations_of(i), solution.strategies[i], strict=False)
         }
         for i, role in enumerate(environment.role_names)
+        if environment.situations_of(i)  # a player who never moves has no strategy
     }
     if as_json:
         facts = {"status": solution.message, "concept": concept, "residual": solution.residual}
@@ -60,12 +62,25 @@ def solve_over_time(
 
 
 def _show(environment: FiniteGame, strategies: dict[str, dict[str, dict[str, float]]]) -> None:
-    console = Console()
-    for i, (role, rows) in enumerate(strategies.items()):
-        table = empty_table(role, [environment.situation_noun], environment.action_labels[i])
-        for name, row in list(rows.items())[:SHOWN]:
-            table.add_row(name, *(f"{p:.4f}" if np.isfinite(p) else "" for p in row.values()))
+    """A table for each player who moves: a row for each situation, or for each action if situations differ in these."""
+    console, noun = Console(), environment.situation_noun
+    for role, rows in strategies.items():
+        shown = list(rows.items())[:SHOWN]
+        actions = list(next(iter(rows.values())))
+        if all(list(row) == actions for row in rows.values()):
+            table = empty_table(role, [noun], actions)
+            for name, row in shown:
+                table.add_row(escape(name), *map(_spelled, row.values()))
+        else:
+            table = empty_table(role, [noun, "action"], ["probability"])
+            for name, row in shown:
+                for k, (action, p) in enumerate(row.items()):
+                    table.add_row("" if k else escape(name), escape(action), _spelled(p))
         console.print(table)
         if len(rows) > SHOWN:
             console.print(f"… and {len(rows) - SHOWN} more (--json has them all)")
         console.print()
+
+
+def _spelled(p: float) -> str:
+    return f"{p:.4f}" if np.isfinite(p) else ""

@@ -19,6 +19,7 @@ from bayescal.environments.markov import states_of
 from bayescal.environments.recall import forgotten
 from bayescal.environments.replay import Fault, Replay
 from bayescal.errors import InputError
+from bayescal.plain import joined
 
 CHANCE, END = -1, -2  # movers that are not players
 
@@ -32,7 +33,7 @@ class End:
 
 @dataclass(frozen=True)
 class Chance:
-    """A move of nature: (probability, next node) for each branch."""
+    """A move of nature: (probability, next node) for each branch. One of probability zero is dropped."""
 
     branches: "tuple[tuple[float, Node], ...]"
 
@@ -106,12 +107,15 @@ def build_tree(root: Node, players: int, name: str) -> Tree:
             row["end"] = len(built.payoffs)
             built.payoffs.append(tuple(map(float, node.payoffs)))
         elif isinstance(node, Chance):
-            row["mover"], row["chances"] = CHANCE, tuple(float(p) for p, _ in node.branches)
-            if min(row["chances"]) <= 0 or abs(sum(row["chances"]) - 1) > 1e-9:
-                problems.append(f"nature's probabilities {row['chances']} are not positive or do not sum to 1")
-            following = [n for _, n in node.branches]
+            branches = [(float(p), n) for p, n in node.branches if p != 0]
+            row["mover"], row["chances"] = CHANCE, tuple(p for p, _ in branches)
+            if min(row["chances"], default=0) <= 0 or abs(sum(row["chances"]) - 1) > 1e-9:
+                problems.append(f"nature's probabilities {row['chances']} are negative or do not sum to 1")
+            following = [n for _, n in branches]
         else:
             labels = tuple(node.actions)
+            if not labels:
+                problems.append(f"situation {node.situation!r} has no actions")
             if not 0 <= node.player < players:
                 problems.append(f"player {node.player} moves in a game of {players} players (numbered from 0)")
             known = built.situations.setdefault((node.player, node.situation), labels)
@@ -120,16 +124,22 @@ def build_tree(root: Node, players: int, name: str) -> Tree:
             row["mover"], row["situation"] = node.player, node.situation
             following = list(node.actions.values())
         waiting.extend((n, here, b, depth + 1) for b, n in enumerate(following))
+    if not problems and max(map(len, built.situations.values()), default=0) < 2:
+        problems.append("nobody has a choice; give a player two actions")
     if problems:
-        raise InputError(f"{name}: {'; '.join(dict.fromkeys(problems))}.")
+        raise InputError(f"{name}: {joined([*dict.fromkeys(problems)])}.")
     names = [tuple(s for p, s in built.situations if p == i) for i in range(players)]
+    number = [{s: n for n, s in enumerate(row)} for row in names]
     width = max(2, *(len(r["kids"]) for r in built.rows))
-    pad = lambda xs, fill: [*xs, *[fill] * (width - len(xs))]
+    children, chances = np.full((len(built.rows), width), -1), np.zeros((len(built.rows), width))
+    for h, row in enumerate(built.rows):
+        children[h, list(row["kids"])] = list(row["kids"].values())
+        chances[h, : len(row["chances"])] = row["chances"]
     tree = Tree(
         mover=np.array([r["mover"] for r in built.rows]),
-        situation=np.array([names[r["mover"]].index(r["situation"]) if r["mover"] >= 0 else 0 for r in built.rows]),
-        children=np.array([pad([r["kids"][b] for b in sorted(r["kids"])], -1) for r in built.rows]),
-        chances=np.array([pad(r["chances"], 0.0) for r in built.rows]),
+        situation=np.array([number[r["mover"]][r["situation"]] if r["mover"] >= 0 else 0 for r in built.rows]),
+        children=children,
+        chances=chances,
         end=np.array([r["end"] for r in built.rows]),
         depth=np.array([r["depth"] for r in built.rows]),
         payoffs=np.array(built.payoffs),

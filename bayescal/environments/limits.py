@@ -14,6 +14,9 @@ from bayescal.errors import InputError
 from bayescal.plain import joined
 
 ACTIONS = 10_000  # of a role, and entries of any list
+PLAYERS_OF_TABLE = 60  # an array has at most 64 dimensions
+NODES, DEPTH = 100_000, 1_000  # of a tree
+CELLS = 5_000_000  # nodes of a tree times the most branches of one, or times players
 MOST: Mapping[str, int] = {
     **dict.fromkeys(("players", "firms", "retailers"), 1_000),
     **dict.fromkeys(("rounds", "weeks", "horizon"), 100_000),
@@ -50,6 +53,34 @@ def check_actions(name: str, actions: Number, most: int = ACTIONS) -> None:
     """An InputError if so many actions would make the game too large."""
     if not actions <= most:
         raise InputError(f"{name}: there would be {_number(actions)} actions, and at most {most:,} are possible.")
+
+
+def check_tree(name: str, nodes: int, width: int, players: int) -> None:
+    """An InputError if a tree has too many nodes, or too many branches or players for so many nodes.
+
+    Args:
+        width: the most branches of a node.
+    """
+    if nodes > NODES or nodes * max(width, players) > CELLS:
+        raise InputError(
+            f"{name}: the tree has {nodes:,} nodes or more, {players:,} players, and up to {width:,} branches at a "
+            f"node; at most {NODES:,} nodes, and {CELLS:,} nodes times branches or players, are possible."
+        )
+
+
+def check_situations(name: str, players: int, situations: int, width: int) -> None:
+    """An InputError if the strategies of all players would be too large a table."""
+    if players * situations * width > CELLS:
+        raise InputError(
+            f"{name}: the tree has {players:,} players, {situations:,} situations and up to {width:,} actions in one; "
+            f"their product can be at most {CELLS:,}."
+        )
+
+
+def check_depth(name: str, depth: int) -> None:
+    """An InputError if so many moves follow each other that a tree would be too deep."""
+    if depth > DEPTH:
+        raise InputError(f"{name}: more than {DEPTH:,} moves follow each other in the tree, which is the limit.")
 
 
 def most_against_each_other() -> int:

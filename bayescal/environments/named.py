@@ -10,18 +10,14 @@ and then has a name in Python, in dataset.toml and on the command line.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayescal import schema
 from bayescal.environments.two_by_two import ACTIONS, SELTEN_CHMURA, TEXTBOOK
 from bayescal.errors import InputError
-from bayescal.reading import read_json
 from bayescal.registry import Registry
 
 if TYPE_CHECKING:
     from bayescal.environments.base import Environment
-    from bayescal.environments.normal_form import NormalForm
 
 
 @dataclass(frozen=True)
@@ -90,16 +86,6 @@ _HUCK_2004 = "Huck, Normann & Oechssler (2004), JEBO 53:435-446"
 _STERMAN = "Sterman (1989), Management Science 35:321-339"
 _HOMMES = "Hommes, Sonnemans, Tuinstra & van de Velden (2007), Macroeconomic Dynamics 11(S1):8-33"
 _POLICY_GRID = {"quantities": list(range(0, 61, 2))}  # of the learned policy `cournot`
-
-# A game of payoffs in a file, or written out in a dataset.toml.
-PAYOFF_FILE = schema.record(
-    {"payoffs": schema.anything},
-    {
-        "name": schema.text,
-        "roles": schema.list_of(schema.text),
-        "actions": schema.list_of(schema.list_of(schema.text)),
-    },
-)
 
 GAMES: Registry[NamedGame] = Registry("game", {})
 for _number, _payoffs in SELTEN_CHMURA.items():
@@ -235,37 +221,3 @@ def get_game(name: str, /, **options: Any) -> Any:
     except Exception as error:  # noqa: BLE001 - whatever a game makes of options of a wrong kind
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name} cannot be built with {', '.join(options)}: {reason.rstrip('.')}.") from None
-
-
-def load_game_file(path: str | Path) -> "NormalForm":
-    """A game from a JSON file: `{"payoffs": payoffs[player][a1][a2]…}`, and optionally "name", "roles", "actions".
-
-    Example:
-        >>> import bayescal as bc
-        >>> import tempfile, pathlib
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder) / "chicken.json"
-        ...     _ = path.write_text('{"payoffs": [[[0, 7], [2, 6]], [[0, 2], [7, 6]]], "roles": ["one", "other"]}')
-        ...     game = bc.load_game_file(path)
-        >>> game.name, game.role_names
-        ('chicken', ('one', 'other'))
-    """
-    path = Path(path)
-    shape = 'a game file is {"payoffs": payoffs[player][a1][a2]…}'
-    content = read_json(path, shape)
-    if not isinstance(content, dict) or "payoffs" not in content:
-        found = f"the keys {sorted(content)}" if isinstance(content, dict) else f"a {type(content).__name__}"
-        raise InputError(f'{path}: found {found} but no "payoffs"; {shape}.')
-    schema.check(content, PAYOFF_FILE, str(path), f'{shape}, and optionally "name", "roles" and "actions"')
-    from bayescal.environments.normal_form import NormalForm, check_payoffs
-
-    payoffs = check_payoffs(content["payoffs"], str(path))
-    try:
-        return NormalForm(
-            payoffs,
-            name=content.get("name", path.stem),
-            role_names=content.get("roles"),
-            action_labels=content.get("actions"),
-        )
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bayescal.plain import listed
+
 
 def forgotten(
     mover: np.ndarray,
@@ -24,24 +26,50 @@ def forgotten(
         children: (nodes, branches); -1 where there is none.
         situations, actions: names by player, labels by player and information set.
     """
-    before: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}  # own moves before each (player, node)
-    first: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
+    past = _Past()
+    before = np.zeros((len(mover), len(situations)), int)  # what each player did before each node
+    first: dict[tuple[int, int], int] = {}
     found: dict[tuple[int, int], str] = {}
 
-    def told(player: int, moves: tuple[tuple[int, int], ...]) -> str:
-        names = [f"{actions[player][s][b]!r} in {situations[player][s]!r}" for s, b in moves]
-        return " and ".join(names) if names else "no own move"
+    def told(player: int, number: int) -> str:
+        names = [f"{actions[player][s][b]!r} in {situations[player][s]!r}" for s, b in past.moves(number)]
+        return listed(names) if names else "no own move"
 
-    for h, i in enumerate(mover):
-        at, here = (int(i), int(situation[h])), before.get((int(i), h), ())
+    for h, i in enumerate(map(int, mover)):
+        at, here = (i, int(situation[h])), int(before[h, i]) if i >= 0 else 0
         if i >= 0 and first.setdefault(at, here) != here and at not in found:
             found[at] = (
                 f"player {i} does not remember their own moves in situation {situations[i][situation[h]]!r}: one of "
-                f"its nodes comes after {told(at[0], first[at])}, another after {told(at[0], here)}; give nodes after "
+                f"its nodes comes after {told(i, first[at])}, another after {told(i, here)}; give nodes after "
                 "different own moves different situations (games need perfect recall)"
             )
         for b, c in enumerate(children[h]):
-            for player in range(len(situations)) if c >= 0 else ():
-                own = before.get((player, h), ())
-                before[player, int(c)] = (*own, (at[1], b)) if player == i else own
+            if c >= 0:
+                before[c] = before[h]
+            if c >= 0 and i >= 0:
+                before[c, i] = past.after(here, at[1], b)
     return list(found.values())
+
+
+class _Past:
+    """Sequences of moves as numbers: 0 is the empty one, and each other one is one move longer than another."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[tuple[int, int, int], int] = {}
+        self.rows: list[tuple[int, int, int]] = [(0, 0, 0)]
+
+    def after(self, number: int, situation: int, branch: int) -> int:
+        """The number of the sequence with this move added."""
+        row = (number, situation, branch)
+        if row not in self.numbers:
+            self.numbers[row] = len(self.rows)
+            self.rows.append(row)
+        return self.numbers[row]
+
+    def moves(self, number: int) -> list[tuple[int, int]]:
+        """(situation, branch) of each move, the first one first."""
+        out = []
+        while number:
+            number, situation, branch = self.rows[number]
+            out.append((situation, branch))
+        return out[::-1]

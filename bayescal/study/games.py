@@ -1,13 +1,12 @@
-"""The `[games]` section of a dataset.toml: a named game, a file of payoffs, or a table of payoffs."""
+"""The `[games]` section of a dataset.toml: a named game, a file, a table of payoffs, or a tree."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bayescal import schema
 from bayescal.environments.base import Environment
-from bayescal.environments.named import PAYOFF_FILE, get_game, load_game_file
-from bayescal.environments.normal_form import NormalForm
+from bayescal.environments.game_files import SUFFIXES, game_of, load_game_file
+from bayescal.environments.named import get_game
 from bayescal.errors import InputError
 from bayescal.study.dataset import FILE
 from bayescal.study.where import refuse_outside
@@ -20,7 +19,7 @@ def build_games(
 
     Args:
         options: for all named games; they override those of dataset.toml.
-        trust: allow files of payoffs outside the folder.
+        trust: allow files of games outside the folder.
 
     Raises:
         InputError: with every fault.
@@ -38,7 +37,7 @@ def build_games(
 
 
 def _build(folder: Path, wanted: Any, options: dict[str, Any], trust: bool) -> Environment:
-    if isinstance(wanted, str) and wanted.endswith(".json"):
+    if isinstance(wanted, str) and wanted.endswith(SUFFIXES):
         if not trust:
             refuse_outside(folder, wanted, "a game")
         return load_game_file(folder / wanted)
@@ -48,20 +47,8 @@ def _build(folder: Path, wanted: Any, options: dict[str, Any], trust: bool) -> E
         own = {k: v for k, v in wanted.items() if k != "game"}
         return get_game(str(wanted["game"]), **(own | options))
     if isinstance(wanted, dict):
-        return _written_out(wanted)
+        return game_of(wanted, f"found {', '.join(map(repr, wanted)) or 'nothing'}", "game")
     raise InputError(
-        f"{wanted!r} is not a game: write the name of a game, {{ game = its name, option = ... }}, the name of a .json "
-        "file of payoffs, or { payoffs = [...] }."
-    )
-
-
-def _written_out(wanted: Mapping[str, Any]) -> Environment:
-    found = ", ".join(map(repr, wanted)) or "nothing"
-    advice = "write payoffs = [...] and, if you like, name, roles (a text for each player), actions (a list for each)"
-    schema.check(wanted, PAYOFF_FILE, f"found {found}", advice)
-    return NormalForm(
-        wanted["payoffs"],
-        name=wanted.get("name", "game"),
-        role_names=wanted.get("roles"),
-        action_labels=wanted.get("actions"),
+        f"{wanted!r} is not a game: write the name of a game, {{ game = its name, option = ... }}, the name of a file "
+        f"({', '.join(SUFFIXES)}), {{ payoffs = [...] }}, or {{ roles = [...], tree = ... }}."
     )

@@ -10,7 +10,8 @@ import pytest
 from mutations import damaged, explore, mutated, to_json, to_toml
 
 from bayescal.cli.solve import read_types
-from bayescal.environments.named import get_game, load_game_file
+from bayescal.environments.game_files import load_game_file
+from bayescal.environments.named import get_game
 from bayescal.priors import load_prior_file
 from bayescal.study import check_study
 
@@ -19,6 +20,30 @@ GAME = {
     "name": "pennies",
     "roles": ["row", "column"],
     "actions": [["heads", "tails"], ["left", "right"]],
+}
+NFG = (
+    'NFG 1 R "pennies" { "row" "column" } { { "a" "b" } { "c" "d" } }\n"" { { "o" 1, -1/2 } { "p" .5 2e1 } }
+1 2 0 1
+"""
+)
+EFG = """EFG 2 R "a \\"tree\\"" { "one" "two" }
+c "" 1 "" { "a" 1/3 "b" 2/3 "never" 0 } 0
+p "" 1 1 "begin" { "in" "out" } 0
+p "" 2 1 "then" { "up" "down" } 1 "o" { 1, 1 }
+t "" 2 "" { 2, 2 }
+t "" 1
+t "" 0
+p "" 2 1 0
+t "" 2
+t "" 1
+t "" 0
+"""
+AGG = "#AGG\n2 2 0\n2 2\n0 1\n0 1\n1 0\n1 1\n0 5 3\n1 2 [0] 2 [1] 1\n"
+END, MOVE = [1, 2], {"player": "one", "situation": "then", "actions": {"up": [0, 3], "down": [2.5, 1]}}
+TREE = {
+    "name": "tree",
+    "roles": ["one", "two"],
+    "tree": {"chance": [{"probability": "1/3", "then": END}, {"probability": 2 / 3, "then": MOVE, "name": "b"}]},
 }
 HABIT = [[0.7, 0.3], [0.5, 0.5]]
 TYPES = [[0.5, 0.3], [2, 0.7]]
@@ -122,13 +147,24 @@ def cases(tmp_path):
             damaged(json.dumps(GAME).encode()),
             lambda raw: (plain / "game.json").write_bytes(raw) and check_study(plain),
         ),
+        "tree": (mutated(TREE), lambda x: load_game_file(text(tmp_path / "tree.json", to_json(x)))),
+        **{
+            name: (
+                damaged(content.encode()),
+                lambda raw, name=name: (
+                    (tmp_path / f"game.{name}").write_bytes(raw) and load_game_file(tmp_path / f"game.{name}")
+                ),
+            )
+            for name, content in (("nfg", NFG), ("efg", EFG), ("agg", AGG))
+        },
         "habit": (mutated(HABIT), lambda x: load_prior_file(text(tmp_path / "habit.json", to_json(x)), chicken)),
         "types": (mutated(TYPES), lambda x: read_types(to_json(x))),
     }
 
 
 FORMATS = (
-    "csv", "csv.gz", "parquet", "dataset.toml", "dataset.toml, bytes", "wide", "game", "game, bytes", "habit", "types",
+    "csv", "csv.gz", "parquet", "dataset.toml", "dataset.toml, bytes", "wide", "game", "game, bytes", "tree", "nfg",
+    "efg", "agg", "habit", "types",
 )  # fmt: skip
 
 

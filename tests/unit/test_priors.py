@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayescal.environments.named import get_game, load_game_file
+from bayescal.environments.game_files import load_game_file
+from bayescal.environments.named import get_game
 from bayescal.errors import InputError
 from bayescal.priors import Anchored, Empirical, Focal, LogLinear, Mixture, Uniform, load_prior_file
 
