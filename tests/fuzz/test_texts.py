@@ -21,11 +21,10 @@ GAME = {
     "roles": ["row", "column"],
     "actions": [["heads", "tails"], ["left", "right"]],
 }
-NFG = (
-    'NFG 1 R "pennies" { "row" "column" } { { "a" "b" } { "c" "d" } }\n"" { { "o" 1, -1/2 } { "p" .5 2e1 } }
+NFG = """NFG 1 R "pennies" { "row" "column" } { { "a" "b" } { "c" "d" } }
+"" { { "o" 1, -1/2 } { "p" .5 2e1 } }
 1 2 0 1
 """
-)
 EFG = """EFG 2 R "a \\"tree\\"" { "one" "two" }
 c "" 1 "" { "a" 1/3 "b" 2/3 "never" 0 } 0
 p "" 1 1 "begin" { "in" "out" } 0

@@ -89,6 +89,7 @@ class TreeText:
     def __init__(self, root, players, rng):
         self.rng, self.players = rng, players
         names = " ".join(f'"player {i}"' for i in range(players))
+        self.listed: list[list[str]] = []
         self.lines, self.numbers, self.outcomes = (
             [f'EFG 2 R "random" {{ {names} }}', '"a comment, \\"quoted\\""'],
             {},
