@@ -128,7 +128,8 @@ def settle(rule: Iteration, start: Float[Array, "states actions"], given: PyTree
         new = rule.change(play, *given)
         turn = new - last
         along, length = both(jnp.sum(turn * last, axis=1)), both(jnp.sum(turn**2, axis=1))
-        better = jnp.clip(-step * along / jnp.maximum(length, 1e-30), SHORTEST, 1.0)
+        # A change that grows leaves a solution that is not stable under replies: whole steps, or it creeps.
+        better = jnp.where(along > 0, 1.0, jnp.clip(-step * along / jnp.maximum(length, 1e-30), SHORTEST, 1.0))
         # Close to the end rounding makes steps meaningless.
         clear = length > (1e3 * jnp.finfo(play.dtype).eps) ** 2
         step = jnp.where(damped & (count > 0) & clear, better, step)
