@@ -177,7 +177,8 @@ def show(environment: "OneShot", solution: "Solution", types: Types | None) -> N
         console.print(table)
         console.print()
     gain = float(np.max(np.asarray(solution.exploitability)))
-    say(console, f"{environment.name}: {solution.message}. A best reply would gain at most {gain:.3g} payoff units.")
+    found = f"A best reply would gain at most {gain:.3g} payoff units." if solution.converged else "Try a higher cost."
+    say(console, f"{environment.name}: {solution.message}. {found}")
     for sentence in remarks(solution):
         say(console, sentence)
 

@@ -79,7 +79,8 @@ def test_what_did_not_converge_is_said_and_has_no_numbers(monkeypatch):
     assert result.exit_code == 1
     assert out["status"] == "stopped: the path turned back"
     assert out["strategies"][0][0] is None and out["residual"] is None
-    assert "stopped: the path turned back" in run("solve", "chicken", "--cost", "1").stdout
+    said = " ".join(run("solve", "chicken", "--cost", "1").stdout.split())
+    assert "stopped: the path turned back. Try a higher cost." in said and "best reply" not in said
 
 
 def test_games_are_solved_in_float64_whether_or_not_it_is_asked_for():
