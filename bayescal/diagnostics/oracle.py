@@ -15,7 +15,8 @@ from bayescal.policies.base import Policy
 from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.learned import LearnedPolicy
 
-# Of each round of a repeated game. 1e-6 moved the log-likelihood of 600 decisions by less than 4e-6; 1e-5 is not measured.
+# Of each round of a repeated game. 1e-6 moved the log-likelihood of 600 decisions by less than 4e-6; 1e-5 was not
+# measured.
 TOLERANCE = 1e-5
 
 
