@@ -50,10 +50,10 @@ def _weigh(
     from bayescal.diagnostics.reweight import reweight
 
     with FitProgress(console) as bar:
-        return reweight(fit, model, oracle, draws=draws, progress=_Told(f"reweighting {name}", bar, console))
+        return reweight(fit, model, oracle, draws=draws, progress=_Announced(f"reweighting {name}", bar, console))
 
 
-class _Told:
+class _Announced:
     """A progress bar; and, where the work takes longer than a minute, a sentence that says so at the start."""
 
     def __init__(self, title: str, bar: FitProgress, console: Console):

@@ -31,7 +31,7 @@ def forgotten(
     first: dict[tuple[int, int], int] = {}
     found: dict[tuple[int, int], str] = {}
 
-    def told(player: int, number: int) -> str:
+    def described(player: int, number: int) -> str:
         names = [f"{actions[player][s][b]!r} in {situations[player][s]!r}" for s, b in past.moves(number)]
         return listed(names) if names else "no own move"
 
@@ -40,8 +40,8 @@ def forgotten(
         if i >= 0 and first.setdefault(at, here) != here and at not in found:
             found[at] = (
                 f"player {i} does not remember their own moves in situation {situations[i][situation[h]]!r}: one of "
-                f"its nodes comes after {told(i, first[at])}, another after {told(i, here)}; give nodes after "
-                "different own moves different situations (games need perfect recall)"
+                f"its nodes comes after {described(i, first[at])}, another after {described(i, here)}; give nodes "
+                "after different own moves different situations (games need perfect recall)"
             )
         for b, c in enumerate(children[h]):
             if c >= 0:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bayescal._types import AnyArray
-from bayescal.evaluation.batches import AT_ONCE
+from bayescal.evaluation.batches import AT_ONCE, in_batches
 from bayescal.evaluation.compile import Aside
 from bayescal.evaluation.sites import Sites, compile_prior
 from bayescal.likelihood.base import PrivateLikelihood
@@ -69,16 +69,13 @@ class _Crowd:
         self._total = _Brief(jax.vmap(total, (0, 0, None)))
 
     def totals(self, draws: Sites, nodes: Nodes, strides: tuple[int, ...] = (1,)) -> list[Totals]:
-        """The log-likelihood at each draw, with every k-th of these nodes for each stride k."""
-        count = len(next(iter(draws.values())))
-        found: list[list[Totals]] = [[] for _ in strides]
-        for at in range(0, count, self.batch):
-            rows = np.minimum(np.arange(at, at + self.batch), count - 1)
-            some = {n: x[rows] for n, x in draws.items()}
+        """The log-likelihood at each draw of one chain, with every k-th of these nodes for each stride k."""
+
+        def run(some: Sites, _: object) -> list[np.ndarray]:
             curves = self._everywhere(some, nodes)
-            for k, out in zip(strides, found, strict=True):
-                out.append(np.asarray(self._total(some, curves[:, :, ::k], nodes[::k])))
-        return [np.concatenate(x)[:count] for x in found]
+            return [np.asarray(self._total(some, curves[:, :, ::k], nodes[::k])) for k in strides]
+
+        return [x[0] for x in in_batches(run, draws, self.batch, np.random.default_rng(0))]
 
     def _everywhere(self, draws: Sites, nodes: Nodes) -> Float[AnyArray, "draws people nodes"]:
         """Curves at all nodes, as many at a time as there were at first."""
@@ -111,10 +108,9 @@ def close_enough(
         some = people.of_some(crowd)
         of_crowd = _Crowd(some, likelihood.of_some(crowd), hyperpriors, nodes, len(closest))
         prior = compile_prior(lambda: some.sample(hyperpriors), _DRAWS)(np.random.default_rng(0))
-        prior = {n: x[0] for n, x in prior.items()}
         (height,) = of_crowd.totals(prior, nodes)
         best = np.argsort(np.where(np.isfinite(height), -height, np.inf), kind="stable")[:_CASES]
-        cases = {n: x[best] for n, x in prior.items()}
+        cases = {n: x[:, best] for n, x in prior.items()}
         (exact,) = of_crowd.totals(cases, closest)
         if error(height[best], exact) <= _WRONG:
             return nodes

@@ -159,12 +159,6 @@ def _check_personal(spec: ModelSpec) -> None:
         raise InputError('evidence is for method="compressed".')
 
 
-def _trained(policy: Policy, parameters: tuple[str, ...]) -> tuple[str, ...]:
-    """The parameters that a policy answers for, as a learned policy's domain names them."""
-    domain: Any = getattr(policy, "domain", None)
-    return tuple(f"params.{n}" for n in parameters) if domain is None else domain.names
-
-
 def _check_parameters(spec: ModelSpec) -> None:
     """Parameters of the game and of the habit."""
     for environment in spec.decisions.environments.values():
@@ -173,7 +167,8 @@ def _check_parameters(spec: ModelSpec) -> None:
             raise InputError(
                 f"{environment.name} has no parameters {', '.join(unknown)}; it has {', '.join(environment.params)}."
             )
-        untrained = [n for n in spec.parameters if f"params.{n}" not in _trained(spec.policy, spec.parameters)]
+        domain: Any = getattr(spec.policy, "domain", None)  # of learned policies and what stands in for them
+        untrained = [n for n in spec.parameters if domain is not None and f"params.{n}" not in domain.names]
         if untrained:
             raise InputError(
                 f"{', '.join(untrained)} cannot be inferred with this learned policy, which was trained at one value "

@@ -148,7 +148,7 @@ def _values_in_tree(
         return jnp.sum(table[:, paths.moves[i]], axis=-1)
 
     own = jnp.stack([along(i, play[i]) for i in range(players)])
-    told = jnp.stack([along(i, play[i] - habit[i]) for i in range(players)])
+    information = jnp.stack([along(i, play[i] - habit[i]) for i in range(players)])
     reach = jax.nn.logsumexp(own, axis=1, b=weights[None, :, None])
     values = []
     for i, triples in enumerate(paths.triples):
@@ -160,7 +160,7 @@ def _values_in_tree(
         chance = others[z] - of_set[tree.situation[h]] + own[i][:, z] - own[i][:, after]
         net = jnp.broadcast_to(payoffs[tree.end[z], i], chance.shape)
         if concept == "trajectory":
-            net = net - costs[i][:, None] * (told[i][:, z] - told[i][:, after])
+            net = net - costs[i][:, None] * (information[i][:, z] - information[i][:, after])
         branch = np.argmax(tree.children[h] == after[:, None], axis=1) if len(h) else h
         cell = tree.situation[h] * width + branch
         total = jnp.zeros((types, situations * width), play.dtype).at[:, cell].add(jnp.exp(chance) * net)
@@ -196,8 +196,8 @@ def _values_in_states(
         for k in range(play.shape[1]):
             income = jnp.sum(mine[k] * u, axis=1)
             if concept == "trajectory":
-                told = jnp.log(jnp.where(mine[k] > 0, mine[k], 1.0)) - habit[i, :, : sizes[i]]
-                income = income - costs[i, k] * jnp.sum(mine[k] * told, axis=1)
+                information = jnp.log(jnp.where(mine[k] > 0, mine[k], 1.0)) - habit[i, :, : sizes[i]]
+                income = income - costs[i, k] * jnp.sum(mine[k] * information, axis=1)
             system = jnp.eye(states, dtype=play.dtype) - env.discount * jnp.einsum("sa,sat->st", mine[k], p)
             v = jnp.linalg.solve(system.at[:, 0].set(1.0), income).at[0].set(0.0)  # column 0 is V of the first state
             rows.append(u + env.discount * p @ v)

@@ -155,6 +155,11 @@ class LearnedPolicy(PriorPolicy):
         """What the network's inputs are scaled by."""
         return self.domain if self.own_box is None else self.own_box
 
+    @property
+    def input_costs(self) -> Interval:
+        """The own costs of `input_box`."""
+        return dict(self.input_box.intervals)["cost"]
+
     def unit_of(self, params: Parameters) -> Any:
         """What the network's numbers are in, in money."""
         return 1.0 if self.own_box is None else self.environment.rescale(params)[1]

@@ -149,7 +149,7 @@ class StagedPolicy(LearnedPolicy):
         seen = jnp.asarray(self.environment.see(observation, params), jnp.result_type(float))
         inputs = jnp.concatenate([seen, self.point_inputs(phi, psi, params)])
         own = self._costs(cost)[role] / self.unit_of(params)
-        return inputs, to_unit(own, dict(self.input_box.intervals)["cost"])
+        return inputs, to_unit(own, self.input_costs)
 
     def meeting_at(self, role: Index, inputs: Float[Array, " inputs"], held: Float[Array, " numbers"]) -> Mixture:
         """How the part is distributed.

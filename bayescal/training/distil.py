@@ -190,7 +190,7 @@ class Distil(GradientTrainer):
         at = point_towards_faces(policy, draw)
         params = policy.all_params(at.params)
         log_prior = lambda seen: policy.log_prior_of(0, at.psi, seen)
-        box = dict(policy.input_box.intervals)["cost"]
+        box = policy.input_costs
         spread = 0.5 * (1 - jnp.cos(jnp.pi * (jnp.arange(OWN) + jax.random.uniform(costs, (OWN,))) / OWN))
         own = box.low * (box.high / box.low) ** spread if policy.private else at.cost[None]
         types = likely_types(policy, at)

@@ -21,7 +21,7 @@ from bayescal.policies.meeting import MeetingPolicy
 from bayescal.populations.log_normal import LogNormal
 from bayescal.solvers.path import CONVERGED
 from bayescal.training.base import Info
-from bayescal.training.mixtures import choice_errors, values_at_point
+from bayescal.training.mixtures import choice_loss, private_looks
 from bayescal.training.points import Points, sample_points
 from bayescal.training.regression import Learner, Regression
 
@@ -114,19 +114,14 @@ class DistilOneShot(Regression):
         put = lambda kept, new: jax.lax.dynamic_update_slice_in_dim(kept, new, before, 0)
         kept = jax.tree.map(put, state.kept, self._solve(solve))
         which = jax.random.randint(draw, (self.batch,), 0, before + self.games)
-        box, n = self.skeleton.cost_interval, self.looks
-        even = (jnp.arange(n) + jax.random.uniform(look, (self.batch, n))) / n
-        cost = (box.low * (box.high / box.low) ** even)[:, None, :]
-        looks = jnp.broadcast_to(cost, (self.batch, self.skeleton.environment.roles, n))
+        looks = private_looks(self.skeleton, look, self.batch, self.looks)
         return state._replace(kept=kept), Batch(jax.tree.map(lambda x: x[which], kept), looks)
 
     def loss(self, weights: PyTree, data: Batch) -> tuple[Float[Array, ""], Info]:
         policy = with_network(self.skeleton, weights)
 
         def one(known: Solved, looks: Float[Array, "roles looks"]) -> Float[Array, ""]:
-            log_q = policy.log_prior(known.points.psi)
-            kl = choice_errors(log_q, values_at_point(policy, known.points), known.values, looks)
-            return jnp.where(known.solved, jnp.mean(self.outlier * jnp.log1p(kl / self.outlier)), 0.0)
+            return jnp.where(known.solved, choice_loss(policy, known.points, known.values, looks, self.outlier), 0.0)
 
         return jnp.mean(jax.vmap(one)(*data)), {}
 

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from bayescal._types import Parameters
 from bayescal.environments.base import OneShot
@@ -37,13 +37,27 @@ def replies(
     return jnp.where(jnp.asarray(environment.mask), environment.expected_payoffs(p, params), 0.0), p, by_type
 
 
-def choice_errors(
-    log_q: Float[Array, "roles actions"],
-    values: Float[Array, "roles actions"],
+def private_looks(
+    policy: LearnedPolicy, key: PRNGKeyArray, batch: int, looks: int
+) -> Float[Array, "batch roles looks"]:
+    """Own costs at which choices are compared: spread over the domain, the same for all roles."""
+    box = policy.cost_interval
+    even = (jnp.arange(looks) + jax.random.uniform(key, (batch, looks))) / looks
+    cost = box.low * (box.high / box.low) ** even
+    return jnp.broadcast_to(cost[:, None, :], (batch, policy.environment.roles, looks))
+
+
+def choice_loss(
+    policy: LearnedPolicy,
+    point: Points,
     target: Float[Array, "roles actions"],
     looks: Float[Array, "roles looks"],
-) -> Float[Array, "roles looks"]:
-    """The divergence of the choices that values imply from those of the target values, at each own cost looked at."""
+    outlier: float,
+) -> Float[Array, ""]:
+    """The divergence of the policy's choices from those that the target values imply, over all own costs looked at.
+    Above `outlier` nats it counts only logarithmically."""
+    log_q = policy.log_prior(point.psi)
     choices = lambda values: jax.nn.log_softmax(log_q[:, None, :] + values[:, None, :] / looks[:, :, None])
-    log_t, log_p = choices(target), choices(values)
-    return jnp.sum(jnp.exp(log_t) * (log_t - log_p), axis=-1)
+    log_t, log_p = choices(target), choices(values_at_point(policy, point))
+    kl = jnp.sum(jnp.exp(log_t) * (log_t - log_p), axis=-1)
+    return jnp.mean(outlier * jnp.log1p(kl / outlier))

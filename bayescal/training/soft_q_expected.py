@@ -26,7 +26,7 @@ from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.learned import replace_environment, with_network
 from bayescal.policies.network import Network
 from bayescal.training.base import Info, example_policy
-from bayescal.training.mixtures import choice_errors, replies, types_of, values_at_point
+from bayescal.training.mixtures import choice_loss, private_looks, replies, types_of, values_at_point
 from bayescal.training.points import Points, sample_points
 from bayescal.training.regression import Learner, Regression
 
@@ -131,10 +131,7 @@ class SoftQExpected(Regression):
         """Own costs at which choices are compared: the known ones, or private ones spread over the domain."""
         if not self.skeleton.private:
             return points.cost[:, :, None]
-        box, n = self.skeleton.cost_interval, self.looks
-        even = (jnp.arange(n) + jax.random.uniform(key, (self.batch, n))) / n
-        cost = box.low * (box.high / box.low) ** even
-        return jnp.broadcast_to(cost[:, None, :], (self.batch, self.skeleton.environment.roles, n))
+        return private_looks(self.skeleton, key, self.batch, self.looks)
 
     def _targets(
         self, policy: AmortisedPolicy, network: Network, points: Points
@@ -153,19 +150,9 @@ class SoftQExpected(Regression):
 
     def _loss(self, policy: AmortisedPolicy, network: Network, data: Targets) -> tuple[Float[Array, ""], Info]:
         policy = with_network(policy, network)
-        errors = jax.vmap(partial(self._error, policy))(data.points, data.looks, data.values)
+        one = lambda point, target, looks: choice_loss(policy, point, target, looks, self.outlier)
+        errors = jax.vmap(one)(data.points, data.values, data.looks)
         return jnp.mean(errors), {"gap": jnp.mean(data.gap)}
-
-    def _error(
-        self,
-        policy: AmortisedPolicy,
-        point: Points,
-        looks: Float[Array, "roles looks"],
-        target: Float[Array, "roles actions"],
-    ) -> Float[Array, ""]:
-        """The divergence of the network's choices from those that the target values imply, over all looks."""
-        kl = choice_errors(policy.log_prior(point.psi), values_at_point(policy, point), target, looks)
-        return jnp.mean(self.outlier * jnp.log1p(kl / self.outlier))
 
 
 def aim(

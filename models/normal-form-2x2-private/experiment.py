@@ -27,8 +27,9 @@ def recipe() -> bc.Recipe:
         title="Any 2x2 game with payoffs within ±25, private log-normal costs, a habit towards the first actions",
         about=(
             "Two players, two actions; each knows its own cost and the distribution of the other's. Near the border "
-            "between games with different equilibria the solution jumps from one to the other, where no network can "
-            "follow: there are the largest errors. `bayescal calibrate --sharpen` makes the answer exact."
+            "between games with different equilibria the solution jumps from one to the other, where no network "
+            "can follow: there are the largest errors. `bayescal calibrate --sharpen` takes Newton steps from here "
+            "to an equilibrium; in a game with several it may not be the principal one."
         ),
         trainer=bc.DistilOneShot(policy, steps=10_000),
         points=2000,

@@ -28,9 +28,10 @@ def recipe() -> bc.Recipe:
     return bc.Recipe(
         title="Any 3x3 game with payoffs within ±25, private log-normal costs, a habit towards the first actions",
         about=(
-            "Two players, three actions; each knows its own cost and the distribution of the other's. Near the border "
-            "between games with different equilibria the solution jumps from one to the other, where no network can "
-            "follow: there are the largest errors. `bayescal calibrate --sharpen` makes the answer exact."
+            "Two players, three actions; each knows its own cost and the distribution of the other's. Near the "
+            "border between games with different equilibria the solution jumps from one to the other, where no "
+            "network can follow: there are the largest errors. `bayescal calibrate --sharpen` takes Newton steps "
+            "from here to an equilibrium; in a game with several it may not be the principal one."
         ),
         trainer=bc.DistilOneShot(policy, steps=6_000, batch=256),
         points=2000,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
 import bayescal as bc
 from bayescal.diagnostics.oracle import exact_twin
@@ -31,11 +32,6 @@ def market(rounds):
 
 def exact(others, rounds=2):
     return bc.ExactPolicy(market(rounds), Imitation(), PEOPLE, others=others)
-
-
-def softmax(x):
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
 
 
 def log_habit(rival, began):

@@ -75,7 +75,7 @@ class Walk:
 
     def flat(self):
         types = len(self.shares)
-        return {at: np.tile(self.log_q(at), (types, 1)) for at in self.sets} | {}
+        return {at: np.tile(self.log_q(at), (types, 1)) for at in self.sets}
 
     def log_q(self, at):
         n = len(self.sets[at])

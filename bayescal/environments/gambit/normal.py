@@ -65,12 +65,8 @@ def _strategies(tokens: Tokens, players: int) -> list[list[str]]:
 
 def _listed(tokens: Tokens, cells: int, players: int) -> Float[np.ndarray, "cells players"]:
     """One payoff after the other."""
-    out = np.zeros((cells, players))
-    for k in range(cells):
-        for i in range(players):
-            out[k, i] = tokens.number(f"the payoff of player {i + 1} in outcome {k + 1} of {cells:,}")
-            tokens.found(",")
-    return out
+    row = lambda k: [tokens.payoff(i, f"outcome {k + 1} of {cells:,}") for i in range(players)]
+    return np.array([row(k) for k in range(cells)])
 
 
 def _by_outcome(tokens: Tokens, cells: int, players: int) -> Float[np.ndarray, "cells players"]:
@@ -79,7 +75,7 @@ def _by_outcome(tokens: Tokens, cells: int, players: int) -> Float[np.ndarray, "
     outcomes = [(0.0,) * players]
     while tokens.found("{"):
         tokens.take("text", "the name of the outcome in quotes")
-        outcomes.append(tuple(_payoff(tokens, i, len(outcomes)) for i in range(players)))
+        outcomes.append(tuple(tokens.payoff(i, f"outcome {len(outcomes)}") for i in range(players)))
         tokens.take("}", f"the closing brace after {players} payoffs of outcome {len(outcomes) - 1}")
         tokens.found(",")
     tokens.take("}", "another outcome or the closing brace of the outcomes")
@@ -91,9 +87,3 @@ def _by_outcome(tokens: Tokens, cells: int, players: int) -> Float[np.ndarray, "
         out[k] = outcomes[number]
         tokens.found(",")
     return out
-
-
-def _payoff(tokens: Tokens, player: int, outcome: int) -> float:
-    value = tokens.number(f"the payoff of player {player + 1} in outcome {outcome}")
-    tokens.found(",")
-    return value

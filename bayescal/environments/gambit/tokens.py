@@ -96,11 +96,12 @@ class Tokens:
     def payoffs(self, players: int, wanted: str) -> tuple[float, ...]:
         """`{ 1, 2 }`, or without commas."""
         self.take("{", f"the list of payoffs of {wanted} in braces")
-        out = tuple(self._payoff(i, wanted) for i in range(players))
+        out = tuple(self.payoff(i, wanted) for i in range(players))
         self.take("}", f"the closing brace after {players} payoffs of {wanted}")
         return out
 
-    def _payoff(self, player: int, wanted: str) -> float:
+    def payoff(self, player: int, wanted: str) -> float:
+        """A payoff, and the comma behind it if there is one."""
         value = self.number(f"the payoff of player {player + 1} in {wanted}")
         self.found(",")
         return value

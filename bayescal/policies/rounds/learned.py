@@ -159,7 +159,7 @@ class RepeatedPolicy(LearnedPolicy):
     def worth_inputs(
         self, point: Float[Array, " inputs"], cost: Float[AnyArray, ""], played: Played
     ) -> Float[Array, " numbers"]:
-        own = to_unit(cost, dict(self.input_box.intervals)["cost"])
+        own = to_unit(cost, self.input_costs)
         return jnp.concatenate([point, own[None], self._timing(jnp.maximum(self._left(played), 1.0))])
 
     def log_meeting(
@@ -189,7 +189,7 @@ class RepeatedPolicy(LearnedPolicy):
         played = jnp.asarray(seen["round"], point.dtype)
         began = (played > 0).astype(point.dtype)
         level = lambda x: began * (2 * (jnp.asarray(x, point.dtype) - low) / (high - low) - 1)
-        own = [] if self.private else [to_unit(cost, dict(self.input_box.intervals)["cost"])]
+        own = [] if self.private else [to_unit(cost, self.input_costs)]
         state = jnp.stack([*own, level(seen["own"]), level(seen["seen"]), began])
         return jnp.concatenate([point, state, self._timing(self._left(played) + 1.0)])
 
