@@ -173,19 +173,16 @@ def _holds(study: "Study") -> str:
 
 
 def _by_game(study: "Study") -> Iterable[dict[str, Any]]:
-    """One row for each game and role: how often it was played, by how many, and what was done."""
+    """A row for each game and role (and situation of a tree): how often it was played, by how many, what was done."""
     import numpy as np
 
-    decisions = study.decisions
-    summary = decisions.describe()
-    for (name, role), row in zip(summary.index, summary.to_dict("records"), strict=True):
-        game = decisions.environments[name]
-        r = game.role_names.index(role)
-        shares = {label: float(row[label]) for label in game.action_labels[r]}
-        line: dict[str, Any] = {
-            "game": name, "role": role, "decisions": int(row["decisions"]), "participants": row.get("participants"),
-            "shares": shares,
-        }  # fmt: skip
+    for x in study.decisions.chosen():
+        game = study.decisions.environments[x.game]
+        r, decisions = game.role_names.index(x.role), int(x.counts.sum())
+        shares = dict(zip(x.labels, (x.counts / decisions).tolist(), strict=True))
+        line: dict[str, Any] = {"game": x.game, "role": x.role}
+        line |= {"situation": x.situation} if x.situation else {}
+        line |= {"decisions": decisions, "participants": x.participants, "shares": shares}
         if game.ordered:
             values, share = np.asarray(game.action_values[r]), np.array(list(shares.values()))
             order = np.argsort(values)

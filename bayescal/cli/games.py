@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from bayescal.cli.show import print_json, print_table
-from bayescal.environments.game_files import SUFFIXES, load_game_file
+from bayescal.environments.game_files import SUFFIXES, load_game_file, save_game_file
 from bayescal.environments.named import GAMES, get_game
 from bayescal.errors import InputError
 
@@ -25,6 +27,34 @@ def list_games(as_json: bool) -> None:
             for name, g in games.items()
         ),
     )
+
+
+def show_game(game: str, out: str | None, trust: bool, as_json: bool) -> None:
+    """Who plays, and what each role can do where; written to a file of Gambit's if that is asked for."""
+    rules = find_game(registered_name(game, trust))
+    written = None if out is None else str(save_game_file(rules, out))
+    rows = []
+    for r, (role, count) in enumerate(zip(rules.role_names, rules.role_counts, strict=True)):
+        for situation, labels in rules.named_situations(r) or [("", rules.action_labels[r])]:
+            rows.append({"role": role, "players": count, "situation": situation, "actions": list(labels)})
+    if as_json:
+        print_json({"name": rules.name, "over_time": rules.over_time, "written": written, "roles": rows})
+        return
+    several = any(row["situation"] for row in rows)
+    head = ["role", "players", *(["situation"] if several else []), "actions"]
+    cells = lambda row: [
+        row["role"],
+        str(row["players"]),
+        *([row["situation"]] if several else []),
+        _few(row["actions"]),
+    ]
+    print_table(head, map(cells, rows))
+    if written is not None:
+        click.echo(f"{rules.name} is written to {written}.")
+
+
+def _few(labels: list[str]) -> str:
+    return ", ".join(labels) if len(labels) <= 8 else f"{labels[0]}, {labels[1]}, …, {labels[-1]} ({len(labels)})"
 
 
 def registered_name(game: str, trust: bool) -> str:

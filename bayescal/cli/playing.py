@@ -9,12 +9,25 @@ from bayescal.cli import options as opt
 
 
 @click.command()
+@click.argument("game", required=False)
+@click.option("--out", metavar="FILE", help="Write GAME for Gambit: .nfg if it is played once, .efg if it is a tree.")
+@opt.trust
 @opt.as_json
-def games(as_json: bool) -> None:
-    """List the games that have a name."""
-    from bayescal.cli.games import list_games
+def games(game: str | None, out: str | None, trust: bool, as_json: bool) -> None:
+    """List the games that have a name, or say who can do what in GAME: a name, a game file or a folder with game.py.
 
-    list_games(as_json)
+    \b
+    bayescal games trust.json
+    bayescal games kuhn-poker --out kuhn.efg
+    """
+    from bayescal.cli.games import list_games, show_game
+
+    if game is not None:
+        show_game(game, out, trust, as_json)
+    elif out is not None:
+        raise click.UsageError("--out writes one game: give its name or file.")
+    else:
+        list_games(as_json)
 
 
 @click.command()

@@ -132,6 +132,11 @@ class Environment(eqx.Module):
         """Columns of recorded play beside participant, group, role, round and action, each with its meaning."""
         return {}
 
+    def named_situations(self, role: int) -> Sequence[tuple[str, tuple[str, ...]]]:
+        """(name, labels of the actions) of each situation of a role, if a table's column "situation" holds such names
+        and the labels of actions depend on it; else none."""
+        return ()
+
     def record(
         self, before: State, joint_action: Int[AnyArray, " players"], after: State, params: Params
     ) -> dict[str, Float[Array, " players"]]:

@@ -194,6 +194,9 @@ class ExtensiveForm(FiniteGame):
     def situations_of(self, player: int) -> list[tuple[str, tuple[str, ...]]]:
         return list(zip(self.tree.situations[player], self.tree.actions[player], strict=True))
 
+    def named_situations(self, role: int) -> list[tuple[str, tuple[str, ...]]]:
+        return self.situations_of(role)
+
     @property
     def possible(self) -> Bool[np.ndarray, "players situations actions"]:
         """Which actions exist in which situation of which player."""
@@ -249,11 +252,9 @@ class ExtensiveForm(FiniteGame):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        named = "; ".join(
-            f"{role}: {', '.join(f'{i} = {s}' for i, s in enumerate(names))}"
-            for role, names in zip(self.role_names, self.tree.situations, strict=True)
-        )
-        return {"situation": f"number of the situation that the player moved in ({named})"}
+        pairs = zip(self.role_names, self.tree.situations, strict=True)
+        named = "; ".join(f"{role}: {', '.join(names)}" for role, names in pairs if names)
+        return {"situation": f"the situation that the player moved in ({named}); empty in rows of others"}
 
     def record(
         self,

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from bayescal.plain import plain
 from bayescal.posterior.fit import Fit
@@ -216,20 +215,13 @@ def _some(labels: tuple[str, ...]) -> str:
 
 def _shares(study: Study) -> list[ChoiceFacts]:
     """One row for each game and role; of many the most played."""
-    decisions = study.decisions
-    pairs = zip(decisions.cells["game_index"], decisions.cells["role_index"], strict=True)
-    totals: dict[tuple[int, int], Float[np.ndarray, " actions"]] = {}
-    for counts, pair in zip(decisions.counts, pairs, strict=True):
-        totals[pair] = totals.get(pair, 0) + counts
-    played = set(sorted(totals, key=lambda pair: -totals[pair].sum())[:_GAMES])
+    found = study.decisions.chosen()
+    played = set(sorted(range(len(found)), key=lambda i: -found[i].counts.sum())[:_GAMES])
     rows = []
-    for (g, r), counts in totals.items():
-        if (g, r) not in played:
-            continue
-        game = decisions.environments[decisions.game_names[g]]
-        shares = counts / counts.sum()
+    for x in (x for i, x in enumerate(found) if i in played):
+        shares = x.counts / x.counts.sum()
         commonest = [a for a in np.argsort(-shares, kind="stable")[:_COMMONEST] if shares[a] > 0]
-        chosen = ", ".join(f"{game.action_labels[r][a]} {shares[a]:.1%}" for a in sorted(commonest))
-        row = ChoiceFacts(decisions.game_names[g], game.role_names[r], int(counts.sum()), chosen, len(totals))
-        rows.append(row)
+        chosen = ", ".join(f"{x.labels[a]} {shares[a]:.1%}" for a in sorted(commonest))
+        place = f"{x.role}, {x.situation}" if x.situation else x.role
+        rows.append(ChoiceFacts(x.game, place, int(x.counts.sum()), chosen, len(found)))
     return rows

@@ -1,6 +1,6 @@
 """Simulated play: a table of decisions such as an experiment would leave."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -202,16 +202,34 @@ def _play(
 
 
 def _table(env: Environment, played: Played, own: Float[np.ndarray, "groups players"]) -> pd.DataFrame:
-    live = played.live
+    roles = np.array(role_of_player(env.role_counts))
+    named = [[("", labels), *env.named_situations(r)] for r, labels in enumerate(env.action_labels)]
+    live, payoffs, recorded = np.asarray(played.live), np.asarray(played.payoffs), dict(played.recorded)
+    place = np.zeros(live.shape, int)
+    if max(map(len, named)) > 1:  # a tree: who does not move decides nothing, and is paid after their last move
+        situation = np.asarray(recorded["situation"])
+        live = live & np.isfinite(situation)
+        place = np.where(live, np.nan_to_num(situation) + 1, 0).astype(int)
+        last = live & (np.cumsum(live[:, ::-1], axis=1)[:, ::-1] == 1)
+        earned = np.where(played.live, payoffs, 0.0).sum(axis=1, keepdims=True)
+        payoffs = np.where(last, earned, 0.0)
+        recorded["situation"] = _padded([[name for name, _ in row] for row in named])[roles, place]
     group, when, player = np.nonzero(live)
-    role = np.array(role_of_player(env.role_counts))[player]
-    width = env.mask.shape[1]
-    labels = np.array([[*row, *[""] * (width - len(row))] for row in env.action_labels], object)
+    role = roles[player]
+    labels = np.stack(
+        [_padded([labels for _, labels in row], env.mask.shape[1], max(map(len, named))) for row in named]
+    )
     groups = np.array([f"g{i + 1:03d}" for i in range(len(own))], object)
     people = np.array([f"-p{i + 1:0{len(str(env.players))}d}" for i in range(env.players)], object)
     columns: dict[str, np.ndarray] = {"participant": groups[group] + people[player], "group": groups[group]}
     if env.roles > 1:
         columns["role"] = np.array(env.role_names, object)[role]
-    columns |= {"round": when + 1, "action": labels[role, played.actions[live]]}
-    columns |= {n: np.asarray(x)[live] for n, x in played.recorded.items()}
-    return pd.DataFrame({**columns, "payoff": played.payoffs[live], "cost": own[group, player]})
+    columns |= {"round": when + 1, "action": labels[role, place[live], played.actions[live]]}
+    columns |= {n: np.asarray(x)[live] for n, x in recorded.items()}
+    return pd.DataFrame({**columns, "payoff": payoffs[live], "cost": own[group, player]})
+
+
+def _padded(rows: Sequence[Sequence[str]], width: int | None = None, height: int | None = None) -> np.ndarray:
+    """Texts as an array, rows filled up with empty ones."""
+    width, height = width or max(map(len, rows)), height or len(rows)
+    return np.array([[*row, *[""] * (width - len(row))] for row in [*rows, *[()] * (height - len(rows))]], object)

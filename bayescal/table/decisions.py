@@ -16,9 +16,10 @@ from jaxtyping import Bool, Int
 
 from bayescal.errors import InputError
 from bayescal.table.cells import count_cells
+from bayescal.table.codes import unique_rows
 from bayescal.table.columns import COLUMNS, INDICES, Columns
 from bayescal.table.files import read_csv
-from bayescal.table.game import Game
+from bayescal.table.game import Game, grid_of
 from bayescal.table.parquet import read_parquet
 from bayescal.table.people import check_treatments, read_people
 from bayescal.table.play import Play, replay_games, rows_by_game
@@ -26,6 +27,21 @@ from bayescal.table.reader import open_table
 from bayescal.table.rows import canonical_rows, report_contradictions
 
 LEVELS = ("game", "group", "participant")
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """How often each action of one role of a game was chosen, by how many participants (None: not known).
+
+    `situation` is where in a tree that was, and empty in other games.
+    """
+
+    game: str
+    role: str
+    situation: str
+    labels: tuple[str, ...]
+    counts: Int[np.ndarray, " actions"]
+    participants: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,20 +235,40 @@ class Decisions:
         return self.cells[f"{level}_index"].to_numpy()
 
     def describe(self) -> pd.DataFrame:
-        """Per game and role: decisions, participants (if known) and the share of each action."""
-        lines = []
-        game_index, role_index = self.cells["game_index"].to_numpy(), self.cells["role_index"].to_numpy()
-        for g, r in sorted(set(zip(game_index.tolist(), role_index.tolist(), strict=True))):
-            here = (game_index == g) & (role_index == r)
-            name = self.game_names[g]
-            game = self.environments[name]
-            counts = self.counts[here].sum(axis=0)
-            line: dict[str, Any] = {"game": name, "role": game.role_names[r], "decisions": int(counts.sum())}
-            if "participant" in self.cells:
-                line["participants"] = self.cells["participant"][here].nunique()
-            shares = counts / counts.sum()
-            lines.append(line | dict(zip(game.action_labels[r], shares, strict=False)))
-        return pd.DataFrame(lines).set_index(["game", "role"])
+        """Per game and role (and situation of a tree): decisions, participants (if known), the share of each action."""
+        lines, chosen = [], self.chosen()
+        for x in chosen:
+            line: dict[str, Any] = {"game": x.game, "role": x.role, "situation": x.situation}
+            line |= {"decisions": int(x.counts.sum()), "participants": x.participants}
+            lines.append(line | dict(zip(x.labels, x.counts / x.counts.sum(), strict=True)))
+        table = pd.DataFrame(lines).set_index(["game", "role", "situation"])
+        if "participant" not in self.cells:
+            table = table.drop(columns="participants")
+        return table if any(x.situation for x in chosen) else table.droplevel("situation")
+
+    def chosen(self) -> list[Chosen]:
+        """How often each action was chosen, by game and role, and by situation where tables name these."""
+        games, rows, counts = list(self.environments.values()), self.cells, self.counts
+        situation = np.full(len(rows), -1)
+        if any(game.named_situations(r) for game in games for r in range(len(game.role_names))):
+            rows = self.table if self.play is None else self.table.iloc[np.unique(self.play.row)]
+            counts = np.eye(counts.shape[1], dtype=np.int64)[rows["action_index"]] * rows["n"].to_numpy()[:, None]
+            situation = rows["situation"].fillna(-1).to_numpy(np.int64)
+        keys = [rows["game_index"].to_numpy(), rows["role_index"].to_numpy(), situation]
+        first, of_row = unique_rows(keys)
+        total = np.zeros((len(first), counts.shape[1]), dtype=np.int64)
+        np.add.at(total, of_row, counts)
+        people = [None] * len(first)
+        if "participant" in rows:
+            once = unique_rows([of_row, rows["participant"].cat.codes.to_numpy()])[0]
+            people = np.bincount(of_row[once], minlength=len(first)).tolist()
+        out = []
+        for row, decided, by in zip(first, total, people, strict=True):
+            g, r, s = (int(key[row]) for key in keys)
+            labels, named = grid_of(games[g], r, s).labels, games[g].named_situations(r)
+            where = named[s][0] if named and s >= 0 else ""
+            out.append(Chosen(self.game_names[g], games[g].role_names[r], where, labels, decided[: len(labels)], by))
+        return out
 
     @cached_property
     def data_hash(self) -> str:

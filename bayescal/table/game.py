@@ -1,7 +1,7 @@
 """What a table needs to know of a game. It is written out as protocols, so that reading data does not load JAX."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -49,7 +49,25 @@ class Game(Protocol):
     def over_time(self) -> bool: ...
     @property
     def columns(self) -> Mapping[str, str]: ...
+    def named_situations(self, role: int) -> Sequence[tuple[str, tuple[str, ...]]]: ...
     def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replayed: ...
+
+
+class Grid(NamedTuple):
+    """The actions that a decision is one of."""
+
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    ordered: bool
+
+
+def grid_of(game: Game, role: int, situation: int = -1) -> Grid:
+    """The actions of a role; those of one situation where these have names of their own (-1: it is not known)."""
+    named = game.named_situations(role)
+    if situation < 0 or not named:
+        return Grid(game.action_labels[role], game.action_values[role], game.ordered)
+    labels = named[situation][1]
+    return Grid(labels, tuple(map(float, range(len(labels)))), False)
 
 
 def longest_grid(game: Game) -> int:
@@ -59,5 +77,9 @@ def longest_grid(game: Game) -> int:
 def spellings(games: Sequence[Game]) -> tuple[list[str], list[str]]:
     """All names of roles and all labels of actions of some games, each once, in their order."""
     roles = (name for game in games for name in game.role_names)
-    actions = (label for game in games for labels in game.action_labels for label in labels)
+    by_role = [(game, r) for game in games for r in range(len(game.role_names))]
+    grids = (
+        labels for game, r in by_role for labels in [game.action_labels[r], *(x for _, x in game.named_situations(r))]
+    )
+    actions = (label for labels in grids for label in labels)
     return list(dict.fromkeys(roles)), list(dict.fromkeys(actions))

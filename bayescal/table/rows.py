@@ -9,12 +9,13 @@ from jaxtyping import Bool, Float, Int
 
 from bayescal.table.actions import grid_words, is_between, match_actions, suggestion
 from bayescal.table.codes import first_rows, natural_order, ranks, rows_by_key, unique_rows
-from bayescal.table.columns import Column
+from bayescal.table.columns import Column, as_number
 from bayescal.table.faults import closest, quoted
-from bayescal.table.game import Contradiction, longest_grid, spellings
+from bayescal.table.game import Contradiction, Grid, grid_of, spellings
 from bayescal.table.reader import OpenTable
 
 Index = Int[np.ndarray, " rows"]
+SITUATION = "situation"
 LARGEST = 2.0**53  # beyond it a float no longer holds every whole number
 
 
@@ -42,13 +43,17 @@ def canonical_rows(table: OpenTable, snap: bool) -> Rows:
     faults, columns = table.faults, table.columns
     game = _game(table)
     role = _role(table, game)
-    action, moved = _action(table, game, role, snap)
+    situation = _situation(table, game, role)
+    places = _places(table, game, role, situation)
+    action, moved = _action(table, places, snap)
     n = _count(table)
     rounds = _round(table)
     identities = {key: _identity(table, key) for key in ("participant", "group") if key in columns}
     if not faults and n.any():
         _check_everybody_decided(table, n)
-    numbers = {key: _recorded(table, key) for key in table.recorded if key in columns}
+    numbers = {key: _recorded(table, key) for key in table.recorded if key in columns and key != SITUATION}
+    if SITUATION in columns:
+        numbers[SITUATION] = np.where(situation < 0, np.nan, situation)
     if rounds is not None and "participant" in identities:
         _check_duplicates(table, game, identities["participant"], rounds, n)
     if not faults and not n.any():
@@ -56,7 +61,7 @@ def canonical_rows(table: OpenTable, snap: bool) -> Rows:
     faults.raise_if_any()
 
     names = pd.Categorical.from_codes(game, categories=list(table.environments))
-    roles, actions = _spelled(table, game, role, action)
+    roles, actions = _spelled(table, places, action)
     frame = pd.DataFrame({**identities, "game": names, "role": roles, "action": actions, "n": n})
     if rounds is not None:
         frame["round"] = rounds.astype(np.int64)
@@ -135,44 +140,103 @@ def _role(table: OpenTable, game: Index) -> Index:
     return index
 
 
-def _action(table: OpenTable, game: Index, role: Index, snap: bool) -> tuple[Index, Bool[np.ndarray, " rows"]]:
+def _situation(table: OpenTable, game: Index, role: Index) -> Index:
+    """-1 where the table says none. A situation is called by its name, or by its number where no name is a number."""
+    index = np.full(table.size, -1, dtype=np.int64)
+    if SITUATION not in table.columns:
+        return index
+    games, column = table.games, table.columns[SITUATION]
+    names = lambda g, r: [name for name, _ in games[g].named_situations(int(r))]
+    known = np.flatnonzero((game >= 0) & (role >= 0) & ~column.empty)
+    wrong = np.zeros(table.size, bool)
+    for rows in rows_by_key(known, game[known] * _widest(table) + role[known]):
+        called = names(game[rows[0]], role[rows[0]])
+        code = {name: i for i, name in enumerate(called)}
+        if all(np.isnan(as_number(name)) for name in called):
+            code |= {str(i): i for i in range(len(called))}
+        index[rows] = np.array([code.get(text, -1) for text in column.texts])[column.codes[rows]]
+        wrong[rows] = index[rows] < 0
+
+    def advise(rows: Sequence[int]) -> str:
+        pairs = dict.fromkeys((int(game[i]), int(role[i])) for i in rows)
+        known = [f"{games[g].role_names[r]} has {quoted(names(g, r))}" for g, r in pairs]
+        return f"{'; '.join(known)}: write one of these, or leave the cell empty if the player did not move."
+
+    table.faults.note(
+        repr(column.name),
+        wrong,
+        "a situation that its role does not have",
+        lambda i: f"{column.text(i)!r}{closest(column.text(i), names(game[i], role[i]))}",
+        advise,
+    )
+    return index
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """The rows of one game and role, and of one situation where the table names it."""
+
+    name: str
+    role: str
+    situation: str
+    grid: Grid
+    rows: Index
+
+    @property
+    def words(self) -> str:
+        where = f", {self.situation!r}" if self.situation else ""
+        return f"{self.name!r}, {self.role!r}{where}: {grid_words(self.grid)}"
+
+
+def _places(table: OpenTable, game: Index, role: Index, situation: Index) -> list[_Place]:
+    """Of all rows of which game and role are known."""
+    known = np.flatnonzero((game >= 0) & (role >= 0))
+    key = (game[known] * _widest(table) + role[known]) * (2 + situation.max(initial=0)) + situation[known] + 1
+    names, places = list(table.environments), []
+    for rows in rows_by_key(known, key):
+        g, r, s = int(game[rows[0]]), int(role[rows[0]]), int(situation[rows[0]])
+        rules = table.games[g]
+        where = rules.named_situations(r)[s][0] if s >= 0 else ""
+        places.append(_Place(names[g], rules.role_names[r], where, grid_of(rules, r, s), rows))
+    return places
+
+
+def _widest(table: OpenTable) -> int:
+    return 1 + max(len(g.role_names) for g in table.games)
+
+
+def _action(table: OpenTable, places: Sequence[_Place], snap: bool) -> tuple[Index, Bool[np.ndarray, " rows"]]:
     """(index of the action, whether the value was moved to the grid)."""
-    games, column = table.games, table.columns["action"]
+    column = table.columns["action"]
     table.faults.missing("action", column, column.empty)
     index = np.full(table.size, -1, dtype=np.int64)
-    moved = np.zeros(table.size, dtype=bool)
-    known = np.flatnonzero((game >= 0) & (role >= 0) & ~column.empty)
-    width = 1 + max(len(g.role_names) for g in games)
-    for rows in rows_by_key(known, game[known] * width + role[known]):
+    moved, off = np.zeros((2, table.size), dtype=bool)
+    for place in places:
+        rows = place.rows[~column.empty[place.rows]]
         distinct, of_row = np.unique(column.codes[rows], return_inverse=True)
-        match, snapped = match_actions(column, distinct, games[game[rows[0]]], int(role[rows[0]]), snap)
+        match, snapped = match_actions(column, distinct, place.grid, snap)
         index[rows], moved[rows] = match[of_row], snapped[of_row]
-    off = np.zeros(table.size, dtype=bool)
-    off[known] = index[known] < 0
+        off[rows] = index[rows] < 0
+    place_of = lambda i: next(p for p in places if np.isin(i, p.rows))
 
     def describe(i: int) -> str:
         number = column.numbers[column.codes[i]]
-        return f"{column.text(i)!r}{suggestion(column.text(i), number, games[game[i]], int(role[i]))}"
+        return f"{column.text(i)!r}{suggestion(column.text(i), number, place_of(i).grid)}"
 
     def advise(rows: Sequence[int]) -> str:
         number = column.number()
-        between = any(is_between(float(number[i]), games[game[i]], int(role[i])) for i in rows)
+        found = [p for p in places if np.isin(rows, p.rows).any()]
+        between = any(is_between(float(number[i]), place_of(i).grid) for i in rows)
         fix = "write one of its labels or values"
         if between and not snap:
             fix += ", or ask for the nearest grid value (snap=True, --snap, or snap = true under [model] in "
             fix += "dataset.toml)"
         elif snap:
             fix += " (only values between two grid points can be snapped)"
-        return f"the grid by game and role is {_grids(table, game, role, rows)}: {fix}."
+        return f"the grid by game and role is {'; '.join(p.words for p in found)}: {fix}."
 
     table.faults.note(repr(column.name), off, "an action that is not on the grid", describe, advise)
     return index, moved
-
-
-def _grids(table: OpenTable, game: Index, role: Index, rows: Sequence[int]) -> str:
-    names, games = list(table.environments), table.games
-    pairs = dict.fromkeys((int(game[i]), int(role[i])) for i in rows)
-    return "; ".join(f"{names[g]!r}, {games[g].role_names[r]!r}: {grid_words(games[g], r)}" for g, r in pairs)
 
 
 def _count(table: OpenTable) -> Index:
@@ -261,20 +325,17 @@ def _check_duplicates(table: OpenTable, game: Index, participant: pd.Categorical
     )
 
 
-def _spelled(table: OpenTable, game: Index, role: Index, action: Index) -> tuple[pd.Categorical, pd.Categorical]:
+def _spelled(table: OpenTable, places: Sequence[_Place], action: Index) -> tuple[pd.Categorical, pd.Categorical]:
     """Names of roles and labels of actions, row by row."""
-    games = table.games
-    roles, actions = spellings(games)
+    roles, actions = spellings(table.games)
     role_code = {name: i for i, name in enumerate(roles)}
     action_code = {label: i for i, label in enumerate(actions)}
-    shape = [max(len(g.role_names) for g in games), max(map(longest_grid, games))]
-    role_codes = np.zeros((len(games), shape[0]), dtype=np.int64)
-    action_codes = np.zeros((len(games), *shape), dtype=np.int64)
-    for g, rules in enumerate(games):
-        for r, (name, labels) in enumerate(zip(rules.role_names, rules.action_labels, strict=True)):
-            role_codes[g, r] = role_code[name]
-            action_codes[g, r, : len(labels)] = [action_code[label] for label in labels]
+    role_codes, action_codes = np.zeros((2, table.size), dtype=np.int64)
+    for place in places:
+        role_codes[place.rows] = role_code[place.role]
+        codes = np.array([action_code[label] for label in place.grid.labels])
+        action_codes[place.rows] = codes[action[place.rows]]
     return (
-        pd.Categorical.from_codes(role_codes[game, role], categories=roles),
-        pd.Categorical.from_codes(action_codes[game, role, action], categories=actions),
+        pd.Categorical.from_codes(role_codes, categories=roles),
+        pd.Categorical.from_codes(action_codes, categories=actions),
     )

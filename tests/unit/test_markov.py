@@ -148,6 +148,12 @@ def test_they_are_fit_to_be_trained_on(build):
     check_environment(build())
 
 
+def spelled(env, player, number):
+    """A recorded number as tables have it: in a tree the name of the situation."""
+    named = env.named_situations(player)
+    return named[int(number)][0] if named and np.isfinite(number) else number
+
+
 def recorded(env, games=6, rounds=7, key=0):
     """A table of random play, and what everybody observed."""
     rows, seen = [], []
@@ -161,7 +167,7 @@ def recorded(env, games=6, rounds=7, key=0):
             for i, role in enumerate(env.role_names):
                 row = {"group": g, "participant": f"{g}-{i}", "role": role, "round": t + 1}
                 row["action"] = env.action_labels[i][int(joint[i])]
-                rows.append(row | {k: float(v[i]) for k, v in columns.items()})
+                rows.append(row | {k: spelled(env, i, float(v[i])) for k, v in columns.items()})
                 seen.append({k: np.asarray(v) for k, v in env.observe(state, i).items()})
             state = after
             if bool(done):

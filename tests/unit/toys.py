@@ -20,6 +20,9 @@ class Toy:
     over_time: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
 
+    def named_situations(self, role):
+        return ()
+
     def replay(self, table: pd.DataFrame, *, tolerance: float = 0.01) -> Replay:
         return Replay({}, np.ones(len(table), bool))
 
