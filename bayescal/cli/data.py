@@ -78,11 +78,11 @@ def describe(study: str, table: str | None, trust: bool, as_json: bool) -> None:
             click.echo(f"  {key:<9} {text}")
     click.echo("")
     several = any(len(game.role_names) > 1 for game in decisions.environments.values())
-    head = ["game", *(["role"] if several else []), "decisions", "participants", "what was done"]
+    keys = ["game", *(["role"] if several else []), *(["situation"] if any("situation" in r for r in rows) else [])]
     print_table(
-        head,
+        [*keys, "decisions", "participants", "what was done"],
         (
-            [r["game"], *([r["role"]] if several else []), f"{r['decisions']:,}", _people(r["participants"]), _done(r)]
+            [*(r.get(key, "") for key in keys), f"{r['decisions']:,}", _people(r["participants"]), _done(r)]
             for r in rows[:SHOWN]
         ),
         right=("decisions", "participants"),
@@ -102,11 +102,13 @@ def describe(study: str, table: str | None, trust: bool, as_json: bool) -> None:
 def template(game: str, wide: Literal["round", "participant"] | None, out: str | None, trust: bool) -> None:
     """Start a study of your own: a commented dataset.toml and an example table of ENV, a game (see `bayescal games`).
 
-    ENV may also be a folder with a game.py, if --trust allows it to run (FOLDER/NAME if it registers several games).
+    ENV may also be a game file (payoffs or a tree in JSON, or Gambit's .nfg, .efg, .agg), or a folder with a game.py,
+    if --trust allows it to run (FOLDER/NAME if it registers several games).
 
     \b
     bayescal data template cournot-3 --out my-study
     bayescal data template cobweb-stable --wide participant
+    bayescal data template trust.json --out my-trust-game
     """
     from bayescal.cli.template import write_template
 

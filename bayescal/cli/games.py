@@ -72,9 +72,15 @@ def find_game(game: str, **options: Any) -> "Environment":
     Args:
         options: of a named game.
     """
+    path = game_file(game)
+    if path is None:
+        return get_game(game, **options)
+    if options:
+        raise InputError(f"--option was given, but {game} is a file: only named games have options.")
+    return load_game_file(path)
+
+
+def game_file(game: str) -> Path | None:
+    """The file that describes a game, if that is what is given, or looks so."""
     path = Path(game)
-    if game not in GAMES and (path.is_file() or path.suffix in SUFFIXES):
-        if options:
-            raise InputError(f"--option was given, but {game} is a file: only named games have options.")
-        return load_game_file(path)
-    return get_game(game, **options)
+    return path if game not in GAMES and (path.is_file() or path.suffix in SUFFIXES) else None

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayescal.cli.games import registered_name
+from bayescal.cli.games import game_file, registered_name
+from bayescal.environments.game_files import load_game_file
 from bayescal.environments.named import GAMES
 from bayescal.errors import InputError
 from bayescal.results.commit import put_files, repair
@@ -17,20 +18,22 @@ if TYPE_CHECKING:
 
 SHOWN = 6  # lines of the table that are printed
 GROUPS, PEOPLE, ROUNDS = 4, 8, 20  # of the simulated table; PEOPLE in games with one player
+PLAYS, TREMBLING = 20, 0.5  # of a tree: how many, and a cost as a share of payoffs at which people reach most of it
 
 
 def write_template(game: str, wide: "Layout | None", out: str | None, trust: bool) -> None:
     """Print a template, or write its two files into a folder."""
     if out is not None:
-        _check_free(Path(out))
+        _check_free(Path(out), game)
     from bayescal.study.template import FILE, TABLE, make_template
 
     game = registered_name(game, trust)
-    named = GAMES[game]
-    environment = named.build(**named.template)
+    file = None if game in GAMES else game_file(game)
+    named = None if file is not None else GAMES[game]
+    environment = named.build(**named.template) if named is not None else load_game_file(game)
     from bayescal.policies.exact import ExactPolicy
 
-    learned = _learned(game, environment)
+    learned = None if named is None else _learned(game, environment)
     policy, solvable = learned, True
     if policy is None:
         try:
@@ -38,15 +41,16 @@ def write_template(game: str, wide: "Layout | None", out: str | None, trust: boo
         except InputError:
             policy, solvable = _by_chance(environment), False
     template = make_template(
-        game,
+        environment.name if named is None else game,
         environment,
         _play(policy),
-        title=named.title,
-        options=named.template,
+        title=environment.name if named is None else named.title,
+        options={} if named is None else named.template,
         policy=_model_name(game) if learned is not None else None,
         private=getattr(learned, "population", None) is not None,
         solvable=solvable,
         wide=wide,
+        file=None if file is None else file.name,
     )
     if out is None:
         lines = template.csv.splitlines()
@@ -56,19 +60,27 @@ def write_template(game: str, wide: "Layout | None", out: str | None, trust: boo
             click.echo(f"# {line}")
         return
     folder = Path(out)
-    put_files(folder, {TABLE: template.csv.encode(), FILE: template.toml.encode()}, "data template")
+    files = {TABLE: template.csv.encode(), FILE: template.toml.encode()}
+    if file is not None:
+        files[file.name] = file.read_bytes()
+    put_files(folder, files, "data template")
     click.echo(f"{folder / FILE} and {folder / TABLE}: try `bayescal data validate {out}`, then put in your own table.")
 
 
-def _check_free(folder: Path) -> None:
+def _check_free(folder: Path, game: str) -> None:
     from bayescal.study.template import FILE, TABLE
 
     repair(folder)
-    taken = [str(folder / name) for name in (FILE, TABLE) if (folder / name).exists()]
+    taken = [str(folder / name) for name in (FILE, TABLE, *_file_name(game)) if (folder / name).exists()]
     if taken:
         raise InputError(f"--out: {' and '.join(taken)} would be overwritten; give another folder.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file: give a folder.")
+
+
+def _file_name(game: str) -> list[str]:
+    """What the file of a game would be called in the folder."""
+    return [] if game in GAMES or game_file(game) is None else [Path(game).name]
 
 
 def _model_name(game: str) -> str | None:
@@ -125,13 +137,17 @@ def _play(policy: Any) -> Any:
 
     environment = policy.environment
     given: dict[str, Any] = {}
+    tree = any(environment.named_situations(r) for r in range(environment.roles))
     box = dict(policy.domain.intervals) if hasattr(policy, "domain") else {}
     if getattr(policy, "population", None) is not None:
         given["phi"] = {n: (box[f"phi.{n}"].low + box[f"phi.{n}"].high) / 2 for n in policy.population.parameters}
     elif "cost" in box:
         given["cost"] = float(np.sqrt(box["cost"].low * box["cost"].high))
     else:
-        given["cost"] = 0.05 * float(environment.payoff_scale(environment.params))
+        small = TREMBLING if tree else 0.05
+        given["cost"] = small * float(environment.payoff_scale(environment.params))
     rounds = min(environment.horizon, ROUNDS) if environment.over_time else ROUNDS
     groups = PEOPLE if environment.players == 1 else GROUPS
+    if tree:
+        groups = PLAYS
     return simulate(policy, groups=groups, rounds=rounds, seed=1, **given)

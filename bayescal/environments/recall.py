@@ -39,8 +39,8 @@ def forgotten(
         at, here = (i, int(situation[h])), int(before[h, i]) if i >= 0 else 0
         if i >= 0 and first.setdefault(at, here) != here and at not in found:
             found[at] = (
-                f"player {i} does not remember their own moves in situation {situations[i][situation[h]]!r}: one of "
-                f"its nodes comes after {described(i, first[at])}, another after {described(i, here)}; give nodes "
+                f"player {i + 1} does not remember their own moves in situation {situations[i][situation[h]]!r}: one "
+                f"of its nodes comes after {described(i, first[at])}, another after {described(i, here)}; give nodes "
                 "after different own moves different situations (games need perfect recall)"
             )
         for b, c in enumerate(children[h]):

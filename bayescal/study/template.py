@@ -34,8 +34,9 @@ def make_template(
     private: bool = False,
     solvable: bool = True,
     wide: Layout | None = None,
+    file: str | None = None,
 ) -> Template:
-    """A study of the named game to begin with.
+    """A study of the named game, or of the game in a file, to begin with.
 
     Args:
         options: with which dataset.toml builds the game.
@@ -43,6 +44,7 @@ def make_template(
         policy: the learned policy that answers for the game; `private` if costs are private in it.
         solvable: whether the game can be solved exactly, where there is no such policy.
         wide: a column for each round, or for each subject, in place of a row for each decision.
+        file: that describes the game, beside dataset.toml, if the game has no name in the registry.
     """
     keys = [k for k in ("participant", "group", "role", "round", "action") if k in played]
     recorded = [k for k in environment.columns if k in played]
@@ -57,11 +59,11 @@ def make_template(
     elif wide == "participant":
         table, section = _by_participant(table, recorded, environment)
     parts = [
-        _head(name, title, environment, wide),
+        _head(file or name, title, environment, wide),
         _meta(title),
         _columns(environment, keys, recorded, wide),
         section,
-        _games(name, options or {}),
+        _games(name, options or {}) if file is None else _game_file(name, file),
         _model(environment, policy, private, solvable),
     ]
     return Template("\n".join(p for p in parts if p), table.to_csv(index=False, lineterminator="\n"))
@@ -108,7 +110,7 @@ def _columns(environment: Environment, keys: Sequence[str], recorded: Sequence[s
 
 def _meanings(environment: Environment) -> dict[str, str]:
     together = environment.players > 1
-    labels = {role: _span(environment.action_labels[i]) for i, role in enumerate(environment.role_names)}
+    labels = {role: _actions(environment, i) for i, role in enumerate(environment.role_names)}
     same = len(set(labels.values())) == 1
     grids = next(iter(labels.values())) if same else "; ".join(f"{role}: {text}" for role, text in labels.items())
     over_time = environment.over_time
@@ -132,6 +134,13 @@ def _meanings(environment: Environment) -> dict[str, str]:
     }
 
 
+def _actions(environment: Environment, role: int) -> str:
+    situations = environment.named_situations(role)
+    if len({labels for _, labels in situations}) < 2:
+        return _span(situations[0][1] if situations else environment.action_labels[role])
+    return ", or ".join(f"in {name} {_span(labels)}" for name, labels in situations)
+
+
 def _span(labels: Sequence[str]) -> str:
     few = ", ".join(labels) if len(labels) <= 6 else f"{labels[0]}, {labels[1]}, ..., {labels[-1]}"
     return few if len(labels) <= 6 else f"{few} ({len(labels)} values)"
@@ -150,6 +159,15 @@ def _games(name: str, options: Mapping[str, Any]) -> str:
             "left is what a column `game` says, if you have several."
         )
         + f"[games]\n{line}\n"
+    )
+
+
+def _game_file(name: str, file: str) -> str:
+    return (
+        _comment(
+            "The game, by its file beside this one. The name to the left is what a column `game` says, if several."
+        )
+        + f"[games]\n{json.dumps(name)} = {json.dumps(file)}\n"
     )
 
 

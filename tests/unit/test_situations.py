@@ -116,3 +116,24 @@ def test_a_game_is_shown_and_written(tmp_path):
     assert bc.load_game_file(out).tree == bc.load_game_file(source).tree
     refused = CliRunner().invoke(main, ["games", "--out", str(out)])
     assert refused.exit_code == 2 and "give its name or file" in refused.output
+
+
+def test_a_study_of_a_tree_begins_with_a_template(tmp_path):
+    source = tmp_path / "trust.json"
+    reply = {"player": "receiver", "situation": "sent", "actions": {"share": [2, 2], "keep": [0, 4]}}
+    tree = {"player": "sender", "situation": "begin", "actions": {"send": reply, "no": [1, 1]}}
+    source.write_text(json.dumps({"roles": ["sender", "receiver"], "tree": tree}))
+    folder = tmp_path / "mine"
+    result = CliRunner().invoke(main, ["data", "template", str(source), "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in folder.iterdir()) == ["dataset.toml", "decisions.csv", "trust.json"]
+    study = bc.load_study(folder)
+    assert study.environments["trust"].tree == bc.load_game_file(source).tree
+    assert {x.situation for x in study.decisions.chosen()} == {"begin", "sent"}
+    described = CliRunner().invoke(main, ["data", "describe", str(folder)])
+    assert "situation" in described.output and "share" in described.output
+    again = CliRunner().invoke(main, ["data", "template", str(source), "--out", str(folder)])
+    assert again.exit_code == 1 and "would be overwritten" in str(again.exception)
+    source.write_text("{}")
+    broken = CliRunner().invoke(main, ["data", "template", str(source), "--out", str(tmp_path / "other")])
+    assert broken.exit_code == 1 and not (tmp_path / "other").exists()
