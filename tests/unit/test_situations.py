@@ -133,7 +133,7 @@ def test_a_study_of_a_tree_begins_with_a_template(tmp_path):
     described = CliRunner().invoke(main, ["data", "describe", str(folder)])
     assert "situation" in described.output and "share" in described.output
     again = CliRunner().invoke(main, ["data", "template", str(source), "--out", str(folder)])
-    assert again.exit_code == 1 and "would be overwritten" in str(again.exception)
+    assert again.exit_code == 2 and "would be overwritten" in again.output
     source.write_text("{}")
     broken = CliRunner().invoke(main, ["data", "template", str(source), "--out", str(tmp_path / "other")])
-    assert broken.exit_code == 1 and not (tmp_path / "other").exists()
+    assert broken.exit_code == 2 and not (tmp_path / "other").exists()
