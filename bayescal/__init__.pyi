@@ -1,6 +1,7 @@
 # Everything public. `__init__.py` reads this list and loads each name when it is first used.
 from . import populations as populations
 from . import priors as priors
+from .cache import use_cache as use_cache
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .comparison import compare_study as compare_study

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from bayescal.cache import use_cache
 from bayescal.cli import fitting, playing
 from bayescal.cli.data import data
 from bayescal.errors import InputError
@@ -26,6 +27,27 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("bayescal: interrupted.", err=True)
             sys.exit(130)
+
+
+_COMPILING = {
+    "calibrate", "certify", "check", "compare", "recover", "report", "reweight", "sbc", "simulate", "solve", "template",
+    "train",
+}  # fmt: skip
+
+
+def _no_cache() -> click.Option:
+    return click.Option(
+        ["--no-cache"],
+        is_flag=True,
+        expose_value=False,
+        callback=_keep_programs,
+        help="Compile every program anew, and keep none for the next run.",
+    )
+
+
+def _keep_programs(ctx: click.Context, _: click.Parameter, no_cache: bool) -> None:
+    if not no_cache and not ctx.resilient_parsing:
+        use_cache()
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -55,4 +77,7 @@ for command in (
     playing.train,
     playing.version,
 ):
+    for leaf in command.commands.values() if isinstance(command, click.Group) else [command]:
+        if leaf.name in _COMPILING:
+            leaf.params.append(_no_cache())
     main.add_command(command)

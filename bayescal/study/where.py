@@ -5,6 +5,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from bayescal.cache import user_cache
 from bayescal.errors import InputError
 from bayescal.reading import decompress, read_bytes
 from bayescal.resources import resource_names, resource_path
@@ -50,12 +51,6 @@ def table_folder() -> Path:
     """The folder for tables of registered sets: $BAYESCAL_DATA_DIR, or the user's cache."""
     named = os.environ.get(DATA_DIR)
     return Path(named) if named else user_cache()
-
-
-def user_cache() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("bayescal"))
 
 
 def find_table(dataset: Dataset) -> Path | None:

@@ -31,7 +31,7 @@ TABLE = "who,game,role,action,age\n1,a,player 1,stag,20\n2,a,player 2,hare,30\n1
 
 @pytest.fixture(autouse=True)
 def data_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.setenv(DATA_DIR, str(SHARED))
 
 

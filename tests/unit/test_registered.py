@@ -26,7 +26,7 @@ ORIGINAL = ("nagel-1995", "nagel-2002", "repeated-pd")  # where the file that is
 
 @pytest.fixture(autouse=True)
 def no_cache_of_the_user(tmp_path, monkeypatch):
-    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "cache" / name))
     monkeypatch.setenv(DATA_DIR, str(SHARED))
 
 
