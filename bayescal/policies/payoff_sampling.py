@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -31,26 +32,28 @@ class PayoffSamplingPolicy(SamplingPolicy):
 
     @staticmethod
     def _entries(actions: int, outcomes: int, samples: int) -> int:
-        return (actions * samples) ** 2
+        return actions * max(actions, outcomes) * samples
 
     @staticmethod
     def _replies(
         table: Float[Array, "actions outcomes"], samples: Samples, largest: int
     ) -> Callable[[Float[Array, " outcomes"]], Float[Array, " actions"]]:
-        actions = len(table)
-        total = table @ samples.counts.T.astype(table.dtype)
-        ahead = total[:, :, None, None] - total  # (own action, its sample, another action, its sample)
-        equal = roundoff(table, largest)
-        beats, ties = (ahead > equal).astype(table.dtype), (jnp.abs(ahead) <= equal).astype(table.dtype)
-        itself = jnp.eye(actions, dtype=bool)[:, None, :]
+        total, equal = table @ samples.counts.T.astype(table.dtype), roundoff(table, largest)
+        order = jnp.argsort(total, axis=1)
+        in_order = jnp.take_along_axis(total, order, axis=1)
+        # How many samples of another action (rows) pay less than a sample of one's own, and how many no more.
+        count = jax.vmap(lambda row, x: jnp.searchsorted(row, x.ravel()).reshape(x.shape), in_axes=(0, None))
+        less, no_more = count(in_order, total - equal), count(in_order, total + equal)
+        itself = jnp.eye(len(table), dtype=bool)[:, :, None]
         # A tie with k others is won with probability 1 / (k + 1), the integral of z^k from 0 to 1.
-        nodes, weights = np.polynomial.legendre.leggauss(actions // 2 + 1)
+        nodes, weights = np.polynomial.legendre.leggauss(len(table) // 2 + 1)
         halves = list(zip((nodes + 1) / 2, weights / 2, strict=True))
 
         def reply(chances: Float[Array, " outcomes"]) -> Float[Array, " actions"]:
             p = chances_of(samples, chances, largest)
-            won, tied = beats @ p, ties @ p
-            best = lambda z: jnp.prod(jnp.where(itself, 1.0, won + z * tied), axis=2) @ p
+            up_to = jnp.pad(jnp.cumsum(p[order], axis=1), ((0, 0), (1, 0)))
+            below, tied = (jax.vmap(lambda row, at: row[at])(up_to, at) for at in (less, no_more))
+            best = lambda z: jnp.prod(jnp.where(itself, 1.0, below + z * (tied - below)), axis=0) @ p
             return jnp.sum(jnp.stack([w * best(z) for z, w in halves]), axis=0)
 
         return reply

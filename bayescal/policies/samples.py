@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import comb, factorial, prod
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -44,9 +45,13 @@ def chances_of(samples: Samples, chances: Float[Array, " outcomes"], largest: in
     Args:
         largest: no outcome is drawn more often.
     """
-    powers = jnp.concatenate([jnp.ones((1, len(chances)), chances.dtype), jnp.tile(chances, (largest, 1))])
-    powers = jnp.cumprod(powers, axis=0)  # and not `**`, whose derivative at probability zero is NaN
-    return jnp.asarray(samples.ways) * jnp.prod(powers[samples.counts, jnp.arange(len(chances))], axis=1)
+    times = jnp.arange(largest + 1)
+    p = jnp.asarray(samples.ways)
+    for outcome, chance in enumerate(chances):
+        # With whole exponents the derivative at probability zero is right.
+        powers = jax.lax.pow(jnp.broadcast_to(chance, times.shape), times)
+        p = p * powers[samples.counts[:, outcome]]
+    return p
 
 
 def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:

@@ -48,9 +48,9 @@ def fixed_point(
     fixed = jax.lax.stop_gradient(theta)
 
     def linearise(v, s):
-        image, rise = jax.jvp(lambda s: reply(v, s, fixed), (s,), (jnp.ones_like(s),))
-        slope = jax.jacfwd(lambda v: reply(v, s, fixed))(v)
-        return v - image, Linear(jnp.eye(v.shape[0], dtype=v.dtype) - slope), -rise
+        image = lambda x: (out := reply(x[:-1], x[-1], fixed), out)
+        slope, at = jax.jacfwd(image, has_aux=True)(jnp.append(v, s))
+        return v - at, Linear(jnp.eye(v.shape[0], dtype=v.dtype) - slope[:, :-1]), -slope[:, -1]
 
     path = follow_path(linearise, start, jax.lax.stop_gradient(end), tie_break=tie_break)
     residual = lambda v, given: v - reply(v, given[1], given[0])

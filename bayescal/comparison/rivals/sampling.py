@@ -22,7 +22,7 @@ def build_sampling(field: Field, policy: type[SamplingPolicy], name: str, sample
         raise NotApplicable(f"{games[0].name} has too many outcomes for samples of {_FEWEST} or more to be listed")
     return equilibrium_model(
         field,
-        lambda: policy(games[0], largest=largest),
+        lambda: policy(games[0], None, largest),
         {"sample_size": dist.Uniform(1.0, float(largest))} | lapse_hyperprior(),
         f"{name} equilibrium: everybody plays the best reply to a sample of {sample}, whose size from 1 to {largest} "
         f"is inferred (a fraction is the share of people with one draw more){LAPSES}",
