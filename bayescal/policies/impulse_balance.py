@@ -52,6 +52,7 @@ class ImpulseBalancePolicy(StationaryPolicy):
             )
 
     @in_double_precision
+    @eqx.filter_jit
     def log_prob_all(
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> RoleActions:

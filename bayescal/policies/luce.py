@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,6 +53,7 @@ class LucePolicy(StationaryPolicy):
         return {"mu": POSITIVE}
 
     @in_double_precision
+    @eqx.filter_jit
     def log_prob_all(
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> RoleActions:
@@ -71,7 +73,7 @@ class LucePolicy(StationaryPolicy):
             return s * (log_payoffs - log_payoffs[:, :1])[cells]
 
         start = jnp.zeros(len(cells[0]), precision.dtype)
-        v = fixed_point(reply, start, precision, self.all_params(params), first_role(env, start))
+        v = fixed_point(reply, start, precision, self.all_params(params), first_role(env))
         return log_p(v)
 
 

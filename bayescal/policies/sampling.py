@@ -105,6 +105,7 @@ class SamplingPolicy(StationaryPolicy):
         return log_mixtures(self.environment, jnp.tensordot(jnp.exp(self.log_shares(phi)), by_size, axes=1))
 
     @in_double_precision
+    @eqx.filter_jit  # so that a game that is solved in several places is traced once
     def log_prob_by_level(
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> Float[Array, "sizes roles actions"]:

@@ -72,7 +72,7 @@ def stationary_mixtures(env: OneShot, reply: Callable[[RoleActions, Any], RoleAc
         return _UNIT * (random * uniform + (1 - random) * reply(mixtures(v), theta))[cells]
 
     end = jnp.full((), _UNIT * (1 - _LAST), uniform.dtype)
-    return reply(mixtures(fixed_point(partly, _UNIT * uniform[cells], end, theta, first_role(env, uniform))), theta)
+    return reply(mixtures(fixed_point(partly, _UNIT * uniform[cells], end, theta, first_role(env))), theta)
 
 
 def unknown_cells(env: OneShot) -> Cells:
@@ -83,10 +83,10 @@ def unknown_cells(env: OneShot) -> Cells:
     return rows, cols
 
 
-def first_role(env: OneShot, like: RoleActions) -> Unknowns:
+def first_role(env: OneShot) -> Unknowns:
     """At a fork: the arm on which the first role that has a choice leaves its first action."""
     rows, _ = unknown_cells(env)
-    return jnp.asarray(rows == rows.min(initial=0), like.dtype)
+    return jnp.asarray(rows == rows.min(initial=0), jnp.result_type(float))
 
 
 def log_mixtures(env: OneShot, p: RoleActions) -> RoleActions:
