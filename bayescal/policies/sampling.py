@@ -39,6 +39,7 @@ class SamplingPolicy(StationaryPolicy):
     largest: eqx.AbstractVar[int]
 
     types_are_fixed = True  # phi changes the shares of the sample sizes, and nobody's play
+    _MOST = 1_000_000  # entries of a table
 
     def __check_init__(self) -> None:
         name = type(self).__name__
@@ -61,8 +62,6 @@ class SamplingPolicy(StationaryPolicy):
         sizes = [(len(v), environment.joint_size(r) // len(v)) for r, v in enumerate(environment.action_values)]
         fits = lambda n: all(cls._entries(a, c, number_of_samples(n, c)) <= cls._MOST for a, c in sizes)
         return next((n for n in range(largest, 0, -1) if fits(n)), 0)
-
-    _MOST = 1_000_000
 
     @staticmethod
     @abstractmethod
@@ -93,6 +92,8 @@ class SamplingPolicy(StationaryPolicy):
         """Log-probabilities of the sizes 1, 2, …."""
         if self.size is not None:
             return jnp.zeros(1)
+        if phi is None:
+            raise InputError(f'{type(self).__name__}: give a size, or phi as {{"sample_size": …}}.')
         between = 1 - jnp.abs(jnp.asarray(phi["sample_size"], jnp.result_type(float)) - jnp.arange(1, self.largest + 1))
         return jnp.log(jnp.maximum(between, 1e-30))
 
