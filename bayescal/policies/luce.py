@@ -40,7 +40,7 @@ class LucePolicy(StationaryPolicy):
         >>> import bayescal as bc
         >>> policy = bc.LucePolicy(bc.get_game("selten-chmura-01"))
         >>> [f"{p:.3f}" for p in policy.probabilities({"mu": 0.2})[:, 0]]  # Up, Left
-        ['0.138', '0.639']
+        ['0.061', '0.547']
     """
 
     environment: Environment

@@ -33,10 +33,13 @@ class NoisyIntrospectionPolicy(PriorPolicy):
 
     Example:
         >>> import bayescal as bc
-        >>> policy = bc.NoisyIntrospectionPolicy(bc.travelers_dilemma(reward=50))
-        >>> p = jax.numpy.exp(policy.log_prob_all(0.3, {"growth": 3.0}, None, None))[0]
-        >>> float(policy.environment.action_values[0][p.argmax()])  # cents claimed
-        180.0
+        >>> claims = []
+        >>> for reward in (5, 80):  # cents
+        ...     policy = bc.NoisyIntrospectionPolicy(bc.travelers_dilemma(reward=reward))
+        ...     log_p = policy.log_prob_all(0.1, {"growth": 1.0}, None, None)[0]
+        ...     claims.append(policy.environment.action_values[0][int(log_p.argmax())])
+        >>> claims  # the most frequent ones; the only equilibrium without noise is 180, whatever the reward
+        [290.0, 180.0]
     """
 
     policy_kind = PolicyKind.LEVELS

@@ -42,6 +42,7 @@ LONG = {
     "bayescal.diagnostics.recover.recover",
     "bayescal.diagnostics.reweight.reweight",
     "bayescal.likelihood.evidence.evidence.Evidence",
+    "bayescal.policies.payoff_sampling.PayoffSamplingPolicy",
     "bayescal.posterior.calibrate.calibrate",
     "bayescal.posterior.calibrate.estimate",
     "bayescal.posterior.nuts.NUTS",
