@@ -62,7 +62,7 @@ ALL = {
     "payoff sampling": PayoffSamplingPolicy(GAME, largest=3),
     "impulse balance": ImpulseBalancePolicy(GAME),
 }
-SLOW = ("action sampling", "payoff sampling", "impulse balance")  # to compile; one of their kind is always tested
+SLOW = ("Luce", "action sampling", "payoff sampling", "impulse balance")  # to compile
 each_policy = pytest.mark.parametrize(
     "policy", [pytest.param(p, id=name, marks=[pytest.mark.slow] if name in SLOW else []) for name, p in ALL.items()]
 )

@@ -161,8 +161,8 @@ def reason_is_a_clause(name, reason):
 
 # --- On every rival -------------------------------------------------------------------------------------------------
 
-# They are slow to compile, and models as those of "action sampling" and "rational" are.
-SLOW = ("payoff sampling", "impulse balance", "Luce")
+# Slow to compile, and models like those of "action sampling", "rational", "common cost" and "cognitive hierarchy".
+SLOW = ("payoff sampling", "impulse balance", "Luce", "quantal level-k")
 every_rival = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in RIVALS]
 )

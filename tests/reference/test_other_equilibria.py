@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayescal as bc
@@ -19,6 +20,7 @@ from bayescal.environments.newsvendor import Newsvendor
 from bayescal.errors import InputError
 from bayescal.policies.payoff_sampling import PayoffSamplingPolicy
 from bayescal.policies.samples import Samples, samples_of
+from bayescal.study.load import Study
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "selten_chmura_data.json"
 PUBLISHED = list(json.loads(GOLDEN.read_text())["games"].values())
@@ -150,6 +152,7 @@ def test_samples_among_several_others_are_of_what_they_do_together():
     assert np.abs(action_reply(table, two, 5) - p).max() > 0.01
 
 
+@pytest.mark.slow
 def test_impulses_balance_and_losses_count_double():
     """Solved together: the games, and the games with one payoff moved a little."""
     policy, moved = bc.ImpulseBalancePolicy(GAME), np.zeros_like(GAME.params["payoffs"])
@@ -169,6 +172,7 @@ def test_impulses_balance_and_losses_count_double():
     np.testing.assert_allclose((shifted[chosen] - log_p[chosen]) / STEP, slope[chosen], rtol=2e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_luce_is_a_power_of_payoffs_whatever_their_unit():
     policy, n = bc.LucePolicy(GAME), len(GAMES)
     play = lambda u, mu: jax.jvp(
@@ -249,3 +253,17 @@ OVER_TIME = Newsvendor(discount=0.0, rounds=2)
 def test_what_a_concept_does_not_answer_for_is_refused(make, words):
     with pytest.raises(InputError, match=words):
         make()
+
+
+def reasons(game, action, *names):
+    table = pd.DataFrame([{"participant": "a", "role": game.role_names[0], "action": action}])
+    decisions = bc.Decisions.from_table(table, {"game": game})
+    return bc.rivals(Study("small", "Small", decisions, {"game": game}), only=names).left_out
+
+
+def test_rivals_refuse_games_in_a_sentence():
+    guesses = reasons(bc.BeautyContest(12), 30, "action sampling", "payoff sampling", "impulse balance")
+    assert "differences between payoffs of one role" in guesses.pop("impulse balance")
+    assert all("too many outcomes for samples of 3 or more" in reason for reason in guesses.values())
+    losing = bc.NormalForm(GAMES[0] - 5, name="losing")
+    assert "losing has a payoff of -4.999" in reasons(losing, "0", "Luce")["Luce"]
