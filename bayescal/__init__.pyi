@@ -44,11 +44,16 @@ from .errors import InputError as InputError
 from .likelihood.evidence import Evidence as Evidence
 from .model.build import build_model as build_model
 from .parallel import use_cores as use_cores
+from .policies.action_sampling import ActionSamplingPolicy as ActionSamplingPolicy
 from .policies.amortised import AmortisedPolicy as AmortisedPolicy
 from .policies.exact import ExactPolicy as ExactPolicy
 from .policies.exact import equilibrium as equilibrium
+from .policies.impulse_balance import ImpulseBalancePolicy as ImpulseBalancePolicy
+from .policies.luce import LucePolicy as LucePolicy
 from .policies.meeting import MeetingPolicy as MeetingPolicy
+from .policies.noisy_introspection import NoisyIntrospectionPolicy as NoisyIntrospectionPolicy
 from .policies.one_shot import Solution as Solution
+from .policies.payoff_sampling import PayoffSamplingPolicy as PayoffSamplingPolicy
 from .policies.rounds.learned import RepeatedPolicy as RepeatedPolicy
 from .policies.sharpened import SharpenedPolicy as SharpenedPolicy
 from .policies.staged import StagedPolicy as StagedPolicy

@@ -45,7 +45,7 @@ class Names:
     """How the sites of a model of types are named as shared numbers (see `likelihood.base`).
 
     Attributes:
-        of_types: parameters of the distribution of types.
+        of_types: the policy's own parameters (phi), such as those of the distribution of types.
         others: of a learned policy of private costs: the parameters of the others' population beside its `log_mean`,
             which is the log cost.
     """
@@ -55,7 +55,7 @@ class Names:
 
     @classmethod
     def of(cls, policy: Any, others: Mapping[str, float]) -> "Names":
-        return cls(tuple(policy.parameters) if getattr(policy, "levels", 0) else (), others)
+        return cls(tuple(getattr(policy, "parameters", ())), others)
 
     def shared(self, values: Values) -> Shared:
         """The shared numbers, from the values of the sites."""
@@ -244,7 +244,7 @@ def _likelihood(spec: TypedSpec, names: Names) -> CommonLikelihood:
         own = sorted(moving - {"cost"})  # what actions are worth depends on others' costs only
         private = OneShotPrivate.of(policy, population, decisions, group=alike, names=own, given=given)
         return AtOneCost.of(private)
-    if getattr(policy, "kind", "") == "level-k":  # the shares of the levels change nobody's play
+    if getattr(policy, "types_are_fixed", False):  # phi is the shares of types, and changes nobody's play
         moving -= {f"phi.{n}" for n in names.of_types}
     if decisions.play is None:
         return OneShotCommon.of(policy, None, decisions, constant=not moving, given=given)

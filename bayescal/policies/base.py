@@ -54,6 +54,7 @@ class PolicyKind(StrEnum):
     RATIONAL = "rational"  # the limit of a vanishing cost
     LEVELS = "levels"  # levels of reasoning
     HABIT = "habit"  # the limit of an infinite cost
+    STATIONARY = "stationary"  # an equilibrium of people who pay no cost of information: sampling, impulses, Luce
     OTHER = "other"  # a policy that a user has written
 
 

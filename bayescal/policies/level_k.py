@@ -2,8 +2,8 @@
 
 The kinds differ in whom a player of level k expects to meet, and in how the player replies:
 
-- "level-k" (Stahl & Wilson 1995; Nagel 1995): the best reply to level k-1, ties shared as in the habit;
-- "quantal level-k": q exp(U / cost) / Z, with U the expected payoff against level k-1;
+- "level-k" (Nagel 1995; Costa-Gomes & Crawford 2006): the best reply to level k-1, ties shared as in the habit;
+- "quantal level-k" (Stahl & Wilson 1994, 1995): q exp(U / cost) / Z, with U the expected payoff against level k-1;
 - "cognitive hierarchy" (Camerer, Ho & Chong 2004), quantal: the same against opponents whose levels are drawn from the
   Poisson distribution over 0 … k-1, each independently;
 - "GR2-L" (Wen, Yang, Luo & Wang 2019): the player draws the others' joint action b from level k-1 and replies to that
@@ -80,6 +80,11 @@ class LevelKPolicy(Policy):
     def imagines(self) -> bool:
         """Whether players reply to single joint actions of the others instead of their mixture."""
         return self.kind.startswith("GR2")
+
+    @property
+    def types_are_fixed(self) -> bool:
+        """Whether phi changes the shares of the levels, and nobody's play."""
+        return self.kind in ("level-k", "quantal level-k")
 
     @property
     def parameters(self) -> dict[str, Interval]:

@@ -7,13 +7,18 @@ import pytest
 
 from bayescal.environments.normal_form import NormalForm
 from bayescal.errors import DomainError, InputError
+from bayescal.policies.action_sampling import ActionSamplingPolicy
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import PolicyKind
 from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.habitual import HabitualPolicy
+from bayescal.policies.impulse_balance import ImpulseBalancePolicy
 from bayescal.policies.learned import with_network
 from bayescal.policies.level_k import LevelKPolicy
+from bayescal.policies.luce import LucePolicy
 from bayescal.policies.meeting import MeetingPolicy
+from bayescal.policies.noisy_introspection import NoisyIntrospectionPolicy
+from bayescal.policies.payoff_sampling import PayoffSamplingPolicy
 from bayescal.policies.rational import RationalPolicy
 from bayescal.policies.sharpened import SharpenedPolicy
 from bayescal.policies.store import load_policy, save_policy
@@ -40,7 +45,7 @@ def meeting():
     return with_network(skeleton, skeleton.network.fresh(jax.random.key(0)))
 
 
-PHI = {"tau": 1.5}  # of levels; others do not look at it
+PHI = {"tau": 1.5, "growth": 1.0, "mu": 0.5, "sample_size": 2.5}  # each policy looks at its own
 ALL = {
     "solved": ExactPolicy(GAME, HABIT),
     "solved, private costs": ExactPolicy(GAME, HABIT, LogNormal(8)),
@@ -51,8 +56,16 @@ ALL = {
     "rational, learned": RationalPolicy(GAME, learned=trained()),
     "levels": LevelKPolicy(GAME, "cognitive hierarchy", HABIT, levels=3),
     "habit": HabitualPolicy(GAME, HABIT),
+    "noisy introspection": NoisyIntrospectionPolicy(GAME, HABIT),
+    "Luce": LucePolicy(GAME),
+    "action sampling": ActionSamplingPolicy(GAME, largest=3),
+    "payoff sampling": PayoffSamplingPolicy(GAME, largest=3),
+    "impulse balance": ImpulseBalancePolicy(GAME),
 }
-each_policy = pytest.mark.parametrize("policy", ALL.values(), ids=ALL)
+SLOW = ("Luce", "action sampling", "payoff sampling", "impulse balance")  # to compile
+each_policy = pytest.mark.parametrize(
+    "policy", [pytest.param(p, id=name, marks=[pytest.mark.slow] if name in SLOW else []) for name, p in ALL.items()]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +77,7 @@ def double_precision():
 def phi_of(policy):
     if getattr(policy, "private", False):
         return {"log_mean": 0.0, "log_sd": 0.5}
-    return PHI if isinstance(policy, LevelKPolicy | ExactPolicy) else None
+    return PHI if hasattr(policy, "parameters") or isinstance(policy, ExactPolicy) else None
 
 
 def play(policy, cost, params=None):
@@ -72,7 +85,7 @@ def play(policy, cost, params=None):
 
 
 def has_cost(policy):
-    return policy.facts.kind not in (PolicyKind.RATIONAL, PolicyKind.HABIT)
+    return policy.facts.kind not in (PolicyKind.RATIONAL, PolicyKind.HABIT, PolicyKind.STATIONARY)
 
 
 def has_box(policy):
@@ -98,7 +111,7 @@ def one_role_is_a_row_of_all(policy):
 
 
 def dear_information_is_habit(policy):
-    if policy.facts.kind is PolicyKind.RATIONAL:
+    if policy.facts.kind in (PolicyKind.RATIONAL, PolicyKind.STATIONARY):
         return
     cost = np.inf if has_box(policy) else 1e8
     q = np.array([[0.2, 0.5, 0.3], [0.4, 0.6, 0.0]])
@@ -107,7 +120,8 @@ def dear_information_is_habit(policy):
 
 def free_information_is_the_best_reply(policy):
     """The first action of each player is best, whatever the other does."""
-    if policy.facts.kind is PolicyKind.HABIT or policy.facts.learned:  # a network that is not trained knows no payoffs
+    without_cost = (PolicyKind.HABIT, PolicyKind.STATIONARY)
+    if policy.facts.kind in without_cost or policy.facts.learned:  # a network that is not trained knows no payoffs
         return
     levels = isinstance(policy, LevelKPolicy)
     below = np.exp(policy.log_shares(PHI)[0]) * (1 - np.array([0.2, 0.4])) if levels else 0.0  # of level 0, the habit
@@ -140,7 +154,7 @@ def gradients_are_slopes(policy):
 
 def eager_calls_do_not_depend_on_the_precision(policy):
     """What is solved is solved in float64 and then rounded."""
-    solved = (PolicyKind.SOLVED, PolicyKind.SHARPENED, PolicyKind.RATIONAL)
+    solved = (PolicyKind.SOLVED, PolicyKind.SHARPENED, PolicyKind.RATIONAL, PolicyKind.STATIONARY)
     if policy.facts.kind not in solved or policy.facts.learned:
         return
     exact = play(policy, 0.3)

@@ -21,6 +21,7 @@ from bayescal.comparison.rivals import RIVALS, Field, NotApplicable, Rival, buil
 from bayescal.comparison.rivals.base import LAPSES, lapse_hyperprior
 from bayescal.environments.base import Environment
 from bayescal.environments.newsvendor import Newsvendor
+from bayescal.likelihood.one_shot import OneShotCommon
 from bayescal.policies.base import Policy
 from bayescal.precision import double_precision
 from bayescal.study.load import Study
@@ -160,7 +161,11 @@ def reason_is_a_clause(name, reason):
 
 # --- On every rival -------------------------------------------------------------------------------------------------
 
-every_rival = pytest.mark.parametrize("name", list(RIVALS))
+# Slow to compile, and models like those of "action sampling", "rational", "common cost" and "cognitive hierarchy".
+SLOW = ("payoff sampling", "impulse balance", "Luce", "quantal level-k")
+every_rival = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in RIVALS]
+)
 
 
 @every_rival
@@ -183,7 +188,8 @@ def test_a_rival_describes_itself(name):
 
 
 @pytest.mark.parametrize("game", ["over time", "dominated", "matrix"])
-def test_a_rival_that_does_not_apply_says_why(game):
+def test_a_rival_that_does_not_apply_says_why(game, monkeypatch):
+    monkeypatch.setattr(OneShotCommon, "_solve_now", lambda self: self)  # nothing is solved before it is needed
     games = {
         "over time": Newsvendor(discount=0.0, rounds=2, orders=range(0, 101, 10)),
         "dominated": bc.PublicGoods(4, contributions=(0, 5, 20)),

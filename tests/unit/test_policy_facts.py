@@ -12,6 +12,7 @@ from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import Policy, PolicyFacts, PolicyKind
 from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.habitual import HabitualPolicy
+from bayescal.policies.impulse_balance import ImpulseBalancePolicy
 from bayescal.policies.level_k import LevelKPolicy
 from bayescal.policies.rational import RationalPolicy
 from bayescal.priors import Empirical, Focal
@@ -36,6 +37,7 @@ POLICIES = [
     (RationalPolicy(GAME, learned=LEARNED), PolicyKind.RATIONAL, "RationalPolicy", "Uniform", True),
     (LevelKPolicy(GAME, "level-k"), PolicyKind.LEVELS, "LevelKPolicy", "Uniform", False),
     (HabitualPolicy(GAME, Empirical([[0.5, 0.5]] * 2)), PolicyKind.HABIT, "HabitualPolicy", "Empirical", False),
+    (ImpulseBalancePolicy(GAME), PolicyKind.STATIONARY, "ImpulseBalancePolicy", "", False),
     # The exact twin of a learned policy is of a private class.
     (exact_twin(LEARNED), PolicyKind.SOLVED, "ExactPolicy", "Uniform", False),
     (Coin(), PolicyKind.OTHER, "Coin", "", False),

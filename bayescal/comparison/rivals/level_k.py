@@ -1,4 +1,4 @@
-"""Level-k reasoning (Stahl & Wilson 1995; Nagel 1995)."""
+"""Level-k reasoning with best replies and lapses (Nagel 1995; Costa-Gomes & Crawford 2006)."""
 
 from numpyro import distributions as dist
 
@@ -23,8 +23,8 @@ def build(field: Field) -> Model:
 
 LEVEL_K = Rival(
     "level-k",
-    "A person of level k plays the best reply to level k − 1; level 0 plays any action. Each person has a level of "
-    "their own, which is summed out; there are lapses.",
+    "A person of level k plays the best reply to level k − 1, without noise but for lapses; level 0 plays any action. "
+    "Each person has a level of their own, which is summed out. (With noisy replies it is quantal level-k.)",
     build,
     (formula(sub("a", "k"), "=", ARGMAX, "E[u(a,", sub("a", "k−1"), ")]"), LAPSE),
 )
