@@ -9,14 +9,13 @@ games of several players, which are solved by path following, within about 1e-3.
 transformed function in `bayescal.precision.double_precision()`, as inference does.
 """
 
+from copy import copy
 from types import ModuleType
 from typing import Any, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from bayescal._types import Actions, AnyArray, Costs, Index, Observation, Parameters, RoleActions, Seen
@@ -26,7 +25,8 @@ from bayescal.environments.own_solution import SolvesItself
 from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
-from bayescal.policies.eager import in_double_precision
+from bayescal.policies.costs import checked_cost, types_of
+from bayescal.policies.eager import in_double_precision, in_one_program
 from bayescal.policies.learned import Others
 from bayescal.policies.one_shot import Arm, Solution, sense_of, solve_one_shot
 from bayescal.policies.rounds import exact as average_others
@@ -117,7 +117,6 @@ class ExactPolicy(PriorPolicy):
     def _solves_itself(self) -> bool:
         return isinstance(self.environment, SolvesItself)
 
-    @in_double_precision
     def solve(
         self,
         cost: Costs | None = None,
@@ -137,15 +136,24 @@ class ExactPolicy(PriorPolicy):
             start: mixed strategies (roles, actions): Newton's method starts there, instead of following the principal
                 branch. Finds other equilibria of a one-shot game that has several.
         """
-        env = self.environment
+        if not isinstance(self.environment, OneShot):
+            if start is not None:
+                raise InputError(f"{self.environment.name} is a game over time: start is for one-shot games.")
+            return self._solve_play(cost, phi, psi, params)
+        cost = checked_cost(self.environment, cost)
+        policy, sense = nameless(self), sense_of(self.arm)
+        try:
+            return _solve_at_once(policy, cost, phi, psi, params, start, sense)
+        except InputError:  # its sentence would name no game
+            return in_double_precision(_solve_at_once.__wrapped__)(self, cost, phi, psi, params, start, sense)
+
+    @in_double_precision
+    def _solve_play(
+        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> Any:
+        """A game over time."""
         costs, weights = self._types(cost, phi)
-        if isinstance(env, OneShot):
-            return solve_one_shot(
-                env, self.log_prior(psi), costs, weights, self.all_params(params), start, sense_of(self.arm)
-            )
-        if start is not None:
-            raise InputError(f"{env.name} is a game over time: start is for one-shot games.")
-        if isinstance(env, Repeated):
+        if isinstance(self.environment, Repeated):
             return self._solve_rounds(jnp.zeros(0), (costs, weights), psi, params)
         return self._solve_over_time(costs, weights, psi, params)
 
@@ -357,34 +365,33 @@ class ExactPolicy(PriorPolicy):
     def _types(
         self, cost: Costs | None, phi: Parameters | None
     ) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
-        """(possible costs of a player of each role, their probabilities)."""
-        roles = self.environment.roles
-        dtype = jnp.result_type(float)
-        if self.private:
-            assert self.population is not None
-            if cost is not None:
-                raise InputError(
-                    "cost was given to a policy with private costs: give phi (the population's parameters) "
-                    "instead, or use ExactPolicy(environment, prior) for costs that everybody knows."
-                )
-            nodes, weights = self.population.quadrature({} if phi is None else phi)
-            return jnp.broadcast_to(nodes, (roles, nodes.shape[0])), weights
-        if cost is None and phi is not None and "cost" in phi:
-            cost = phi["cost"]
-        if cost is None:
-            raise InputError("No cost was given: pass cost=… (one number, or one per role).")
-        cost = jnp.asarray(cost, dtype)
-        if cost.ndim > 1 or (cost.ndim == 1 and cost.shape[0] not in (1, roles)):
-            raise InputError(
-                f"cost has shape {cost.shape}: give one number, or {roles} (one for each role of "
-                f"{self.environment.name}: {', '.join(self.environment.role_names)})."
-            )
-        if not isinstance(cost, Tracer) and not np.all(np.asarray(cost) > 0):
-            raise InputError(
-                f"cost is {np.asarray(cost).tolist()}: every cost must be a positive number "
-                "(it is the price, in payoff units, of a nat of information)."
-            )
-        return jnp.broadcast_to(cost, (roles,))[:, None], jnp.ones(1, dtype)
+        return types_of(self.environment, self.population if self.private else None, cost, phi)
+
+
+@in_one_program
+def _solve_at_once(
+    policy: ExactPolicy,
+    cost: Costs | None,
+    phi: Parameters | None,
+    psi: Parameters | None,
+    params: Parameters | None,
+    start: Float[AnyArray, "roles actions"] | None,
+    sense: Float[AnyArray, ""],
+) -> Solution:
+    """A one-shot game."""
+    env = policy.environment
+    assert isinstance(env, OneShot)
+    costs, weights = types_of(env, policy.population if policy.private else None, cost, phi)
+    return solve_one_shot(env, policy.log_prior(psi), costs, weights, policy.all_params(params), start, sense)
+
+
+def nameless(policy: ExactPolicy) -> ExactPolicy:
+    """The same policy in a game without names, on its first arm: what differs in these alone shares a program."""
+    game, same = copy(policy.environment), copy(policy)
+    labels = tuple(tuple(map(str, range(len(row)))) for row in game.action_labels)
+    vars(game).update(name="", role_names=("",) * game.roles, action_labels=labels)
+    vars(same).update(environment=game, arm="first")
+    return same
 
 
 def equilibrium(

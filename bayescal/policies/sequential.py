@@ -34,7 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from bayescal._types import Parameters
+from bayescal._types import AnyArray, Parameters
 from bayescal.environments.extensive import CHANCE, END, ExtensiveForm
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import Markov
@@ -92,7 +92,7 @@ def solve_sequential(
     weights: Float[Array, " types"],
     params: Parameters,
     concept: Concept,
-    sense: Float[Array, ""],
+    sense: Float[AnyArray, ""],
 ) -> SequentialSolution:
     """The equilibrium on the principal branch at these costs. Types of weight zero do not enter beliefs."""
     if isinstance(env, Markov) and env.players == 1 and concept == "trajectory":
