@@ -145,7 +145,7 @@ class ExactPolicy(PriorPolicy):
         try:
             return _solve_at_once(policy, cost, phi, psi, params, start, sense)
         except InputError:  # its sentence would name no game
-            return in_double_precision(_solve_at_once.__wrapped__)(self, cost, phi, psi, params, start, sense)
+            return in_double_precision(_solve_one_shot)(self, cost, phi, psi, params, start, sense)
 
     @in_double_precision
     def _solve_play(
@@ -368,8 +368,7 @@ class ExactPolicy(PriorPolicy):
         return types_of(self.environment, self.population if self.private else None, cost, phi)
 
 
-@in_one_program
-def _solve_at_once(
+def _solve_one_shot(
     policy: ExactPolicy,
     cost: Costs | None,
     phi: Parameters | None,
@@ -383,6 +382,9 @@ def _solve_at_once(
     assert isinstance(env, OneShot)
     costs, weights = types_of(env, policy.population if policy.private else None, cost, phi)
     return solve_one_shot(env, policy.log_prior(psi), costs, weights, policy.all_params(params), start, sense)
+
+
+_solve_at_once = in_one_program(_solve_one_shot)
 
 
 def nameless(policy: ExactPolicy) -> ExactPolicy:

@@ -210,12 +210,10 @@ class _Problem(NamedTuple):
 
     def follow(self, sense: Float[AnyArray, ""], known: Bool[Array, ""] | None = None) -> PathResult:
         """Along the principal branch, unless the end is known."""
-        cells = self.system.cells
+        cells, log_q = self.system.cells, self.fixed.log_q
         linearise = lambda v, s: self.system.linearise(v, s, self.fixed)
-        start, tie_break = (
-            jnp.zeros(len(cells[0]), self.fixed.log_q.dtype),
-            sense.astype(self.fixed.log_q.dtype) * _tie_break(self.fixed.log_q, cells),
-        )
+        start = jnp.zeros(len(cells[0]), log_q.dtype)
+        tie_break = jnp.asarray(sense, log_q.dtype) * _tie_break(log_q, cells)
         rank = self.system.rank(self.fixed)
         return follow_path(linearise, start, self.end, tie_break=tie_break, known=known, rank=rank)
 

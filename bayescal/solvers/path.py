@@ -27,10 +27,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bayescal.solvers.linear import EXPLICIT, Linear, change, negative_directions
+from bayescal.solvers.linear import EXPLICIT, Derivative, change, negative_directions
 
 # (v, s) -> (F, F_v, F_s)
-Linearise = Callable[[Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Linear, Float[Array, " d"]]]
+Linearise = Callable[[Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Derivative, Float[Array, " d"]]]
 
 CONVERGED, STALLED, OUT_OF_STEPS, UNCONFIRMED, _WALKING = 0, 1, 2, 3, -1
 MESSAGES = {
