@@ -160,7 +160,7 @@ class _System:
         return v - self.reply(p), np.eye(len(v)) - np.block(blocks)
 
     def nash_starts(self) -> list[np.ndarray]:
-        """Near the Nash equilibria of a game of two small players: there is an equilibrium near each at a small cost."""
+        """Near the Nash equilibria of two players: at a small cost there is an equilibrium near each."""
         if len(self.game.sizes) != 2 or self.game.tensors[0].ndim != 2 or max(self.game.sizes) > _NASH:
             return []
         row, column = self.game.tensors[0], self.game.tensors[1].T

@@ -112,11 +112,12 @@ def solve_two_players(
     away = jnp.sin(1.0 + jnp.arange(begin.size, dtype=begin.dtype) ** 2)  # in no direction that the game knows
     unstable = negative_of_inverse(lambda x: solver(x[:, None])[:, 0], away)
 
-    v = path.point
-    # The derivative of a Newton step in v is zero at the solution: two steps give first and second derivatives exactly.
-    for _ in range(2):
+    def newton(v, _):
         f, derivative, _ = game.linearise(v, end, theta)
-        v = v - derivative.solve(f[:, None])[0][:, 0]
+        return v - derivative.solve(f[:, None])[0][:, 0], None
+
+    # The derivative of a Newton step in v is zero at the solution: two steps give first and second derivatives exactly.
+    v, _ = jax.lax.scan(newton, path.point, length=2)
     x = game.spread_out(v, theta)
     play = Play(log_q, least / costs, weights, concept)
     value = inclusive(x, choices(x, log_q, play.precision), play) / (1 - env.discount)

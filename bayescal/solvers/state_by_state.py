@@ -62,14 +62,10 @@ class StateByState(NamedTuple):
         one = jnp.broadcast_to(jnp.eye(width, dtype=dtype), cross.shape[1:])
         blocks = jnp.block([[one, cross[0]], [cross[1], one]])
         lu, pivots = jsl.lu_factor(blocks)
-        back = lambda x: jax.vmap(lambda lu, pivots, x: jsl.lu_solve((lu, pivots), x))(lu, pivots, x)
+        inverse = jnp.linalg.inv(blocks).reshape(states, 2, width, 2, width)
         # Over states: dw - W (M dp of the other + D dw) = W y.
         pull = jnp.einsum("iksa,iksab->iksb", weigh, moves)
-        rows = jnp.zeros((2, types, states, 2, width), dtype)
-        rows = rows.at[0, :, :, 1].set(pull[0]).at[1, :, :, 0].set(pull[1])
-        by_state = jnp.moveaxis(rows, 2, 0).reshape(states, 2 * types, 2 * width)
-        turned = jax.vmap(lambda lu, pivots, x: jsl.lu_solve((lu, pivots), x.T, trans=1).T)(lu, pivots, by_state)
-        turned = turned.reshape(states, 2, types, 2, width)
+        turned = jnp.stack([jnp.einsum("ksb,sbja->skja", pull[i], inverse[:, 1 - i]) for i in range(2)], axis=1)
         into = jnp.einsum("jlsab,jsbt->jlsat", spread, later)
         coupled = jnp.einsum("sikja,jlsat->iksjlt", turned, into)
         own = jnp.einsum("iksa,isat->ikst", weigh, later)
@@ -86,8 +82,7 @@ class StateByState(NamedTuple):
             def play(y):
                 """dp of both players if the replies move by y."""
                 c = jnp.einsum("iksab,iksbn->isan", spread, y)
-                p = back(jnp.moveaxis(c, 0, 1).reshape(states, 2 * width, k))
-                return jnp.moveaxis(p.reshape(states, 2, width, k), 1, 0)
+                return jnp.einsum("siajb,jsbn->isan", inverse, c)
 
             met = lambda p: jnp.einsum("iksab,isbn->iksan", moves, p[::-1])
             w = jnp.einsum("iksa,iksan->iksn", weigh, y + met(play(y)))
