@@ -19,8 +19,11 @@ from bayescal.solvers.every_root import every_root
 from bayescal.solvers.supports import nash_by_supports
 from bayescal.solvers.tensors import TensorGame
 
+_Points = Float[np.ndarray, "n d"]
+_Mixtures = Float[np.ndarray, "n _"]
+
 _LARGEST = 60  # unknowns
-_PURE, _RANDOM, _ROUNDS = 64, 12, 6  # starts, and how often there are as many again if something is missing
+_PURE, _RANDOM, _ROUNDS = 64, 8, 6  # starts, and how often there are as many again if something is missing
 _NASH = 6  # actions of a player, up to which Nash equilibria are starts too
 _SAME = 1e-6  # probabilities of one equilibrium
 
@@ -35,6 +38,12 @@ class Equilibrium:
         exploitability: by role, what a best reply would gain.
         unstable: the number of directions in which replies to replies, damped ever so much, lead away from it.
         principal: whether it is the one that `equilibrium` finds.
+
+    Example:
+        >>> import bayescal as bc
+        >>> first = bc.equilibria(bc.get_game("stag-hunt"), 0.2)[0]
+        >>> first.principal, first.stable, [f"{u:.2f}" for u in first.payoffs]
+        (True, True, ['3.00', '3.00'])
     """
 
     strategies: Float[np.ndarray, "roles actions"]
@@ -54,6 +63,12 @@ class Equilibria:
 
     Attributes:
         index: the sum of (-1)**unstable. It is 1 if all equilibria are there.
+
+    Example:
+        >>> import bayescal as bc
+        >>> found = bc.equilibria(bc.get_game("stag-hunt"), 0.2)
+        >>> len(found), found.balanced, sum(e.stable for e in found)
+        (3, True, 2)
     """
 
     found: tuple[Equilibrium, ...]
@@ -96,11 +111,11 @@ def equilibria(
 
     Example:
         >>> import bayescal as bc
-        >>> for solved in bc.equilibria(bc.get_game("stag-hunt"), 0.5):
-        ...     print([f"{p:.2f}" for p in solved.strategies[:, 0]], solved.stable, solved.principal)
-        ['0.03', '0.03'] True True
+        >>> for solved in bc.equilibria(bc.get_game("stag-hunt"), 0.2):
+        ...     print([f"{p:.2f}" for p in solved.strategies[:, 0]], solved.stable, solved.principal)  # stag
+        ['0.00', '0.00'] True True
         ['0.99', '0.99'] True False
-        ['0.75', '0.75'] False False
+        ['0.73', '0.73'] False False
     """
     costs = np.broadcast_to(np.asarray(checked_cost(environment, cost), float), (environment.roles,))
     policy = ExactPolicy(environment, prior)
@@ -115,12 +130,12 @@ def equilibria(
     branch = np.asarray(policy.solve(cost, psi=psi).strategies, float)
     rng, roots, index = np.random.default_rng(seed), [], 0
     if np.all(np.isfinite(branch)):
-        mixtures = [row[:n] for row, n in zip(branch, game.sizes, strict=True)]
-        roots = every_root(system.linearise, [system.reply(mixtures)])
-    starts = [*system.nash_starts(), *system.pure_starts()]
+        mixtures = [row[None, :n] for row, n in zip(branch, game.sizes, strict=True)]
+        roots = every_root(system.linearise, system.reply(mixtures))
+    starts = [system.nash_starts(), system.pure_starts()]
     for _ in range(_ROUNDS):
-        roots = every_root(system.linearise, [*starts, *system.random_starts(rng)], roots)
-        index = sum(int(np.sign(np.linalg.det(system.linearise(v)[1]))) for v in roots)
+        roots = every_root(system.linearise, np.concatenate([*starts, system.random_starts(rng)]), roots)
+        index = int(np.sum(np.sign(np.linalg.det(system.linearise(np.array(roots))[1])))) if roots else 0
         if index == 1:
             break
         starts = []
@@ -141,81 +156,79 @@ class _System:
     def unknowns(self) -> int:
         return sum(n - 1 for n in self.game.sizes)
 
-    def mixtures(self, v: np.ndarray) -> list[np.ndarray]:
+    def mixtures(self, v: _Points) -> list[_Mixtures]:
         return [_softmax(q + x) for q, x in zip(self.log_q, _split(v, self.game.sizes), strict=True)]
 
-    def reply(self, p: list[np.ndarray]) -> np.ndarray:
+    def reply(self, p: list[_Mixtures]) -> _Points:
         """v of the replies to p."""
-        return np.concatenate([(u[1:] - u[0]) / c for u, c in zip(self.game.values(p), self.costs, strict=True)])
+        values = zip(self.game.values(p), self.costs, strict=True)
+        return np.concatenate([(u[:, 1:] - u[:, :1]) / c for u, c in values], axis=1)
 
-    def linearise(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def linearise(self, v: _Points) -> tuple[_Points, Float[np.ndarray, "n d d"]]:
         p = self.mixtures(v)
+        spread = [x[:, :, None] * (np.eye(x.shape[1])[:, 1:] - x[:, None, 1:]) for x in p]
         blocks = [
-            [
-                (slope[1:] - slope[:1]) @ (np.diag(p[k]) - np.outer(p[k], p[k]))[:, 1:] / self.costs[r]
-                for k, slope in enumerate(row)
-            ]
+            [(slope[:, 1:] - slope[:, :1]) @ spread[k] / self.costs[r] for k, slope in enumerate(row)]
             for r, row in enumerate(self.game.slopes(p))
         ]
-        return v - self.reply(p), np.eye(len(v)) - np.block(blocks)
+        jac = np.concatenate([np.concatenate(row, axis=2) for row in blocks], axis=1)
+        return v - self.reply(p), np.eye(v.shape[1]) - jac
 
-    def nash_starts(self) -> list[np.ndarray]:
-        """Near the Nash equilibria of two players: at a small cost there is an equilibrium near each."""
-        if len(self.game.sizes) != 2 or self.game.tensors[0].ndim != 2 or max(self.game.sizes) > _NASH:
-            return []
-        row, column = self.game.tensors[0], self.game.tensors[1].T
-        return [self.at([p, q]) for p, q, _ in nash_by_supports(row, column)]
-
-    def at(self, p: list[np.ndarray]) -> np.ndarray:
+    def at(self, p: list[_Mixtures]) -> _Points:
         """v of mixtures; of actions that are hardly played, of the reply."""
-        reply = _split(self.reply(p), self.game.sizes)
         over = []
-        for x, q, u in zip(p, self.log_q, reply, strict=True):
-            played = np.argmax(x)
-            v = np.where(x > 1e-9, np.log(np.maximum(x, 1e-9)) - q, 0.0)
-            v = np.where(x > 1e-9, v, v[played] + np.minimum(u - u[played], 0.0))
-            over.append(v[1:] - v[0])
-        return np.concatenate(over)
+        for x, q, u in zip(p, self.log_q, _split(self.reply(p), self.game.sizes), strict=True):
+            most = np.argmax(x, axis=1)[:, None]
+            played, of_most = x > 1e-9, lambda y, most=most: np.take_along_axis(y, most, axis=1)
+            v = np.where(played, np.log(np.maximum(x, 1e-9)) - q, 0.0)
+            v = np.where(played, v, of_most(v) + np.minimum(u - of_most(u), 0.0))
+            over.append(v[:, 1:] - v[:, :1])
+        return np.concatenate(over, axis=1)
 
-    def pure_starts(self) -> list[np.ndarray]:
+    def nash_starts(self) -> _Points:
+        """Near the Nash equilibria of two players: at a small cost there is an equilibrium near each."""
+        found = []
+        if len(self.game.sizes) == 2 and self.game.tensors[0].ndim == 2 and max(self.game.sizes) <= _NASH:
+            found = nash_by_supports(self.game.tensors[0], self.game.tensors[1].T)
+        if not found:
+            return np.zeros((0, self.unknowns))
+        return self.at([np.array([p for p, _, _ in found]), np.array([q for _, q, _ in found])])
+
+    def pure_starts(self) -> _Points:
         """Replies to pure strategies, of small games."""
         sizes = self.game.sizes
         if prod(sizes) > _PURE:
-            return []
-        return [
-            self.reply([np.eye(n)[a] for n, a in zip(sizes, at, strict=True)]) for at in product(*map(range, sizes))
-        ]
+            return np.zeros((0, self.unknowns))
+        corners = list(product(*(np.eye(n) for n in sizes)))
+        return self.reply([np.array([corner[r] for corner in corners]) for r in range(len(sizes))])
 
-    def random_starts(self, rng: np.random.Generator) -> list[np.ndarray]:
+    def random_starts(self, rng: np.random.Generator) -> _Points:
         """Replies to random mixtures, and the mixtures themselves: a mixed equilibrium at a small cost is near none of
         the replies."""
-        starts = []
-        for _ in range(_RANDOM):
-            p = [rng.dirichlet(np.full(n, rng.choice([0.3, 1.0, 3.0]))) for n in self.game.sizes]
-            starts += [self.reply(p), self.at(p)]
-        return starts
+        p = [np.concatenate([rng.dirichlet(np.full(n, a), _RANDOM) for a in (0.3, 1.0, 3.0)]) for n in self.game.sizes]
+        return np.concatenate([self.reply(p), self.at(p)])
 
     def equilibrium(self, v: np.ndarray, branch: np.ndarray) -> Equilibrium:
-        p = self.mixtures(v)
-        values = self.game.values(p)
+        p = self.mixtures(v[None])
+        values = [u[0] for u in self.game.values(p)]
         strategies = np.zeros_like(branch)
-        for row, x in zip(strategies, p, strict=True):
+        for row, (x,) in zip(strategies, p, strict=True):
             row[: len(x)] = x
-        mean = np.array([x @ u for x, u in zip(p, values, strict=True)])
-        unstable = int(np.sum(np.linalg.eigvals(self.linearise(v)[1]).real < 0))
+        mean = np.array([x @ u for (x,), u in zip(p, values, strict=True)])
+        unstable = int(np.sum(np.linalg.eigvals(self.linearise(v[None])[1][0]).real < 0))
         principal = bool(np.all(np.abs(strategies - branch) < _SAME))
         return Equilibrium(strategies, mean, np.array([u.max() for u in values]) - mean, unstable, principal)
 
 
-def _split(v: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:
+def _split(v: _Points, sizes: tuple[int, ...]) -> list[_Mixtures]:
     """v by role, with the zero of the first action."""
     cuts = np.cumsum([n - 1 for n in sizes])[:-1]
-    return [np.append(0.0, part) for part in np.split(v, cuts)]
+    return [np.pad(part, ((0, 0), (1, 0))) for part in np.split(v, cuts, axis=1)]
 
 
-def _softmax(x: np.ndarray) -> np.ndarray:
-    weights = np.exp(x - x.max())
-    return weights / weights.sum()
+def _softmax(x: _Mixtures) -> _Mixtures:
+    weights = np.exp(x - x.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +239,12 @@ class NashEquilibrium:
         strategies: by player, over the padded grid.
         payoffs: by player.
         degenerate: whether somebody has more best replies than actions that are played. There may then be others near.
+
+    Example:
+        >>> import bayescal as bc
+        >>> together, *_ = bc.nash_equilibria(bc.get_game("stag-hunt"))
+        >>> [f"{p:.0f}" for p in together.strategies[0]], together.degenerate
+        (['1', '0'], False)
     """
 
     strategies: Float[np.ndarray, "2 actions"]
@@ -245,10 +264,10 @@ def nash_equilibria(environment: OneShot, params: Parameters | None = None) -> t
     Example:
         >>> import bayescal as bc
         >>> for nash in bc.nash_equilibria(bc.get_game("stag-hunt")):
-        ...     print([f"{p:.2f}" for p in nash.strategies[:, 0]], nash.payoffs)
-        ['1.00', '1.00'] [4. 4.]
-        ['0.00', '0.00'] [3. 3.]
-        ['0.75', '0.75'] [3. 3.]
+        ...     print([f"{p:.2f}" for p in nash.strategies[:, 0]], [f"{u:.1f}" for u in nash.payoffs])  # stag
+        ['1.00', '1.00'] ['4.0', '4.0']
+        ['0.00', '0.00'] ['3.0', '3.0']
+        ['0.67', '0.67'] ['3.0', '3.0']
     """
     if environment.players != 2:
         raise InputError(

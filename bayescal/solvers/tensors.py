@@ -10,7 +10,7 @@ from jaxtyping import Float
 from bayescal.environments.base import OneShot, role_of_player
 from bayescal.environments.normal_form import NormalForm
 
-Mixtures = Sequence[Float[np.ndarray, " actions"]]  # by role
+Mixtures = Sequence[Float[np.ndarray, "n _"]]  # by role: of each of some points
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,25 +53,23 @@ class TensorGame:
         spread = max(t.max() for t in self.tensors) - min(t.min() for t in self.tensors)
         return float(spread) if spread > 0 else 1.0
 
-    def values(self, p: Mixtures) -> list[Float[np.ndarray, " actions"]]:
+    def values(self, p: Mixtures) -> list[Float[np.ndarray, "n _"]]:
         """By role, the expected payoff of each own action."""
-        return [_against(t, [p[k] for k in rest]) for t, rest in zip(self.tensors, self.others, strict=True)]
+        return [_against(t, [p[k] for k in rest], len(p[0])) for t, rest in zip(self.tensors, self.others, strict=True)]
 
-    def slopes(self, p: Mixtures) -> list[list[Float[np.ndarray, "actions others"]]]:
+    def slopes(self, p: Mixtures) -> list[list[Float[np.ndarray, "n _ _"]]]:
         """By role and other role, the derivative of the values in that role's mixture."""
-        blocks = [[np.zeros((n, m)) for m in self.sizes] for n in self.sizes]
+        blocks = [[np.zeros((len(p[0]), n, m)) for m in self.sizes] for n in self.sizes]
         for r, (tensor, rest) in enumerate(zip(self.tensors, self.others, strict=True)):
             for at, k in enumerate(rest):
-                free: list[np.ndarray | None] = [p[j] for j in rest]
-                free[at] = None
-                blocks[r][k] = blocks[r][k] + _against(tensor, free)
+                kept = np.moveaxis(tensor, at + 1, 1)
+                blocks[r][k] = blocks[r][k] + _against(kept, [p[j] for j in rest[:at] + rest[at + 1 :]], len(p[0]))
         return blocks
 
 
-def _against(tensor: np.ndarray, mixtures: Sequence[np.ndarray | None]) -> np.ndarray:
-    """The tensor averaged over the mixtures of its axes after the first; an axis without one (None) is kept."""
-    for axis in range(len(mixtures), 0, -1):
-        mixture = mixtures[axis - 1]
-        if mixture is not None:
-            tensor = np.tensordot(tensor, mixture, axes=(axis, 0))
-    return tensor
+def _against(tensor: np.ndarray, mixtures: Mixtures, count: int) -> np.ndarray:
+    """The tensor averaged over its last axes, by each of `count` mixtures of each of these."""
+    out = np.broadcast_to(tensor, (count, *tensor.shape))
+    for p in reversed(mixtures):
+        out = np.einsum("n...a,na->n...", out, p)
+    return out
