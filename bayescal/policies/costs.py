@@ -44,6 +44,8 @@ def checked_cost(env: Environment, cost: Costs | None) -> Any:
     """A cost as an array, if it is one number or one per role; where it is not traced, each must be positive."""
     if cost is None:
         return None
+    if isinstance(cost, float) and cost > 0:
+        return np.float64(cost)
     known = not isinstance(cost, Tracer)
     cost = np.asarray(cost, float) if known and not isinstance(cost, jax.Array) else cost
     if cost.ndim > 1 or (cost.ndim == 1 and cost.shape[0] not in (1, env.roles)):

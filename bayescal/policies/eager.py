@@ -41,11 +41,16 @@ def in_double_precision[**Given, Answer](solve: Callable[Given, Answer]) -> Call
     return call
 
 
-def in_one_program[**Given, Answer](solve: Callable[Given, Answer]) -> Callable[Given, Answer]:
+def in_one_program[**Given, Answer](
+    solve: Callable[Given, Answer], alike: Callable[[PyTreeDef], PyTreeDef]
+) -> Callable[Given, Answer]:
     """`in_double_precision`, as one compiled program from the arguments to the answer.
 
     Step by step, a small game's masks, casts and flattened modules take twenty times as long as its solution. All
     arguments are positional: pytrees of arrays and numbers. What differs in arrays alone shares a program.
+
+    Args:
+        alike: from the structure of the arguments to that of arguments with the same answer.
     """
 
     @functools.cache
@@ -69,7 +74,7 @@ def in_one_program[**Given, Answer](solve: Callable[Given, Answer]) -> Callable[
             return in_double_precision(solve)(*args, **options)
         single = not jax.config.jax_enable_x64
         with double_precision():
-            return program()(structure, single, leaves)
+            return program()(alike(structure), single, leaves)
 
     return call
 

@@ -9,7 +9,6 @@ games of several players, which are solved by path following, within about 1e-3.
 transformed function in `bayescal.precision.double_precision()`, as inference does.
 """
 
-from copy import copy
 from types import ModuleType
 from typing import Any, get_args
 
@@ -24,11 +23,12 @@ from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
 from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
+from bayescal.policies.at_once import solve_game
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
-from bayescal.policies.costs import checked_cost, types_of
-from bayescal.policies.eager import in_double_precision, in_one_program
+from bayescal.policies.costs import types_of
+from bayescal.policies.eager import in_double_precision
 from bayescal.policies.learned import Others
-from bayescal.policies.one_shot import Arm, Solution, sense_of, solve_one_shot
+from bayescal.policies.one_shot import Arm, Solution, sense_of
 from bayescal.policies.rounds import exact as average_others
 from bayescal.policies.rounds import persistent as persistent_others
 from bayescal.policies.rounds.solve import Types
@@ -140,12 +140,8 @@ class ExactPolicy(PriorPolicy):
             if start is not None:
                 raise InputError(f"{self.environment.name} is a game over time: start is for one-shot games.")
             return self._solve_play(cost, phi, psi, params)
-        cost = checked_cost(self.environment, cost)
-        policy, sense = nameless(self), sense_of(self.arm)
-        try:
-            return _solve_at_once(policy, cost, phi, psi, params, start, sense)
-        except InputError:  # its sentence would name no game
-            return in_double_precision(_solve_one_shot)(self, cost, phi, psi, params, start, sense)
+        population = self.population if self.private else None
+        return solve_game(self.environment, self.prior, population, cost, phi, psi, params, start, self.arm)
 
     @in_double_precision
     def _solve_play(
@@ -368,34 +364,6 @@ class ExactPolicy(PriorPolicy):
         return types_of(self.environment, self.population if self.private else None, cost, phi)
 
 
-def _solve_one_shot(
-    policy: ExactPolicy,
-    cost: Costs | None,
-    phi: Parameters | None,
-    psi: Parameters | None,
-    params: Parameters | None,
-    start: Float[AnyArray, "roles actions"] | None,
-    sense: Float[AnyArray, ""],
-) -> Solution:
-    """A one-shot game."""
-    env = policy.environment
-    assert isinstance(env, OneShot)
-    costs, weights = types_of(env, policy.population if policy.private else None, cost, phi)
-    return solve_one_shot(env, policy.log_prior(psi), costs, weights, policy.all_params(params), start, sense)
-
-
-_solve_at_once = in_one_program(_solve_one_shot)
-
-
-def nameless(policy: ExactPolicy) -> ExactPolicy:
-    """The same policy in a game without names, on its first arm: what differs in these alone shares a program."""
-    game, same = copy(policy.environment), copy(policy)
-    labels = tuple(tuple(map(str, range(len(row)))) for row in game.action_labels)
-    vars(game).update(name="", role_names=("",) * game.roles, action_labels=labels)
-    vars(same).update(environment=game, arm="first")
-    return same
-
-
 def equilibrium(
     environment: OneShot,
     cost: Costs,
@@ -415,4 +383,6 @@ def equilibrium(
         >>> [f"{p:.2f}" for p in solved.strategies[:, 0]]  # Up, Left
         ['0.04', '0.67']
     """
-    return ExactPolicy(environment, prior, arm=arm).solve(cost, psi=psi)
+    if arm not in get_args(Arm):
+        raise InputError(f'equilibrium: the arm is {arm!r}; choose "first" or "other".')
+    return solve_game(environment, prior, None, cost, None, psi, None, None, arm)
