@@ -13,6 +13,7 @@ from bayescal.errors import InputError
 from bayescal.precision import double_precision
 
 if TYPE_CHECKING:
+    from bayescal.cli.solve_small import SmallGame, SmallSolution
     from bayescal.environments.base import OneShot
     from bayescal.policies.exact import Solution
     from bayescal.policies.sequential import SequentialSolution
@@ -46,6 +47,9 @@ def solve_game(asked: Question) -> int:
         )
     costs = None if asked.cost is None else read_costs(asked.cost)
     types = None if asked.types is None else read_types(asked.types)
+    plain = types is None and asked.prior is None and asked.start is None and not asked.every and asked.arm == "first"
+    if plain and costs is not None and _solved_small(asked, costs):
+        return 0
     from bayescal.environments.base import OneShot
 
     with double_precision():
@@ -73,6 +77,23 @@ def solve_game(asked: Question) -> int:
         else:
             show(environment, solution, types)
     return 0 if solution.converged else 1
+
+
+def _solved_small(asked: Question, costs: list[float]) -> bool:
+    """Solve and print a small table of payoffs; whether it was done."""
+    from bayescal.cli.solve_small import small_game, solve_small
+
+    game = small_game(asked.game)
+    if game is None or len(costs) not in (1, len(game.payoffs)):
+        return False
+    solution = solve_small(game, costs)
+    if solution is None:
+        return False
+    if asked.as_json:
+        print_json(as_dict(game, solution, typed=False))
+    else:
+        show(game, solution, None)
+    return True
 
 
 def _solve(
@@ -111,7 +132,7 @@ def habit_of(environment: "OneShot", path: str | None) -> "Prior":
 
 def by_role_of(environment: "OneShot", costs: list[float]) -> list[float]:
     """Costs by role, from one number for all or one per player."""
-    from bayescal.environments.base import role_of_player
+    from bayescal.environments.roles import role_of_player
 
     if len(costs) not in (1, environment.players):
         raise InputError(
@@ -163,9 +184,9 @@ def read_json(path: str) -> Any:
     return read(Path(path), "give a JSON list of probabilities by player")
 
 
-def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dict[str, Any]:
+def as_dict(environment: "OneShot | SmallGame", solution: "Solution | SmallSolution", *, typed: bool) -> dict[str, Any]:
     """The solution by player, each list as long as that player's actions."""
-    from bayescal.environments.base import role_of_player
+    from bayescal.environments.roles import role_of_player
 
     strategies, by_type = np.asarray(solution.strategies), np.asarray(solution.strategies_by_type)
     rows, types = [], []
@@ -184,7 +205,7 @@ def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dic
     }
 
 
-def show(environment: "OneShot", solution: "Solution", types: Types | None) -> None:
+def show(environment: "OneShot | SmallGame", solution: "Solution | SmallSolution", types: Types | None) -> None:
     from rich.console import Console
     from rich.markup import escape
 
@@ -205,7 +226,7 @@ def show(environment: "OneShot", solution: "Solution", types: Types | None) -> N
         say(console, sentence)
 
 
-def remarks(solution: "Solution | SequentialSolution") -> list[str]:
+def remarks(solution: "Solution | SequentialSolution | SmallSolution") -> list[str]:
     """What there is to know of a solution that was found, beside that it is one."""
     if not solution.converged:
         return []

@@ -10,17 +10,17 @@ from jaxtyping import Float
 
 from bayescal._types import Costs, Parameters
 from bayescal.environments.base import OneShot
+from bayescal.environments.normal_form import NormalForm
+from bayescal.environments.roles import role_of_player
 from bayescal.errors import InputError
 from bayescal.policies.costs import checked_cost
 from bayescal.policies.exact import ExactPolicy
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 from bayescal.solvers.every_root import every_root
+from bayescal.solvers.logit_system import LogitSystem, Points
 from bayescal.solvers.supports import nash_by_supports
 from bayescal.solvers.tensors import TensorGame
-
-_Points = Float[np.ndarray, "n d"]
-_Mixtures = Float[np.ndarray, "n _"]
 
 _LARGEST = 60  # unknowns
 _PURE, _RANDOM, _ROUNDS = 64, 8, 6  # starts, and how often there are as many again if something is missing
@@ -120,8 +120,8 @@ def equilibria(
     costs = np.broadcast_to(np.asarray(checked_cost(environment, cost), float), (environment.roles,))
     policy = ExactPolicy(environment, prior)
     log_q = np.asarray(policy.log_prior(psi), float)
-    game = TensorGame.of(environment)
-    system = _System(game, [row[:n] for row, n in zip(log_q, game.sizes, strict=True)], costs)
+    game = tensor_game(environment, None)
+    system = _Search(game, [row[:n] for row, n in zip(log_q, game.sizes, strict=True)], costs)
     if system.unknowns > _LARGEST:
         raise InputError(
             f"{environment.name} has {system.unknowns} unknown probabilities, more than {_LARGEST}: all its equilibria "
@@ -145,47 +145,10 @@ def equilibria(
 
 
 @dataclass(frozen=True, eq=False)
-class _System:
-    """v = payoffs / cost, where v is log(p / q): both over those of a role's first action."""
+class _Search(LogitSystem):
+    """The equations, and where to start looking for their solutions."""
 
-    game: TensorGame
-    log_q: list[np.ndarray]
-    costs: np.ndarray
-
-    @property
-    def unknowns(self) -> int:
-        return sum(n - 1 for n in self.game.sizes)
-
-    def mixtures(self, v: _Points) -> list[_Mixtures]:
-        return [_softmax(q + x) for q, x in zip(self.log_q, _split(v, self.game.sizes), strict=True)]
-
-    def reply(self, p: list[_Mixtures]) -> _Points:
-        """v of the replies to p."""
-        values = zip(self.game.values(p), self.costs, strict=True)
-        return np.concatenate([(u[:, 1:] - u[:, :1]) / c for u, c in values], axis=1)
-
-    def linearise(self, v: _Points) -> tuple[_Points, Float[np.ndarray, "n d d"]]:
-        p = self.mixtures(v)
-        spread = [x[:, :, None] * (np.eye(x.shape[1])[:, 1:] - x[:, None, 1:]) for x in p]
-        blocks = [
-            [(slope[:, 1:] - slope[:, :1]) @ spread[k] / self.costs[r] for k, slope in enumerate(row)]
-            for r, row in enumerate(self.game.slopes(p))
-        ]
-        jac = np.concatenate([np.concatenate(row, axis=2) for row in blocks], axis=1)
-        return v - self.reply(p), np.eye(v.shape[1]) - jac
-
-    def at(self, p: list[_Mixtures]) -> _Points:
-        """v of mixtures; of actions that are hardly played, of the reply."""
-        over = []
-        for x, q, u in zip(p, self.log_q, _split(self.reply(p), self.game.sizes), strict=True):
-            most = np.argmax(x, axis=1)[:, None]
-            played, of_most = x > 1e-9, lambda y, most=most: np.take_along_axis(y, most, axis=1)
-            v = np.where(played, np.log(np.maximum(x, 1e-9)) - q, 0.0)
-            v = np.where(played, v, of_most(v) + np.minimum(u - of_most(u), 0.0))
-            over.append(v[:, 1:] - v[:, :1])
-        return np.concatenate(over, axis=1)
-
-    def nash_starts(self) -> _Points:
+    def nash_starts(self) -> Points:
         """Near the Nash equilibria of two players: at a small cost there is an equilibrium near each."""
         found = []
         if len(self.game.sizes) == 2 and self.game.tensors[0].ndim == 2 and max(self.game.sizes) <= _NASH:
@@ -194,7 +157,7 @@ class _System:
             return np.zeros((0, self.unknowns))
         return self.at([np.array([p for p, _, _ in found]), np.array([q for _, q, _ in found])])
 
-    def pure_starts(self) -> _Points:
+    def pure_starts(self) -> Points:
         """Replies to pure strategies, of small games."""
         sizes = self.game.sizes
         if prod(sizes) > _PURE:
@@ -202,7 +165,7 @@ class _System:
         corners = list(product(*(np.eye(n) for n in sizes)))
         return self.reply([np.array([corner[r] for corner in corners]) for r in range(len(sizes))])
 
-    def random_starts(self, rng: np.random.Generator) -> _Points:
+    def random_starts(self, rng: np.random.Generator) -> Points:
         """Replies to random mixtures, and the mixtures themselves: a mixed equilibrium at a small cost is near none of
         the replies."""
         p = [np.concatenate([rng.dirichlet(np.full(n, a), _RANDOM) for a in (0.3, 1.0, 3.0)]) for n in self.game.sizes]
@@ -218,17 +181,6 @@ class _System:
         unstable = int(np.sum(np.linalg.eigvals(self.linearise(v[None])[1][0]).real < 0))
         principal = bool(np.all(np.abs(strategies - branch) < _SAME))
         return Equilibrium(strategies, mean, np.array([u.max() for u in values]) - mean, unstable, principal)
-
-
-def _split(v: _Points, sizes: tuple[int, ...]) -> list[_Mixtures]:
-    """v by role, with the zero of the first action."""
-    cuts = np.cumsum([n - 1 for n in sizes])[:-1]
-    return [np.pad(part, ((0, 0), (1, 0))) for part in np.split(v, cuts, axis=1)]
-
-
-def _softmax(x: _Mixtures) -> _Mixtures:
-    weights = np.exp(x - x.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +226,7 @@ def nash_equilibria(environment: OneShot, params: Parameters | None = None) -> t
             f"{environment.name} has {environment.players} players: Nash equilibria are enumerated for two. Use "
             "`equilibria` at a small cost."
         )
-    game = TensorGame.of(environment, None if params is None else dict(params))
+    game = tensor_game(environment, params)
     row, column = game.tensors[0], game.tensors[-1].T
     found = []
     for p, q, degenerate in nash_by_supports(row, column):
@@ -282,3 +234,19 @@ def nash_equilibria(environment: OneShot, params: Parameters | None = None) -> t
         strategies[0, : len(p)], strategies[1, : len(q)] = p, q
         found.append(NashEquilibrium(strategies, np.array([p @ row @ q, p @ column @ q]), degenerate))
     return tuple(found)
+
+
+def tensor_game(env: OneShot, params: Parameters | None) -> TensorGame:
+    """By enumeration: a game of which that would be too large is refused."""
+    given = {**env.params, **(params or {})}
+    if isinstance(env, NormalForm):
+        return TensorGame.of_payoffs(np.asarray(given["payoffs"], float))
+    tensors, others = [], []
+    for r in range(env.roles):
+        rest = list(role_of_player(env.role_counts))
+        rest.remove(r)
+        shape = [len(env.action_values[k]) for k in (r, *rest)]
+        # Of the base class: a game may have a table of its own, with columns that are not joint actions.
+        tensors.append(np.asarray(OneShot.joint_table(env, r, given), float).reshape(shape))
+        others.append(tuple(rest))
+    return TensorGame(tuple(tensors), tuple(others))

@@ -1,14 +1,10 @@
-"""One-shot games as tables of payoffs in NumPy, for what is done once and in Python: no program is compiled."""
+"""One-shot games as tables of payoffs in NumPy: nothing is compiled, and JAX is not imported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-
-from bayescal.environments.base import OneShot, role_of_player
-from bayescal.environments.normal_form import NormalForm
 
 Mixtures = Sequence[Float[np.ndarray, "n _"]]  # by role: of each of some points
 
@@ -26,22 +22,11 @@ class TensorGame:
     others: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, env: OneShot, params: dict[str, Any] | None = None) -> "TensorGame":
-        """By enumeration: a game of which that would be too large is refused."""
-        given = {**env.params, **(params or {})}
-        roles = role_of_player(env.role_counts)
-        if isinstance(env, NormalForm):
-            tables = [np.moveaxis(np.asarray(u, float), i, 0) for i, u in enumerate(given["payoffs"])]
-            return cls(tuple(tables), tuple(tuple(j for j in roles if j != i) for i in roles))
-        tensors, others = [], []
-        for r in range(env.roles):
-            rest = list(roles)
-            rest.remove(r)
-            shape = [len(env.action_values[k]) for k in (r, *rest)]
-            # Of the base class: a game may have a table of its own, with columns that are not joint actions.
-            tensors.append(np.asarray(OneShot.joint_table(env, r, given), float).reshape(shape))
-            others.append(tuple(rest))
-        return cls(tuple(tensors), tuple(others))
+    def of_payoffs(cls, payoffs: Float[np.ndarray, "players ..."]) -> "TensorGame":
+        """A game in which every player is a role, from payoffs[player][a1][a2]…"""
+        everyone = range(len(payoffs))
+        tables = tuple(np.moveaxis(np.asarray(u, float), i, 0) for i, u in enumerate(payoffs))
+        return cls(tables, tuple(tuple(j for j in everyone if j != i) for i in everyone))
 
     @property
     def sizes(self) -> tuple[int, ...]:
