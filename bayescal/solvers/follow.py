@@ -4,18 +4,27 @@ The curve, its orientation and the rules for a step are those of `solvers.path`,
 follower gives up where that one has more to do: at forks, and where the end has two unstable directions or more.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
-
-from bayescal.solvers.logit_system import LogitSystem
 
 Point = Float[np.ndarray, " d"]
 
 _FIRST, _SHORTEST, _MOST = 0.5, 1e-5, 400  # steps
 _FAR, _SHRINKS, _CORRECTIONS = 0.7, 0.5, 6  # of corrections, as in `solvers.path`
 _ON_THE_WAY, _AT_THE_END = 1e-2, 1e-12
+
+
+class System(Protocol):
+    """Equations F(v, t) = 0 with F(0, 0) = 0; t = 1 is where the solution is wanted."""
+
+    @property
+    def unknowns(self) -> int: ...
+
+    def along(self, v: Point, t: float) -> tuple[Point, Float[np.ndarray, "d d"], Point]:
+        """(F, its derivative in v, its derivative in t)."""
+        ...
 
 
 class _Spot(NamedTuple):
@@ -28,13 +37,11 @@ class _Spot(NamedTuple):
     first: float
 
 
-def follow(system: LogitSystem, end: float) -> tuple[Point, int] | None:
+def follow(system: System, end: float) -> tuple[Point, int] | None:
     """(the end of the branch, the number of its unstable directions), or None: another solver is to do it.
 
-    F(v, s) = v - s / end · (replies to v) vanishes at v = 0, s = 0.
-
     Args:
-        end: in units in which a step of s moves v by about one.
+        end: the length of the way: a step of s = end · t moves v by about as much.
     """
     d = system.unknowns
     here, h, bend = _correct(system, end, np.zeros(d), 0.0, np.append(np.zeros(d), 1.0)), _FIRST, np.zeros(d + 1)
@@ -47,7 +54,7 @@ def follow(system: LogitSystem, end: float) -> tuple[Point, int] | None:
             guess = np.append(here.v, here.s) + share * h * (here.tangent + 0.5 * share * h * bend)
             landed = _correct(system, end, guess[:d], end, here.tangent, landing=True)
             if landed is not None and landed.sign * landed.tangent[d] > 0:
-                slope = system.linearise(landed.v[None])[1][0]
+                slope = system.along(landed.v, 1.0)[1]
                 unstable = int(np.sum(np.linalg.eigvals(slope).real < 0))
                 return None if unstable > 1 else (landed.v, unstable)
             h *= 0.35
@@ -63,7 +70,7 @@ def follow(system: LogitSystem, end: float) -> tuple[Point, int] | None:
 
 
 def _correct(
-    system: LogitSystem,
+    system: System,
     end: float,
     v: Point,
     s: float,
@@ -74,11 +81,9 @@ def _correct(
     d, first, last = len(v), 0.0, np.inf
     close = _AT_THE_END if landing else _ON_THE_WAY
     for k in range(_CORRECTIONS):
-        f, slope = system.linearise(v[None])
-        reply, step = v - f[0], np.eye(d) - slope[0]
-        f_v = np.eye(d) - s / end * step
+        f, f_v, f_t = system.along(v, s / end)
         try:
-            to_root, along = np.linalg.solve(f_v, np.stack([v - s / end * reply, -reply / end], axis=1)).T
+            to_root, along = np.linalg.solve(f_v, np.stack([f, f_t / end], axis=1)).T
         except np.linalg.LinAlgError:
             return None
         ds = 0.0 if landing else tangent[:d] @ to_root / (tangent[d] - tangent[:d] @ along)

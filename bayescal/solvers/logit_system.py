@@ -41,6 +41,12 @@ class LogitSystem:
         jac = np.concatenate([np.concatenate(row, axis=2) for row in blocks], axis=1)
         return v - self.reply(p), np.eye(v.shape[1]) - jac
 
+    def along(self, v: Float[np.ndarray, " d"], t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(F, F_v, F_t) of F(v, t) = v - t · (v of the replies), for `follow`."""
+        f, slope = self.linearise(v[None])
+        reply, one = v - f[0], np.eye(len(v))
+        return v - t * reply, one - t * (one - slope[0]), -reply
+
     def at(self, p: list[Mixtures]) -> Points:
         """v of mixtures; of actions that are hardly played, of the reply."""
         over = []
