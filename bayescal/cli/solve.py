@@ -48,8 +48,10 @@ def solve_game(asked: Question) -> int:
     costs = None if asked.cost is None else read_costs(asked.cost)
     types = None if asked.types is None else read_types(asked.types)
     plain = types is None and asked.prior is None and asked.start is None and not asked.every and asked.arm == "first"
-    if plain and costs is not None and _solved_small(asked, costs):
-        return 0
+    if plain and costs is not None:
+        with np.errstate(all="ignore"):  # what is not a number is left to the ordinary solver
+            if _solved_small(asked, costs):
+                return 0
     from bayescal.environments.base import OneShot
 
     with double_precision():
@@ -80,11 +82,13 @@ def solve_game(asked: Question) -> int:
 
 
 def _solved_small(asked: Question, costs: list[float]) -> bool:
-    """Solve and print a small table of payoffs; whether it was done."""
+    """Solve and print a small table of payoffs, or a small tree; whether it was done."""
     from bayescal.cli.solve_small import small_game, solve_small
 
     game = small_game(asked.game)
-    if game is None or len(costs) not in (1, len(game.payoffs)):
+    if game is None:
+        return _solved_small_tree(asked, costs)
+    if len(costs) not in (1, len(game.payoffs)):
         return False
     solution = solve_small(game, costs)
     if solution is None:
@@ -93,6 +97,20 @@ def _solved_small(asked: Question, costs: list[float]) -> bool:
         print_json(as_dict(game, solution, typed=False))
     else:
         show(game, solution, None)
+    return True
+
+
+def _solved_small_tree(asked: Question, costs: list[float]) -> bool:
+    from bayescal.cli.show_strategies import show_strategies
+    from bayescal.cli.solve_small_tree import small_tree, solve_small_tree
+
+    game = small_tree(asked.game)
+    if game is None or len(costs) not in (1, len(game.role_names)):
+        return False
+    done = solve_small_tree(game, costs, asked.concept)
+    if done is None:
+        return False
+    show_strategies(game.name, "situation", done[1], done[0], asked.concept, asked.as_json)
     return True
 
 

@@ -114,14 +114,14 @@ def _checked(payoffs: Any, names: Mapping[str, Any], where: str) -> SmallGame | 
         return None
     roles = names.get("role_names") or [f"player {i + 1}" for i in range(len(table))]
     actions = names.get("action_labels") or [[str(a) for a in range(n)] for n in table.shape[1:]]
-    plain = isinstance(names["name"], str) and _texts(roles, len(table)) and isinstance(actions, list | tuple)
+    plain = isinstance(names["name"], str) and texts(roles, len(table)) and isinstance(actions, list | tuple)
     plain = plain and len(actions) == len(table) and not odd_character(names["name"])
-    if not plain or not all(_texts(row, n) for row, n in zip(actions, table.shape[1:], strict=True)):
+    if not plain or not all(texts(row, n) for row, n in zip(actions, table.shape[1:], strict=True)):
         return None
     return SmallGame(names["name"], table, tuple(roles), tuple(map(tuple, actions)))
 
 
-def _texts(names: Any, count: int) -> bool:
+def texts(names: Any, count: int) -> bool:
     """Whether these are as many different names."""
     if not isinstance(names, list | tuple) or len(names) != count or not all(isinstance(x, str) for x in names):
         return False

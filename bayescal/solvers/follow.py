@@ -4,7 +4,7 @@ The curve, its orientation and the rules for a step are those of `solvers.path`,
 follower gives up where that one has more to do: at forks, and where the end has two unstable directions or more.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,7 @@ _FAR, _SHRINKS, _CORRECTIONS = 0.7, 0.5, 6  # of corrections, as in `solvers.pat
 _ON_THE_WAY, _AT_THE_END = 1e-2, 1e-12
 
 
+@runtime_checkable
 class System(Protocol):
     """Equations F(v, t) = 0 with F(0, 0) = 0; t = 1 is where the solution is wanted."""
 

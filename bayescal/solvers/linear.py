@@ -1,6 +1,6 @@
 """Small linear systems: the solution, the sign of the determinant, and how many eigenvalues are negative."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
@@ -34,6 +34,7 @@ def sign_of_lu(lu: Float[Array, "d d"], pivots: Int[Array, " d"]) -> Float[Array
     return jnp.prod(jnp.sign(jnp.diagonal(lu))) * (1 - 2 * (swaps % 2))
 
 
+@runtime_checkable
 class Derivative(Protocol):
     """A derivative F_v, as a path needs it (see `Linear`)."""
 
