@@ -46,6 +46,11 @@ from .model.build import build_model as build_model
 from .parallel import use_cores as use_cores
 from .policies.action_sampling import ActionSamplingPolicy as ActionSamplingPolicy
 from .policies.amortised import AmortisedPolicy as AmortisedPolicy
+from .policies.equilibria import Equilibria as Equilibria
+from .policies.equilibria import Equilibrium as Equilibrium
+from .policies.equilibria import NashEquilibrium as NashEquilibrium
+from .policies.equilibria import equilibria as equilibria
+from .policies.equilibria import nash_equilibria as nash_equilibria
 from .policies.exact import ExactPolicy as ExactPolicy
 from .policies.exact import equilibrium as equilibrium
 from .policies.impulse_balance import ImpulseBalancePolicy as ImpulseBalancePolicy

@@ -52,6 +52,7 @@ def games(game: str | None, out: str | None, trust: bool, as_json: bool) -> None
     help="Where the principal branch forks (games with symmetries): the arm on which the first role leaves its first "
     "action, or the other.",
 )
+@click.option("--all", "every", is_flag=True, help="All equilibria that are found, of a small game played once.")
 @opt.trust
 @opt.as_json
 def solve(**asked: Any) -> None:
@@ -66,6 +67,7 @@ def solve(**asked: Any) -> None:
     bayescal solve mygame.json --cost 0.5,2
     bayescal solve selten-chmura-01 --types '[[0.2, 0.3], [1, 0.7]]' --json
     bayescal solve kuhn-poker --cost 0.2
+    bayescal solve stag-hunt --cost 0.2 --all
 
     GAME may also be a folder with a game.py, if --trust allows it to run (FOLDER/NAME if it registers several games).
     """

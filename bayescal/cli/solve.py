@@ -13,9 +13,11 @@ from bayescal.errors import InputError
 from bayescal.precision import double_precision
 
 if TYPE_CHECKING:
+    from bayescal.cli.solve_small import SmallGame, SmallSolution
     from bayescal.environments.base import OneShot
     from bayescal.policies.exact import Solution
     from bayescal.policies.sequential import SequentialSolution
+    from bayescal.priors.base import Prior
 
 type Types = list[tuple[float, float]]  # (cost, probability)
 
@@ -31,6 +33,7 @@ class Question:
     start: str | None
     concept: Literal["trajectory", "agent"]
     arm: Literal["first", "other"]
+    every: bool
     trust: bool
     as_json: bool
 
@@ -44,23 +47,71 @@ def solve_game(asked: Question) -> int:
         )
     costs = None if asked.cost is None else read_costs(asked.cost)
     types = None if asked.types is None else read_types(asked.types)
+    plain = types is None and asked.prior is None and asked.start is None and not asked.every and asked.arm == "first"
+    if plain and costs is not None:
+        with np.errstate(all="ignore"):  # what is not a number is left to the ordinary solver
+            if _solved_small(asked, costs):
+                return 0
     from bayescal.environments.base import OneShot
 
     with double_precision():
         environment = find_game(registered_name(asked.game, asked.trust))
         if environment.over_time:
+            if asked.every:
+                raise InputError(f"{environment.name} is a game over time: --all is for games that are played once.")
             if asked.prior is not None or asked.start is not None:
                 raise InputError(f"{environment.name} is a game over time, which --prior and --start are not for yet.")
             from bayescal.cli.solve_over_time import solve_over_time
 
             return solve_over_time(environment, costs, types, asked.concept, asked.arm, asked.as_json)
         assert isinstance(environment, OneShot)
+        if asked.every:
+            if costs is None or asked.start is not None or asked.arm == "other":
+                raise InputError("--all takes --cost, and neither --types nor --start nor --arm: leave these out.")
+            from bayescal.cli.solve_all import solve_all
+
+            return solve_all(
+                environment, by_role_of(environment, costs), habit_of(environment, asked.prior), asked.as_json
+            )
         solution = _solve(environment, costs, types, asked.prior, asked.start, asked.arm)
         if asked.as_json:
             print_json(as_dict(environment, solution, typed=types is not None))
         else:
             show(environment, solution, types)
     return 0 if solution.converged else 1
+
+
+def _solved_small(asked: Question, costs: list[float]) -> bool:
+    """Solve and print a small table of payoffs, or a small tree; whether it was done."""
+    from bayescal.cli.solve_small import small_game, solve_small
+
+    game = small_game(asked.game)
+    if game is None:
+        return _solved_small_tree(asked, costs)
+    if len(costs) not in (1, len(game.payoffs)):
+        return False
+    solution = solve_small(game, costs)
+    if solution is None:
+        return False
+    if asked.as_json:
+        print_json(as_dict(game, solution, typed=False))
+    else:
+        show(game, solution, None)
+    return True
+
+
+def _solved_small_tree(asked: Question, costs: list[float]) -> bool:
+    from bayescal.cli.show_strategies import show_strategies
+    from bayescal.cli.solve_small_tree import small_tree, solve_small_tree
+
+    game = small_tree(asked.game)
+    if game is None or len(costs) not in (1, len(game.role_names)):
+        return False
+    done = solve_small_tree(game, costs, asked.concept)
+    if done is None:
+        return False
+    show_strategies(game.name, "situation", done[1], done[0], asked.concept, asked.as_json)
+    return True
 
 
 def _solve(
@@ -71,30 +122,12 @@ def _solve(
     start: str | None,
     arm: Literal["first", "other"],
 ) -> "Solution":
-    import equinox as eqx
-
-    from bayescal.environments.base import role_of_player
     from bayescal.policies.exact import ExactPolicy
     from bayescal.populations.discrete import Discrete
     from bayescal.priors.empirical import prior_from_rows
-    from bayescal.priors.uniform import Uniform
 
-    belief = Uniform() if prior is None else prior_from_rows(read_json(prior), environment, prior)
-    players = role_of_player(environment.role_counts)
-    by_role = None
-    if costs is not None:
-        if len(costs) not in (1, environment.players):
-            raise InputError(
-                f"--cost has {len(costs)} numbers; {environment.name} has {environment.players} players: give one "
-                "number for all, or one per player."
-            )
-        costs = costs * environment.players if len(costs) == 1 else costs
-        by_role = [costs[players.index(r)] for r in range(environment.roles)]
-        if any(c != by_role[r] for c, r in zip(costs, players, strict=True)):
-            raise InputError(
-                f"--cost differs between players, but {environment.name} is solved as a symmetric game, whose "
-                "players share one cost: give one number."
-            )
+    belief = habit_of(environment, prior)
+    by_role = None if costs is None else by_role_of(environment, costs)
     near = None
     if start is not None:
         rows = prior_from_rows(read_json(start), environment, start).probabilities
@@ -102,9 +135,37 @@ def _solve(
         near[environment.mask] = np.concatenate([np.asarray(r) for r in rows])
     if types is None:
         policy = ExactPolicy(environment, belief, arm=arm)
-        return eqx.filter_jit(lambda c: policy.solve(c, start=near))(np.asarray(by_role))
+        return policy.solve(np.asarray(by_role), start=near)
     policy = ExactPolicy(environment, belief, Discrete([c for c, _ in types], [p for _, p in types]), arm=arm)
-    return eqx.filter_jit(lambda: policy.solve(start=near))()
+    return policy.solve(start=near)
+
+
+def habit_of(environment: "OneShot", path: str | None) -> "Prior":
+    """The habit in a file of probabilities; uniform without one."""
+    from bayescal.priors.empirical import prior_from_rows
+    from bayescal.priors.uniform import Uniform
+
+    return Uniform() if path is None else prior_from_rows(read_json(path), environment, path)
+
+
+def by_role_of(environment: "OneShot", costs: list[float]) -> list[float]:
+    """Costs by role, from one number for all or one per player."""
+    from bayescal.environments.roles import role_of_player
+
+    if len(costs) not in (1, environment.players):
+        raise InputError(
+            f"--cost has {len(costs)} numbers; {environment.name} has {environment.players} players: give one "
+            "number for all, or one per player."
+        )
+    players = role_of_player(environment.role_counts)
+    costs = costs * environment.players if len(costs) == 1 else costs
+    by_role = [costs[players.index(r)] for r in range(environment.roles)]
+    if any(c != by_role[r] for c, r in zip(costs, players, strict=True)):
+        raise InputError(
+            f"--cost differs between players, but {environment.name} is solved as a symmetric game, whose "
+            "players share one cost: give one number."
+        )
+    return by_role
 
 
 def read_costs(text: str) -> list[float]:
@@ -141,9 +202,9 @@ def read_json(path: str) -> Any:
     return read(Path(path), "give a JSON list of probabilities by player")
 
 
-def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dict[str, Any]:
+def as_dict(environment: "OneShot | SmallGame", solution: "Solution | SmallSolution", *, typed: bool) -> dict[str, Any]:
     """The solution by player, each list as long as that player's actions."""
-    from bayescal.environments.base import role_of_player
+    from bayescal.environments.roles import role_of_player
 
     strategies, by_type = np.asarray(solution.strategies), np.asarray(solution.strategies_by_type)
     rows, types = [], []
@@ -162,7 +223,7 @@ def as_dict(environment: "OneShot", solution: "Solution", *, typed: bool) -> dic
     }
 
 
-def show(environment: "OneShot", solution: "Solution", types: Types | None) -> None:
+def show(environment: "OneShot | SmallGame", solution: "Solution | SmallSolution", types: Types | None) -> None:
     from rich.console import Console
     from rich.markup import escape
 
@@ -183,7 +244,7 @@ def show(environment: "OneShot", solution: "Solution", types: Types | None) -> N
         say(console, sentence)
 
 
-def remarks(solution: "Solution | SequentialSolution") -> list[str]:
+def remarks(solution: "Solution | SequentialSolution | SmallSolution") -> list[str]:
     """What there is to know of a solution that was found, beside that it is one."""
     if not solution.converged:
         return []

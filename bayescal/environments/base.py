@@ -19,6 +19,7 @@ from bayescal._types import AnyArray, Number, Numbers
 from bayescal.environments.counts import CountRecord, statistics_of_counts
 from bayescal.environments.joint import check_enumerable, joint_probabilities, payoffs_by_enumeration
 from bayescal.environments.replay import Replay
+from bayescal.environments.roles import role_of_player
 from bayescal.environments.statistics import PlayRecord, Statistic, statistics_of_play
 from bayescal.errors import InputError
 from bayescal.reading import odd_character
@@ -308,11 +309,6 @@ class OneShot(Environment):
         roles = list(role_of_player(self.role_counts))
         roles.remove(role)
         return roles
-
-
-def role_of_player(role_counts: Sequence[int]) -> tuple[int, ...]:
-    """The role of each player, players being numbered role by role."""
-    return tuple(r for r, n in enumerate(role_counts) for _ in range(n))
 
 
 def rules(

@@ -71,7 +71,8 @@ def game_of(content: Mapping[str, Any], where: str, name: str) -> "NormalForm | 
         return tree_of(content["tree"], content["roles"], where, name)
     advice = "a table of payoffs has the key payoffs and, if you like, name, roles (a text for each player) and actions"
     schema.check(content, _PAYOFFS, where, f"{advice} (a list for each)")
-    from bayescal.environments.normal_form import NormalForm, check_payoffs
+    from bayescal.environments.normal_form import NormalForm
+    from bayescal.environments.payoffs import check_payoffs
 
     payoffs = check_payoffs(content["payoffs"], where)
     try:

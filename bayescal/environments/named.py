@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bayescal.environments.base import Environment
 
 
+NORMAL_FORM = "bayescal.environments.normal_form:NormalForm"  # the factory of a table of payoffs
+
+
 @dataclass(frozen=True)
 class NamedGame:
     """A game in the registry: what it is, where it comes from, and how to build it.
@@ -74,7 +77,7 @@ class NamedGame:
 
 def _two_by_two(name: str, title: str, source: str, payoffs: Any, actions: Any) -> NamedGame:
     options = {"payoffs": payoffs, "name": name, "role_names": ("row", "column"), "action_labels": actions}
-    return NamedGame(title, source, 2, "2 x 2", "bayescal.environments.normal_form:NormalForm", options)
+    return NamedGame(title, source, 2, "2 x 2", NORMAL_FORM, options)
 
 
 def _at(place: str) -> str:

@@ -9,17 +9,21 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bayescal import schema
-from bayescal.environments.extensive import Chance, End, ExtensiveForm, Move, Node
+from bayescal.environments.game_tree import Chance, End, Move, Node
 from bayescal.errors import InputError
 from bayescal.plain import joined
+
+if TYPE_CHECKING:
+    from bayescal.environments.extensive import ExtensiveForm
 
 DEEPEST = 100  # moves after each other
 _NOTHING = End(())  # in the place of what is wrong
 
 
-def tree_of(content: object, roles: Sequence[str], where: str, name: str) -> ExtensiveForm:
+def tree_of(content: object, roles: Sequence[str], where: str, name: str) -> "ExtensiveForm":
     """The game of a tree that is written as nested sections.
 
     Args:
@@ -37,6 +41,17 @@ def tree_of(content: object, roles: Sequence[str], where: str, name: str) -> Ext
         >>> game.situations_of(1)
         [('after send', ('share', 'keep'))]
     """
+    from bayescal.environments.extensive import ExtensiveForm
+
+    root = root_of(content, roles, where)
+    try:
+        return ExtensiveForm(root, name=name, role_names=tuple(roles))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def root_of(content: object, roles: Sequence[str], where: str) -> Node:
+    """The root of such a tree; see `tree_of`."""
     reader = _Reader(tuple(roles))
     root = reader.node(content, "tree", ())
     if reader.faults:
@@ -44,10 +59,7 @@ def tree_of(content: object, roles: Sequence[str], where: str, name: str) -> Ext
             f"{where}: {joined(reader.faults)}: write a move as player, situation and actions, a move of nature as "
             "chance, and an end as the list of its payoffs."
         )
-    try:
-        return ExtensiveForm(root, name=name, role_names=reader.roles)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+    return root
 
 
 @dataclass

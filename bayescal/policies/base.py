@@ -28,6 +28,14 @@ def padded_log_prior(
     return jnp.pad(row, (0, environment.mask.shape[1] - len(values)), constant_values=ABSENT)
 
 
+def all_params(environment: Environment, params: Parameters | None) -> dict[str, Array]:
+    """The parameters of the game: those given, and the game's own for the rest."""
+    # NumPy arrays are copied: JAX finds the constants of a trace by the identity of the array, and would give one
+    # that it met in float32 to a float64 trace.
+    fresh = lambda x: np.array(x) if isinstance(x, np.ndarray) else x
+    return {n: jnp.asarray(fresh(x)) for n, x in {**environment.params, **(params or {})}.items()}
+
+
 def hide_absent(log_p: Float[Array, "*rows actions"]) -> Float[Array, "*rows actions"]:
     """-inf in place of ABSENT."""
     return jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p)
@@ -153,10 +161,7 @@ class Policy(eqx.Module):
 
     def all_params(self, params: Parameters | None) -> dict[str, Array]:
         """The parameters of the game: those given, and the game's own for the rest."""
-        # NumPy arrays are copied: JAX finds the constants of a trace by the identity of the array, and would give one
-        # that it met in float32 to a float64 trace.
-        fresh = lambda x: np.array(x) if isinstance(x, np.ndarray) else x
-        return {n: jnp.asarray(fresh(x)) for n, x in {**self.environment.params, **(params or {})}.items()}
+        return all_params(self.environment, params)
 
 
 class PriorPolicy(Policy):

@@ -15,8 +15,6 @@ from typing import Any, get_args
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from bayescal._types import Actions, AnyArray, Costs, Index, Observation, Parameters, RoleActions, Seen
@@ -25,10 +23,12 @@ from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
 from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
+from bayescal.policies.at_once import solve_game
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
+from bayescal.policies.costs import types_of
 from bayescal.policies.eager import in_double_precision
 from bayescal.policies.learned import Others
-from bayescal.policies.one_shot import Arm, Solution, sense_of, solve_one_shot
+from bayescal.policies.one_shot import Arm, Solution, sense_of
 from bayescal.policies.rounds import exact as average_others
 from bayescal.policies.rounds import persistent as persistent_others
 from bayescal.policies.rounds.solve import Types
@@ -117,7 +117,6 @@ class ExactPolicy(PriorPolicy):
     def _solves_itself(self) -> bool:
         return isinstance(self.environment, SolvesItself)
 
-    @in_double_precision
     def solve(
         self,
         cost: Costs | None = None,
@@ -137,15 +136,20 @@ class ExactPolicy(PriorPolicy):
             start: mixed strategies (roles, actions): Newton's method starts there, instead of following the principal
                 branch. Finds other equilibria of a one-shot game that has several.
         """
-        env = self.environment
+        if not isinstance(self.environment, OneShot):
+            if start is not None:
+                raise InputError(f"{self.environment.name} is a game over time: start is for one-shot games.")
+            return self._solve_play(cost, phi, psi, params)
+        population = self.population if self.private else None
+        return solve_game(self.environment, self.prior, population, cost, phi, psi, params, start, self.arm)
+
+    @in_double_precision
+    def _solve_play(
+        self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
+    ) -> Any:
+        """A game over time."""
         costs, weights = self._types(cost, phi)
-        if isinstance(env, OneShot):
-            return solve_one_shot(
-                env, self.log_prior(psi), costs, weights, self.all_params(params), start, sense_of(self.arm)
-            )
-        if start is not None:
-            raise InputError(f"{env.name} is a game over time: start is for one-shot games.")
-        if isinstance(env, Repeated):
+        if isinstance(self.environment, Repeated):
             return self._solve_rounds(jnp.zeros(0), (costs, weights), psi, params)
         return self._solve_over_time(costs, weights, psi, params)
 
@@ -357,34 +361,7 @@ class ExactPolicy(PriorPolicy):
     def _types(
         self, cost: Costs | None, phi: Parameters | None
     ) -> tuple[Float[Array, "roles types"], Float[Array, " types"]]:
-        """(possible costs of a player of each role, their probabilities)."""
-        roles = self.environment.roles
-        dtype = jnp.result_type(float)
-        if self.private:
-            assert self.population is not None
-            if cost is not None:
-                raise InputError(
-                    "cost was given to a policy with private costs: give phi (the population's parameters) "
-                    "instead, or use ExactPolicy(environment, prior) for costs that everybody knows."
-                )
-            nodes, weights = self.population.quadrature({} if phi is None else phi)
-            return jnp.broadcast_to(nodes, (roles, nodes.shape[0])), weights
-        if cost is None and phi is not None and "cost" in phi:
-            cost = phi["cost"]
-        if cost is None:
-            raise InputError("No cost was given: pass cost=… (one number, or one per role).")
-        cost = jnp.asarray(cost, dtype)
-        if cost.ndim > 1 or (cost.ndim == 1 and cost.shape[0] not in (1, roles)):
-            raise InputError(
-                f"cost has shape {cost.shape}: give one number, or {roles} (one for each role of "
-                f"{self.environment.name}: {', '.join(self.environment.role_names)})."
-            )
-        if not isinstance(cost, Tracer) and not np.all(np.asarray(cost) > 0):
-            raise InputError(
-                f"cost is {np.asarray(cost).tolist()}: every cost must be a positive number "
-                "(it is the price, in payoff units, of a nat of information)."
-            )
-        return jnp.broadcast_to(cost, (roles,))[:, None], jnp.ones(1, dtype)
+        return types_of(self.environment, self.population if self.private else None, cost, phi)
 
 
 def equilibrium(
@@ -406,4 +383,6 @@ def equilibrium(
         >>> [f"{p:.2f}" for p in solved.strategies[:, 0]]  # Up, Left
         ['0.04', '0.67']
     """
-    return ExactPolicy(environment, prior, arm=arm).solve(cost, psi=psi)
+    if arm not in get_args(Arm):
+        raise InputError(f'equilibrium: the arm is {arm!r}; choose "first" or "other".')
+    return solve_game(environment, prior, None, cost, None, psi, None, None, arm)

@@ -208,11 +208,12 @@ class _Problem(NamedTuple):
         system = _System(env, _unknowns(env))
         return cls(system, theta, fixed, system.units(fixed)[2])
 
-    def follow(self, sense: Float[Array, ""], known: Bool[Array, ""] | None = None) -> PathResult:
+    def follow(self, sense: Float[AnyArray, ""], known: Bool[Array, ""] | None = None) -> PathResult:
         """Along the principal branch, unless the end is known."""
-        cells = self.system.cells
+        cells, log_q = self.system.cells, self.fixed.log_q
         linearise = lambda v, s: self.system.linearise(v, s, self.fixed)
-        start, tie_break = jnp.zeros(len(cells[0]), self.fixed.log_q.dtype), sense * _tie_break(self.fixed.log_q, cells)
+        start = jnp.zeros(len(cells[0]), log_q.dtype)
+        tie_break = jnp.asarray(sense, log_q.dtype) * _tie_break(log_q, cells)
         rank = self.system.rank(self.fixed)
         return follow_path(linearise, start, self.end, tie_break=tie_break, known=known, rank=rank)
 
@@ -232,7 +233,7 @@ def solve_one_shot(
     weights: Float[Array, " types"],
     params: Parameters,
     start: Float[AnyArray, "roles actions"] | None,
-    sense: Float[Array, ""],
+    sense: Float[AnyArray, ""],
 ) -> Solution:
     """The equilibrium on the principal branch, or the one that Newton's method finds from `start`. At a fork `sense`
     chooses the arm (see `sense_of`)."""
@@ -329,6 +330,6 @@ def _tie_break(log_q: RoleActions, cells: Cells) -> Unknowns:
     return jnp.where(rows == rows.min(initial=0), jnp.exp(log_q)[rows, cols], 0.0)
 
 
-def sense_of(arm: Arm) -> Float[Array, ""]:
+def sense_of(arm: Arm) -> Float[AnyArray, ""]:
     """1 or -1: an array, so that both arms share a compiled program."""
-    return jnp.asarray(1.0 if arm == "first" else -1.0)
+    return np.asarray(1.0 if arm == "first" else -1.0)

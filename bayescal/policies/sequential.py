@@ -26,27 +26,26 @@ Values may be large relative to the cost, and only their differences matter. In 
 from V(s') - V(s), never from V(s').
 """
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from bayescal._types import Parameters
+from bayescal._types import AnyArray, Parameters
 from bayescal.environments.extensive import CHANCE, END, ExtensiveForm
 from bayescal.environments.finite import FiniteGame
 from bayescal.environments.markov import Markov
 from bayescal.errors import InputError
 from bayescal.policies.audit import Audit, Concept, audit
 from bayescal.policies.base import ABSENT, hide_absent
+from bayescal.policies.choices import ByAction, BySituation, Play, choices, inclusive
+from bayescal.policies.two_player_markov import solve_two_players
 from bayescal.solvers.branch import principal_branch
 from bayescal.solvers.path import CONVERGED, MESSAGES, UNCONFIRMED, PathResult
 from bayescal.solvers.policy_iteration import soft_values
 
-ByAction = Float[Array, "players types situations actions"]
-BySituation = Float[Array, "players types situations"]
+_MANY = 100  # unknowns of a Markov game of two players, from which on it is solved state by state
 
 
 class SequentialSolution(eqx.Module):
@@ -92,13 +91,19 @@ def solve_sequential(
     weights: Float[Array, " types"],
     params: Parameters,
     concept: Concept,
-    sense: Float[Array, ""],
+    sense: Float[AnyArray, ""],
 ) -> SequentialSolution:
     """The equilibrium on the principal branch at these costs. Types of weight zero do not enter beliefs."""
     if isinstance(env, Markov) and env.players == 1 and concept == "trajectory":
         return _decision_problem(env, log_q, costs, weights, params)
     if not isinstance(env, Markov | ExtensiveForm):
         raise InputError(f"{env.name} is neither a Markov game nor one in extensive form, so it cannot be solved.")
+    if isinstance(env, Markov) and env.players == 2 and np.sum(env.possible) * costs.shape[1] > _MANY:
+        x, value, path = solve_two_players(env, log_q, costs, weights, params, concept, sense)
+        least = jax.lax.stop_gradient(jnp.min(costs))
+        log_by_type = choices(x, log_q, least / costs)
+        checked = audit(env, log_by_type, log_q, costs, weights, params, concept)
+        return _finish(log_by_type, weights, least * x, least * value, checked, path)
     dtype = log_q.dtype
     scale = jax.lax.stop_gradient(env.payoff_scale(params)).astype(dtype)
     least = jax.lax.stop_gradient(jnp.min(costs))
@@ -110,7 +115,7 @@ def solve_sequential(
 
     def returns(v, s, theta):
         log_q, costs, weights, params = theta
-        play = _Play(log_q, least / costs, weights, concept)
+        play = Play(log_q, least / costs, weights, concept)
         x = jnp.zeros(possible.shape, dtype).at[cells].set(v)
         of_kind = _tree_returns if isinstance(env, ExtensiveForm) else _markov_returns
         return x, *of_kind(env, x, s / scale, play, params)  # ty: ignore[invalid-argument-type]
@@ -122,11 +127,11 @@ def solve_sequential(
     end = scale / least
     first = (cells[0] == 0) & (cells[1] == 0) & (cells[2] == 0)
     # At a fork, the first arm is the one on which the first player's first situation is worth more.
-    tie_break = jnp.where(first, sense.astype(dtype) * jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
+    tie_break = jnp.where(first, jnp.asarray(sense, dtype) * jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
     v, path = principal_branch(update, len(cells[0]), end, theta, tie_break)
 
     x, _, value = returns(v, end, theta)
-    log_by_type = _choices(x, log_q, least / costs)
+    log_by_type = choices(x, log_q, least / costs)
     checked = audit(env, log_by_type, log_q, costs, weights, params, concept)
     return _finish(log_by_type, weights, least * x, least * value, checked, path)
 
@@ -157,36 +162,6 @@ def _finish(
     )
 
 
-class _Play(NamedTuple):
-    """How people choose: the habit, precisions relative to the largest one, the shares of the types."""
-
-    log_q: Float[Array, "players situations actions"]
-    precision: Float[Array, "players types"]
-    weights: Float[Array, " types"]
-    concept: Concept
-
-
-def _choices(
-    v: ByAction, log_q: Float[Array, "players situations actions"], precision: Float[Array, "players types"]
-) -> ByAction:
-    """Log-probabilities by type; ABSENT where there is no action."""
-    absent = log_q[:, None] <= ABSENT / 2
-    best = jax.lax.stop_gradient(jnp.max(jnp.where(absent, -jnp.inf, v), axis=-1, keepdims=True))
-    logits = log_q[:, None] + precision[:, :, None, None] * (v - jnp.where(jnp.isfinite(best), best, 0.0))
-    return jnp.where(absent, ABSENT, jax.nn.log_softmax(logits, axis=-1))
-
-
-def _inclusive(v: ByAction, log_choices: ByAction, play: _Play) -> BySituation:
-    """The value of a situation in units of v: the expectation, for "trajectory" minus the cost of information."""
-    p = jnp.exp(log_choices)
-    expected = jnp.sum(p * v, axis=-1)
-    if play.concept == "agent":
-        return expected
-    r = play.precision[:, :, None]
-    log_z = jax.nn.logsumexp(play.log_q[:, None] + r[..., None] * v, axis=-1)
-    return expected - (r * expected - log_z) / r
-
-
 def _decision_problem(
     env: Markov,
     log_q: Float[Array, "players situations actions"],
@@ -197,7 +172,7 @@ def _decision_problem(
     payoffs, transitions = env.payoff_table(params)[:, 0].astype(log_q.dtype), env.transition_table(params)
     solve = lambda cost: soft_values(payoffs, transitions.astype(log_q.dtype), log_q[0], cost, env.discount)
     solved = jax.vmap(solve)(costs[0])
-    log_by_type = _choices(solved.q[None], log_q, 1 / costs)
+    log_by_type = choices(solved.q[None], log_q, 1 / costs)
     checked = audit(env, log_by_type, log_q, costs, weights, params, "trajectory")
     # The soft Bellman equation is a contraction: its one solution is stable.
     path = PathResult(
@@ -207,15 +182,15 @@ def _decision_problem(
 
 
 def _markov_returns(
-    env: Markov, v: ByAction, s: Float[Array, ""], play: _Play, params: Parameters
+    env: Markov, v: ByAction, s: Float[Array, ""], play: Play, params: Parameters
 ) -> tuple[ByAction, BySituation]:
     """(s · (Q of every action - discount · V of its state), s · V of every state), if choices follow from v.
 
     In equilibrium v equals the first of these. The value of v is V - discount · V, so V is that over 1 - discount.
     """
     players = env.players
-    log_choices = _choices(v, play.log_q, play.precision)
-    value = _inclusive(v, log_choices, play) / (1 - env.discount)
+    log_choices = choices(v, play.log_q, play.precision)
+    value = inclusive(v, log_choices, play) / (1 - env.discount)
     average = jnp.einsum("k,iksa->isa", play.weights, jnp.exp(log_choices))
     payoffs, transitions = env.payoff_table(params), env.transition_table(params)
     out = []
@@ -235,13 +210,13 @@ def _markov_returns(
 
 
 def _tree_returns(
-    env: ExtensiveForm, v: ByAction, s: Float[Array, ""], play: _Play, params: Parameters
+    env: ExtensiveForm, v: ByAction, s: Float[Array, ""], play: Play, params: Parameters
 ) -> tuple[ByAction, BySituation]:
     """(s · Q of every action, s · V of every situation) in a tree: a forward pass for the probabilities of the nodes,
     beliefs, a backward pass for the values of nodes, and their means over the nodes of a situation."""
     tree, players, types, width = env.tree, env.players, v.shape[1], v.shape[3]
     log_q, precision, weights, concept = play
-    log_choices = _choices(v, log_q, precision)
+    log_choices = choices(v, log_q, precision)
     nodes, levels = len(tree.mover), [np.flatnonzero(tree.depth == d) for d in range(tree.depth.max() + 1)]
     there = tree.children >= 0
     parent, branch = np.zeros(nodes, int), np.zeros(nodes, int)
@@ -293,7 +268,7 @@ def _tree_returns(
         brought = jnp.where(there[mine][:, :width], belief[i][:, None] * worth[i][:, kids], 0.0)
         brought = jnp.pad(brought, ((0, 0), (0, 0), (0, width - brought.shape[2])))
         q = q.at[i, :, tree.situation[mine]].add(jnp.swapaxes(brought, 0, 1))
-    return q, _inclusive(v, log_choices, play)
+    return q, inclusive(v, log_choices, play)
 
 
 def _beliefs(env: ExtensiveForm, player: int, others: Float[Array, " nodes"]) -> Float[Array, " own_nodes"]:

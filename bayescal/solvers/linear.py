@@ -1,6 +1,6 @@
 """Small linear systems: the solution, the sign of the determinant, and how many eigenvalues are negative."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
@@ -25,9 +25,23 @@ def solve_with_sign(
         x = jnp.stack([e * rhs[0] - b * rhs[1], a * rhs[1] - c * rhs[0]]) / det
         return x, jnp.sign(det)
     lu, pivots = jsl.lu_factor(matrix)
-    swaps = jnp.sum(pivots != jnp.arange(d))
-    sign = jnp.prod(jnp.sign(jnp.diagonal(lu))) * (1 - 2 * (swaps % 2))
-    return jsl.lu_solve((lu, pivots), rhs), sign
+    return jsl.lu_solve((lu, pivots), rhs), sign_of_lu(lu, pivots)
+
+
+def sign_of_lu(lu: Float[Array, "d d"], pivots: Int[Array, " d"]) -> Float[Array, ""]:
+    """The sign of the determinant of a factored matrix."""
+    swaps = jnp.sum(pivots != jnp.arange(lu.shape[0]))
+    return jnp.prod(jnp.sign(jnp.diagonal(lu))) * (1 - 2 * (swaps % 2))
+
+
+@runtime_checkable
+class Derivative(Protocol):
+    """A derivative F_v, as a path needs it (see `Linear`)."""
+
+    @property
+    def core(self) -> Float[Array, "m m"]: ...
+
+    def solve(self, rhs: Float[Array, "d k"]) -> tuple[Float[Array, "d k"], Float[Array, ""]]: ...
 
 
 class Linear(NamedTuple):

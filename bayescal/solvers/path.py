@@ -27,10 +27,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bayescal.solvers.linear import EXPLICIT, Linear, change, negative_directions
+from bayescal.solvers.linear import EXPLICIT, Derivative, change, negative_directions
 
 # (v, s) -> (F, F_v, F_s)
-Linearise = Callable[[Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Linear, Float[Array, " d"]]]
+Linearise = Callable[[Float[Array, " d"], Float[Array, ""]], tuple[Float[Array, " d"], Derivative, Float[Array, " d"]]]
 
 CONVERGED, STALLED, OUT_OF_STEPS, UNCONFIRMED, _WALKING = 0, 1, 2, 3, -1
 MESSAGES = {
@@ -84,6 +84,7 @@ class _Walk(NamedTuple):
     first_distance: Float[Array, ""]
     iterations: Int[Array, ""]
     status: Int[Array, ""]
+    passed: Int[Array, ""]  # how many eigenvalues were last counted to have passed zero
 
 
 def follow_path(
@@ -140,7 +141,7 @@ def follow_path(
             probe=zero, careful=careful, fresh=jnp.asarray(True), nudge=leaning, forked=leaning > 0,
             h=jnp.asarray(first_step, dtype),
             trial_v=at, trial_s=zero, landing=no, switching=no, corrections=none, last_distance=zero,
-            first_distance=zero, iterations=none, status=none,
+            first_distance=zero, iterations=none, status=none, passed=none,
         )  # fmt: skip
 
     def predict(w: _Walk) -> _Walk:
@@ -269,9 +270,19 @@ def follow_path(
                 jnp.where(iterations >= max_iterations, OUT_OF_STEPS, _WALKING),
             ),
         )
-        return new._replace(first_distance=first_distance, iterations=iterations, status=status.astype(jnp.int32))
+        kept = {"first_distance": first_distance, "iterations": iterations, "passed": passed}
+        return new._replace(**kept, status=status.astype(jnp.int32))
+
+    def unstable(walk: _Walk) -> Int[Array, ""]:
+        """How many directions lead away from the end, where not all that have passed zero since the start were counted
+        there."""
+        if m <= EXPLICIT:
+            return negative_directions(walk.core)
+        look = lambda _: (jnp.asarray(False), negative_directions(walk.core))
+        counted = ~walk.careful & (walk.status == CONVERGED)
+        return jax.lax.while_loop(lambda carry: carry[0], look, (~counted, walk.passed))[1]
 
     walk = begin(jnp.zeros((), dtype), jnp.asarray(m <= EXPLICIT))
     walk = walk._replace(status=jnp.where(False if known is None else known, CONVERGED, _WALKING).astype(jnp.int32))
     walk = jax.lax.while_loop(lambda w: w.status == _WALKING, body, walk)
-    return PathResult(walk.v, walk.status, walk.iterations, negative_directions(walk.core), walk.forked)
+    return PathResult(walk.v, walk.status, walk.iterations, unstable(walk), walk.forked)

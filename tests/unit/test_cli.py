@@ -73,6 +73,7 @@ def test_what_did_not_converge_is_said_and_has_no_numbers(monkeypatch):
         converged=False, message="stopped: the path turned back", strategies=nothing,
         strategies_by_type=nothing[:, None], residual=np.nan, exploitability=nothing[0], stable=False, forked=False,
     )  # fmt: skip
+    monkeypatch.setattr("bayescal.cli.solve._solved_small", lambda *asked: False)
     monkeypatch.setattr("bayescal.cli.solve._solve", lambda *asked: unsolved)
     result = run("solve", "chicken", "--cost", "1", "--json")
     out = json.loads(result.stdout)

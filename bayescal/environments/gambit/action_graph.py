@@ -15,7 +15,8 @@ import numpy as np
 from bayescal.environments.gambit.tokens import Tokens
 from bayescal.environments.joint import LARGEST_TABLE
 from bayescal.environments.limits import ACTIONS, PLAYERS_OF_TABLE
-from bayescal.environments.normal_form import NormalForm, check_payoffs
+from bayescal.environments.normal_form import NormalForm
+from bayescal.environments.payoffs import check_payoffs
 
 type Configuration = tuple[int, ...]  # how many chose each neighbour
 

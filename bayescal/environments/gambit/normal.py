@@ -8,7 +8,8 @@ from jaxtyping import Float
 from bayescal.environments.gambit.tokens import Tokens, distinct, header
 from bayescal.environments.joint import LARGEST_TABLE
 from bayescal.environments.limits import ACTIONS, PLAYERS_OF_TABLE
-from bayescal.environments.normal_form import NormalForm, check_payoffs
+from bayescal.environments.normal_form import NormalForm
+from bayescal.environments.payoffs import check_payoffs
 
 
 def read_nfg(text: str, where: str, name: str) -> NormalForm:
