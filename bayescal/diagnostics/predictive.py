@@ -1,19 +1,22 @@
 """Posterior and prior predictive checks: what people did beside what a fit predicts, in statistics of the game.
 
 One-shot games are predicted anew. In games over time every decision is predicted one step ahead, given what was
-recorded before it. The statistics are the games' own (`Environment.statistics`).
+recorded before it. The statistics are the games' own (`Environment.statistics`), and for every game how often each
+action is chosen.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.environments.counts import CountRecord, statistics_of_counts
+from bayescal.environments.shares import shares_of_counts, shares_of_play
 from bayescal.environments.statistics import Draws, PlayRecord, Statistic, codes, statistics_of_play
 from bayescal.errors import InputError
 from bayescal.evaluation.batches import evenly
@@ -31,7 +34,8 @@ _COLUMNS = ["observed", "mean", "low", "high", "p", "inside", "what"]
 
 def predictive(fit: Fit, decisions: Decisions, *, group: str = "posterior_predictive") -> pd.DataFrame:
     """By statistic: its observed value, mean and 90 % interval of its predicted values, p (twice the smaller tail
-    probability beyond the observed value), whether the observed value is inside the interval, and what it is.
+    probability beyond the observed value; of a distance, the probability of a larger one), whether the observed value
+    is inside the interval, and what it is.
 
     Args:
         group: "posterior_predictive" or "prior_predictive".
@@ -71,9 +75,22 @@ def compared(statistic: Statistic, tables: Draws) -> tuple[float, float, float, 
     observed, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
     if not np.isfinite(observed) or len(drawn) < 2:
         return None
-    low, high = map(float, np.quantile(drawn, INTERVAL))
-    inside = low <= observed <= high
-    return observed, float(drawn.mean()), low, high, _tail(observed, drawn), inside, statistic.what
+    distance = statistic.large_only
+    low, high = (0.0, float(np.quantile(drawn, 0.9))) if distance else map(float, np.quantile(drawn, INTERVAL))
+    inside = observed <= high and (distance or low <= observed)
+    p = _upper_tail(observed, drawn) if distance else _tail(observed, drawn)
+    return observed, float(drawn.mean()), low, high, p, inside, statistic.what
+
+
+def _upper_tail(observed: float, drawn: Float[np.ndarray, " draws"]) -> float:
+    """The probability of a larger value. Beyond all draws it is that of a gamma distribution, at least 1e-4."""
+    near = np.isclose(drawn, observed, rtol=1e-9, atol=0)
+    p = np.mean((drawn > observed) & ~near) + near.mean() / 2
+    if p > 0:
+        return float(p)
+    mean, variance = drawn.mean(), drawn.var()
+    far = gamma.sf(observed, mean**2 / variance, scale=variance / mean) if variance > 0 and mean > 0 else 0.0
+    return float(np.clip(far, _LEAST, 1 / (len(drawn) + 1)))
 
 
 def _tail(observed: float, drawn: Float[np.ndarray, " draws"]) -> float:
@@ -92,7 +109,8 @@ def play_statistics(decisions: Decisions) -> Iterator[Statistic]:
     """The statistics of decisions in games over time."""
     record = _play_record(decisions)
     games = list(decisions.environments.values())
-    return games[0].statistics(record) if _of_one_kind(games) else statistics_of_play(record)
+    own = games[0].statistics(record) if _of_one_kind(games) else statistics_of_play(record)
+    return chain(own, shares_of_play(record))
 
 
 def _count_statistics(fit: Fit, decisions: Decisions) -> Iterator[Statistic]:
@@ -106,7 +124,8 @@ def _count_statistics(fit: Fit, decisions: Decisions) -> Iterator[Statistic]:
         people=codes(constant["cell_participant"].to_numpy()) if "cell_participant" in constant else None,
         width=fit.tree["observed_data"]["choices"].shape[1],
     )
-    return games[0].statistics(record) if _of_one_kind(games) else statistics_of_counts(record)
+    own = games[0].statistics(record) if _of_one_kind(games) else statistics_of_counts(record)
+    return chain(own, shares_of_counts(record))
 
 
 def _of_one_kind(games: list[Any]) -> bool:
