@@ -95,6 +95,11 @@ class Calibration(Which, Sizes):
         asked |= {"snap": self.snap, "reweight": self.reweight, "sharpen": self.sharpen}
         return f"bayescal calibrate {shlex.quote(self.study)}{flags(asked)}"
 
+    @property
+    def rivals_command(self) -> str:
+        """The command that shows whether another explanation repairs a misfit."""
+        return f"bayescal compare {shlex.quote(self.study)}{flags(self.flags)}"
+
     def load(self) -> Loaded:
         model = dict(self.changed.values())
         return load_asked(self.study, self, tolerance=self.tolerance, snap=self.snap or None, model=model)
@@ -120,6 +125,7 @@ def calibrate_study(asked: Calibration) -> None:
         from bayescal.diagnostics import check
         from bayescal.model.standard import standard_models
         from bayescal.posterior.calibrate import calibrate, estimate
+        from bayescal.report.meaning import meaning_of, typical_cost
         from bayescal.report.write import report_files
 
         study, policy, how = asked.load()
@@ -167,9 +173,17 @@ def calibrate_study(asked: Calibration) -> None:
         stdout.print(posterior_table(name, fit))
         for sentence in (f"{name}: {fit.status}", *fit.identifiability().sentences, f"Checks {checks[name].status}"):
             say(stdout, sentence)
+        if (cost := typical_cost(fit)) is not None:
+            say(stdout, f"What a cost means: {meaning_of(cost, study.units)}.")
         stdout.print()
         if name in weighted:
             show_weighted(name, weighted[name], stdout)
         if name in sharpened:
             show_sharpened(name, sharpened[name], stdout)
+    if bad := [name for name, found in checks.items() if found.misfit]:
+        say(
+            stdout,
+            f"{', '.join(bad)}: not a description of these decisions. Would a habit, costs that differ or another "
+            f"explanation be one? {asked.rivals_command}",
+        )
     say(stdout, f"Report: {report}")

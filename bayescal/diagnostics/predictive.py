@@ -24,6 +24,7 @@ from bayescal.plain import listed
 from bayescal.posterior.fit import Fit
 from bayescal.table.decisions import Decisions
 
+PREDICTIVE = "posterior predictive"  # the name of its check
 ERROR = 0.05  # the probability that a right model fails, all statistics together
 INTERVAL = (0.05, 0.95)
 
@@ -165,16 +166,16 @@ def _play_record(decisions: Decisions) -> PlayRecord:
 
 def predicts(table: pd.DataFrame | None, *, over_time: bool) -> Check:
     """Whether people do what the posterior predicts."""
-    name = "posterior predictive"
+    name = PREDICTIVE
     if table is None or table.empty:
         return Check(name, Outcome.NOT_APPLICABLE, _NOTHING, about="model")
     how = " (each decision one step ahead, given what was seen before it)" if over_time else ""
     inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside their 90 % interval{how}"
-    bad = table[table["p"] < ERROR / len(table)]
-    if bad.empty:
+    bad = apart(table)
+    if not bad:
         return Check(name, Outcome.PASSED, inside, about="model")
     return Check(
-        name, Outcome.FAILED, f"{inside}; {_apart(bad)}",
+        name, Outcome.FAILED, f"{inside}; {listed(bad)}",
         "Look for what the model lacks: habits (the prior), lapses, learning, costs that differ, or another rival.",
         "model",
     )  # fmt: skip
@@ -186,13 +187,13 @@ def allows(table: pd.DataFrame | None) -> Check:
     if table is None or table.empty:
         return Check(name, Outcome.NOT_APPLICABLE, _NOTHING, about="model")
     inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside what the hyperpriors predict"
-    bad = table[table["p"] < ERROR / len(table)]
-    if bad.empty:
+    bad = apart(table)
+    if not bad:
         return Check(name, Outcome.PASSED, inside, about="model")
     return Check(
         name,
         Outcome.WARNING,
-        f"{inside}; {_apart(bad)}",
+        f"{inside}; {listed(bad)}",
         "See whether the hyperpriors leave room for what people do.",
         "model",
     )
@@ -201,9 +202,15 @@ def allows(table: pd.DataFrame | None) -> Check:
 _NOTHING = "the decisions were not given: give the study (study=…), or a model of build_model"
 
 
-def _apart(bad: pd.DataFrame) -> str:
-    outside = [
-        f"{n} is {row['observed']:.3g} where {row['low']:.3g} to {row['high']:.3g} is predicted"
-        for n, row in bad.sort_values("p").iterrows()
-    ]
-    return listed(outside)
+def apart(table: pd.DataFrame) -> list[str]:
+    """The statistics in which the data differ from what is predicted, the clearest first."""
+    if table.empty:
+        return []
+    bad = table[table["p"] < ERROR / len(table)].sort_values("p", kind="stable")
+    return [f"{n} is {row['observed']:.3g}, where {_expected(row)} is predicted" for n, row in bad.iterrows()]
+
+
+def _expected(row: pd.Series) -> str:
+    if row["low"] == 0 and row["observed"] > row["high"]:
+        return f"at most {row['high']:.3g}"
+    return f"{row['low']:.3g} to {row['high']:.3g}"

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from bayescal.comparison.rivals import RIVALS
 from bayescal.posterior.psis import K_HAT
 from bayescal.posterior.status import ESS, R_HAT
+from bayescal.report.meaning import meaning_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Explained:
 def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
     words = [
         ("cost (λ)", f"The price of information, in {units} per nat. A cost near zero is rational play; a very large "
-         "cost is habit alone. It is a price, not a budget: at a high price people buy little information."),
+         "cost is habit alone. It is a price, not a budget: at a high price people buy little information. For "
+         f"example, {meaning_of(0.8, units)} (1 / (1 + exp(−1/0.8))), where there is no habit for either."),
         ("nat", "A unit of information. To tell two equally likely actions apart takes 0.69 nats (one bit). In a "
          "comparison, a model that is 1 nat better gave the observed decisions 2.7 times the probability."),
         ("habit (q)", "The default choice distribution: what a person does without processing information. Departing "
