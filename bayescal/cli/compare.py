@@ -160,8 +160,8 @@ def scores_table(found: "Comparison") -> "Table":
 
     columns = {"share_predicted": "share predicted", "mean_error": "mean error", "log_score": "nats per decision"}
     shown = {c: title for c, title in columns.items() if found.scores[c].notna().any()}
-    floor = found.scores["floor"].dropna()
-    beyond = f" (no model can beat {floor.iloc[0]:.4f} nats)" if len(floor) else ""
+    floor = found.scores[["floor", "floor_se"]].dropna()
+    beyond = " (no model can beat {:.4f} ± {:.4f} nats)".format(*floor.iloc[0]) if len(floor) else ""
     table = empty_table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()))
     for name, row in found.scores.dropna(how="all").iterrows():
         places = {"share_predicted": f"{row['share_predicted']:.1%}", "log_score": f"{row['log_score']:.4f}"}

@@ -41,7 +41,7 @@ class Comparison:
             the fit), and excluded (the fit cannot be trusted: it is shown, but not in the verdict).
         pointwise: elpd of each unit (rows) in each model (columns).
         scores: by model, of a new person: share_predicted, mean_error (units of the action), log_score and floor (nats
-            per decision).
+            per decision), with floor_se; floor_known and its error are those of people who are known.
         calibration: (model, predicted, observed, low, high, n): how often what was predicted with some probability
             happened.
         left_out: by name, why a rival model does not apply to the study.

@@ -67,8 +67,8 @@ def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
              "share."),
             ("k-hat", "Whether a unit can be left out by reweighting the draws (PSIS). Above "
              f"{K_HAT} it cannot, and the model is fitted again without that unit."),
-            ("noise floor", "The best possible score of a model that does not know who decides. It is limited because "
-             "people in the same situation differ."),
+            ("noise floor", "The best that a model without knowledge of who decides can do, estimated from the "
+             "entropy of what was done in each situation. It is limited because people in the same situation differ."),
         ]  # fmt: skip
     return words
 

@@ -27,7 +27,7 @@ from bayescal.comparison.pointwise import Pointwise, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
 from bayescal.comparison.refit import refit
 from bayescal.comparison.rivals import Rivals
-from bayescal.comparison.scores import Chances, calibration, entropy, predict_new, score
+from bayescal.comparison.scores import Chances, calibration, predict_new, score
 from bayescal.comparison.stacking import stack
 from bayescal.comparison.verdict import clear
 from bayescal.errors import InputError
@@ -216,17 +216,6 @@ def test_folds_keep_groups_together():
 
 
 # --- Scores -----------------------------------------------------------------------------------------------------------
-
-
-def test_entropy_of_few_decisions_is_not_too_low():
-    rng = np.random.default_rng(0)
-    p = np.array([0.4, 0.3, 0.1, 0.1, 0.05, 0.05])
-    true = -(p * np.log(p)).sum()
-    counts = rng.multinomial(12, p, size=4000)
-    plain = -np.nan_to_num(counts / 12 * np.log(np.maximum(counts, 1) / 12)).sum(axis=1)
-    error = entropy(counts).std() / np.sqrt(4000)
-    assert plain.mean() < true - 0.15
-    assert abs(entropy(counts).mean() - true) < 0.02 + 4 * error
 
 
 def test_scores_of_a_few_decisions():
