@@ -142,8 +142,8 @@ def comparison(compared: Comparison) -> ComparisonTables:
 
 def _floor(scores: pd.DataFrame, name: str) -> str:
     """The noise floor with its standard error."""
-    floors = scores[[name, f"{name}_se"]].dropna() if name in scores else []
-    return f"{number(floors.iloc[0, 0], 4)} ± {number(floors.iloc[0, 1], 4)}" if len(floors) else ""
+    floors = scores[[name, f"{name}_se"]].dropna().to_numpy(float) if name in scores else np.zeros((0, 2))
+    return f"{number(floors[0, 0], 4)} ± {number(floors[0, 1], 4)}" if len(floors) else ""
 
 
 def _scores(scores: pd.DataFrame) -> Table | None:
