@@ -106,7 +106,7 @@ class Calibration(Which, Sizes):
 
     def sampler(self) -> "NUTS | SVI | Grid":
         from bayescal.posterior.grid import Grid
-        from bayescal.posterior.nuts import NUTS
+        from bayescal.posterior.nuts import NUTS, longest_of
         from bayescal.posterior.svi import SVI
 
         if self.method == "svi":
@@ -115,7 +115,8 @@ class Calibration(Which, Sizes):
             return SVI(draws=self.draws * self.chains, seed=self.seed, **given)
         if self.method == "grid":
             return Grid(seed=self.seed)
-        return NUTS(**self.sizes, every=self.checkpoint_every, resume=self.resume)
+        longest = longest_of(self.draws, self.chains)
+        return NUTS(**self.sizes, longest=longest, every=self.checkpoint_every, resume=self.resume)
 
 
 def calibrate_study(asked: Calibration) -> None:

@@ -12,11 +12,10 @@ from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.posterior.calibrate import calibrate
 from bayescal.posterior.fit import Fit
-from bayescal.posterior.nuts import NUTS
+from bayescal.posterior.nuts import LONGEST, NUTS
 from bayescal.study.load import Study
 from bayescal.table.decisions import Decisions
 
-_LONGEST = 6  # most draws of a model that is hard to sample, in multiples of those that are asked for
 _CAREFUL = 0.95  # target acceptance with which a model that diverged is fitted again
 
 
@@ -63,7 +62,7 @@ def compare_study(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in field.left_out.items())
         raise InputError(f"{study.name}: no rival model applies ({reasons}).")
     # Costs are integrated out, so there is no funnel that needs small steps.
-    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "longest": _LONGEST * draws}
+    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "longest": LONGEST * draws}
     method = NUTS(**sizes, seed=seed, target_accept=0.8, resume=resume)
     fits = calibrate(study, models=field.models, method=method, checkpoints=checkpoints, progress=progress)
     diverged = {n: f for n, f in fits.items() if f.tree["sample_stats"]["diverging"].any()}

@@ -7,8 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from bayescal.comparison.rivals import RIVALS
+from bayescal.posterior.convergence import ESS, R_HAT
 from bayescal.posterior.psis import K_HAT
-from bayescal.posterior.status import ESS, R_HAT
 from bayescal.report.meaning import meaning_of
 
 
@@ -56,8 +56,8 @@ def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
         ("90% interval", "A credible interval: given the model and the data, the parameter lies in it with probability "
          "90%."),
         ("R-hat, ESS", "Convergence of the sampler. R-hat compares independent chains, which agree if it is below "
-         f"{R_HAT}. ESS, the effective sample size, is how many independent draws the draws are worth; it should be at "
-         f"least {ESS}."),
+         f"{R_HAT}, or a little above where the largest of many is looked at. ESS, the effective sample size, is "
+         f"how many independent draws the draws are worth; it should be at least {ESS}."),
     ]  # fmt: skip
     if compared:
         words += [
