@@ -36,7 +36,7 @@ class Comparison:
             person took for the same action in one role of one game, each left out by itself.
         table: by model, best first: elpd (expected log predictive density, in nats) and its standard error se,
             per_decision, difference to the best and difference_se, weight (stacking), k_hat (the largest), k_bad (how
-            many units are above 0.7 before any refit), unreliable (how many of these were not left out in another
+            many units are above its limit before any refit), unreliable (how many of these were not left out in another
             way), how ("psis", "mixture for 8", "10-fold"), status of the fit as a sentence, reason (what is wrong with
             the fit), and excluded (the fit cannot be trusted: it is shown, but not in the verdict).
         pointwise: elpd of each unit (rows) in each model (columns).

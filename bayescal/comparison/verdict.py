@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from bayescal.plain import listed
-from bayescal.posterior.psis import K_HAT
 
 _CLEAR_SE = 2.0  # a difference is clear beyond so many standard errors, and
 _CLEAR_NATS = 4.0  # beyond so many nats: below four nats the standard error itself is unreliable
@@ -97,7 +96,7 @@ class Verdict:
     def sentences(self) -> tuple[str, ...]:
         sentences = [self._first]
         if self.unreliable:
-            models = [f"{n} ({k} above k-hat {K_HAT})" for n, k in self.unreliable.items()]
+            models = [f"{n} ({k} above the limit of k-hat)" for n, k in self.unreliable.items()]
             sentences.append(f"Leaving out by importance weights is unreliable for {listed(models, None)}.")
         if self.excluded:
             models = [f"{n} ({why})" for n, why in self.excluded.items()]

@@ -108,10 +108,12 @@ def _energy(stats: xr.Dataset) -> Check:
 
 
 def _svi(fit: Fit) -> list[Check]:
+    limit = fit.status.numbers.get("k_hat_limit", K_HAT)
     k_hat, ess = float(fit.provenance["pareto_k_hat"]), float(fit.provenance["weights_ess"])
     return [
         _passes(
-            "guide", k_hat <= K_HAT, f"PSIS k-hat {k_hat:.2f}; up to {K_HAT} the draws of a guide can be reweighted",
+            "guide", k_hat <= limit,
+            f"PSIS k-hat {k_hat:.2f}; up to {limit:.2g} the draws of a guide can be reweighted",
             "Use a richer guide (full-rank, flow), or NUTS.",
         ),
         _passes(

@@ -11,7 +11,7 @@ import xarray as xr
 from bayescal._types import Facts
 from bayescal.plain import listed
 from bayescal.posterior.convergence import ESS, R_HAT, convergence_of
-from bayescal.posterior.psis import K_HAT
+from bayescal.posterior.psis import K_HAT, k_hat_limit
 from bayescal.posterior.tree import group
 
 AT_BOUNDS = 0.05  # largest share of the posterior that may lie in the outermost hundredth of the trained domain
@@ -78,9 +78,9 @@ class Status:
     Attributes:
         problems: what is wrong, the most severe first; empty where the fit converged.
         numbers: what was measured: "r_hat" (the largest), "r_hat_limit", "divergences", "ess" (the smallest),
-            "unsolved" (likelihood values); of a grid "edge" (its posterior mass); of variational inference "k_hat",
-            "rise" of the bound and its "rise_error", "skipped" (share of steps); of maximum likelihood "gradient". A
-            number that could not be computed is absent.
+            "unsolved" (likelihood values); of a grid "edge" (its posterior mass); of variational inference "k_hat" and
+            "k_hat_limit", "rise" of the bound and its "rise_error", "skipped" (share of steps); of maximum likelihood
+            "gradient". A number that could not be computed is absent.
         at_bounds: by parameter, the share of the posterior at the bounds of the trained domain, where it is too large.
 
     Example:
@@ -108,6 +108,8 @@ class Status:
     def _told(self, problem: Problem) -> str:
         if problem is Problem.AT_BOUNDS and self.at_bounds:
             return f"the posterior of {listed(list(self.at_bounds))} lies at the bounds of the trained domain"
+        if problem is Problem.FAR_GUIDE and "k_hat_limit" in self.numbers:
+            return problem.value.replace(f"{K_HAT}", f"{self.numbers['k_hat_limit']:.2g}")
         if problem is Problem.R_HAT and "r_hat_limit" in self.numbers:
             return f"chains disagree: R-hat is not below {self.numbers['r_hat_limit']:.3g}"
         return problem.value
@@ -194,6 +196,7 @@ def status_of_guide(
     rise_error: float,
     skipped: float,
     at_bounds: Mapping[str, float] | None = None,
+    weighted: int | None = None,
 ) -> Status:
     """Of variational inference: is the guide near enough to the posterior?
 
@@ -201,14 +204,23 @@ def status_of_guide(
         k_hat, ess: of the importance weights, Pareto's k-hat and the effective sample size.
         rise, rise_error: of the bound in the last tenth of the steps, in nats, and its standard error.
         skipped: share of the steps without a finite gradient.
+        weighted: how many draws were weighted, where that is known.
     """
+    limit = K_HAT if weighted is None else k_hat_limit(weighted)
     wrong = {
         Problem.NO_GRADIENT: skipped > SKIPPED,
-        Problem.FAR_GUIDE: not k_hat <= K_HAT,
+        Problem.FAR_GUIDE: not k_hat <= limit,
         Problem.FEW_DRAWS: ess < ESS,
         Problem.STILL_RISING: rise > max(0.1, 4 * rise_error),
     }
-    numbers = {"k_hat": k_hat, "ess": ess, "rise": rise, "rise_error": rise_error, "skipped": skipped}
+    numbers = {
+        "k_hat": k_hat,
+        "k_hat_limit": limit,
+        "ess": ess,
+        "rise": rise,
+        "rise_error": rise_error,
+        "skipped": skipped,
+    }
     return status_of(wrong, numbers, at_bounds)
 
 

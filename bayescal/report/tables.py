@@ -10,7 +10,6 @@ import pandas as pd
 from bayescal.comparison.compare import Comparison
 from bayescal.diagnostics.base import Check
 from bayescal.diagnostics.check import Checks
-from bayescal.posterior.psis import K_HAT
 from bayescal.report.numbers import FitFacts, GridFacts, Json, StudyFacts
 from bayescal.report.people import extremes, name_of
 
@@ -168,7 +167,7 @@ def _notes(row: pd.Series, unit: str) -> tuple[str, ...]:
     if row["excluded"]:
         notes.append(f"Not to be trusted: {row['reason']}.")
     if n := int(row["unreliable"]):
-        notes.append(f"k-hat is above {K_HAT} for {n:,} {name_of(unit, n)}: their densities are unreliable.")
+        notes.append(f"k-hat is too large for {n:,} {name_of(unit, n)}: their densities are unreliable.")
     return tuple(notes)
 
 

@@ -66,7 +66,7 @@ def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
             ("weight", "Stacking weight: the mixture of models that predicts best out of sample gives each model this "
              "share."),
             ("k-hat", "Whether a unit can be left out by reweighting the draws (PSIS). Above "
-             f"{K_HAT} it cannot, and the model is fitted again without that unit."),
+             f"{K_HAT}, or a little less of few draws, it cannot, and the model is fitted again without that unit."),
             ("noise floor", "The best that a model without knowledge of who decides can do, estimated from the "
              "entropy of what was done in each situation. It is limited because people in the same situation differ."),
         ]  # fmt: skip

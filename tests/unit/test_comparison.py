@@ -195,7 +195,7 @@ def test_weights_that_are_not_to_be_trusted_are_told():
     left, first = rivals_of(0.0, 50.0)
     left["m1"] = dataclasses.replace(left["m1"], k_hat=np.r_[0.9, 0.8, np.zeros(28)])
     found = judge_of(left, first)
-    assert "m1 (2 above k-hat 0.7)" in found.verdict and found.conclusion.unreliable == {"m1": 2}
+    assert "m1 (2 above the limit of k-hat)" in found.verdict and found.conclusion.unreliable == {"m1": 2}
     left["m1"] = dataclasses.replace(left["m1"], how=How(refits=2))
     assert "k-hat" not in judge_of(left, first).verdict
 

@@ -7,12 +7,15 @@ import numpyro.distributions as dist
 import pytest
 import xarray as xr
 
+from bayescal.comparison.loo import LeftOut, psis
+from bayescal.comparison.pointwise import Pointwise
 from bayescal.diagnostics.computed import computation
 from bayescal.posterior.convergence import convergence_of, convergence_of_draws, r_hat_limit
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.infer import infer
 from bayescal.posterior.nuts import NUTS
-from bayescal.posterior.status import Problem, Status, status_of_draws
+from bayescal.posterior.psis import k_hat_limit
+from bayescal.posterior.status import Problem, Status, status_of_draws, status_of_guide
 
 CHAINS, DRAWS, PEOPLE = 4, 400, 60
 
@@ -101,3 +104,24 @@ def test_short_chains_are_extended_and_not_only_labelled():
     short, longer = (infer(model, NUTS(draws=60, warmup=50, chains=2, longest=n)) for n in (60, 1200))
     assert not short.converged and Problem.FEW_DRAWS in short.status.problems
     assert longer.converged and 60 < longer.provenance["draws"] <= 1200
+
+
+# --- k-hat ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_limit_of_k_hat_follows_the_draws():
+    """As ArviZ has it; the same weights are trusted with many draws and not with few."""
+    for draws in (200, 1000, 2155, 10_000):
+        log_likelihood = xr.Dataset(
+            {"y": (("chain", "draw", "i"), np.random.default_rng(0).normal(size=(1, draws, 3)))}
+        )
+        tree = xr.DataTree.from_dict({"posterior": log_likelihood, "log_likelihood": log_likelihood})
+        assert k_hat_limit(draws) == pytest.approx(azs.loo(tree, var_name="y").good_k)
+    k_hat = np.array([0.55, 0.65, 0.69, 0.75])
+    bad = lambda draws: LeftOut(np.zeros(4), k_hat, limit=k_hat_limit(draws)).bad.tolist()
+    assert [bad(n) for n in (100, 300, 1000, 4000)] == [[0, 1, 2, 3], [1, 2, 3], [2, 3], [3]]
+    few, many = (status_of_guide(0.65, 1e3, 0.0, 0.1, 0.0, weighted=n) for n in (400, 4000))
+    assert "k-hat is above 0.62" in few.reason and many.converged
+    points = Pointwise(("a",), np.ones(1, int), np.random.default_rng(1).normal(size=(400, 1)), np.zeros(1), 1.0,
+                       np.ones(1, int))  # fmt: skip
+    assert psis(points).limit == k_hat_limit(400)
