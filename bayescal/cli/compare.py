@@ -131,6 +131,8 @@ def _show(found: "Comparison", as_json: bool, more: dict[str, str]) -> None:
     if len(found.scores):
         stdout.print()
         stdout.print(scores_table(found))
+    if found.clusters:
+        say(stdout, f"People in one of the {found.clusters} groups may be alike: --unit group leaves whole groups out.")
     for name, reason in found.left_out.items():
         say(stdout, f"Not applicable: {name} ({reason}).")
     if "report" in more:

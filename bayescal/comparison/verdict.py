@@ -58,6 +58,7 @@ class Verdict:
         behind: the other models whose fits converged, best first.
         unreliable: by model, how many units were left out by weights that cannot be trusted.
         excluded: by model whose fit did not converge, the reason.
+        clusters: how many groups of units standard errors are clustered by; 0 where there are none.
 
     Example:
         >>> from bayescal.comparison.verdict import Gap, Verdict
@@ -72,9 +73,10 @@ class Verdict:
     behind: tuple[Gap, ...] = ()
     unreliable: Mapping[str, int] | None = None
     excluded: Mapping[str, str] | None = None
+    clusters: int = 0
 
     @classmethod
-    def of(cls, table: pd.DataFrame, unit: str, units: int) -> "Verdict":
+    def of(cls, table: pd.DataFrame, unit: str, units: int, clusters: int = 0) -> "Verdict":
         """The verdict of `Comparison.table`."""
         failed = table["excluded"].to_numpy(bool)
         sound, excluded = table[~failed], table[failed]
@@ -90,6 +92,7 @@ class Verdict:
             ),
             unreliable={str(n): int(k) for n, k in sound["unreliable"].items() if k},
             excluded={str(n): str(why) for n, why in excluded["reason"].items()},
+            clusters=clusters,
         )
 
     @property
@@ -118,6 +121,7 @@ class Verdict:
         else:
             ranked = f"{self.best} beats {listed(beats, None)}"
         counted = f"{self.units} {self.unit}{'s' * (self.units != 1)}"
+        counted += f" in {self.clusters} groups, by which errors are clustered" if self.clusters else ""
         return f"{ranked} (out of sample: {counted}, {per_decision})."
 
     def __str__(self) -> str:

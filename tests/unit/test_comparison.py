@@ -21,7 +21,7 @@ from scipy.stats import norm
 import bayescal as bc
 from bayescal.cli import main
 from bayescal.comparison import compare, loo
-from bayescal.comparison.compare import judge
+from bayescal.comparison.compare import _se, judge
 from bayescal.comparison.loo import How, LeftOut, leave_one_out, parts_of, psis
 from bayescal.comparison.pointwise import Pointwise, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
@@ -156,6 +156,24 @@ def rivals_of(*ahead, units=30):
     points = [base - a / units + e for a, e in zip(ahead, noise, strict=True)]
     left = {f"m{i}": LeftOut(x, np.zeros(units)) for i, x in enumerate(points)}
     return left, told(np.zeros((5, units)))
+
+
+def test_errors_are_clustered_by_group():
+    """Sixty people in twelve groups that share something: over repetitions, only the clustered error is right."""
+    rng, group, ones = np.random.default_rng(1), np.arange(60) % 12, np.ones(60, int)
+    x = rng.normal(-2, 1, (500, 60)) + rng.normal(0, 1, (500, 12))[:, group]
+    sd = x.sum(axis=1).std()
+    assert np.sqrt(np.mean([_se(row, ones, group) ** 2 for row in x])) == pytest.approx(sd, rel=0.1)
+    assert np.mean([_se(row, ones) for row in x]) < 0.65 * sd
+    assert _se(x[0], ones, np.arange(60)) == _se(x[0], ones) == pytest.approx(np.sqrt(60) * x[0].std(ddof=1))
+    left = {"a": LeftOut(np.zeros(60), np.zeros(60)), "b": LeftOut(x[0], np.zeros(60))}
+    first = told(np.zeros((5, 60)))
+    group_of = {u: f"session {g}" for u, g in zip(first.units, group, strict=True)}
+    statuses = dict.fromkeys(left, Status())
+    found = judge("participant", dict.fromkeys(left, first), left, statuses, group_of=group_of)
+    assert found.table.loc["b", "difference_se"] == _se(x[0], ones, group)
+    assert found.clusters == 12 and "60 participants in 12 groups, by which errors are clustered" in found.verdict
+    assert judge_of(left, first).clusters == 0 and "groups" not in judge_of(left, first).verdict
 
 
 def test_the_verdict_names_what_is_clear_and_what_is_not():
