@@ -11,11 +11,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from jaxtyping import Float
 from scipy.stats import gamma, norm
 
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.environments.counts import CountRecord, statistics_of_counts
+from bayescal.environments.people import (
+    people_of_counts,
+    people_of_play,
+    repetition,
+    repetition_over_time,
+    statistics_of_people,
+)
 from bayescal.environments.shares import shares_of_counts, shares_of_play
 from bayescal.environments.statistics import Draws, PlayRecord, Statistic, codes, statistics_of_play
 from bayescal.errors import InputError
@@ -111,7 +119,9 @@ def play_statistics(decisions: Decisions) -> Iterator[Statistic]:
     record = _play_record(decisions)
     games = list(decisions.environments.values())
     own = games[0].statistics(record) if _of_one_kind(games) else statistics_of_play(record)
-    return chain(own, shares_of_play(record))
+    people = people_of_play(record)
+    alone = () if people is None else statistics_of_people(people)
+    return chain(own, shares_of_play(record), alone, repetition_over_time(record))
 
 
 def _count_statistics(fit: Fit, decisions: Decisions) -> Iterator[Statistic]:
@@ -126,7 +136,23 @@ def _count_statistics(fit: Fit, decisions: Decisions) -> Iterator[Statistic]:
         width=fit.tree["observed_data"]["choices"].shape[1],
     )
     own = games[0].statistics(record) if _of_one_kind(games) else statistics_of_counts(record)
-    return chain(own, shares_of_counts(record))
+    people = people_of_counts(record)
+    alone = () if people is None else chain(statistics_of_people(people), _repetition(record, constant, decisions))
+    return chain(own, shares_of_counts(record), alone)
+
+
+def _repetition(record: CountRecord, constant: xr.Dataset, decisions: Decisions) -> Iterator[Statistic]:
+    """Of people whose decisions have an order: the table has their rounds, and a row for each."""
+    table = decisions.table
+    if not {"participant", "round"} <= set(table) or len(table) != decisions.total:
+        return
+    table = table.sort_values("round", kind="stable")
+    keys = [constant[f"cell_{n}"].to_numpy().astype(str) for n in ("participant", "game", "role")]
+    cell = {key: i for i, key in enumerate(zip(*keys, strict=True))}
+    rows = zip(*(table[n].astype(str) for n in ("participant", "game", "role")), strict=True)
+    of = np.array([cell.get(row, -1) for row in rows])
+    if len(cell) == len(record.games) and (of >= 0).all():
+        yield from repetition(of, table["action_index"].to_numpy())
 
 
 def _of_one_kind(games: list[Any]) -> bool:

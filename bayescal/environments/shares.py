@@ -29,9 +29,12 @@ def g_squared(counts: Counts) -> Float[np.ndarray, "tables situations"]:
         [[2.093], [2.093]]
     """
     expected = counts.mean(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = np.where(counts > 0, counts * np.log(counts / expected), 0.0)
-    return 2 * parts.sum(axis=-1)
+
+    def one(table: Num[np.ndarray, "situations actions"]) -> Float[np.ndarray, " situations"]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 2 * np.where(table > 0, table * np.log(table / expected), 0.0).sum(axis=-1)
+
+    return np.stack([one(table) for table in counts])  # table by table: those of many people fill the memory
 
 
 def shares_of_counts(record: CountRecord) -> Iterator[Statistic]:
