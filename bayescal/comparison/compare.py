@@ -1,7 +1,7 @@
 """Which model predicts best out of sample, and is the difference clear?"""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,6 +152,8 @@ def compare(
     constants = constants_of(next(iter(fits.values())))
     unit = unit or default_unit(constants)
     points = {name: pointwise(fit, unit, decisions, models.get(name)) for name, fit in fits.items()}
+    if unit != "decision":
+        refuse_one(unit, next(iter(points.values())).units)
     unit_of_person = people_in(decisions, constants, unit)
 
     def shown(name: str) -> Refits | None:
@@ -189,6 +191,20 @@ def compare(
     return judge(
         unit, points, left, statuses, scores=scores, calibration=calibration, left_out=left_out, group_of=group_of
     )
+
+
+def refuse_one(unit: str, labels: Sequence[str]) -> None:
+    """Refuse to leave out the only unit there is: nothing would be left to predict it from.
+
+    Example:
+        >>> from bayescal.comparison.compare import refuse_one
+        >>> refuse_one("game", ["a", "b"])
+    """
+    if len(labels) < 2:
+        raise InputError(
+            f"unit={unit!r}: there is only one {unit} ({', '.join(labels)}), and nothing is left to predict it from: "
+            "compare by decision."
+        )
 
 
 def judge(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bayescal.comparison.compare import Comparison, Progress, compare
+from bayescal.comparison.compare import Comparison, Progress, compare, refuse_one
 from bayescal.comparison.pointwise import Unit
 from bayescal.comparison.rivals import Rivals, rivals
 from bayescal.errors import InputError
@@ -86,7 +86,7 @@ def compare_study(
 def _check(decisions: Decisions, unit: Unit | None, folds: int | None) -> None:
     """Refuse what cannot be compared before the long work, not after it."""
     if unit in ("participant", "group", "game"):
-        decisions.levels(unit)
+        refuse_one(unit, decisions.levels(unit))
     if folds is not None and (unit == "decision" or folds < 2):
         raise InputError(
             f"{folds} folds by {unit or 'unit'}: at least two parts of people, groups or games are left out."

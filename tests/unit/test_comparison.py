@@ -23,7 +23,7 @@ from bayescal.cli import main
 from bayescal.comparison import compare, loo
 from bayescal.comparison.compare import _se, judge
 from bayescal.comparison.loo import How, LeftOut, leave_one_out, parts_of, psis
-from bayescal.comparison.pointwise import Pointwise, pointwise, ways
+from bayescal.comparison.pointwise import Pointwise, default_unit, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
 from bayescal.comparison.refit import refit
 from bayescal.comparison.rivals import Rivals
@@ -491,6 +491,12 @@ def test_what_cannot_be_asked_for(hunt, unchecked):
         compare({})
     with unchecked(), pytest.raises(InputError, match="choose participant, group, game, decision"):
         compare({"one": fit}, unit="round")  # ty: ignore[invalid-argument-type]
+    with pytest.raises(InputError, match=r"there is only one game .hunt., and nothing is left to predict it from"):
+        compare({"one": fit}, unit="game")
+    study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+    with pytest.raises(InputError, match="there is only one game"):  # before anything is fitted
+        bc.compare_study(study, only=["common cost"], unit="game")
+    assert default_unit({"cell_game": np.array(["hunt", "hunt"])}) == "decision"
 
 
 def test_fits_that_were_saved_compare_like_fresh_ones(hunt, tmp_path):
