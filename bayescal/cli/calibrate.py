@@ -95,13 +95,18 @@ class Calibration(Which, Sizes):
         asked |= {"snap": self.snap, "reweight": self.reweight, "sharpen": self.sharpen}
         return f"bayescal calibrate {shlex.quote(self.study)}{flags(asked)}"
 
+    @property
+    def rivals_command(self) -> str:
+        """The command that shows whether another explanation repairs a misfit."""
+        return f"bayescal compare {shlex.quote(self.study)}{flags(self.flags)}"
+
     def load(self) -> Loaded:
         model = dict(self.changed.values())
         return load_asked(self.study, self, tolerance=self.tolerance, snap=self.snap or None, model=model)
 
     def sampler(self) -> "NUTS | SVI | Grid":
         from bayescal.posterior.grid import Grid
-        from bayescal.posterior.nuts import NUTS
+        from bayescal.posterior.nuts import NUTS, longest_of
         from bayescal.posterior.svi import SVI
 
         if self.method == "svi":
@@ -110,7 +115,8 @@ class Calibration(Which, Sizes):
             return SVI(draws=self.draws * self.chains, seed=self.seed, **given)
         if self.method == "grid":
             return Grid(seed=self.seed)
-        return NUTS(**self.sizes, every=self.checkpoint_every, resume=self.resume)
+        longest = longest_of(self.draws, self.chains)
+        return NUTS(**self.sizes, longest=longest, every=self.checkpoint_every, resume=self.resume)
 
 
 def calibrate_study(asked: Calibration) -> None:
@@ -120,6 +126,7 @@ def calibrate_study(asked: Calibration) -> None:
         from bayescal.diagnostics import check
         from bayescal.model.standard import standard_models
         from bayescal.posterior.calibrate import calibrate, estimate
+        from bayescal.report.meaning import meaning_of, typical_cost
         from bayescal.report.write import report_files
 
         study, policy, how = asked.load()
@@ -167,9 +174,17 @@ def calibrate_study(asked: Calibration) -> None:
         stdout.print(posterior_table(name, fit))
         for sentence in (f"{name}: {fit.status}", *fit.identifiability().sentences, f"Checks {checks[name].status}"):
             say(stdout, sentence)
+        if (cost := typical_cost(fit)) is not None:
+            say(stdout, f"What a cost means: {meaning_of(cost, study.units)}.")
         stdout.print()
         if name in weighted:
             show_weighted(name, weighted[name], stdout)
         if name in sharpened:
             show_sharpened(name, sharpened[name], stdout)
+    if bad := [name for name, found in checks.items() if found.misfit]:
+        say(
+            stdout,
+            f"{', '.join(bad)}: not a description of these decisions. Would a habit, costs that differ or another "
+            f"explanation be one? {asked.rivals_command}",
+        )
     say(stdout, f"Report: {report}")

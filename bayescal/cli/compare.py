@@ -131,6 +131,8 @@ def _show(found: "Comparison", as_json: bool, more: dict[str, str]) -> None:
     if len(found.scores):
         stdout.print()
         stdout.print(scores_table(found))
+    if found.clusters:
+        say(stdout, f"People in one of the {found.clusters} groups may be alike: --unit group leaves whole groups out.")
     for name, reason in found.left_out.items():
         say(stdout, f"Not applicable: {name} ({reason}).")
     if "report" in more:
@@ -160,8 +162,8 @@ def scores_table(found: "Comparison") -> "Table":
 
     columns = {"share_predicted": "share predicted", "mean_error": "mean error", "log_score": "nats per decision"}
     shown = {c: title for c, title in columns.items() if found.scores[c].notna().any()}
-    floor = found.scores["floor"].dropna()
-    beyond = f" (no model can beat {floor.iloc[0]:.4f} nats)" if len(floor) else ""
+    floor = found.scores[["floor", "floor_se"]].dropna()
+    beyond = " (no model can beat {:.4f} ± {:.4f} nats)".format(*floor.iloc[0]) if len(floor) else ""
     table = empty_table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()))
     for name, row in found.scores.dropna(how="all").iterrows():
         places = {"share_predicted": f"{row['share_predicted']:.1%}", "log_score": f"{row['log_score']:.4f}"}

@@ -1,7 +1,7 @@
 """Which model predicts best out of sample, and is the difference clear?"""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,15 +36,16 @@ class Comparison:
             person took for the same action in one role of one game, each left out by itself.
         table: by model, best first: elpd (expected log predictive density, in nats) and its standard error se,
             per_decision, difference to the best and difference_se, weight (stacking), k_hat (the largest), k_bad (how
-            many units are above 0.7 before any refit), unreliable (how many of these were not left out in another
+            many units are above its limit before any refit), unreliable (how many of these were not left out in another
             way), how ("psis", "mixture for 8", "10-fold"), status of the fit as a sentence, reason (what is wrong with
             the fit), and excluded (the fit cannot be trusted: it is shown, but not in the verdict).
         pointwise: elpd of each unit (rows) in each model (columns).
         scores: by model, of a new person: share_predicted, mean_error (units of the action), log_score and floor (nats
-            per decision).
+            per decision), with floor_se; floor_known and its error are those of people who are known.
         calibration: (model, predicted, observed, low, high, n): how often what was predicted with some probability
             happened.
         left_out: by name, why a rival model does not apply to the study.
+        clusters: how many groups of people the standard errors are clustered by; 0 where units are not in groups.
 
     Example:
         >>> import bayescal as bc, numpy as np, pandas as pd
@@ -62,6 +63,7 @@ class Comparison:
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    clusters: int = 0
 
     @property
     def trusted(self) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ class Comparison:
         """The verdict as data."""
         # A unit "decision" stands for several decisions that are alike, each left out by itself.
         units = int(self.decisions.sum()) if self.unit == "decision" else len(self.units)
-        return Verdict.of(self.table, self.unit, units)
+        return Verdict.of(self.table, self.unit, units, self.clusters)
 
     @property
     def verdict(self) -> str:
@@ -99,6 +101,7 @@ class Comparison:
                 "scores": self.scores.to_dict("index"),
                 "calibration": self.calibration.to_dict("records"),
                 "left_out": self.left_out,
+                "clusters": self.clusters,
             }
         )
 
@@ -149,6 +152,8 @@ def compare(
     constants = constants_of(next(iter(fits.values())))
     unit = unit or default_unit(constants)
     points = {name: pointwise(fit, unit, decisions, models.get(name)) for name, fit in fits.items()}
+    if unit != "decision":
+        refuse_one(unit, next(iter(points.values())).units)
     unit_of_person = people_in(decisions, constants, unit)
 
     def shown(name: str) -> Refits | None:
@@ -182,7 +187,24 @@ def compare(
         }
     scores, calibration = (None, None) if decisions is None else score_all(models, fits, decisions, seed=seed)
     statuses = {n: f.status for n, f in fits.items()}
-    return judge(unit, points, left, statuses, scores=scores, calibration=calibration, left_out=left_out)
+    group_of = people_in(decisions, constants, "group") if unit == "participant" else {}
+    return judge(
+        unit, points, left, statuses, scores=scores, calibration=calibration, left_out=left_out, group_of=group_of
+    )
+
+
+def refuse_one(unit: str, labels: Sequence[str]) -> None:
+    """Refuse to leave out the only unit there is: nothing would be left to predict it from.
+
+    Example:
+        >>> from bayescal.comparison.compare import refuse_one
+        >>> refuse_one("game", ["a", "b"])
+    """
+    if len(labels) < 2:
+        raise InputError(
+            f"unit={unit!r}: there is only one {unit} ({', '.join(labels)}), and nothing is left to predict it from: "
+            "compare by decision."
+        )
 
 
 def judge(
@@ -194,15 +216,18 @@ def judge(
     scores: pd.DataFrame | None = None,
     calibration: pd.DataFrame | None = None,
     left_out: Mapping[str, str] | None = None,
+    group_of: Mapping[str, str] | None = None,
 ) -> Comparison:
     """The comparison, from the predictive densities of each model.
 
     Args:
         points, left: by model, the log-likelihood of each unit, and its predictive density when it is left out.
         statuses: of the fits.
+        group_of: the session or group of each unit, by which standard errors are clustered; empty where not known.
     """
     first = next(iter(points.values()))
     units, decisions, copies = first.units, first.decisions, first.copies
+    group = pd.factorize(np.array([(group_of or {}).get(u, u) for u in units]))[0]
     elpd = pd.DataFrame(
         {n: pd.Series(x.elpd, index=list(points[n].units)).reindex(list(units)).to_numpy() for n, x in left.items()},
         index=pd.Index(units, name=unit),
@@ -219,10 +244,10 @@ def judge(
         rows.append(
             {
                 "elpd": elpd[name].sum(),
-                "se": _se(elpd[name].to_numpy(), copies),
+                "se": _se(elpd[name].to_numpy(), copies, group),
                 "per_decision": elpd[name].sum() / decisions.sum(),
                 "difference": difference.sum(),
-                "difference_se": _se(difference.to_numpy(), copies) if name != order[0] else 0.0,
+                "difference_se": _se(difference.to_numpy(), copies, group) if name != order[0] else 0.0,
                 "weight": weights.get(name, np.nan),
                 "k_hat": float(np.max(left[name].k_hat)),
                 "k_bad": bad,
@@ -242,13 +267,24 @@ def judge(
         scores=pd.DataFrame() if scores is None else scores.reindex(order),
         calibration=pd.DataFrame() if calibration is None else calibration,
         left_out=dict(left_out or {}),
+        clusters=int(group.max()) + 1 if group.max() + 1 < len(units) else 0,
     )
 
 
-def _se(x: Float[np.ndarray, " units"], copies: Int[np.ndarray, " units"]) -> float:
-    """Standard error of a sum over units, some of which stand for several that are alike."""
+def _se(
+    x: Float[np.ndarray, " units"], copies: Int[np.ndarray, " units"], group: Int[np.ndarray, " units"] | None = None
+) -> float:
+    """Standard error of a sum over units, some of which stand for several that are alike.
+
+    Args:
+        group: of each unit; the sums of groups are then what is independent. Where everybody is a group it is the same.
+    """
     n = copies.sum()
     if n < 2:
         return math.nan
+    if group is not None and group.max() + 1 < len(x):
+        clusters = group.max() + 1
+        apart = np.bincount(group, x - copies * x.sum() / n)
+        return float(np.sqrt(clusters / (clusters - 1) * np.sum(apart**2))) if clusters > 1 else math.nan
     variance = copies @ (x / copies - x.sum() / n) ** 2 / (n - 1)
     return float(np.sqrt(n * variance))

@@ -1,10 +1,10 @@
 """Expected log predictive density of units that were left out.
 
 Leaving a unit out reweights the draws by one over its likelihood. The weights are smoothed by a Pareto tail, whose
-shape k-hat says whether they can be trusted: above 0.7 they cannot (Vehtari, Simpson, Gelman, Yao & Gabry 2024). All
-such units are then left out by draws from one mixture. Where they are few, or so influential that the chains do not
-move between the parts of the mixture, the model is fitted again without each of them. In k-fold cross-validation whole
-groups are left out together, with one refit for each part.
+shape k-hat says whether they can be trusted: above 0.7 (less with few draws) they cannot (Vehtari, Simpson, Gelman, Yao
+& Gabry 2024). All such units are then left out by draws from one mixture. Where they are few, or so influential that
+the chains do not move between the parts of the mixture, the model is fitted again without each of them. In k-fold
+cross-validation whole groups are left out together, with one refit for each part.
 """
 
 import math
@@ -23,7 +23,7 @@ from bayescal.comparison.refit import Progress, Refitted, left_out_together, ref
 from bayescal.errors import InputError
 from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
-from bayescal.posterior.psis import K_HAT, smoothed_weights
+from bayescal.posterior.psis import K_HAT, k_hat_limit, smoothed_weights
 
 _FEW = 4  # units for which refits take less time than the mixture
 _PRECISE = 0.2  # nats, the largest standard error of one unit that is accepted
@@ -69,22 +69,27 @@ class How:
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """By unit, its log predictive density when it is left out, and k-hat of the weights (0 where there are none)."""
+    """By unit, its log predictive density when it is left out, and k-hat of the weights (0 where there are none).
+
+    Attributes:
+        limit: of k-hat, for the number of draws.
+    """
 
     elpd: Float[np.ndarray, " units"]
     k_hat: Float[np.ndarray, " units"]
     how: How = field(default_factory=How)
+    limit: float = K_HAT
 
     @property
     def bad(self) -> Int[np.ndarray, " bad"]:
         """Which units cannot be left out by weights."""
-        return np.flatnonzero(~(self.k_hat <= K_HAT))
+        return np.flatnonzero(~(self.k_hat <= self.limit))
 
 
 def psis(points: Pointwise) -> LeftOut:
     """Leave-one-out of every unit by Pareto-smoothed importance sampling."""
     elpd, k_hat = smoothed(points.values, points.values, points.r_eff)
-    return LeftOut(elpd * points.copies, k_hat)
+    return LeftOut(elpd * points.copies, k_hat, limit=k_hat_limit(len(points.values)))
 
 
 def smoothed(
@@ -186,11 +191,12 @@ def from_mixture(
     """
     chains_agree = lambda x: array_stats.rhat(x, chain_axis=0, draw_axis=1) < _AGREE
     _, k_hat = smoothed_weights(density.reshape(-1, 1))
-    if not (k_hat[0] <= K_HAT and chains_agree(density)):
+    limit = k_hat_limit(density.size)
+    if not (k_hat[0] <= limit and chains_agree(density)):
         return np.zeros(len(out)), np.zeros(len(out), bool)
     flat = values[:, :, out].reshape(-1, len(out))
     elpd, k_hat = smoothed(flat, flat + density.reshape(-1, 1), 1.0)
-    return elpd, (k_hat <= K_HAT) & np.array([chains_agree(values[:, :, i]) for i in out])
+    return elpd, (k_hat <= limit) & np.array([chains_agree(values[:, :, i]) for i in out])
 
 
 def leave_parts_out(
@@ -217,7 +223,7 @@ def leave_parts_out(
     again = refit(model, posterior_draws(fit), unit_of_row, weights, seed=seed, progress=progress)
     own = parts, np.arange(len(parts))
     how = How(folds=folds, imprecise=int((again.error[own] > _PRECISE).sum()))
-    return LeftOut(again.elpd[own] - points.taken_off, psis(points).k_hat, how)
+    return replace(psis(points), elpd=again.elpd[own] - points.taken_off, how=how)
 
 
 def parts_of(units: tuple[str, ...], group: Mapping[str, str], folds: int, seed: int) -> Int[np.ndarray, " units"]:

@@ -2,7 +2,7 @@
 
 The cost (or level, or habit) of a new person is unknown: it is drawn from the population of each posterior draw, and
 probabilities are averaged over draws. Everybody in one situation then has the same probabilities, and no prediction of
-this kind can beat the **noise floor**: the entropy of what people did in that situation.
+this kind can beat the **noise floor** (see `noise_floor`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Num
 from numpyro import handlers
-from scipy.special import digamma
 from scipy.stats import binomtest
 
+from bayescal.comparison.noise_floor import noise_floor
 from bayescal.evaluation.batches import Batched, numbers_of
 from bayescal.evaluation.compile import Aside, random_keys
 from bayescal.evaluation.sites import sites_of
@@ -30,8 +30,6 @@ EDGES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 _OWN = {"participant", "cell", "decision"}  # dimensions of parameters that are drawn anew for a new person
 _BATCH = 20  # draws at most in a batch
-_REPEATED = 10  # decisions in one situation from which its entropy can be estimated
-_MOST = 0.9  # share of decisions that must be in such situations
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,68 +157,32 @@ def calibration(predicted: Chances) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def noise_floor(decisions: Decisions) -> float | None:
-    """The best mean log score, in nats per decision, of a model that does not know who decides.
-
-    It is minus the entropy of what people did in the same situation, with Grassberger's (2003) correction of its bias.
-    None where fewer than nine in ten decisions were made in a situation that came up ten times.
-    """
-    counts = situations(decisions)
-    n = counts.sum(axis=1)
-    enough = n >= _REPEATED
-    if n[enough].sum() < _MOST * n.sum():
-        return None
-    return -float(np.average(entropy(counts[enough]), weights=n[enough]))
-
-
-def situations(decisions: Decisions) -> Num[np.ndarray, "situations actions"]:
-    """What people did in each distinct situation: a role in a game, and in games over time what was seen."""
-    width = decisions.counts.shape[1]
-    if decisions.play is None:
-        keys = decisions.cells[["game_index", "role_index"]].to_numpy()
-        of, done = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), decisions.counts
-        out = np.zeros((of.max() + 1, width))
-        np.add.at(out, of, done)
-        return out
-    played = decisions.table.iloc[decisions.play.row]
-    parts = []
-    for g, name in enumerate(decisions.environments):
-        here = np.flatnonzero(played["game_index"].to_numpy() == g)
-        seen = [np.reshape(np.asarray(x, float), (len(here), -1)) for x in decisions.play.observations[name].values()]
-        seen.append(played["role_index"].to_numpy(float)[here, None])
-        of = np.unique(np.concatenate(seen, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-        out = np.zeros((of.max() + 1, width))
-        np.add.at(out, (of, played["action_index"].to_numpy()[here]), 1)
-        parts.append(out)
-    return np.concatenate(parts)
-
-
-def entropy(counts: Num[np.ndarray, "rows actions"]) -> Float[np.ndarray, " rows"]:
-    """Entropy, in nats, of the distribution that the counts of each row were drawn from (Grassberger 2003, eq. 28)."""
-    n = counts.sum(axis=1)
-    safe = np.maximum(counts, 1)
-    sign = np.where(counts % 2 == 0, 1.0, -1.0)
-    g = digamma(safe) + 0.5 * sign * (digamma((safe + 1) / 2) - digamma(safe / 2))
-    return np.log(n) - np.where(counts > 0, counts * g, 0.0).sum(axis=1) / n
-
-
 def score_all(
     models: Mapping[str, Model], fits: Mapping[str, Fit], decisions: Decisions, *, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(scores by model, calibration of every model)."""
     prepared = {n: prepare_new(m, fits[n], seed=seed) for n, m in models.items() if n in fits}
-    floor = noise_floor(decisions)
+    floors = _floors(decisions)
     rows: dict[str, Any] = {}
     tables = []
     for name, run in prepared.items():
         predicted = chances(models[name], run(), fits[name], decisions)
-        rows[name] = score(predicted) | {"floor": floor}
+        rows[name] = score(predicted) | floors
         tables.append(calibration(predicted).assign(model=name))
     scores = pd.DataFrame.from_dict(
-        rows, orient="index", columns=["share_predicted", "mean_error", "log_score", "floor"]
+        rows, orient="index", columns=["share_predicted", "mean_error", "log_score", *floors]
     )
     columns = ["model", "predicted", "observed", "low", "high", "n"]
     return scores, pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def _floors(decisions: Decisions) -> dict[str, float | None]:
+    """The noise floors, in nats per decision, with their standard errors: of a model that does not know who decides,
+    and of one that knows each person."""
+    found, out = noise_floor(decisions), {}
+    for name, floor in (("floor", found.unknown), ("floor_known", found.known)):
+        out |= {name: None if floor is None else floor.mean, f"{name}_se": None if floor is None else floor.se}
+    return out
 
 
 def _padded(values: Sequence[float], width: int) -> Float[np.ndarray, " width"]:

@@ -5,18 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bayescal.comparison.compare import Comparison, Progress, compare
+from bayescal.comparison.compare import Comparison, Progress, compare, refuse_one
 from bayescal.comparison.pointwise import Unit
 from bayescal.comparison.rivals import Rivals, rivals
 from bayescal.errors import InputError
 from bayescal.policies.base import Policy
 from bayescal.posterior.calibrate import calibrate
 from bayescal.posterior.fit import Fit
-from bayescal.posterior.nuts import NUTS
+from bayescal.posterior.nuts import LONGEST, NUTS
 from bayescal.study.load import Study
 from bayescal.table.decisions import Decisions
 
-_LONGEST = 6  # most draws of a model that is hard to sample, in multiples of those that are asked for
 _CAREFUL = 0.95  # target acceptance with which a model that diverged is fitted again
 
 
@@ -63,7 +62,7 @@ def compare_study(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in field.left_out.items())
         raise InputError(f"{study.name}: no rival model applies ({reasons}).")
     # Costs are integrated out, so there is no funnel that needs small steps.
-    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "longest": _LONGEST * draws}
+    sizes: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "longest": LONGEST * draws}
     method = NUTS(**sizes, seed=seed, target_accept=0.8, resume=resume)
     fits = calibrate(study, models=field.models, method=method, checkpoints=checkpoints, progress=progress)
     diverged = {n: f for n, f in fits.items() if f.tree["sample_stats"]["diverging"].any()}
@@ -87,7 +86,7 @@ def compare_study(
 def _check(decisions: Decisions, unit: Unit | None, folds: int | None) -> None:
     """Refuse what cannot be compared before the long work, not after it."""
     if unit in ("participant", "group", "game"):
-        decisions.levels(unit)
+        refuse_one(unit, decisions.levels(unit))
     if folds is not None and (unit == "decision" or folds < 2):
         raise InputError(
             f"{folds} folds by {unit or 'unit'}: at least two parts of people, groups or games are left out."

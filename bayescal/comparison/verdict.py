@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from bayescal.plain import listed
-from bayescal.posterior.psis import K_HAT
 
 _CLEAR_SE = 2.0  # a difference is clear beyond so many standard errors, and
 _CLEAR_NATS = 4.0  # beyond so many nats: below four nats the standard error itself is unreliable
@@ -59,6 +58,7 @@ class Verdict:
         behind: the other models whose fits converged, best first.
         unreliable: by model, how many units were left out by weights that cannot be trusted.
         excluded: by model whose fit did not converge, the reason.
+        clusters: how many groups of units standard errors are clustered by; 0 where there are none.
 
     Example:
         >>> from bayescal.comparison.verdict import Gap, Verdict
@@ -73,9 +73,10 @@ class Verdict:
     behind: tuple[Gap, ...] = ()
     unreliable: Mapping[str, int] | None = None
     excluded: Mapping[str, str] | None = None
+    clusters: int = 0
 
     @classmethod
-    def of(cls, table: pd.DataFrame, unit: str, units: int) -> "Verdict":
+    def of(cls, table: pd.DataFrame, unit: str, units: int, clusters: int = 0) -> "Verdict":
         """The verdict of `Comparison.table`."""
         failed = table["excluded"].to_numpy(bool)
         sound, excluded = table[~failed], table[failed]
@@ -91,13 +92,14 @@ class Verdict:
             ),
             unreliable={str(n): int(k) for n, k in sound["unreliable"].items() if k},
             excluded={str(n): str(why) for n, why in excluded["reason"].items()},
+            clusters=clusters,
         )
 
     @property
     def sentences(self) -> tuple[str, ...]:
         sentences = [self._first]
         if self.unreliable:
-            models = [f"{n} ({k} above k-hat {K_HAT})" for n, k in self.unreliable.items()]
+            models = [f"{n} ({k} above the limit of k-hat)" for n, k in self.unreliable.items()]
             sentences.append(f"Leaving out by importance weights is unreliable for {listed(models, None)}.")
         if self.excluded:
             models = [f"{n} ({why})" for n, why in self.excluded.items()]
@@ -119,6 +121,7 @@ class Verdict:
         else:
             ranked = f"{self.best} beats {listed(beats, None)}"
         counted = f"{self.units} {self.unit}{'s' * (self.units != 1)}"
+        counted += f" in {self.clusters} groups, by which errors are clustered" if self.clusters else ""
         return f"{ranked} (out of sample: {counted}, {per_decision})."
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from bayescal._types import Facts, NumPyroModel
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.computed import computation, is_learned
 from bayescal.diagnostics.pit import loo_pit, pit_check
-from bayescal.diagnostics.predictive import allows, predictive, predicts
+from bayescal.diagnostics.predictive import PREDICTIVE, allows, apart, predictive, predicts
 from bayescal.diagnostics.sensitivity import prior_check, sensitivity
 from bayescal.errors import InputError
 from bayescal.plain import listed, plain
@@ -69,6 +69,14 @@ class Checks:
     def computed(self) -> bool:
         """Whether the draws can be trusted to be those of the posterior: no check of the computation failed."""
         return not any(c.about == "computation" for c in self.failed)
+
+    @property
+    def misfit(self) -> str:
+        """What the model gets wrong about the decisions, for a sentence; empty where no check of that failed."""
+        worst = apart(self.predictive)
+        more = [f"{len(worst) - 1} more statistics are outside"] if len(worst) > 2 else worst[1:2]
+        others = [f"{c.name} fails" for c in self.failed if c.about == "model" and c.name != PREDICTIVE]
+        return "; ".join([*worst[:1], *more, *others])
 
     @property
     def status(self) -> str:

@@ -9,9 +9,10 @@ from bayescal._types import Facts
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.plain import listed
 from bayescal.policies.base import PolicyFacts
+from bayescal.posterior.convergence import ESS, Convergence, convergence_of
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT
-from bayescal.posterior.status import AT_BOUNDS, ESS, GRID_EDGE, R_HAT, Problem, Status
+from bayescal.posterior.status import AT_BOUNDS, GRID_EDGE, Problem, Status
 from bayescal.posterior.summary import SHARE_AT_BOUNDS
 from bayescal.posterior.tree import group
 from bayescal.training.facts import Verdict
@@ -41,30 +42,29 @@ def computation(fit: Fit, certificate: Facts | None, decisions: int | None) -> l
 
 
 def _nuts(fit: Fit) -> list[Check]:
-    table = fit.summary()
-    moving = table[table["sd"] > 0]
+    found = convergence_of(fit.tree)
     stats = group(fit.tree, "sample_stats")
     return [
-        _r_hat(moving),
-        *(_effective(moving, kind) for kind in ("bulk", "tail")),
+        _r_hat(found),
+        *(_effective(found.table, kind) for kind in ("bulk", "tail")),
         _divergences(stats),
         _energy(stats),
     ]
 
 
-def _r_hat(table: pd.DataFrame) -> Check:
-    name = "R-hat"
+def _r_hat(found: Convergence) -> Check:
+    name, table = "R-hat", found.table
     if not len(table):
         return Check(name, Outcome.NOT_APPLICABLE, "nothing was sampled")
-    r_hat = table.get("r_hat", pd.Series(dtype=float)).dropna()
+    r_hat = table["r_hat"].dropna()
     if not len(r_hat):
         return Check(name, Outcome.WARNING, "one chain cannot be compared with another", "Sample at least two chains.")
-    too_large = r_hat[~(r_hat < R_HAT)].sort_values(ascending=False)
-    found = f"at most {r_hat.max():.3f} ({r_hat.idxmax()}), where chains that agree stay below {R_HAT}"
-    if too_large.empty:
-        return Check(name, Outcome.PASSED, found)
-    found += f"; above it: {listed(list(map(str, too_large.index)))}"
-    return Check(name, Outcome.FAILED, found, "Take more warmup and more draws.")
+    of = f" in {len(r_hat):,} quantities" if len(r_hat) > 1 else ""
+    said = f"at most {r_hat.max():.3f} ({r_hat.idxmax()}), where chains that agree stay below {found.limit:.3g}{of}"
+    if found.agree:
+        return Check(name, Outcome.PASSED, said)
+    said += f"; above it: {listed(list(map(str, found.apart.index)))}"
+    return Check(name, Outcome.FAILED, said, "Take more warmup and more draws.")
 
 
 def _effective(table: pd.DataFrame, kind: str) -> Check:
@@ -108,10 +108,12 @@ def _energy(stats: xr.Dataset) -> Check:
 
 
 def _svi(fit: Fit) -> list[Check]:
+    limit = fit.status.numbers.get("k_hat_limit", K_HAT)
     k_hat, ess = float(fit.provenance["pareto_k_hat"]), float(fit.provenance["weights_ess"])
     return [
         _passes(
-            "guide", k_hat <= K_HAT, f"PSIS k-hat {k_hat:.2f}; up to {K_HAT} the draws of a guide can be reweighted",
+            "guide", k_hat <= limit,
+            f"PSIS k-hat {k_hat:.2f}; up to {limit:.2g} the draws of a guide can be reweighted",
             "Use a richer guide (full-rank, flow), or NUTS.",
         ),
         _passes(

@@ -17,7 +17,7 @@ from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.sbc import KEPT, ecdf_band, uniformity
 from bayescal.evaluation.batches import evenly
 from bayescal.posterior.fit import Fit
-from bayescal.posterior.psis import K_HAT, smoothed_weights
+from bayescal.posterior.psis import k_hat_limit, smoothed_weights
 from bayescal.posterior.tree import at_draws, group
 from bayescal.table.decisions import Decisions
 
@@ -51,6 +51,7 @@ def loo_pit(
     ok = np.isfinite(log_p).all(axis=0)
     below, at, log_p, often = below[:, ok], at[:, ok], log_p[:, ok], often[ok]
     low, own, k_hat = (np.repeat(x, often) for x in left_out(below, at, log_p))
+    limit = k_hat_limit(len(log_p))
     values = np.clip(low + rng.random(len(low)) * own, 0, np.nextafter(1, 0))
     ranks = np.floor(values * (KEPT + 1)).astype(int)
     lower, upper = ecdf_band(len(values), KEPT, ERROR)
@@ -61,7 +62,8 @@ def loo_pit(
         "low": lower,
         "high": upper,
         "p_value": uniformity(ranks, KEPT),
-        "k_hat_bad": float(np.mean(~(k_hat <= K_HAT))),
+        "k_hat_bad": float(np.mean(~(k_hat <= limit))),
+        "k_hat_limit": limit,
         "decisions": total,
         "what": "each decision one step ahead, given what was seen before it" if over_time else "each decision",
     }
@@ -130,7 +132,8 @@ def pit_check(found: Facts | None, decisions: Decisions | None) -> Check:
     what = f"the transforms of decisions{some}"
     if bad > MAX_BAD:
         return Check(
-            name, Outcome.WARNING, f"{bad:.0%} of the decisions cannot be left out by weights (k-hat above {K_HAT})",
+            name, Outcome.WARNING,
+            f"{bad:.0%} of the decisions cannot be left out by weights (k-hat above {found['k_hat_limit']:.2g})",
             "Compare by participant (bayescal.compare), which refits where it must.", "model",
         )  # fmt: skip
     if p >= ERROR:

@@ -1,19 +1,30 @@
 """Posterior and prior predictive checks: what people did beside what a fit predicts, in statistics of the game.
 
 One-shot games are predicted anew. In games over time every decision is predicted one step ahead, given what was
-recorded before it. The statistics are the games' own (`Environment.statistics`).
+recorded before it. The statistics are the games' own (`Environment.statistics`), and for every game how often each
+action is chosen.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from jaxtyping import Float
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.environments.counts import CountRecord, statistics_of_counts
+from bayescal.environments.people import (
+    people_of_counts,
+    people_of_play,
+    repetition,
+    repetition_over_time,
+    statistics_of_people,
+)
+from bayescal.environments.shares import shares_of_counts, shares_of_play
 from bayescal.environments.statistics import Draws, PlayRecord, Statistic, codes, statistics_of_play
 from bayescal.errors import InputError
 from bayescal.evaluation.batches import evenly
@@ -21,6 +32,7 @@ from bayescal.plain import listed
 from bayescal.posterior.fit import Fit
 from bayescal.table.decisions import Decisions
 
+PREDICTIVE = "posterior predictive"  # the name of its check
 ERROR = 0.05  # the probability that a right model fails, all statistics together
 INTERVAL = (0.05, 0.95)
 
@@ -31,7 +43,8 @@ _COLUMNS = ["observed", "mean", "low", "high", "p", "inside", "what"]
 
 def predictive(fit: Fit, decisions: Decisions, *, group: str = "posterior_predictive") -> pd.DataFrame:
     """By statistic: its observed value, mean and 90 % interval of its predicted values, p (twice the smaller tail
-    probability beyond the observed value), whether the observed value is inside the interval, and what it is.
+    probability beyond the observed value; of a distance, the probability of a larger one), whether the observed value
+    is inside the interval, and what it is.
 
     Args:
         group: "posterior_predictive" or "prior_predictive".
@@ -71,9 +84,22 @@ def compared(statistic: Statistic, tables: Draws) -> tuple[float, float, float, 
     observed, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
     if not np.isfinite(observed) or len(drawn) < 2:
         return None
-    low, high = map(float, np.quantile(drawn, INTERVAL))
-    inside = low <= observed <= high
-    return observed, float(drawn.mean()), low, high, _tail(observed, drawn), inside, statistic.what
+    distance = statistic.large_only
+    low, high = (0.0, float(np.quantile(drawn, 0.9))) if distance else map(float, np.quantile(drawn, INTERVAL))
+    inside = observed <= high and (distance or low <= observed)
+    p = _upper_tail(observed, drawn) if distance else _tail(observed, drawn)
+    return observed, float(drawn.mean()), low, high, p, inside, statistic.what
+
+
+def _upper_tail(observed: float, drawn: Float[np.ndarray, " draws"]) -> float:
+    """The probability of a larger value. Beyond all draws it is that of a gamma distribution, at least 1e-4."""
+    near = np.isclose(drawn, observed, rtol=1e-9, atol=0)
+    p = np.mean((drawn > observed) & ~near) + near.mean() / 2
+    if p > 0:
+        return float(p)
+    mean, variance = drawn.mean(), drawn.var()
+    far = gamma.sf(observed, mean**2 / variance, scale=variance / mean) if variance > 0 and mean > 0 else 0.0
+    return float(np.clip(far, _LEAST, 1 / (len(drawn) + 1)))
 
 
 def _tail(observed: float, drawn: Float[np.ndarray, " draws"]) -> float:
@@ -92,7 +118,10 @@ def play_statistics(decisions: Decisions) -> Iterator[Statistic]:
     """The statistics of decisions in games over time."""
     record = _play_record(decisions)
     games = list(decisions.environments.values())
-    return games[0].statistics(record) if _of_one_kind(games) else statistics_of_play(record)
+    own = games[0].statistics(record) if _of_one_kind(games) else statistics_of_play(record)
+    people = people_of_play(record)
+    alone = () if people is None else statistics_of_people(people)
+    return chain(own, shares_of_play(record), alone, repetition_over_time(record))
 
 
 def _count_statistics(fit: Fit, decisions: Decisions) -> Iterator[Statistic]:
@@ -106,7 +135,24 @@ def _count_statistics(fit: Fit, decisions: Decisions) -> Iterator[Statistic]:
         people=codes(constant["cell_participant"].to_numpy()) if "cell_participant" in constant else None,
         width=fit.tree["observed_data"]["choices"].shape[1],
     )
-    return games[0].statistics(record) if _of_one_kind(games) else statistics_of_counts(record)
+    own = games[0].statistics(record) if _of_one_kind(games) else statistics_of_counts(record)
+    people = people_of_counts(record)
+    alone = () if people is None else chain(statistics_of_people(people), _repetition(record, constant, decisions))
+    return chain(own, shares_of_counts(record), alone)
+
+
+def _repetition(record: CountRecord, constant: xr.Dataset, decisions: Decisions) -> Iterator[Statistic]:
+    """Of people whose decisions have an order: the table has their rounds, and a row for each."""
+    table = decisions.table
+    if not {"participant", "round"} <= set(table) or len(table) != decisions.total:
+        return
+    table = table.sort_values("round", kind="stable")
+    keys = [constant[f"cell_{n}"].to_numpy().astype(str) for n in ("participant", "game", "role")]
+    cell = {key: i for i, key in enumerate(zip(*keys, strict=True))}
+    rows = zip(*(table[n].astype(str) for n in ("participant", "game", "role")), strict=True)
+    of = np.array([cell.get(row, -1) for row in rows])
+    if len(cell) == len(record.games) and (of >= 0).all():
+        yield from repetition(of, table["action_index"].to_numpy())
 
 
 def _of_one_kind(games: list[Any]) -> bool:
@@ -146,16 +192,16 @@ def _play_record(decisions: Decisions) -> PlayRecord:
 
 def predicts(table: pd.DataFrame | None, *, over_time: bool) -> Check:
     """Whether people do what the posterior predicts."""
-    name = "posterior predictive"
+    name = PREDICTIVE
     if table is None or table.empty:
         return Check(name, Outcome.NOT_APPLICABLE, _NOTHING, about="model")
     how = " (each decision one step ahead, given what was seen before it)" if over_time else ""
     inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside their 90 % interval{how}"
-    bad = table[table["p"] < ERROR / len(table)]
-    if bad.empty:
+    bad = apart(table)
+    if not bad:
         return Check(name, Outcome.PASSED, inside, about="model")
     return Check(
-        name, Outcome.FAILED, f"{inside}; {_apart(bad)}",
+        name, Outcome.FAILED, f"{inside}; {listed(bad)}",
         "Look for what the model lacks: habits (the prior), lapses, learning, costs that differ, or another rival.",
         "model",
     )  # fmt: skip
@@ -167,13 +213,13 @@ def allows(table: pd.DataFrame | None) -> Check:
     if table is None or table.empty:
         return Check(name, Outcome.NOT_APPLICABLE, _NOTHING, about="model")
     inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside what the hyperpriors predict"
-    bad = table[table["p"] < ERROR / len(table)]
-    if bad.empty:
+    bad = apart(table)
+    if not bad:
         return Check(name, Outcome.PASSED, inside, about="model")
     return Check(
         name,
         Outcome.WARNING,
-        f"{inside}; {_apart(bad)}",
+        f"{inside}; {listed(bad)}",
         "See whether the hyperpriors leave room for what people do.",
         "model",
     )
@@ -182,9 +228,15 @@ def allows(table: pd.DataFrame | None) -> Check:
 _NOTHING = "the decisions were not given: give the study (study=…), or a model of build_model"
 
 
-def _apart(bad: pd.DataFrame) -> str:
-    outside = [
-        f"{n} is {row['observed']:.3g} where {row['low']:.3g} to {row['high']:.3g} is predicted"
-        for n, row in bad.sort_values("p").iterrows()
-    ]
-    return listed(outside)
+def apart(table: pd.DataFrame) -> list[str]:
+    """The statistics in which the data differ from what is predicted, the clearest first."""
+    if table.empty:
+        return []
+    bad = table[table["p"] < ERROR / len(table)].sort_values("p", kind="stable")
+    return [f"{n} is {row['observed']:.3g}, where {_expected(row)} is predicted" for n, row in bad.iterrows()]
+
+
+def _expected(row: pd.Series) -> str:
+    if row["low"] == 0 and row["observed"] > row["high"]:
+        return f"at most {row['high']:.3g}"
+    return f"{row['low']:.3g} to {row['high']:.3g}"

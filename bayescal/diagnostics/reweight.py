@@ -29,7 +29,7 @@ from bayescal.evaluation.sites import Site, Sites, latent_sites
 from bayescal.policies.base import Policy
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.many import Progress
-from bayescal.posterior.psis import K_HAT, smoothed_weights
+from bayescal.posterior.psis import k_hat_limit, smoothed_weights
 from bayescal.precision import double_precision
 
 DRAWS = 2000
@@ -99,7 +99,7 @@ def reweight(
     n = posterior.sizes["chain"] * posterior.sizes["draw"]
     log_w = log_w.reshape(posterior.sizes["chain"], -1)
     table = table_of(put(before), put(after), np.exp(log_w))
-    limit = min(1 - 1 / np.log10(n), K_HAT)
+    limit = k_hat_limit(n)
     stats = xr.Dataset({"log_weight": (("chain", "draw"), log_w)}, coords=posterior[["chain", "draw"]].coords)
     tree = xr.DataTree.from_dict({"posterior": put(after), "sample_stats": stats})
     effective = float(1 / np.sum(np.exp(2 * log_w))) if k_hat < np.inf else 0.0

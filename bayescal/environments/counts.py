@@ -48,7 +48,7 @@ def statistics_of_amounts(record: CountRecord) -> Iterator[Statistic]:
     ends = {(min(v), max(v)) for e in record.environments.values() for v in e.action_values}
     scaled = len(ends) > 1
     unit = ", as a share of the game's range" if scaled else ""
-    value = _cell_values(record, scaled)
+    value = cell_values(record, scaled)
     total = lambda x, v: np.einsum("rca,ca->r", x, v)
     number = lambda x: total(x, np.ones_like(value))
     mean = lambda x: total(x, value) / number(x)
@@ -93,7 +93,8 @@ def statistics_of_shares(record: CountRecord) -> Iterator[Statistic]:
     yield from _spread(record.people, first, "shares of the first action")
 
 
-def _cell_values(record: CountRecord, scaled: bool) -> Float[np.ndarray, "cells actions"]:
+def cell_values(record: CountRecord, scaled: bool) -> Float[np.ndarray, "cells actions"]:
+    """The value of each action of each cell; scaled as a share of its range."""
     value = np.zeros((len(record.games), record.width))
     for i, (game, role) in enumerate(zip(record.games, record.roles, strict=True)):
         environment = record.environments[game]

@@ -39,11 +39,13 @@ class Statistic:
     Attributes:
         what: what it is, in words.
         of: one number for each of the tables.
+        large_only: whether only large values speak against the model, as with a distance.
     """
 
     name: str
     what: str
     of: Callable[[Draws], Float[np.ndarray, " tables"]]
+    large_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _status(draws: Drawn, tree: xr.DataTree, at_bounds: dict[str, float]) -> Sta
             return status_of_grid(draws.edge, at_bounds)
         case Approximated():
             rise = (draws.rise, draws.rise_error)
-            return status_of_guide(draws.k_hat, draws.ess, *rise, draws.skipped_share, at_bounds)
+            return status_of_guide(draws.k_hat, draws.ess, *rise, draws.skipped_share, at_bounds, draws.weighted)
         case Draws():
             return status_of_draws(tree, at_bounds)
 

@@ -13,7 +13,7 @@ from bayescal.posterior.fit import Fit
 from bayescal.posterior.grid import Grid
 from bayescal.posterior.infer import Method, prepare
 from bayescal.posterior.mle import Estimate, maximum_likelihood
-from bayescal.posterior.nuts import NUTS
+from bayescal.posterior.nuts import NUTS, longest_of
 from bayescal.priors.base import Prior
 from bayescal.study.load import Study
 from bayescal.table.decisions import Decisions
@@ -45,7 +45,8 @@ def calibrate(
     iterations, and posterior summaries agree within their Monte-Carlo error only.
 
     Args:
-        draws, warmup, chains, seed: of NUTS, see `NUTS`.
+        draws, warmup, chains, seed: of NUTS, see `NUTS`. While chains disagree or are short, up to six times as many
+            draws are taken, unless fewer than 400 in all were asked for.
         prior: the habit; uniform when None.
         policy: the likelihood, for example a learned policy; when None the study's own, otherwise games are solved.
         options: of the models, in place of the study's own: {"covariates": "~ treatment", "lapse": True}.
@@ -65,7 +66,7 @@ def calibrate(
     if models is None:
         models = standard_models(study, policy=policy, prior=prior, options=options)
     if method == "nuts":
-        method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed)
+        method = NUTS(draws=draws, warmup=warmup, chains=chains, seed=seed, longest=longest_of(draws, chains))
     elif method == "grid":
         method = Grid(seed=seed)
     prepared = {}

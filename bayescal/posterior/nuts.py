@@ -18,13 +18,14 @@ from bayescal.evaluation.compile import Aside, random_keys
 from bayescal.evaluation.density import Density, Raw, Values
 from bayescal.posterior import checkpoint as files
 from bayescal.posterior.chains import over_chains
+from bayescal.posterior.convergence import ESS, convergence_of_draws
 from bayescal.posterior.kernel import PLATEAU, Kernel, statistics
 from bayescal.posterior.metric import agree, window_ends
-from bayescal.posterior.status import enough
 
 Progress = Callable[[int, int], None]  # (iterations done, iterations in all)
 Rows = dict[str, np.ndarray]  # "draw SITE" and "stat NAME", each (chain, draw, …)
 
+LONGEST = 6  # most draws of a chain that is hard to sample, in multiples of those that are asked for
 CHUNK = 100  # most iterations of one call of the compiled program
 _PACE = 2.0  # seconds that a call should take, where iterations are slow
 
@@ -81,6 +82,18 @@ class NUTS:
         """The settings that the draws depend on, for a checkpoint."""
         names = ("draws", "warmup", "chains", "seed", "target_accept", "longest")
         return {n: str(getattr(self, n)) for n in names}
+
+
+def longest_of(draws: int, chains: int) -> int | None:
+    """Up to how many draws of each chain short chains are extended by commands; None for a run that is too short by
+    what was asked for, as a first try is.
+
+    Example:
+        >>> from bayescal.posterior.nuts import longest_of
+        >>> longest_of(1000, 4), longest_of(50, 2)
+        (6000, None)
+    """
+    return LONGEST * draws if chains > 1 and draws * chains >= ESS else None
 
 
 @dataclass(frozen=True)
@@ -220,7 +233,7 @@ def compile_nuts(
         while True:
             if done == total:
                 rows = [_join(rows)]
-                if total == _most(settings) or enough(x for k, x in rows[0].items() if k.startswith("draw ")):
+                if total == _most(settings) or _enough(rows[0]):
                     break
                 total = min(total + settings.draws, _most(settings))
             since = perf_counter()
@@ -263,6 +276,12 @@ def _first_total(settings: NUTS, done: int) -> int:
     while total < done:
         total = min(total + settings.draws, _most(settings))
     return total
+
+
+def _enough(rows: Rows) -> bool:
+    """Whether the draws pass the rule of the fit's status."""
+    found = convergence_of_draws({k: x for k, x in rows.items() if k.startswith("draw ")})
+    return found.agree and found.long_enough
 
 
 def _join(parts: list[Rows]) -> Rows:

@@ -7,11 +7,22 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
 
-K_HAT = 0.7  # shape of the tail, up to which weights are reliable
+K_HAT = 0.7  # shape of the tail, up to which weights of many draws are reliable
 
 _SAME = 1e-8  # nats, below which weights are equal
 _LEAST_TAIL = 5  # draws
 _AT_ONCE = 500  # units in one batch
+
+
+def k_hat_limit(draws: int) -> float:
+    """Up to which k-hat weights of so many draws are reliable: min(1 - 1 / log10(draws), 0.7).
+
+    Example:
+        >>> from bayescal.posterior.psis import k_hat_limit
+        >>> [round(k_hat_limit(n), 3) for n in (100, 1000, 4000)]
+        [0.5, 0.667, 0.7]
+    """
+    return min(1 - 1 / np.log10(max(draws, 11)), K_HAT)
 
 
 def smoothed_weights(

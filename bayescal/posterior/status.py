@@ -1,24 +1,19 @@
 """Whether a fit can be trusted, as data; sentences are made for display only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-import arviz_stats as azs
 import numpy as np
-import pandas as pd
 import xarray as xr
-from jaxtyping import Float
 
 from bayescal._types import Facts
 from bayescal.plain import listed
-from bayescal.posterior.psis import K_HAT
-from bayescal.posterior.summary import summarise
+from bayescal.posterior.convergence import ESS, R_HAT, convergence_of
+from bayescal.posterior.psis import K_HAT, k_hat_limit
 from bayescal.posterior.tree import group
 
-R_HAT = 1.01  # chains agree below it
-ESS = 400  # effective sample size that is wanted
 AT_BOUNDS = 0.05  # largest share of the posterior that may lie in the outermost hundredth of the trained domain
 GRID_EDGE = 1e-3  # largest posterior mass in the outermost cells of a grid
 SKIPPED = 0.1  # largest share of optimisation steps without a finite gradient
@@ -82,10 +77,10 @@ class Status:
 
     Attributes:
         problems: what is wrong, the most severe first; empty where the fit converged.
-        numbers: what was measured: "r_hat" (the largest), "divergences", "ess" (the smallest), "unsolved" (likelihood
-            values); of a grid "edge" (its posterior mass); of variational inference "k_hat", "rise" of the bound and
-            its "rise_error", "skipped" (share of steps); of maximum likelihood "gradient". A number that could not be
-            computed is absent.
+        numbers: what was measured: "r_hat" (the largest), "r_hat_limit", "divergences", "ess" (the smallest),
+            "unsolved" (likelihood values); of a grid "edge" (its posterior mass); of variational inference "k_hat" and
+            "k_hat_limit", "rise" of the bound and its "rise_error", "skipped" (share of steps); of maximum likelihood
+            "gradient". A number that could not be computed is absent.
         at_bounds: by parameter, the share of the posterior at the bounds of the trained domain, where it is too large.
 
     Example:
@@ -113,6 +108,10 @@ class Status:
     def _told(self, problem: Problem) -> str:
         if problem is Problem.AT_BOUNDS and self.at_bounds:
             return f"the posterior of {listed(list(self.at_bounds))} lies at the bounds of the trained domain"
+        if problem is Problem.FAR_GUIDE and "k_hat_limit" in self.numbers:
+            return problem.value.replace(f"{K_HAT}", f"{self.numbers['k_hat_limit']:.2g}")
+        if problem is Problem.R_HAT and "r_hat_limit" in self.numbers:
+            return f"chains disagree: R-hat is not below {self.numbers['r_hat_limit']:.3g}"
         return problem.value
 
     def __str__(self) -> str:
@@ -161,33 +160,24 @@ def status_of_draws(tree: xr.DataTree, at_bounds: Mapping[str, float] | None = N
     """Of chains: do they agree, and are they long enough?
 
     Args:
-        tree: with posterior, sample_stats and log_likelihood.
+        tree: with posterior, sample_stats, log_likelihood and log_prior.
         at_bounds: by parameter, the share of the posterior at the bounds of the trained domain.
     """
-    # The "level" of a person is drawn given everything else, independently in each draw: its chains need not converge.
-    names = [str(n) for n in tree["posterior"].data_vars if n != "level"]
-    table = summarise(tree, names)
-    moving = table[table["sd"] > 0]
+    found = convergence_of(tree)
     numbers = {
-        "r_hat": _largest_r_hat(moving),
+        "r_hat": found.r_hat,
+        "r_hat_limit": found.limit,
         "divergences": int(tree["sample_stats"].to_dataset()["diverging"].sum()),
-        "ess": float(np.nanmin(moving[["ess_bulk", "ess_tail"]].to_numpy(), initial=np.inf)),
+        "ess": found.ess,
         "unsolved": sum(int(v.isnull().sum()) for v in group(tree, "log_likelihood").data_vars.values()),
     }
     wrong = {
         Problem.DIVERGENCES: numbers["divergences"] > 0,
-        Problem.R_HAT: not numbers["r_hat"] < R_HAT,
-        Problem.FEW_DRAWS: numbers["ess"] < ESS,
+        Problem.R_HAT: not found.agree,
+        Problem.FEW_DRAWS: not found.long_enough,
         Problem.UNSOLVED: numbers["unsolved"] > 0,
     }
     return status_of(wrong, numbers, at_bounds)
-
-
-def _largest_r_hat(table: pd.DataFrame) -> float:
-    """1 where nothing moves, and not a number where it cannot be computed (of one chain)."""
-    if table.empty:
-        return 1.0
-    return float(table["r_hat"].max()) if "r_hat" in table else np.nan
 
 
 def status_of_grid(edge: float, at_bounds: Mapping[str, float] | None = None) -> Status:
@@ -206,6 +196,7 @@ def status_of_guide(
     rise_error: float,
     skipped: float,
     at_bounds: Mapping[str, float] | None = None,
+    weighted: int | None = None,
 ) -> Status:
     """Of variational inference: is the guide near enough to the posterior?
 
@@ -213,14 +204,23 @@ def status_of_guide(
         k_hat, ess: of the importance weights, Pareto's k-hat and the effective sample size.
         rise, rise_error: of the bound in the last tenth of the steps, in nats, and its standard error.
         skipped: share of the steps without a finite gradient.
+        weighted: how many draws were weighted, where that is known.
     """
+    limit = K_HAT if weighted is None else k_hat_limit(weighted)
     wrong = {
         Problem.NO_GRADIENT: skipped > SKIPPED,
-        Problem.FAR_GUIDE: not k_hat <= K_HAT,
+        Problem.FAR_GUIDE: not k_hat <= limit,
         Problem.FEW_DRAWS: ess < ESS,
         Problem.STILL_RISING: rise > max(0.1, 4 * rise_error),
     }
-    numbers = {"k_hat": k_hat, "ess": ess, "rise": rise, "rise_error": rise_error, "skipped": skipped}
+    numbers = {
+        "k_hat": k_hat,
+        "k_hat_limit": limit,
+        "ess": ess,
+        "rise": rise,
+        "rise_error": rise_error,
+        "skipped": skipped,
+    }
     return status_of(wrong, numbers, at_bounds)
 
 
@@ -238,24 +238,3 @@ def status_of_estimate(finite: bool, curved: bool, gradient: float) -> Status:
         Problem.NO_MAXIMUM: finite and curved and gradient > GRADIENT,
     }
     return status_of(wrong, {"gradient": gradient})
-
-
-def enough(draws: Iterable[Float[np.ndarray, "chains draws ..."]]) -> bool:
-    """Whether the chains of every number agree and have the effective sample size that is wanted.
-
-    Example:
-        >>> import numpy as np
-        >>> from bayescal.posterior.status import enough
-        >>> rng = np.random.default_rng(0)
-        >>> enough([rng.normal(size=(4, 500))]), enough([rng.normal(size=(4, 50))])
-        (True, False)
-    """
-    for x in draws:
-        moving = x.reshape(*x.shape[:2], -1)
-        moving = moving[:, :, np.ptp(moving, axis=(0, 1)) > 0]
-        if moving.size:
-            data = xr.DataArray(moving, dims=("chain", "draw", "number"))
-            effective = [float(azs.ess(data, method=m).min()) for m in ("bulk", "tail")]
-            if not (min(effective) >= ESS and float(azs.rhat(data).max()) < R_HAT):
-                return False
-    return True

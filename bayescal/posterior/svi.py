@@ -18,7 +18,7 @@ from bayescal.evaluation.compile import Aside, random_keys
 from bayescal.evaluation.density import Density, Values
 from bayescal.posterior.guides import GUIDES, Params
 from bayescal.posterior.nuts import Progress
-from bayescal.posterior.psis import K_HAT, smoothed_weights
+from bayescal.posterior.psis import k_hat_limit, smoothed_weights
 
 State = PyTree  # the guide's parameters, the optimiser's state, averaged parameters, steps done, and a key
 
@@ -87,6 +87,7 @@ class Approximated:
         stats: "lp", the log density on the unconstrained scale, and "log_weight", its excess over the guide's.
         elbo: the bound by step; not a number where the gradient was not finite.
         k_hat, ess: Pareto's k-hat of the weights, and their effective sample size.
+        weighted: how many draws were weighted.
         rise, rise_error: of the bound from the last tenth but one to the last tenth of the steps, in nats, and its
             standard error.
     """
@@ -96,6 +97,7 @@ class Approximated:
     elbo: Float[np.ndarray, " steps"]
     k_hat: float
     ess: float
+    weighted: int
     rise: float
     rise_error: float
     seconds_compiling: float
@@ -189,7 +191,8 @@ def compile_svi(density: Density, settings: SVI) -> Callable[[np.random.Generato
         keys = random_keys(rng, -(-_WEIGHTED * settings.draws // _BATCH) * _BATCH)
         weighed = [weigh_now(state[2], k)[2] for k in _batches(keys)]
         k_hat, weights = _pareto(np.concatenate(weighed))
-        at = systematic(weights, settings.draws, rng) if k_hat <= K_HAT else np.arange(settings.draws)
+        limit = k_hat_limit(len(weights))
+        at = systematic(weights, settings.draws, rng) if k_hat <= limit else np.arange(settings.draws)
         # The kept draws are drawn a second time: keeping all would fill the memory of models with many people.
         keys = keys[np.resize(at, -(-len(at) // _BATCH) * _BATCH)]
         kept = [jax.tree.map(np.asarray, weigh_now(state[2], k)) for k in _batches(keys)]
@@ -201,6 +204,7 @@ def compile_svi(density: Density, settings: SVI) -> Callable[[np.random.Generato
             elbo,
             k_hat,
             float(1 / np.sum(weights**2)),
+            len(weights),
             *_rise(elbo),
             compiling,
             perf_counter() - started,

@@ -1,7 +1,8 @@
 """The figures of a report. Matplotlib's object interface only: nothing global is touched."""
 
+from collections.abc import Sequence
+
 import numpy as np
-import xarray as xr
 from jaxtyping import Bool, Float, Int, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +10,7 @@ from scipy.stats import norm
 
 from bayescal.evaluation.batches import evenly
 from bayescal.posterior.fit import Fit
+from bayescal.report.labels import ActionLabels
 from bayescal.report.people import name_of, own_costs
 
 # Okabe & Ito's colours, readable in the common forms of colour blindness.
@@ -22,6 +24,11 @@ def figure(width: float, height: float) -> tuple[Figure, Axes]:
     ax = fig.subplots()
     ax.spines[["top", "right"]].set_visible(False)
     return fig, ax
+
+
+def legend_above(ax: Axes, columns: int) -> None:
+    """A legend that covers nothing that is drawn."""
+    ax.legend(frameon=False, fontsize=9, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def interval(draws: Shaped[np.ndarray, "draws ..."], level: float = 0.9) -> Float[np.ndarray, "3 ..."]:
@@ -55,7 +62,7 @@ def cost_forest(fit: Fit, pooled: Fit | None, units: str) -> Figure | None:
     ax.margins(y=0.02)
     log_cost_axis(ax, low.min(), high.max())
     fig.supxlabel(f"cost, {units} per nat (medians, 90% intervals)", fontsize=10)
-    ax.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    legend_above(ax, 2)
     return fig
 
 
@@ -93,38 +100,51 @@ def population_of_costs(fit: Fit, units: str) -> Figure | None:
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(f"cost, {units} per nat")
-    ax.legend(frameon=False, fontsize=9)
+    legend_above(ax, 3)
     return fig
 
 
-def observed_and_predicted(fit: Fit, nash: Float[np.ndarray, "cells actions"] | None) -> Figure:
-    """Each cell's share of each action (of the first, where there are two): observed, predicted, rational, uniform."""
+def observed_and_predicted(
+    fit: Fit, nash: Float[np.ndarray, "cells actions"] | None, actions: ActionLabels | None = None
+) -> Figure:
+    """Each cell's share of each action (of the first, where there are two): observed, predicted, rational, uniform.
+
+    Args:
+        actions: the labels of actions; their places on the grid are shown where it is None.
+    """
+    constant = fit.tree["constant_data"]
+    keys = list(zip(*(constant[n].to_numpy().astype(str) for n in ("cell_game", "cell_role")), strict=True))
     observed = fit.tree["observed_data"]["choices"].to_numpy()
-    total = fit.tree["constant_data"]["total"].to_numpy()
-    available = fit.tree["constant_data"]["available"].to_numpy()
+    total, available = constant["total"].to_numpy(), constant["available"].to_numpy()
     predicted = fit.tree["posterior_predictive"]["choices"].to_numpy()
     predicted = predicted.reshape(-1, *predicted.shape[-2:])
     binary = available.sum(axis=1).max() == 2
     keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
-    cells, actions = np.nonzero(keep)
+    cells, places = np.nonzero(keep)
     labels = [str(x) for x in fit.tree["observed_data"]["cell"].to_numpy()]
-    if "cell_participant" in fit.tree["constant_data"] and len(cells) > MANY:
-        labels, observed, total, available, predicted = _of_games(fit.tree, observed, total, available, predicted)
+    if "cell_participant" in constant and len(cells) > MANY:
+        labels, keys, observed, total, available, predicted = _of_games(keys, observed, total, available, predicted)
         keep = available & (np.arange(available.shape[1]) == 0 if binary else True)
-        cells, actions = np.nonzero(keep)
+        cells, places = np.nonzero(keep)
         nash = None
-    low, mid, high = interval((predicted / total[:, None])[:, cells, actions])
-    seen = (observed / total[:, None])[cells, actions]
+    low, mid, high = interval((predicted / total[:, None])[:, cells, places])
+    seen = (observed / total[:, None])[cells, places]
     order = np.arange(len(cells))[::-1]
     fig, ax = figure(WIDTH, min(1.2 + 0.2 * len(cells), 36))
     ax.hlines(order, low, high, color=BLUE, lw=5, alpha=0.45, label="predicted (90%)")
     ax.plot(mid, order, "|", color=BLUE, ms=8)
     ax.plot(seen, order, "o", color=ORANGE, ms=4, label="observed")
     if nash is not None:
-        ax.plot(nash[cells, actions], order, "x", color=GREEN, ms=5, label="rational (cost near zero)")
+        ax.plot(nash[cells, places], order, "x", color=GREEN, ms=5, label="rational (cost near zero)")
     ax.plot((1 / available.sum(axis=1))[cells], order, ":", color=GREY, lw=1, label="uniform")
-    names = labels if binary else [f"{labels[c]} · {a}" for c, a in zip(cells, actions, strict=True)]
-    ax.set_yticks(order, [names[i] for i in (cells if binary else range(len(cells)))], fontsize=7)
+    if binary:
+        names = [labels[c] for c in cells]
+    else:
+        known = actions or {}
+        of = [known[keys[c]][a] if keys[c] in known else str(a) for c, a in zip(cells, places, strict=True)]
+        names = of if len(labels) == 1 else [f"{labels[c]} · {a}" for c, a in zip(cells, of, strict=True)]
+        ax.set_ylabel(f"action, {labels[0]}" if len(labels) == 1 else "")
+    ax.set_yticks(order, names, fontsize=7 if len(names) > 12 else 9)
     ax.set_ylim(-0.7, len(cells) - 0.3)
     ax.set_xlim(-0.02, 1.02)
     ax.set_xlabel("share of the first action" if binary else "share of the action")
@@ -133,27 +153,26 @@ def observed_and_predicted(fit: Fit, nash: Float[np.ndarray, "cells actions"] | 
 
 
 def _of_games(
-    tree: xr.DataTree,
+    keys: Sequence[tuple[str, str]],
     observed: Shaped[np.ndarray, "cells actions"],
     total: Shaped[np.ndarray, " cells"],
     available: Bool[np.ndarray, "cells actions"],
     predicted: Shaped[np.ndarray, "draws cells actions"],
 ) -> tuple[
     list[str],
+    list[tuple[str, str]],
     Float[np.ndarray, "rows actions"],
     Float[np.ndarray, " rows"],
     Bool[np.ndarray, "rows actions"],
     Float[np.ndarray, "draws rows actions"],
 ]:
     """The choices of many people, summed by game and role; of many games the most played."""
-    constant = tree["constant_data"]
-    names = np.char.add(np.char.add(constant["cell_game"].to_numpy(), " · "), constant["cell_role"].to_numpy())
-    labels, of = np.unique(names, return_inverse=True)
+    labels, of = np.unique([" · ".join(key) for key in keys], return_inverse=True)
     kept = np.argsort(-np.bincount(of, total), kind="stable")[:MANY]
     add = (of[None, :] == kept[:, None]).astype(float)
     first = np.array([np.flatnonzero(of == k)[0] for k in kept])
     summed = np.einsum("kc,dca->dka", add, predicted.astype(float), optimize=True)
-    return list(labels[kept]), add @ observed, add @ total, available[first], summed
+    return list(labels[kept]), [keys[i] for i in first], add @ observed, add @ total, available[first], summed
 
 
 def play_and_predicted(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayescal.plain import plain
+from bayescal.posterior.convergence import R_HAT
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.summary import summarise
 from bayescal.posterior.tree import group
@@ -94,6 +95,7 @@ class FitFacts:
         mean_log_likelihood: posterior mean of the log-likelihood of all data, in sample.
         identifiability: "sentences" for the reader, and the "table" by parameter.
         summary: by parameter, of those that everybody shares.
+        r_hat_limit: below which chains agree, where the largest R-hat of all that was sampled is looked at.
         each: whose cost (or level) is their own: "participant", "group" or "game"; None where it is one for all.
         people: by label of these, decisions and posterior intervals.
     """
@@ -106,6 +108,7 @@ class FitFacts:
     summary: Json
     each: str | None
     people: Json
+    r_hat_limit: float
 
     @classmethod
     def of(cls, fit: Fit) -> "FitFacts":
@@ -120,6 +123,7 @@ class FitFacts:
             summary=plain(summarise(fit.tree, shared).to_dict("index")) if shared else {},
             each=own,
             people={} if people is None else plain(people.to_dict("index")),
+            r_hat_limit=fit.status.numbers.get("r_hat_limit", R_HAT),
         )
 
 

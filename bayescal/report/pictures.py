@@ -13,6 +13,7 @@ from bayescal.environments.base import Environment, shape_key
 from bayescal.policies.rational import RationalPolicy
 from bayescal.posterior.fit import Fit
 from bayescal.report import check_figures, figures, rival_figures, tables
+from bayescal.report.labels import labels_of
 from bayescal.report.picture import Picture, draw
 from bayescal.report.priors import prior_picture
 from bayescal.report.verdict import pooled_fit
@@ -83,7 +84,9 @@ def draw_all(
         )
     drawn["choices"] = (_choices(study, fits[main]), "What was chosen, beside what the fitted model predicts.")
     drawn["beliefs"] = (
-        prior_picture(fits[main], units=units) if "prior" in fits[main].tree.children else None,
+        prior_picture(fits[main], units=units, actions=None if study is None else labels_of(study.environments))
+        if "prior" in fits[main].tree.children
+        else None,
         "Parameters before and after the data, and choices that the assumptions alone predict.",
     )
     by_name = {name: draw(name, figure, alt) for name, (figure, alt) in drawn.items() if figure is not None}
@@ -97,7 +100,7 @@ def _choices(study: Study | None, fit: Fit) -> Figure | None:
     if "choices" in fit.tree["observed_data"]:
         people = "cell_participant" in fit.tree["constant_data"]  # whose cells are not those of the decisions
         nash = None if people or study is None else rational_play(study)
-        return figures.observed_and_predicted(fit, nash)
+        return figures.observed_and_predicted(fit, nash, None if study is None else labels_of(study.environments))
     if study is None or "choice" not in fit.tree["observed_data"]:
         return None
     game = next(iter(study.decisions.environments.values()))

@@ -1,6 +1,6 @@
 """What the hyperpriors imply for the parameters and for choices, beside the posterior and the data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import xarray as xr
 from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter
 from scipy.stats import gaussian_kde
 
 from bayescal.errors import InputError
@@ -16,13 +16,20 @@ from bayescal.posterior.fit import Fit
 from bayescal.posterior.identifiability import scalars
 from bayescal.posterior.tree import group
 from bayescal.report.figures import BLUE, GREEN, GREY, ORANGE, interval
+from bayescal.report.labels import ActionLabels, label_actions, labels_of
 
 _PANELS = 8  # of parameters
 _GAMES = 6  # of the shares of many actions
 _ROWS = 40  # of the shares of one action
 
 
-def prior_picture(source: Fit | Callable[[], object], *, units: str = "payoff units", seed: int = 0) -> Figure:
+def prior_picture(
+    source: Fit | Callable[[], object],
+    *,
+    units: str = "payoff units",
+    seed: int = 0,
+    actions: ActionLabels | None = None,
+) -> Figure:
     """Draw what the hyperpriors imply.
 
     On the left are the parameters, with the posterior where there is one (costs on a log axis); on the right are
@@ -31,6 +38,7 @@ def prior_picture(source: Fit | Callable[[], object], *, units: str = "payoff un
     Args:
         source: a fit, or a model, of which only prior draws are made.
         seed: of the prior draws of a model.
+        actions: the labels of actions by game and role; those of the model where it has its decisions.
 
     `prior_picture(model).savefig("prior.png")`.
 
@@ -51,9 +59,11 @@ def prior_picture(source: Fit | Callable[[], object], *, units: str = "payoff un
         from bayescal.posterior.infer import before_data
 
         tree = before_data(source, seed=seed)
+        decisions = getattr(getattr(source, "spec", None), "decisions", None)
+        actions = actions or (None if decisions is None else labels_of(decisions.environments))
     names = sorted(scalars(tree, "prior"), key=lambda n: "[" in n)  # single numbers before entries of many
     drawn = [lambda ax, n=n: _parameter(ax, n, tree) for n in names[:_PANELS]]
-    choices = _choices(tree)
+    choices = _choices(tree, actions or {})
     half = -(-len(drawn) // 2)
     rows = max(half, sum(height for _, height in choices), 1)
     fig = Figure(figsize=(9.2, 0.5 + 1.75 * rows), layout="constrained", facecolor="white")
@@ -109,17 +119,17 @@ def _parameter(ax: Axes, name: str, tree: xr.DataTree) -> None:
     ax.tick_params(labelsize=7)
 
 
-def _choices(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
+def _choices(tree: xr.DataTree, actions: ActionLabels) -> list[tuple[Callable[[Axes], None], int]]:
     """Panels of predicted choices, with their heights in rows; none where the model predicts something else."""
     predicted = group(tree, "prior_predictive")
     if "choices" in predicted and "total" in tree["constant_data"]:
-        return _counted(tree)
+        return _counted(tree, actions)
     if "choice" in predicted:
-        return _decided(tree)
+        return _decided(tree, actions)
     return []
 
 
-def _counted(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
+def _counted(tree: xr.DataTree, actions: ActionLabels) -> list[tuple[Callable[[Axes], None], int]]:
     """Counts by game and role, over all people."""
     constant = tree["constant_data"].to_dataset()
     total, available = constant["total"].to_numpy(), constant["available"].to_numpy()
@@ -135,6 +145,7 @@ def _counted(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
         return summed / np.bincount(of, total)[:, None]
 
     predicted, observed = shares(counts), shares(seen)
+    by_name = {" · ".join(key): names for key, names in actions.items()}
     there = np.stack([available[of == g].any(axis=0) for g in range(len(labels))])
     if there.sum(axis=1).max() == 2:
         shown = slice(0, _ROWS)
@@ -142,18 +153,24 @@ def _counted(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
         draw = lambda ax: _rows(ax, list(labels[shown]), first, observed[shown, 0], "share of the first action")
         return [(draw, max(2, -(-min(len(labels), _ROWS) // 7)))]
     return [
-        (lambda ax, g=g: _bars(ax, predicted[:, g, there[g]], observed[g, there[g]], str(labels[g])), 1)
+        (
+            lambda ax, g=g: _bars(
+                ax, predicted[:, g, there[g]], observed[g, there[g]], str(labels[g]), by_name.get(labels[g])
+            ),
+            1,
+        )
         for g in range(min(len(labels), _GAMES))
     ]
 
 
-def _decided(tree: xr.DataTree) -> list[tuple[Callable[[Axes], None], int]]:
+def _decided(tree: xr.DataTree, actions: ActionLabels) -> list[tuple[Callable[[Axes], None], int]]:
     """Single decisions: the share of each action over all of them, and the mean action by round."""
     seen = tree["observed_data"]["choice"].to_numpy()
     drawn = tree["prior_predictive"]["choice"].to_numpy().reshape(-1, len(seen))
     size = int(max(seen.max(), drawn.max())) + 1
     share = lambda x: np.bincount(x.astype(int), minlength=size) / len(x)
-    panels = [(lambda ax: _bars(ax, np.stack([share(d) for d in drawn]), share(seen), "all decisions"), 2)]
+    names = next(iter(actions.values()), None)
+    panels = [(lambda ax: _bars(ax, np.stack([share(d) for d in drawn]), share(seen), "all decisions", names), 2)]
     if "round" in tree["constant_data"]:
         rounds, of = np.unique(tree["constant_data"]["round"].to_numpy(), return_inverse=True)
         mean = lambda x: np.bincount(of, x) / np.bincount(of)
@@ -188,14 +205,17 @@ def _rows(
 
 
 def _bars(
-    ax: Axes, predicted: Float[np.ndarray, "draws actions"], observed: Float[np.ndarray, " actions"], title: str
+    ax: Axes,
+    predicted: Float[np.ndarray, "draws actions"],
+    observed: Float[np.ndarray, " actions"],
+    title: str,
+    names: Sequence[str] | None,
 ) -> None:
     _band(ax, np.arange(len(observed)), predicted)
     ax.plot(observed, "o", color=ORANGE, ms=3, label="observed")
     ax.set_title(title, fontsize=8, loc="left")
     ax.set_ylabel("share", fontsize=8)
-    ax.set_xlabel("action, in the order of the grid", fontsize=8)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    label_actions(ax, names, len(observed))
     ax.tick_params(labelsize=7)
 
 

@@ -10,7 +10,6 @@ import pandas as pd
 from bayescal.comparison.compare import Comparison
 from bayescal.diagnostics.base import Check
 from bayescal.diagnostics.check import Checks
-from bayescal.posterior.psis import K_HAT
 from bayescal.report.numbers import FitFacts, GridFacts, Json, StudyFacts
 from bayescal.report.people import extremes, name_of
 
@@ -42,13 +41,15 @@ class ComparisonTables:
     Attributes:
         models: best first.
         scores: predictions of a new person; None where they were not scored.
-        floor: of nats per decision, that no model of a new person can beat.
+        floor: of nats per decision, that no model of a new person can beat; empty where it cannot be estimated.
+        floor_known: the same of a model that knows each person.
         unit, units: what was left out, one and several.
     """
 
     models: Table
     scores: Table | None
-    floor: float | None
+    floor: str
+    floor_known: str
     unit: str
     units: str
 
@@ -128,14 +129,20 @@ def comparison(compared: Comparison) -> ComparisonTables:
         cells += [number(row["per_decision"], 4), "" if row["excluded"] else number(row["weight"], 2)]
         cells += [number(row["k_hat"], 2), str(row["how"]).replace("psis", "PSIS")]
         rows.append(Row(str(name), cells, bool(row["excluded"]), _notes(row, compared.unit)))
-    floors = compared.scores.get("floor", pd.Series(dtype=float)).dropna()
     return ComparisonTables(
         models=Table(["model", "difference", "nats per decision", "weight", "k-hat", "left out by"], rows),
         scores=_scores(compared.scores),
-        floor=float(floors.iloc[0]) if len(floors) else None,
+        floor=_floor(compared.scores, "floor"),
+        floor_known=_floor(compared.scores, "floor_known"),
         unit=name_of(compared.unit),
         units=name_of(compared.unit, 2),
     )
+
+
+def _floor(scores: pd.DataFrame, name: str) -> str:
+    """The noise floor with its standard error."""
+    floors = scores[[name, f"{name}_se"]].dropna().to_numpy(float) if name in scores else np.zeros((0, 2))
+    return f"{number(floors[0, 0], 4)} ± {number(floors[0, 1], 4)}" if len(floors) else ""
 
 
 def _scores(scores: pd.DataFrame) -> Table | None:
@@ -160,7 +167,7 @@ def _notes(row: pd.Series, unit: str) -> tuple[str, ...]:
     if row["excluded"]:
         notes.append(f"Not to be trusted: {row['reason']}.")
     if n := int(row["unreliable"]):
-        notes.append(f"k-hat is above {K_HAT} for {n:,} {name_of(unit, n)}: their densities are unreliable.")
+        notes.append(f"k-hat is too large for {n:,} {name_of(unit, n)}: their densities are unreliable.")
     return tuple(notes)
 
 

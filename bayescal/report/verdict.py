@@ -10,6 +10,7 @@ from bayescal.comparison.compare import Comparison
 from bayescal.diagnostics.check import Checks
 from bayescal.posterior.fit import Fit
 from bayescal.report.figures import interval
+from bayescal.report.meaning import meaning_of
 from bayescal.report.people import name_of, own_costs, own_dimension
 from bayescal.report.tables import significant
 
@@ -37,25 +38,51 @@ def pooled_fit(fits: Mapping[str, Fit]) -> str | None:
     return next((n for n in POOLED if n in fits and "cost" in fits[n].tree["posterior"]), None)
 
 
-def findings(fits: Mapping[str, Fit], main: str, units: str, parameters: tuple[str, ...]) -> list[str]:
-    """What the posteriors say about costs, habits and parameters of the game."""
-    sentences = []
+def findings(
+    fits: Mapping[str, Fit], main: str, units: str, parameters: tuple[str, ...], checks: Mapping[str, Checks]
+) -> list[str]:
+    """What the posteriors say about costs, habits and parameters of the game. Where a fit fails its checks, the
+    sentence begins with that."""
+    sentences: dict[str, None] = {}  # in their order, each once
+
+    def say(name: str, sentence: str) -> None:
+        sentences[_reserved(checks.get(name), name, sentence)] = None
+
     if pooled := pooled_fit(fits):
         low, mid, high = interval(fits[pooled].tree["posterior"]["cost"].to_numpy().reshape(-1))
-        sentences.append(
+        say(
+            pooled,
             f"If everybody has the same cost, it is {significant(mid)} {units} per nat of information (90% interval "
-            f"{significant(low)} to {significant(high)})."
+            f"{significant(low)} to {significant(high)}): {meaning_of(mid, units)}.",
         )
     people = people_fit(fits, main)
     if people and (spread := _spread(fits[people], units)):
-        sentences.append(spread)
+        say(people, spread)
     for name in dict.fromkeys([main, *([people] if people else [])]):
         inferred = {str(n): x for n, x in fits[name].tree["posterior"].data_vars.items() if x.ndim == 2}
         game = [_estimate(n, inferred[n]) for n in parameters if n in inferred]
         habits = [_estimate(n.removeprefix("psi_"), x) for n, x in inferred.items() if n.startswith("psi_")]
-        sentences += [f"Parameters of the game: {', '.join(game)} (90% intervals)."] if game else []
-        sentences += [f"Parameters of the habit: {', '.join(habits)} (90% intervals)."] if habits else []
-    return list(dict.fromkeys(sentences))
+        for what, estimates in (("game", game), ("habit", habits)):
+            if estimates:
+                say(name, f"Parameters of the {what}: {', '.join(estimates)} (90% intervals).")
+    return list(sentences)
+
+
+def _reserved(found: Checks | None, name: str, sentence: str) -> str:
+    """The sentence, after what its fit fails."""
+    if found is None or not found.misfit:
+        return sentence
+    return (
+        f"“{name}” does not describe these decisions ({found.misfit}); under it, {sentence[:1].lower()}{sentence[1:]}"
+    )
+
+
+def reserve(verdict: list[str], main: str, checks: Mapping[str, Checks]) -> list[str]:
+    """The verdict of a comparison, whose first sentence also says what the model that it names fails."""
+    if main not in checks or not (misfit := checks[main].misfit):
+        return verdict
+    first = f"{verdict[0].rstrip('.')}; but “{main}” does not describe these decisions ({misfit})."
+    return [first, *verdict[1:]]
 
 
 def _spread(fit: Fit, units: str) -> str | None:
@@ -79,7 +106,7 @@ def _spread(fit: Fit, units: str) -> str | None:
     return (
         f"Costs by {level} are spread around {around} (90% interval {significant(typical[0])} to "
         f"{significant(typical[2])}) with a standard deviation of log cost of {mid:.2f} ({low:.2f} to {high:.2f}): "
-        f"{extremes}."
+        f"{extremes}; {meaning_of(float(typical[1]), units)}."
     )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 from bayescal.comparison.rivals import RIVALS
+from bayescal.posterior.convergence import ESS, R_HAT
 from bayescal.posterior.psis import K_HAT
-from bayescal.posterior.status import ESS, R_HAT
+from bayescal.report.meaning import meaning_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Explained:
 def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
     words = [
         ("cost (λ)", f"The price of information, in {units} per nat. A cost near zero is rational play; a very large "
-         "cost is habit alone. It is a price, not a budget: at a high price people buy little information."),
+         "cost is habit alone. It is a price, not a budget: at a high price people buy little information. For "
+         f"example, {meaning_of(0.8, units)} (1 / (1 + exp(−1/0.8))), where there is no habit for either."),
         ("nat", "A unit of information. To tell two equally likely actions apart takes 0.69 nats (one bit). In a "
          "comparison, a model that is 1 nat better gave the observed decisions 2.7 times the probability."),
         ("habit (q)", "The default choice distribution: what a person does without processing information. Departing "
@@ -54,8 +56,8 @@ def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
         ("90% interval", "A credible interval: given the model and the data, the parameter lies in it with probability "
          "90%."),
         ("R-hat, ESS", "Convergence of the sampler. R-hat compares independent chains, which agree if it is below "
-         f"{R_HAT}. ESS, the effective sample size, is how many independent draws the draws are worth; it should be at "
-         f"least {ESS}."),
+         f"{R_HAT}, or a little above where the largest of many is looked at. ESS, the effective sample size, is "
+         f"how many independent draws the draws are worth; it should be at least {ESS}."),
     ]  # fmt: skip
     if compared:
         words += [
@@ -64,9 +66,9 @@ def glossary(units: str, *, compared: bool) -> list[tuple[str, str]]:
             ("weight", "Stacking weight: the mixture of models that predicts best out of sample gives each model this "
              "share."),
             ("k-hat", "Whether a unit can be left out by reweighting the draws (PSIS). Above "
-             f"{K_HAT} it cannot, and the model is fitted again without that unit."),
-            ("noise floor", "The best possible score of a model that does not know who decides. It is limited because "
-             "people in the same situation differ."),
+             f"{K_HAT}, or a little less of few draws, it cannot, and the model is fitted again without that unit."),
+            ("noise floor", "The best that a model without knowledge of who decides can do, estimated from the "
+             "entropy of what was done in each situation. It is limited because people in the same situation differ."),
         ]  # fmt: skip
     return words
 

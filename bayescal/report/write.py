@@ -13,7 +13,7 @@ from bayescal.posterior.fit import Fit
 from bayescal.report.numbers import FitFacts, Numbers, StudyFacts
 from bayescal.report.page import render
 from bayescal.report.pictures import draw_all
-from bayescal.report.verdict import compared, findings, main_fit, people_fit, pooled_fit, warnings
+from bayescal.report.verdict import compared, findings, main_fit, people_fit, pooled_fit, reserve, warnings
 from bayescal.results import Kind, Run, holding
 from bayescal.study.load import Study
 
@@ -83,7 +83,7 @@ def report_files(
         rcdefaults()  # a matplotlibrc in the working folder may be of somebody else, and can start LaTeX
         rcParams["text.parse_math"] = False  # a dollar in a label is a dollar
         pictures = draw_all(study, fits, main, people, comparison, checks, facts.units)
-    verdict = [] if comparison is None else compared(comparison.conclusion.sentences)
+    verdict = [] if comparison is None else reserve(compared(comparison.conclusion.sentences), main, checks)
     numbers = Numbers(
         study=facts,
         command=command,
@@ -91,7 +91,7 @@ def report_files(
         main=main,
         comparison=None if comparison is None else comparison.as_dict(),
         checks={name: found.as_dict() for name, found in checks.items()},
-        verdict=verdict + findings(fits, main, facts.units, () if study is None else study.parameters),
+        verdict=verdict + findings(fits, main, facts.units, () if study is None else study.parameters, checks),
         warnings=[*remarks, *warnings(fits, checks, comparison)],
         figures=sorted(f"{name}.{kind}" for name in pictures.by_name for kind in ("svg", "png")),
     )

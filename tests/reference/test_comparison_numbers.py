@@ -13,8 +13,9 @@ import bayescal as bc
 from bayescal.comparison.bridge import log_mass_ratio
 from bayescal.comparison.compare import judge
 from bayescal.comparison.loo import LeftOut, from_mixture, parts_of, psis
+from bayescal.comparison.noise_floor import done_by, entropy, noise_floor
 from bayescal.comparison.pointwise import Pointwise, add_up, in_order, pointwise, ways
-from bayescal.comparison.scores import Chances, entropy, noise_floor, score, situations
+from bayescal.comparison.scores import Chances, score
 from bayescal.comparison.stacking import stack
 from bayescal.posterior.psis import smoothed_weights
 from bayescal.posterior.status import Status
@@ -92,13 +93,17 @@ def test_what_is_left_out_is_predicted_from_the_rest(pennies):
     assert row["elpd"] == pytest.approx(found.pointwise["one"].sum())
     assert row["per_decision"] == pytest.approx(row["elpd"] / 96)
     assert row["se"] == pytest.approx(2 * found.pointwise["one"].std(ddof=1))
-    # Entropies by Grassberger of 4 people x 12 decisions in each role, and no prediction above them but by chance.
+    # Entropies by Zhang of 4 people x 12 decisions in each role, and their jackknife over people.
     in_role = sum(HEADS.values())
-    floor = -grassberger([in_role, 48 - in_role])
-    assert noise_floor(decisions) == pytest.approx(floor, rel=1e-9)
-
-    assert found.scores.loc["one", "floor"] == pytest.approx(floor, rel=1e-9)
-    assert sorted(map(tuple, situations(decisions).tolist())) == [(23.0, 25.0)] * 2
+    without = [zhang([in_role - k, 36 - in_role + k]) for k in HEADS.values()]
+    floor = -(4 * zhang([in_role, 48 - in_role]) - 3 * np.mean(without))
+    unknown, known = noise_floor(decisions).unknown, noise_floor(decisions).known
+    assert unknown is not None and known is not None
+    assert (unknown.mean, unknown.se) == pytest.approx((floor, 3 * np.std(without) / np.sqrt(3)), rel=1e-9)
+    own = [zhang([k, 12 - k]) for k in HEADS.values()]
+    assert (known.mean, known.se) == pytest.approx((-np.mean(own), np.std(own, ddof=1) / 2), rel=1e-9)
+    assert found.scores.loc["one", ["floor", "floor_known_se"]].tolist() == [unknown.mean, known.se]
+    assert sorted(map(tuple, done_by(decisions).counts.tolist())) == sorted([(k, 12 - k) for k in HEADS.values()] * 2)
 
 
 # --- Units ------------------------------------------------------------------------------------------------------------
@@ -211,20 +216,15 @@ def test_weights_that_are_inside_and_on_the_edge():
 # --- Scores -----------------------------------------------------------------------------------------------------------
 
 
-def grassberger(counts):
-    """His entropy by the recursion: G(1) = -gamma - log 2, G(2) = 2 + G(1), G(2n + 1) = G(2n), G(2n + 2) = G(2n) +
-    2 / (2n + 1)."""
-    G = {1: -np.euler_gamma - np.log(2)}
-    G[2] = 2 + G[1]
-    for n in range(3, int(max(counts)) + 2):
-        G[n] = G[n - 1] if n % 2 else G[n - 2] + 2 / (n - 1)
-    total = sum(counts)
-    return np.log(total) - sum(n * G[n] for n in counts if n) / total
+def zhang(counts):
+    """His entropy as it is defined: sums of unbiased estimates of p (1 - p)^v, by numbers of combinations."""
+    n = sum(counts)
+    return sum(k / n * comb(n - k, v) / comb(n - 1, v) / v for k in counts for v in range(1, n))
 
 
-def test_entropies_are_grassbergers():
-    counts = [[1, 1, 0], [12, 0, 0], [5, 6, 8], [2, 0, 9]]
-    np.testing.assert_allclose(entropy(np.array(counts, float)), [grassberger(c) for c in counts], rtol=1e-9, atol=1e-9)
+def test_entropies_are_zhangs():
+    counts = [[3, 1, 0], [0, 0, 7], [10, 11, 0], [1, 1, 1], [40, 2, 9]]
+    np.testing.assert_allclose(entropy(np.array(counts, float)), [zhang(c) for c in counts], rtol=1e-9, atol=1e-9)
 
 
 def test_scores_by_hand():

@@ -27,6 +27,7 @@ from bayescal.posterior.fit import Fit
 from bayescal.posterior.status import Problem, Status
 
 CHAINS, DRAWS = 4, 500
+SHARES, PERSON = "action shares (G²)", "most unusual person (G²)"
 SEEN = np.random.default_rng(0).normal(1.0, 1.0, 10)
 
 
@@ -203,11 +204,11 @@ def firms():
 def test_predictions_of_ordered_actions(firms):
     decisions, likely = firms
     right = predictive(counted(likely, decisions), decisions)
-    assert list(right.index) == ["mean action", "sd of actions", "spread of people"]
+    assert list(right.index) == ["mean action", "sd of actions", "spread of people", SHARES, PERSON]
     actions = decisions.table["action"].astype(str).astype(float)
     people = actions.groupby(decisions.table["participant"], observed=True).mean()
     observed = [actions.mean(), actions.std(ddof=0), people.std()]
-    np.testing.assert_allclose(right["observed"].astype(float), observed, rtol=1e-12)
+    np.testing.assert_allclose(right["observed"].iloc[:3].astype(float), observed, rtol=1e-12)
     assert predicts(right, over_time=False).passed
     # Everybody alike: right on average, wrong in how people differ.
     alike = predictive(counted(np.tile(likely.mean(axis=0), (8, 1)), decisions), decisions)
@@ -228,11 +229,14 @@ def test_predictions_of_unordered_actions():
     decisions = bc.Decisions.from_table(pd.DataFrame(rows, columns=["participant", "role", "action"]), {"g": game})
     share = decisions.counts[:, 0] / 10
     right = predictive(counted(np.stack([share, 1 - share], axis=1), decisions), decisions)
-    assert set(right.index) == {"row: Up", "column: Left", "spread of people"}
-    np.testing.assert_allclose(right["observed"].astype(float).sort_values(), sorted([0.5, 0.5, share.std(ddof=1)]))
+    by_role = [f"spread of people in g · {role}" for role in ("row", "column")]
+    assert set(right.index) == {"row: Up", "column: Left", "spread of people", SHARES, PERSON, *by_role}
+    observed = right["observed"].drop([SHARES, PERSON, *by_role]).astype(float).sort_values()
+    np.testing.assert_allclose(observed, sorted([0.5, 0.5, share.std(ddof=1)]))
     assert predicts(right, over_time=False).passed
     alike = predictive(counted(np.full((12, 2), 0.5), decisions), decisions)
-    assert predicts(alike, over_time=False).found.count(" is predicted") == 1  # the spread alone
+    apart = predicts(alike, over_time=False).found
+    assert "spread of people is" in apart and "row: Up" not in apart and SHARES not in apart  # the spread alone
 
 
 # Predictions of games over time

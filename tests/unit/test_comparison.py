@@ -21,13 +21,13 @@ from scipy.stats import norm
 import bayescal as bc
 from bayescal.cli import main
 from bayescal.comparison import compare, loo
-from bayescal.comparison.compare import judge
+from bayescal.comparison.compare import _se, judge
 from bayescal.comparison.loo import How, LeftOut, leave_one_out, parts_of, psis
-from bayescal.comparison.pointwise import Pointwise, pointwise, ways
+from bayescal.comparison.pointwise import Pointwise, default_unit, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
 from bayescal.comparison.refit import refit
 from bayescal.comparison.rivals import Rivals
-from bayescal.comparison.scores import Chances, calibration, entropy, predict_new, score
+from bayescal.comparison.scores import Chances, calibration, predict_new, score
 from bayescal.comparison.stacking import stack
 from bayescal.comparison.verdict import clear
 from bayescal.errors import InputError
@@ -158,6 +158,24 @@ def rivals_of(*ahead, units=30):
     return left, told(np.zeros((5, units)))
 
 
+def test_errors_are_clustered_by_group():
+    """Sixty people in twelve groups that share something: over repetitions, only the clustered error is right."""
+    rng, group, ones = np.random.default_rng(1), np.arange(60) % 12, np.ones(60, int)
+    x = rng.normal(-2, 1, (500, 60)) + rng.normal(0, 1, (500, 12))[:, group]
+    sd = x.sum(axis=1).std()
+    assert np.sqrt(np.mean([_se(row, ones, group) ** 2 for row in x])) == pytest.approx(sd, rel=0.1)
+    assert np.mean([_se(row, ones) for row in x]) < 0.65 * sd
+    assert _se(x[0], ones, np.arange(60)) == _se(x[0], ones) == pytest.approx(np.sqrt(60) * x[0].std(ddof=1))
+    left = {"a": LeftOut(np.zeros(60), np.zeros(60)), "b": LeftOut(x[0], np.zeros(60))}
+    first = told(np.zeros((5, 60)))
+    group_of = {u: f"session {g}" for u, g in zip(first.units, group, strict=True)}
+    statuses = dict.fromkeys(left, Status())
+    found = judge("participant", dict.fromkeys(left, first), left, statuses, group_of=group_of)
+    assert found.table.loc["b", "difference_se"] == _se(x[0], ones, group)
+    assert found.clusters == 12 and "60 participants in 12 groups, by which errors are clustered" in found.verdict
+    assert judge_of(left, first).clusters == 0 and "groups" not in judge_of(left, first).verdict
+
+
 def test_the_verdict_names_what_is_clear_and_what_is_not():
     left, first = rivals_of(0.0, 5.0, 100.0)
     found = judge_of(left, first)
@@ -195,7 +213,7 @@ def test_weights_that_are_not_to_be_trusted_are_told():
     left, first = rivals_of(0.0, 50.0)
     left["m1"] = dataclasses.replace(left["m1"], k_hat=np.r_[0.9, 0.8, np.zeros(28)])
     found = judge_of(left, first)
-    assert "m1 (2 above k-hat 0.7)" in found.verdict and found.conclusion.unreliable == {"m1": 2}
+    assert "m1 (2 above the limit of k-hat)" in found.verdict and found.conclusion.unreliable == {"m1": 2}
     left["m1"] = dataclasses.replace(left["m1"], how=How(refits=2))
     assert "k-hat" not in judge_of(left, first).verdict
 
@@ -216,17 +234,6 @@ def test_folds_keep_groups_together():
 
 
 # --- Scores -----------------------------------------------------------------------------------------------------------
-
-
-def test_entropy_of_few_decisions_is_not_too_low():
-    rng = np.random.default_rng(0)
-    p = np.array([0.4, 0.3, 0.1, 0.1, 0.05, 0.05])
-    true = -(p * np.log(p)).sum()
-    counts = rng.multinomial(12, p, size=4000)
-    plain = -np.nan_to_num(counts / 12 * np.log(np.maximum(counts, 1) / 12)).sum(axis=1)
-    error = entropy(counts).std() / np.sqrt(4000)
-    assert plain.mean() < true - 0.15
-    assert abs(entropy(counts).mean() - true) < 0.02 + 4 * error
 
 
 def test_scores_of_a_few_decisions():
@@ -484,6 +491,12 @@ def test_what_cannot_be_asked_for(hunt, unchecked):
         compare({})
     with unchecked(), pytest.raises(InputError, match="choose participant, group, game, decision"):
         compare({"one": fit}, unit="round")  # ty: ignore[invalid-argument-type]
+    with pytest.raises(InputError, match=r"there is only one game .hunt., and nothing is left to predict it from"):
+        compare({"one": fit}, unit="game")
+    study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
+    with pytest.raises(InputError, match="there is only one game"):  # before anything is fitted
+        bc.compare_study(study, only=["common cost"], unit="game")
+    assert default_unit({"cell_game": np.array(["hunt", "hunt"])}) == "decision"
 
 
 def test_fits_that_were_saved_compare_like_fresh_ones(hunt, tmp_path):
