@@ -164,8 +164,8 @@ def status_of_draws(tree: xr.DataTree, at_bounds: Mapping[str, float] | None = N
         tree: with posterior, sample_stats and log_likelihood.
         at_bounds: by parameter, the share of the posterior at the bounds of the trained domain.
     """
-    # The "level" of a person is drawn given everything else, independently in each draw: its chains need not converge.
-    names = [str(n) for n in tree["posterior"].data_vars if n != "level"]
+    # The type of a person is drawn given everything else, independently in each draw: its chains need not converge.
+    names = [str(n) for n in tree["posterior"].data_vars if n not in ("level", "kind")]
     table = summarise(tree, names)
     moving = table[table["sd"] > 0]
     numbers = {

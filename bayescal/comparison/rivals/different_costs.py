@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.mathml import LOG_NORMAL
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival, nothing_solves
 from bayescal.comparison.rivals.flat import with_flat_habit
@@ -147,4 +148,5 @@ DIFFERENT_COSTS = Rival(
     "People differ in their cost of information: log costs are normally distributed. The habit is uniform.",
     build,
     (LOG_NORMAL,),
+    Ingredients("equilibrium", heterogeneity="people differ"),
 )
