@@ -122,8 +122,12 @@ def worths(
     return tuple(found)
 
 
-_BASE = {"habit": ("uniform", "a uniform prior"), "heterogeneity": ("alike", "people who are alike")}
-_BASE["pooling"] = ("complete", "the same for all games")
+# By ingredient, its first value, and how it is called.
+_BASE = {
+    "habit": ("uniform", "a uniform prior"),
+    "heterogeneity": ("alike", "people who are alike"),
+    "pooling": ("complete", "complete pooling"),
+}
 
 
 def _added(a: Ingredients, b: Ingredients) -> Iterator[tuple[str, str]]:

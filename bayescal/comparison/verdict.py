@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Num
 
-from bayescal.comparison.ingredients import ADDED, Ingredients, Worth, worths
+from bayescal.comparison.ingredients import ADDED, HABIT_ALONE, Ingredients, Worth, worths
 from bayescal.comparison.sums import standard_error
 from bayescal.plain import listed
 from bayescal.posterior.psis import K_HAT
@@ -191,7 +191,7 @@ class Verdict:
         shown = [w for w in self.worth if w.ingredient in (*ADDED.values(), "equilibrium", "payoffs")]
         if not shown:
             return []
-        parts = [f"{w.ingredient} over {w.over} {'' if w.nats > 0 else '−'}{_worth(w)}" for w in shown]
+        parts = [_worth(w) for w in shown]
         return [f"Worth out of sample, in nats: {listed(parts, None)}."]
 
     @property
@@ -241,7 +241,9 @@ class Verdict:
 
 
 def _worth(of: Worth) -> str:
-    return in_nats(of.nats, of.se) + ("" if clear(of.nats, of.se) else " (not clear)")
+    beside = f" (over {of.over})" if of.over == HABIT_ALONE else ""
+    sure = "" if clear(of.nats, of.se) else " (not clear)"
+    return f"{of.ingredient}{beside} {'' if of.nats > 0 else '−'}{in_nats(of.nats, of.se)}{sure}"
 
 
 @dataclass(frozen=True)

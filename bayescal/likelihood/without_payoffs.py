@@ -3,9 +3,10 @@
 A **place** is a role of a game. What people lean to there is the same in every round.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -42,21 +43,21 @@ class Place(NamedTuple):
         return np.asarray(self.environment.action_values[self.role], float)
 
 
-class Leaning(Protocol):
+class Leaning(ABC):
     """Choice probabilities without payoffs, as a function of what is inferred."""
 
     @property
+    @abstractmethod
     def types(self) -> int:
         """How many types of people there are."""
-        ...
 
+    @abstractmethod
     def log_shares(self, at: Parameters) -> Float[Array, " types"]:
         """Log-probabilities of the types."""
-        ...
 
+    @abstractmethod
     def log_probs(self, at: Parameters) -> Float[Array, "places types actions"]:
         """Log-probabilities of the actions, padded with -inf."""
-        ...
 
 
 def places_of(decisions: Decisions) -> tuple[Place, ...]:

@@ -27,7 +27,7 @@ class DifferingHabits(PriorPolicy):
         >>> from bayescal.policies.differing_habits import DifferingHabits
         >>> policy = DifferingHabits(bc.VolunteersDilemma(3), information=3.0)
         >>> policy.differs, policy.levels + 1
-        ('tilt', 25)
+        ('tilt', 31)
     """
 
     policy_kind = PolicyKind.HABIT

@@ -35,8 +35,8 @@ class LevelCostsPolicy(Policy):
         >>> import bayescal as bc
         >>> from bayescal.policies.level_costs import LevelCostsPolicy
         >>> policy = LevelCostsPolicy(bc.VolunteersDilemma(4), highest=2, information=3.0)
-        >>> policy.levels + 1  # level 0, and two levels at 25 costs each
-        51
+        >>> policy.levels + 1  # level 0, and two levels at 31 costs each
+        63
     """
 
     policy_kind = PolicyKind.LEVELS

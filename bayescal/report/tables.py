@@ -41,12 +41,14 @@ class ComparisonTables:
 
     Attributes:
         models: best first.
+        ingredients: what each is worth; None where it is not known.
         scores: predictions of a new person; None where they were not scored.
         floor: of nats per decision, that no model of a new person can beat.
         unit, units: what was left out, one and several.
     """
 
     models: Table
+    ingredients: Table | None
     scores: Table | None
     floor: float | None
     unit: str
@@ -131,11 +133,30 @@ def comparison(compared: Comparison) -> ComparisonTables:
     floors = compared.scores.get("floor", pd.Series(dtype=float)).dropna()
     return ComparisonTables(
         models=Table(["model", "difference", "nats per decision", "weight", "k-hat", "left out by"], rows),
+        ingredients=_ingredients(compared.ingredients),
         scores=_scores(compared.scores),
         floor=float(floors.iloc[0]) if len(floors) else None,
         unit=name_of(compared.unit),
         units=name_of(compared.unit, 2),
     )
+
+
+def _ingredients(worth: pd.DataFrame) -> Table | None:
+    if not len(worth):
+        return None
+    rows = [
+        Row(
+            str(row["ingredient"]),
+            [
+                str(row["over"]),
+                f"{number(row['nats'], 1)} ± {number(row['se'], 1)}",
+                f"{row['pairs']}",
+                "" if row["clear"] else "not clear",
+            ],
+        )
+        for _, row in worth.iterrows()
+    ]
+    return Table(["ingredient", "beside", "nats", "pairs of models", ""], rows)
 
 
 def _scores(scores: pd.DataFrame) -> Table | None:

@@ -10,7 +10,7 @@ from numpyro import distributions as dist
 from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.mathml import formula, sub, text
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival
-from bayescal.likelihood.without_payoffs import Place
+from bayescal.likelihood.without_payoffs import Leaning, Place
 from bayescal.model.model import Model
 from bayescal.policies.base import Parameters
 
@@ -18,7 +18,7 @@ MOST = 500  # numbers that are sampled in reasonable time
 
 
 @dataclass(frozen=True, eq=False)
-class Shares:
+class Shares(Leaning):
     """The share of each action in each place, any shares being equally likely beforehand.
 
     Attributes:

@@ -22,19 +22,19 @@ from bayescal.comparison.mathml import LOG, formula, over, power, sub, text
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival
 from bayescal.comparison.rivals.choice_shares import MOST
 from bayescal.comparison.rivals.habits import ROUND, some_are_multiples
-from bayescal.likelihood.without_payoffs import Place
+from bayescal.likelihood.without_payoffs import Leaning, Place
 from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.model.model import Model
 from bayescal.model.types import Plates
 from bayescal.policies.base import Parameters
 from bayescal.policies.normal_nodes import normal_nodes
 
-_SD = 3.0  # the largest standard deviation of personal log-odds for which nodes are close enough
+_SD = 4.0  # the largest standard deviation of personal log-odds for which nodes are close enough
 _SAFE = 1.5  # by which nodes on a grid are closer than the data's spread asks for
 
 
 @dataclass(frozen=True, eq=False)
-class Logit:
+class Logit(Leaning):
     """What people lean to in each place.
 
     Attributes:
@@ -173,11 +173,9 @@ def _of_two(field: Field) -> float:
 def _on_grid(field: Field) -> float:
     """Information in one person's choices on a grid, from how people differ in the data."""
     rows = field.decisions.cells
-    names = list(field.decisions.environments)
     grids = [[scaled(x, x) for x in map(np.asarray, g.action_values)] for g in field.games]
     n, total, square = np.zeros((3, len(field.decisions.levels("participant"))))
     cells = zip(rows["participant_index"], rows["game_index"], rows["role_index"], field.decisions.counts, strict=True)
-    assert names
     for person, game, role, counts in cells:
         grid = grids[game][role]
         n[person] += counts.sum()
