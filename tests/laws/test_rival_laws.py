@@ -88,8 +88,15 @@ def on_draws(of_draw):
         return jax.tree.map(np.asarray, run(jax.random.split(jax.random.key(7), SEEDS)))
 
 
+def of_people(traced):
+    """The log-likelihood of each person, who has one row of counts where nothing is integrated out."""
+    if "decisions" in traced:
+        return traced["decisions"]["fn"].log_prob(0.0)
+    return traced["choices"]["fn"].log_prob(traced["choices"]["value"])
+
+
 def log_likelihood(model):
-    return on_draws(lambda key: handlers.trace(handlers.seed(model, key)).get_trace()["decisions"]["fn"].log_prob(0.0))
+    return on_draws(lambda key: of_people(handlers.trace(handlers.seed(model, key)).get_trace()))
 
 
 def evaluate(model):
@@ -105,7 +112,7 @@ def evaluate(model):
             choices = sites["choices"]["fn"]
             return jnp.exp(choices.log_probs), choices.sample(choice)
 
-        return traced["decisions"]["fn"].log_prob(0.0), *jax.lax.map(play, jax.random.split(key, PLAYS))
+        return of_people(traced), *jax.lax.map(play, jax.random.split(key, PLAYS))
 
     return Evaluated(*on_draws(of_draw))
 
@@ -137,10 +144,11 @@ def likelihoods_add_up(found):
 
 def simulated_play_has_the_likelihood(found):
     """Frequencies of simulated play are those of the likelihood, in which types and costs are integrated out."""
-    people = np.exp(found.log_likelihood).reshape(SEEDS, -1, TIMES + 1)
-    times = found.played[..., 0].reshape(SEEDS, PLAYS, *people.shape[1:])  # how often each simulated person volunteered
+    expected = np.exp(found.log_likelihood).reshape(SEEDS, -1, TIMES + 1)
+    times = found.played[..., 0].reshape(
+        SEEDS, PLAYS, *expected.shape[1:]
+    )  # how often each simulated person volunteered
     frequency = np.stack([(times == k).mean(axis=(1, 3)) for k in range(TIMES + 1)], axis=-1)
-    expected = people
     error = np.sqrt(expected * (1 - expected) / (PLAYS * (TIMES + 1)))
     # Twelve comparisons for each of a dozen rivals: 4.5 standard errors are exceeded by chance once in a thousand runs.
     assert np.all(np.abs(frequency - expected) <= 4.5 * error + 1e-6)
