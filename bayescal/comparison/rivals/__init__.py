@@ -5,7 +5,7 @@ the reason. A new rival is one file with a `Rival` and one line below (or `RIVAL
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival
@@ -67,7 +67,7 @@ class Rivals:
 
     models: dict[str, Model]
     left_out: dict[str, str]
-    made_of: dict[str, Ingredients]
+    made_of: dict[str, Ingredients] = field(default_factory=dict)
 
 
 def rivals(
