@@ -12,11 +12,12 @@ from bayescal.evaluation.density import Density
 from bayescal.model.model import Model
 from bayescal.precision import double_precision
 
-# Measured on two cores of a server: starting and compiling a fit, its checks and its comparison; floating-point
-# operations a second; and steps of the sampler in an iteration.
+# Measured on two cores of a server: seconds to compile a fit, its checks and its comparison; seconds of the smallest
+# gradient, and floating-point operations a second in larger ones; and steps of the sampler in an iteration.
 _START = 30.0
+_SMALLEST = 5e-4
 _SPEED = 3e8
-_STEPS = 12.0
+_STEPS = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ def plan_of(among: Rivals, *, draws: int = 500, warmup: int = 300, chains: int =
     rounds = -(-chains // min(chains, os.cpu_count() or 1))
     rows = {}
     for name, model in among.models.items():
-        sampling = (draws + warmup) * rounds * _STEPS * operations(model) / _SPEED
+        sampling = (draws + warmup) * rounds * _STEPS * (_SMALLEST + operations(model) / _SPEED)
         made_of = among.made_of[name]
         rows[name] = {
             "behaviour": made_of.behaviour,

@@ -1,10 +1,14 @@
 """What ingredients are worth, and what the verdict says of fights that are not fair: against numbers worked by hand."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import bayescal as bc
+from bayescal.cli import main
 from bayescal.comparison.ingredients import HABIT_ALONE, NO_PAYOFFS, Ingredients, worths
 from bayescal.comparison.rivals import RIVALS
 
@@ -143,3 +147,15 @@ def test_no_two_rivals_are_made_of_the_same():
             pooling = "by game" if (behaviour, heterogeneity) == (NO_PAYOFFS, "alike") else "complete"
             wanted = [i for i in usual if (i.behaviour, i.habit) == (behaviour, "inferred")]
             assert any((i.heterogeneity, i.pooling) == (heterogeneity, pooling) for i in wanted), (behaviour, pooling)
+
+
+def test_the_plan_is_printed_and_nothing_is_fitted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ["compare", "selten-chmura", "--where", "game == 'selten-chmura-01'", "--plan", "--json"]
+    done = CliRunner().invoke(main, [*asked, "--only", "random play", "--only", "logit without payoffs, people differ"])
+    assert done.exit_code == 0, done.output
+    plan = json.loads(done.stdout)
+    row = plan["models"]["random play"]
+    assert (row["behaviour"], row["payoffs"]) == (HABIT_ALONE, False) and plan["seconds"] >= row["seconds"] > 0
+    assert "does not say who decided" in plan["left_out"]["logit without payoffs, people differ"]
+    assert not list(tmp_path.iterdir())
