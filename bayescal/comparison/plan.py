@@ -31,9 +31,9 @@ class Plan:
         >>> import bayescal as bc
         >>> from bayescal.comparison.plan import plan_of
         >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
-        >>> plan = plan_of(bc.rivals(study, only=["common cost"]))
+        >>> plan = plan_of(bc.rivals(study, only=["random play"]))
         >>> list(plan.table.index), plan.seconds > 10
-        (['common cost'], True)
+        (['random play'], True)
     """
 
     table: pd.DataFrame

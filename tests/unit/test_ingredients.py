@@ -11,6 +11,7 @@ import bayescal as bc
 from bayescal.cli import main
 from bayescal.comparison.ingredients import HABIT_ALONE, NO_PAYOFFS, Ingredients, worths
 from bayescal.comparison.rivals import RIVALS
+from bayescal.report import rival_figures, tables
 
 MADE_OF = {
     "null": Ingredients(NO_PAYOFFS, habit="inferred", payoffs=False),
@@ -43,6 +44,10 @@ def comparison(totals=TOTALS, made_of=MADE_OF, excluded=()):
             "difference": [ahead[n].sum() for n in names],
             "difference_se": [np.sqrt(UNITS) * ahead[n].std() for n in names],
             "per_decision": [totals[n] / 100 for n in names],
+            "elpd": [totals[n] for n in names],
+            "weight": 0.5,
+            "k_hat": 0.1,
+            "how": "psis",
             "unreliable": 0,
             "excluded": [n in excluded for n in names],
             "reason": "it was planted",
@@ -147,6 +152,20 @@ def test_no_two_rivals_are_made_of_the_same():
             pooling = "by game" if (behaviour, heterogeneity) == (NO_PAYOFFS, "alike") else "complete"
             wanted = [i for i in usual if (i.behaviour, i.habit) == (behaviour, "inferred")]
             assert any((i.heterogeneity, i.pooling) == (heterogeneity, pooling) for i in wanted), (behaviour, pooling)
+
+
+def test_ingredients_are_in_the_report():
+    found = comparison()
+    table = tables.comparison(found).ingredients
+    assert table is not None
+    rows = {row.name: row.cells for row in table.rows}
+    assert rows["an inferred prior"] == ["a uniform prior", "45.0 ± 0.5", "2", ""]
+    figure = rival_figures.ingredients(found)
+    assert figure is not None
+    labels = [x.get_text() for x in figure.axes[0].get_yticklabels()]
+    assert labels[0] == "equilibrium (over habit alone)" and len(labels) == len(found.ingredients)
+    assert tables.comparison(comparison(made_of={})).ingredients is None
+    assert rival_figures.ingredients(comparison(made_of={})) is None
 
 
 def test_the_plan_is_printed_and_nothing_is_fitted(tmp_path, monkeypatch):

@@ -87,9 +87,9 @@ def rivals(
 
     Example:
         >>> import bayescal as bc
-        >>> found = bc.rivals(bc.load_study("selten-chmura"), only=["choice shares", "rational"])
+        >>> found = bc.rivals(bc.load_study("selten-chmura"), only=["choice shares", "random play"])
         >>> list(found.models)
-        ['choice shares', 'rational']
+        ['choice shares', 'random play']
     """
     usual = only if only is not None or full else [name for name in RIVALS if RIVALS[name].usual]
     return build_rivals(RIVALS, study, usual, policy)
