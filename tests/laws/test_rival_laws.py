@@ -182,7 +182,8 @@ def reason_is_a_clause(name, reason):
 VARIANTS = {
     "logit without payoffs", "logit without payoffs, people differ", "logit without payoffs, by game", "random play",
     "common cost, inferred prior", "common cost, by game", "common cost, by game, inferred prior",
-    "different costs, by group", "different costs, by group, inferred prior", "level-k, inferred prior",
+    "different costs, by game, inferred prior", "different costs, by group",
+    "different costs, by group, inferred prior", "level-k, inferred prior",
     "cognitive hierarchy, inferred prior", "cognitive hierarchy, different costs", "GR2-L, inferred prior",
     "GR2-M, inferred prior",
 }  # fmt: skip

@@ -39,6 +39,7 @@ RIVALS: Registry[Rival] = Registry(
         "common cost, by game, inferred prior": f"{_HERE}.by_game:BY_GAME_HABIT",
         "different costs": f"{_HERE}.different_costs:DIFFERENT_COSTS",
         "different costs, inferred prior": f"{_HERE}.inferred_habit:INFERRED_HABIT",
+        "different costs, by game, inferred prior": f"{_HERE}.inferred_habit:BY_GAME_HABIT",
         "different costs, by group": f"{_HERE}.inferred_habit:BY_GROUP",
         "different costs, by group, inferred prior": f"{_HERE}.inferred_habit:BY_GROUP_HABIT",
         "level-k": f"{_HERE}.level_k:LEVEL_K",

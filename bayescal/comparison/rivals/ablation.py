@@ -69,7 +69,7 @@ def _variants() -> dict[str, Rival]:
         add(
             "log-normal costs by group",
             "People differ in their cost of information, and each group has a log-normal population of its own",
-            partial(different_costs.build, inferred_habit=inferred, by_group=True),
+            partial(different_costs.build, inferred_habit=inferred, by="group"),
             replace(differ, pooling="by group"),
         )
     return variants

@@ -1,4 +1,4 @@
-"""Private costs of information with a habit whose strength is inferred, and with effects of groups."""
+"""Private costs of information with a habit whose strength is inferred, and with effects of groups or games."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ _BY_GROUP = "and those of one group more alike: the mean log cost of groups is n
 BY_GROUP = Rival(
     "different costs, by group",
     f"People differ in their cost of information, {_BY_GROUP} The habit is uniform.",
-    partial(build, by_group=True),
+    partial(build, by="group"),
     (LOG_NORMAL,),
     Ingredients("equilibrium", heterogeneity="people differ", pooling="by group"),
     usual=False,
@@ -26,8 +26,16 @@ BY_GROUP = Rival(
 BY_GROUP_HABIT = Rival(
     "different costs, by group, inferred prior",
     f"People differ in their cost of information, {_BY_GROUP} The strength ψ of habits is inferred.",
-    partial(build, inferred_habit=True, by_group=True),
+    partial(build, inferred_habit=True, by="group"),
     (LOG_NORMAL,),
     Ingredients("equilibrium", habit="inferred", heterogeneity="people differ", pooling="by group"),
     usual=False,
+)
+BY_GAME_HABIT = Rival(
+    "different costs, by game, inferred prior",
+    "People differ in their cost of information, and those who played one game more alike: the mean log cost of games "
+    "is normal. The strength ψ of habits is inferred.",
+    partial(build, inferred_habit=True, by="game"),
+    (LOG_NORMAL,),
+    Ingredients("equilibrium", habit="inferred", heterogeneity="people differ", pooling="by game"),
 )
