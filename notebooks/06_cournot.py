@@ -131,5 +131,8 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# `bayescal compare cournot-simulated` does the same for all ten models and writes the report. Models that do not apply to a
-# study are left out, with the reason.
+# `bayescal compare cournot-simulated` does the same for some twenty models and writes the report: models without payoffs
+# (how often is each quantity chosen? do people lean to a quantity of their own?) are always among them, and behaviours
+# compete with the same habits and with people who differ as far as they can. What each ingredient is worth comes first,
+# in `comparison.ingredients`. `--plan` says which models would be fitted; `--full` fits the whole cross. Models that do
+# not apply to a study are left out, with the reason.

@@ -84,11 +84,13 @@ fit.summary(["cost"])[["mean", "sd"]].round(3)
 #
 # | rival | what it says |
 # |---|---|
-# | prior only | people play the habit, whatever it pays |
+# | choice shares; logit without payoffs | no payoffs: each action has its probability; people (and games) lean to something |
+# | random play; prior only | any action; the habit, whatever it pays |
 # | rational | the Nash equilibrium, or the optimum, with lapses |
 # | plain RL | a learned policy at its smallest cost, with lapses |
 # | common cost | one cost of information for everybody: logit quantal response equilibrium |
 # | different costs; with inferred prior | each person has a cost, from a population; and a habit whose strength is inferred |
+# | common cost, by game; different costs, by group | the same, with costs of games or groups around a common mean |
 # | level-k, cognitive hierarchy | best replies to the level below, with lapses; quantal replies to all lower levels |
 # | GR2-L, GR2-M | recursive replies to imagined actions of the level below, or of all lower levels |
 #
@@ -97,6 +99,11 @@ fit.summary(["cost"])[["mean", "sd"]].round(3)
 # Where these are unreliable, one sampler of a mixture of leave-one-out posteriors takes their place, or a refit and a
 # bridge between the posteriors with and without. `--folds 5` leaves whole groups out; `--ablation` crosses populations of
 # costs with priors.
+#
+# Names say what a model is made of beyond a uniform prior, people who are alike and one set of numbers for all games:
+# "cognitive hierarchy, different costs, inferred prior". The verdict says first what each ingredient is worth, from pairs of
+# models that differ in nothing else, and how far the best model with payoffs is ahead of the best without. `--plan` lists
+# the models and about how long they take; `--full` fits the whole cross.
 #
 # ```python
 # study = bc.load_study("cournot-simulated")

@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from bayescal.comparison import Comparison
     from bayescal.comparison.pointwise import Unit
+    from bayescal.comparison.rivals import Rivals
+    from bayescal.policies.base import Policy
+    from bayescal.study import Study
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Contest(Which, Sizes):
     """What `bayescal compare` is asked for: a field for each of its options."""
 
     only: tuple[str, ...]
+    full: bool
+    plan: bool
     unit: "Unit | None"
     folds: int | None
     ablation: bool
@@ -41,7 +46,7 @@ class Contest(Which, Sizes):
     as_json: bool
 
     def command(self, study: str) -> str:
-        own = {name: getattr(self, name) for name in ("only", "ablation", "unit", "folds")}
+        own = {name: getattr(self, name) for name in ("only", "full", "ablation", "unit", "folds")}
         return f"bayescal compare {shlex.quote(study)}{flags({**self.sizes, **own, **self.flags})}"
 
 
@@ -59,17 +64,17 @@ def _compare_study(name: str, asked: Contest) -> None:
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.comparison import compare_study
-        from bayescal.comparison.rivals import rivals
-        from bayescal.comparison.rivals.ablation import ablation
         from bayescal.diagnostics import check
         from bayescal.report.write import report_files
 
         study, policy, how = load_asked(name, asked)
+    if asked.plan:
+        _show_plan(_rivals(study, policy, asked, console), asked)
+        return
     folder = Path(asked.out) if asked.out else Path("bayescal-out") / f"{study.name}-compared"
     command = asked.command(name)
     with fitting(folder, Kind.COMPARE, study.name, command) as held:
-        with console.status("Building the models"):
-            among = (ablation if asked.ablation else rivals)(study, only=list(asked.only) or None, policy=policy)
+        among = _rivals(study, policy, asked, console)
         say_checkpoints(folder, asked.resume, console)
         try:
             with FitProgress(console) as progress:
@@ -96,8 +101,46 @@ def _compare_study(name: str, asked: Contest) -> None:
     _show(comparison, asked.as_json, {"report": str(folder / "report.html")})
 
 
+def _rivals(study: "Study", policy: "Policy | None", asked: Contest, console: Console) -> "Rivals":
+    """The models that are asked for."""
+    from bayescal.comparison.rivals import rivals
+    from bayescal.comparison.rivals.ablation import ablation
+
+    only = list(asked.only) or None
+    with console.status("Building the models"):
+        if asked.ablation:
+            return ablation(study, only=only, policy=policy)
+        return rivals(study, only=only, full=asked.full, policy=policy)
+
+
+def _show_plan(among: "Rivals", asked: Contest) -> None:
+    """Which models would be fitted, what they are made of, and how long that takes."""
+    from rich.markup import escape
+
+    from bayescal.comparison.plan import plan_of
+
+    plan = plan_of(among, **asked.sizes)
+    if asked.as_json:
+        print_json({"models": plan.table.to_dict("index"), "seconds": plan.seconds, "left_out": among.left_out})
+        return
+    table = empty_table(
+        f"{len(plan.table)} models, {plan}", ["model", "prior", "people", "pooling", "payoffs"], ["minutes"]
+    )
+    for name, row in plan.table.iterrows():
+        made_of = (row["habit"], row["heterogeneity"], row["pooling"], "yes" if row["payoffs"] else "no")
+        table.add_row(escape(str(name)), *map(str, made_of), f"{row['seconds'] / 60:.1f}")
+    stdout = Console()
+    stdout.print(table)
+    _show_left_out(stdout, among.left_out)
+
+
+def _show_left_out(stdout: Console, left_out: Mapping[str, str]) -> None:
+    for name, reason in left_out.items():
+        say(stdout, f"Not applicable: {name} ({reason}).")
+
+
 def _compare_fits(saved: Sequence[str], asked: Contest) -> None:
-    for_studies = ("only", "folds", "ablation", "resume", "policy", "data", "where", "options", "trust")
+    for_studies = ("only", "full", "plan", "folds", "ablation", "resume", "policy", "data", "where", "options", "trust")
     stray = [name for name in for_studies if getattr(asked, name)]
     if stray:
         names = ", ".join("--set" if name == "options" else f"--{name}" for name in stray)
@@ -131,10 +174,12 @@ def _show(found: "Comparison", as_json: bool, more: dict[str, str]) -> None:
     if len(found.scores):
         stdout.print()
         stdout.print(scores_table(found))
+    if len(found.ingredients):
+        stdout.print()
+        stdout.print(ingredients_table(found))
     if found.clusters:
         say(stdout, f"People in one of the {found.clusters} groups may be alike: --unit group leaves whole groups out.")
-    for name, reason in found.left_out.items():
-        say(stdout, f"Not applicable: {name} ({reason}).")
+    _show_left_out(stdout, found.left_out)
     if "report" in more:
         say(stdout, f"Report: {more['report']}")
 
@@ -152,6 +197,24 @@ def comparison_table(found: "Comparison") -> "Table":
         weight = "–" if row["excluded"] else f"{row['weight']:.2f}"
         table.add_row(
             escape(str(name)), f"{row['per_decision']:.4f}", apart, weight, f"{row['k_hat']:.2f}", _notes(row)
+        )
+    return table
+
+
+def ingredients_table(found: "Comparison") -> "Table":
+    """What each ingredient is worth."""
+    from rich.markup import escape
+
+    table = empty_table("Worth of each ingredient, out of sample", ["ingredient", "over"], ["nats", "pairs"])
+    table.add_column("notes")
+    for _, row in found.ingredients.iterrows():
+        nats = f"{row['nats']:.1f} ± {row['se']:.1f}"
+        table.add_row(
+            escape(str(row["ingredient"])),
+            str(row["over"]),
+            nats,
+            str(row["pairs"]),
+            "" if row["clear"] else "not clear",
         )
     return table
 

@@ -58,6 +58,8 @@ def calibrate(**asked: Any) -> None:
     help="What is left out at a time [default: participants if they are known, else groups, else games].",
 )
 @click.option("--folds", type=int, help="Number of folds instead of one unit at a time; a group is in one fold.")
+@click.option("--full", is_flag=True, help="The whole cross of behaviours, priors, heterogeneity and pooling.")
+@click.option("--plan", is_flag=True, help="Print which models would be fitted and about how long it takes, and stop.")
 @click.option("--ablation", is_flag=True, help="Instead of the rivals: populations of costs, crossed with habits.")
 @opt.draws(500)
 @opt.warmup(300)
@@ -76,6 +78,7 @@ def compare(what: tuple[str, ...], **asked: Any) -> None:
     \b
     bayescal compare selten-chmura
     bayescal compare newsvendor-expedited --only "common cost" --only "different costs" --folds 10
+    bayescal compare volunteers-dilemma --full --plan
     bayescal compare volunteers-dilemma --ablation
     bayescal compare out/common-cost.nc out/different-costs.nc
 

@@ -1,21 +1,22 @@
 """Which model predicts best out of sample, and is the difference clear?"""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, Num
+from jaxtyping import Int, Num
 
+from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.loo import LeftOut, leave_one_out, leave_parts_out, parts_of
 from bayescal.comparison.pointwise import UNITS, Pointwise, Unit, constants_of, default_unit, people_in, pointwise
 from bayescal.comparison.refit import Progress as Refits
 from bayescal.comparison.same import refuse_different
 from bayescal.comparison.scores import score_all
 from bayescal.comparison.stacking import stack
-from bayescal.comparison.verdict import Verdict
+from bayescal.comparison.sums import Units
+from bayescal.comparison.verdict import Verdict, clear
 from bayescal.errors import InputError
 from bayescal.model.model import Model
 from bayescal.plain import plain
@@ -45,7 +46,8 @@ class Comparison:
         calibration: (model, predicted, observed, low, high, n): how often what was predicted with some probability
             happened.
         left_out: by name, why a rival model does not apply to the study.
-        clusters: how many groups of people the standard errors are clustered by; 0 where units are not in groups.
+        made_of: the ingredients of each model; empty where they are not known.
+        group: the session or group of each unit, by which standard errors are clustered; None where that is not known.
 
     Example:
         >>> import bayescal as bc, numpy as np, pandas as pd
@@ -63,7 +65,8 @@ class Comparison:
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
     left_out: Mapping[str, str] = field(default_factory=dict)
-    clusters: int = 0
+    made_of: Mapping[str, Ingredients] = field(default_factory=dict)
+    group: Int[np.ndarray, " units"] | None = None
 
     @property
     def trusted(self) -> tuple[str, ...]:
@@ -79,12 +82,23 @@ class Comparison:
     def conclusion(self) -> Verdict:
         """The verdict as data."""
         # A unit "decision" stands for several decisions that are alike, each left out by itself.
-        units = int(self.decisions.sum()) if self.unit == "decision" else len(self.units)
-        return Verdict.of(self.table, self.unit, units, self.clusters)
+        copies = self.decisions.astype(int) if self.unit == "decision" else np.ones(len(self.units), int)
+        return Verdict.of(self.table, self.unit, Units(copies, self.group), self.pointwise, self.made_of)
+
+    @property
+    def clusters(self) -> int:
+        """How many groups of people the standard errors are clustered by; 0 where units are not in groups."""
+        return self.conclusion.clusters
+
+    @property
+    def ingredients(self) -> pd.DataFrame:
+        """What each ingredient is worth out of sample: in nats, with a standard error, in how many pairs of models."""
+        rows = [(w.ingredient, w.over, w.nats, w.se, len(w.pairs), clear(w.nats, w.se)) for w in self.conclusion.worth]
+        return pd.DataFrame(rows, columns=["ingredient", "over", "nats", "se", "pairs", "clear"])
 
     @property
     def verdict(self) -> str:
-        """The verdict in one to three sentences."""
+        """The verdict in a few sentences."""
         return str(self.conclusion)
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,6 +116,8 @@ class Comparison:
                 "calibration": self.calibration.to_dict("records"),
                 "left_out": self.left_out,
                 "clusters": self.clusters,
+                "ingredients": self.ingredients.to_dict("records"),
+                "made_of": {n: asdict(i) for n, i in self.made_of.items()},
             }
         )
 
@@ -120,6 +136,7 @@ def compare(
     folds: int | None = None,
     seed: int = 0,
     left_out: Mapping[str, str] | None = None,
+    made_of: Mapping[str, Ingredients] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare fits of the same decisions by what they predict of units that were left out.
@@ -132,12 +149,13 @@ def compare(
         unit: what is left out; by default participants where they are named, or else groups, or games.
         folds: leave out as many parts of the units, whole groups together, instead of one unit at a time.
         left_out: by name, why a rival model was not fitted.
+        made_of: by name, the ingredients of models (`Rivals.made_of`).
         progress: called with ("MODEL, again", refits done, refits in all).
 
     Example:
         >>> import bayescal as bc
         >>> study = bc.load_study("selten-chmura", where="game == 'selten-chmura-01'")
-        >>> models = bc.rivals(study, only=["prior only", "common cost"]).models
+        >>> models = bc.rivals(study, only=["random play", "common cost"]).models
         >>> fits = {name: bc.infer(model, bc.Grid(draws=200)) for name, model in models.items()}
         >>> bc.compare(fits, models, unit="decision").best
         'common cost'
@@ -187,10 +205,9 @@ def compare(
         }
     scores, calibration = (None, None) if decisions is None else score_all(models, fits, decisions, seed=seed)
     statuses = {n: f.status for n, f in fits.items()}
+    more = {"scores": scores, "calibration": calibration, "left_out": left_out, "made_of": made_of}
     group_of = people_in(decisions, constants, "group") if unit == "participant" else {}
-    return judge(
-        unit, points, left, statuses, scores=scores, calibration=calibration, left_out=left_out, group_of=group_of
-    )
+    return judge(unit, points, left, statuses, group_of=group_of, **more)
 
 
 def refuse_one(unit: str, labels: Sequence[str]) -> None:
@@ -217,6 +234,7 @@ def judge(
     calibration: pd.DataFrame | None = None,
     left_out: Mapping[str, str] | None = None,
     group_of: Mapping[str, str] | None = None,
+    made_of: Mapping[str, Ingredients] | None = None,
 ) -> Comparison:
     """The comparison, from the predictive densities of each model.
 
@@ -227,7 +245,7 @@ def judge(
     """
     first = next(iter(points.values()))
     units, decisions, copies = first.units, first.decisions, first.copies
-    group = pd.factorize(np.array([(group_of or {}).get(u, u) for u in units]))[0]
+    over = Units(copies, pd.factorize(np.array([group_of.get(u, u) for u in units]))[0] if group_of else None)
     elpd = pd.DataFrame(
         {n: pd.Series(x.elpd, index=list(points[n].units)).reindex(list(units)).to_numpy() for n, x in left.items()},
         index=pd.Index(units, name=unit),
@@ -244,10 +262,10 @@ def judge(
         rows.append(
             {
                 "elpd": elpd[name].sum(),
-                "se": _se(elpd[name].to_numpy(), copies, group),
+                "se": over.standard_error(elpd[name].to_numpy()),
                 "per_decision": elpd[name].sum() / decisions.sum(),
                 "difference": difference.sum(),
-                "difference_se": _se(difference.to_numpy(), copies, group) if name != order[0] else 0.0,
+                "difference_se": over.standard_error(difference.to_numpy()) if name != order[0] else 0.0,
                 "weight": weights.get(name, np.nan),
                 "k_hat": float(np.max(left[name].k_hat)),
                 "k_bad": bad,
@@ -267,24 +285,6 @@ def judge(
         scores=pd.DataFrame() if scores is None else scores.reindex(order),
         calibration=pd.DataFrame() if calibration is None else calibration,
         left_out=dict(left_out or {}),
-        clusters=int(group.max()) + 1 if group.max() + 1 < len(units) else 0,
+        made_of={n: i for n, i in (made_of or {}).items() if n in elpd},
+        group=over.group,
     )
-
-
-def _se(
-    x: Float[np.ndarray, " units"], copies: Int[np.ndarray, " units"], group: Int[np.ndarray, " units"] | None = None
-) -> float:
-    """Standard error of a sum over units, some of which stand for several that are alike.
-
-    Args:
-        group: of each unit; the sums of groups are then what is independent. Where everybody is a group it is the same.
-    """
-    n = copies.sum()
-    if n < 2:
-        return math.nan
-    if group is not None and group.max() + 1 < len(x):
-        clusters = group.max() + 1
-        apart = np.bincount(group, x - copies * x.sum() / n)
-        return float(np.sqrt(clusters / (clusters - 1) * np.sum(apart**2))) if clusters > 1 else math.nan
-    variance = copies @ (x / copies - x.sum() / n) ** 2 / (n - 1)
-    return float(np.sqrt(n * variance))

@@ -23,6 +23,7 @@ def compare_study(
     study: Study,
     *,
     only: Sequence[str] | None = None,
+    full: bool = False,
     policy: Policy | None = None,
     among: Rivals | None = None,
     unit: Unit | None = None,
@@ -40,6 +41,7 @@ def compare_study(
     Args:
         study: of `load_study`.
         only: names of some of the rival models, see `bayescal.comparison.rivals.RIVALS`.
+        full: fit the whole cross of behaviours, habits, heterogeneity and pooling.
         policy: the likelihood of people with costs of their own, where it is not the study's.
         among: models in place of the rivals (`ablation(study)`).
         unit, folds: see `compare`.
@@ -57,7 +59,7 @@ def compare_study(
         (9600, ['common cost'])
     """
     _check(study.decisions, unit, folds)
-    field = rivals(study, only=only, policy=policy) if among is None else among
+    field = rivals(study, only=only, full=full, policy=policy) if among is None else among
     if not field.models:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in field.left_out.items())
         raise InputError(f"{study.name}: no rival model applies ({reasons}).")
@@ -79,6 +81,7 @@ def compare_study(
         folds=folds,
         seed=seed,
         left_out=field.left_out,
+        made_of=field.made_of,
         progress=progress,
     )
 

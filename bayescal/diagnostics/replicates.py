@@ -23,7 +23,7 @@ from bayescal.errors import InputError
 from bayescal.evaluation.compile import random_keys
 from bayescal.evaluation.density import Density
 from bayescal.evaluation.sites import Site, Sites, latent_sites, log_likelihood, sites_of
-from bayescal.likelihood.one_shot import OneShotCommon, OneShotPrivate
+from bayescal.likelihood.one_shot_data import OneShotData
 from bayescal.posterior.kernel import Kernel
 from bayescal.posterior.many import Many, Progress, highest_of_draws
 from bayescal.precision import double_precision
@@ -163,7 +163,7 @@ def with_data(model: Model) -> Callable[[Sites], Model]:
         seen = lambda data: lambda site: data.get(site["name"]) if observed(site) else None
         return lambda data: handlers.substitute(model, substitute_fn=seen(data))
     compressed = getattr(integrated, "evidence", None) is not None
-    one_shot = isinstance(integrated.likelihood, OneShotCommon | OneShotPrivate)
+    one_shot = isinstance(integrated.likelihood.data, OneShotData)
     if compressed or not one_shot:
         what = "An Evidence holds its own data only" if compressed else "In games over time data cannot be replaced"
         other = "marginal" if one_shot else "joint"

@@ -113,6 +113,11 @@ class CommonLikelihood(ABC):
     @abstractmethod
     def types(self) -> int: ...
 
+    @property
+    def type_name(self) -> str:
+        """The site of everybody's type: "level", or "kind" where types are not levels of reasoning alone."""
+        return "level"
+
     @abstractmethod
     def log_shares(self, shared: Shared) -> Float[Array, " types"]:
         """Log-probabilities of the types."""

@@ -87,6 +87,10 @@ class OneShotCommon(CommonLikelihood):
     def types(self) -> int:
         return getattr(self.policies[0], "levels", 0) + 1
 
+    @property
+    def type_name(self) -> str:
+        return getattr(self.policies[0], "type_name", "level")
+
     def log_shares(self, shared: Shared) -> Float[Array, " types"]:
         policy: Any = self.policies[0]
         return jnp.zeros(1) if self.types == 1 else policy.log_shares(by_kind(shared)[0])

@@ -1,12 +1,13 @@
 """What a model is asked to be, as data: `build_model` and `typed_model` turn these into NumPyro models."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bayescal.domain import Interval
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
+from bayescal.likelihood.base import CommonLikelihood
 from bayescal.likelihood.evidence import Evidence
 from bayescal.model.hyperpriors import NOT_IDENTIFIED, Hyperpriors
 from bayescal.model.people import Beliefs, PsiLevel, check_beliefs
@@ -99,7 +100,12 @@ class ModelSpec:
 
 @dataclass(frozen=True, eq=False)
 class TypedSpec:
-    """The arguments of `typed_model`, which documents them."""
+    """The arguments of `typed_model`, which documents them.
+
+    Attributes:
+        likelihood: of the decisions, where it is not that of the policy.
+        plates: by site of several numbers, (the dimension, its labels).
+    """
 
     policy: Policy
     decisions: Decisions
@@ -110,6 +116,8 @@ class TypedSpec:
     others: Mapping[str, float] = field(default_factory=dict)
     box: Mapping[str, Interval] = field(default_factory=dict)
     natural: Mapping[str, Interval] = field(default_factory=dict)
+    likelihood: Callable[[Decisions], CommonLikelihood] | None = None
+    plates: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 def _check_options(spec: ModelSpec) -> None:

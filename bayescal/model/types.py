@@ -1,5 +1,7 @@
 """Models of people who are each of one of a few types: levels of reasoning, or a single type for all.
 
+Where people differ by degrees (in cost, or in what they lean to) the types are the nodes of an integral.
+
 Given the shared numbers, people of type k choose with probabilities p_k. A person keeps a type over all decisions, and
 types are summed out:
 
@@ -10,7 +12,8 @@ on anything inferred (a Nash equilibrium, best replies) is solved once, when the
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -28,6 +31,7 @@ from bayescal.evaluation.batches import of_every_draw
 from bayescal.likelihood.base import AtOneCost, CommonLikelihood, Shared
 from bayescal.likelihood.one_shot import OneShotCommon, OneShotPrivate
 from bayescal.likelihood.over_time import OverTimeCommon
+from bayescal.likelihood.without_payoffs import WithoutPayoffs
 from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.model.integrated import Computed
 from bayescal.model.model import Model
@@ -38,6 +42,7 @@ from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
 Values = Mapping[str, Any]  # of the model's sites
+Plates = Mapping[str, tuple[str, tuple[str, ...]]]  # by site of several numbers, (the dimension, its labels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,17 +106,19 @@ class Typed:
 
     Attributes:
         hyperpriors: of every site.
+        plates: see `TypedSpec`.
     """
 
     names: Names
     likelihood: CommonLikelihood
     hyperpriors: Hyperpriors
+    plates: Plates = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     start: Mapping[str, Any] | None = None
     evidence: None = None
 
     def model(self) -> dict[str, Any]:
-        values = sample_sites(self.hyperpriors)
+        values = sample_sites(self.hyperpriors, self.plates)
         log_m = jax.nn.logsumexp(self._log_joint(values), axis=-1) + self.likelihood.data.ways
         with numpyro.plate("participant", len(self.likelihood.data.participants)):
             numpyro.sample("decisions", Computed(log_m), obs=jnp.zeros(log_m.shape[0]))
@@ -119,12 +126,14 @@ class Typed:
 
     def evaluated(self) -> dict[str, Any]:
         """The same model with everybody's type as a site."""
-        values, level = sample_sites(self.hyperpriors), None
+        values, level = sample_sites(self.hyperpriors, self.plates), None
         shared = self.names.shared(values)
         if self.likelihood.types > 1:
             people = len(self.likelihood.data.participants)
             with numpyro.plate("participant", people):
-                drawn: Any = numpyro.sample("level", _Level(self.likelihood.log_shares(shared), people))
+                drawn: Any = numpyro.sample(
+                    self.likelihood.type_name, _Level(self.likelihood.log_shares(shared), people)
+                )
             level = jnp.asarray(drawn, int)
         self.likelihood.observe(shared, level)
         return values
@@ -139,12 +148,12 @@ class Typed:
         data, types = self.likelihood.data, self.likelihood.types
         numbers = max(len(data.participants) * types * 5, self.numbers)
         level, log_m = of_every_draw(self._one, values, numbers, rng)
-        drawn = {"level": level} if types > 1 else {}
+        drawn = {self.likelihood.type_name: level} if types > 1 else {}
         return dict(values) | drawn, {"participant": log_m}
 
     def _one(self, values: Values, key: Key) -> tuple[Array, Array]:
         with handlers.block(), handlers.seed(rng_seed=0), handlers.substitute(data=dict(values)):
-            values = sample_sites(self.hyperpriors)
+            values = sample_sites(self.hyperpriors, self.plates)
         log_p = self._log_joint(values)
         level = jax.random.categorical(key, log_p, axis=-1).astype(jnp.result_type(float))
         return level, jax.nn.logsumexp(log_p, axis=-1) + self.likelihood.data.ways
@@ -155,9 +164,13 @@ class Typed:
         return self.likelihood.data.size * self.likelihood.types
 
 
-def sample_sites(hyperpriors: Hyperpriors) -> dict[str, Any]:
+def sample_sites(hyperpriors: Hyperpriors, plates: Plates) -> dict[str, Any]:
     """NumPyro sites of every parameter, with the cost and the precision that follow from a log cost."""
-    values = {name: jnp.asarray(numpyro.sample(name, d)) for name, d in hyperpriors.items()}
+    values = {}
+    for name, d in hyperpriors.items():
+        dim, labels = plates.get(name, ("", ()))
+        with numpyro.plate(dim, len(labels)) if dim else nullcontext():
+            values[name] = jnp.asarray(numpyro.sample(name, d))
     if "log_cost" in values:
         cost = numpyro.deterministic("cost", jnp.exp(values["log_cost"]))
         numpyro.deterministic("precision", 1 / cost)
@@ -175,6 +188,8 @@ def typed_model(
     others: Mapping[str, float] | None = None,
     box: Mapping[str, Interval] | None = None,
     natural: Mapping[str, Interval] | None = None,
+    likelihood: Callable[[Decisions], CommonLikelihood] | None = None,
+    plates: Plates | None = None,
 ) -> Model:
     """The model of people who are of the policy's types, or all alike.
 
@@ -186,6 +201,8 @@ def typed_model(
         beliefs: given ones about others' costs, as (population, phi).
         others: see `Names`.
         box, natural: see `Model`.
+        likelihood: of the decisions, where it is not that of the policy.
+        plates: by site of several numbers, (the dimension, its labels).
     """
     return from_spec(
         TypedSpec(
@@ -198,6 +215,8 @@ def typed_model(
             others=others or {},
             box=box or {},
             natural=natural or {},
+            likelihood=likelihood,
+            plates=plates or {},
         )
     )
 
@@ -209,10 +228,11 @@ def from_spec(spec: TypedSpec) -> Model:
         likelihood = _likelihood(spec, names)
         likelihood.check_support()
     data = likelihood.data
-    if not data.participants and isinstance(likelihood, OneShotCommon):
-        return _model(spec, _of_nobody(likelihood, names, spec.hyperpriors), likelihood, data.coords, data.size)
-    typed = Typed(names, likelihood, spec.hyperpriors)
-    coords = {"participant": np.asarray(data.participants, dtype=str)} | data.coords
+    plates = {dim: np.asarray(labels, dtype=str) for dim, labels in spec.plates.values()}
+    if not data.participants and isinstance(likelihood, OneShotCommon | WithoutPayoffs):
+        return _model(spec, _of_nobody(likelihood, names, spec), likelihood, data.coords | plates, data.size)
+    typed = Typed(names, likelihood, spec.hyperpriors, spec.plates)
+    coords = {"participant": np.asarray(data.participants, dtype=str)} | data.coords | plates
     whole = _model(spec, typed.evaluated, likelihood, coords, typed.numbers)
     return dataclasses.replace(whole, sample=typed.model, integrated=typed, evaluated=whole)
 
@@ -233,6 +253,8 @@ def _model(spec: TypedSpec, sample: Any, likelihood: CommonLikelihood, coords: A
 
 
 def _likelihood(spec: TypedSpec, names: Names) -> CommonLikelihood:
+    if spec.likelihood is not None:
+        return spec.likelihood(spec.decisions)
     policy, decisions = spec.policy, spec.decisions
     given: dict[str, Any] = {} if spec.cost is None else {"cost": float(spec.cost)}
     named = decisions.play is not None or "participant" in decisions.cells
@@ -252,10 +274,10 @@ def _likelihood(spec: TypedSpec, names: Names) -> CommonLikelihood:
     return OverTimeCommon.of(policy, population, decisions, constant=not moving, given=given)
 
 
-def _of_nobody(likelihood: OneShotCommon, names: Names, hyperpriors: Hyperpriors) -> Any:
+def _of_nobody(likelihood: OneShotCommon | WithoutPayoffs, names: Names, spec: TypedSpec) -> Any:
     """The NumPyro model of one-shot games in which nobody is named: every decision is somebody else's."""
 
     def model() -> None:
-        likelihood.observe_mixture(names.shared(sample_sites(hyperpriors)))
+        likelihood.observe_mixture(names.shared(sample_sites(spec.hyperpriors, spec.plates)))
 
     return model

@@ -119,29 +119,42 @@ class LevelKPolicy(Policy):
         env: Any = self.environment
         params = jax.tree.map(jnp.asarray, env.params | dict(params or {}))
         log_q = self.log_prior(psi)
-        reply = self._reply(log_q, cost, params)
-        weights = jnp.exp(self._log_poisson(phi["tau"])) if self.kind in _MIXED else None
+        reply = self.reply(log_q, cost, params)
         first = jnp.where(log_q <= ABSENT / 2, -jnp.inf, log_q)
+        one = jnp.ones((), log_q.dtype)
+        higher = self.climb(first, phi, lambda others: reply(others)[None], one[None])[:, 0]
+        return jnp.concatenate([first[None], higher])
 
-        def climb(below, weight):
+    def climb(
+        self, first: Float[Array, "roles actions"], phi: Any, replies: Any, shares: Float[Array, " kinds"]
+    ) -> Float[Array, "levels kinds roles actions"]:
+        """Log-probabilities of each kind of player of levels 1, 2, …
+
+        Args:
+            first: of level 0.
+            replies: those of each kind of player to the others' mixtures, as a function of these.
+            shares: of the kinds.
+        """
+        weights = jnp.exp(self._log_poisson(phi["tau"])) if self.kind in _MIXED else None
+
+        def step(below, weight):
             """`below`: the sum of the mixtures that the next level expects, and their total weight."""
             total, mass = below
-            log_p = reply(total / mass)
+            log_p = replies(total / mass)
+            mean = jnp.tensordot(shares, jnp.exp(log_p), axes=1)
             if weight is None:
-                return (jnp.exp(log_p), mass), log_p
-            return (total + weight * jnp.exp(log_p), mass + weight), log_p
+                return (mean, mass), log_p
+            return (total + weight * mean, mass + weight), log_p
 
-        one = jnp.ones((), log_q.dtype)
-        start = (jnp.exp(first), one)
-        _, higher = jax.lax.scan(climb, start, None if weights is None else weights[1:], length=self.levels)
-        return jnp.concatenate([first[None], higher])
+        start = (jnp.exp(first), jnp.ones((), first.dtype))
+        return jax.lax.scan(step, start, None if weights is None else weights[1:], length=self.levels)[1]
 
     def _log_poisson(self, tau: Any) -> Float[Array, " levels"]:
         """Up to a constant: 0 for level 0."""
         k = jnp.arange(self.levels + 1.0)
         return k * jnp.log(tau) - gammaln(k + 1)
 
-    def _reply(self, log_q: Float[Array, "roles actions"], cost: Any, params: Any) -> Any:
+    def reply(self, log_q: Float[Array, "roles actions"], cost: Any, params: Any) -> Any:
         """The reply to the others' mixtures, as a function of them."""
         env: Any = self.environment
         if self.kind == "level-k":

@@ -86,6 +86,9 @@ class StudyFacts:
         return _of_fits(fits) if study is None else _of_study(study)
 
 
+_HIDDEN = ("precision", "kind")  # the inverse of the cost, and each person's node of an integral
+
+
 @dataclass(frozen=True)
 class FitFacts:
     """Facts of a fit.
@@ -113,7 +116,7 @@ class FitFacts:
     @classmethod
     def of(cls, fit: Fit) -> "FitFacts":
         found, people, own = fit.identifiability(), everyone(fit), own_dimension(fit)
-        shared = [str(n) for n, x in fit.tree["posterior"].data_vars.items() if x.dims[-1] != own and n != "precision"]
+        shared = [str(n) for n, x in fit.tree["posterior"].data_vars.items() if x.dims[-1] != own and n not in _HIDDEN]
         return cls(
             status=str(fit.status),
             converged=fit.converged,

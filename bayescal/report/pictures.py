@@ -55,6 +55,10 @@ def draw_all(
             rival_figures.advantages(comparison),
             f"How far models are behind the best. {comparison.verdict}",
         )
+        drawn["ingredients"] = (
+            rival_figures.ingredients(comparison),
+            "What each ingredient is worth out of sample; the numbers are in the table below.",
+        )
         if (leads := rival_figures.leads(comparison)) is not None:
             picture, who = leads
             drawn["who"] = (picture, f"By how much each is better predicted. {who}")

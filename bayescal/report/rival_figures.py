@@ -30,6 +30,24 @@ def advantages(comparison: Comparison) -> Figure:
     return fig
 
 
+def ingredients(comparison: Comparison) -> Figure | None:
+    """What each ingredient is worth, with one and two standard errors; None where it is not known."""
+    worth = comparison.ingredients
+    if not len(worth):
+        return None
+    at = np.arange(len(worth))[::-1]
+    fig, ax = figure(WIDTH, 1.1 + 0.36 * len(worth))
+    nats, se = (np.nan_to_num(worth[c].to_numpy(float)) for c in ("nats", "se"))
+    for k, width in ((2, 1), (1, 3)):
+        ax.hlines(at, nats - k * se, nats + k * se, color=BLUE, lw=width)
+    ax.plot(nats, at, "o", color=BLUE, ms=6)
+    ax.axvline(0, color=GREY, lw=0.8, ls=":")
+    ax.set_yticks(at, [f"{x} (over {y})" for x, y in zip(worth["ingredient"], worth["over"], strict=True)])
+    fig.supxlabel("worth out of sample, in nats (± 1 and 2 standard errors)", fontsize=10)
+    ax.margins(y=0.1)
+    return fig
+
+
 def leads(comparison: Comparison) -> tuple[Figure, str] | None:
     """(by how much the best model predicts each unit better than the second best, the same as a sentence)."""
     if len(comparison.trusted) < 2 or len(comparison.pointwise) < 2:

@@ -40,6 +40,7 @@ class ComparisonTables:
 
     Attributes:
         models: best first.
+        ingredients: what each is worth; None where it is not known.
         scores: predictions of a new person; None where they were not scored.
         floor: of nats per decision, that no model of a new person can beat; empty where it cannot be estimated.
         floor_known: the same of a model that knows each person.
@@ -47,6 +48,7 @@ class ComparisonTables:
     """
 
     models: Table
+    ingredients: Table | None
     scores: Table | None
     floor: str
     floor_known: str
@@ -131,6 +133,7 @@ def comparison(compared: Comparison) -> ComparisonTables:
         rows.append(Row(str(name), cells, bool(row["excluded"]), _notes(row, compared.unit)))
     return ComparisonTables(
         models=Table(["model", "difference", "nats per decision", "weight", "k-hat", "left out by"], rows),
+        ingredients=_ingredients(compared.ingredients),
         scores=_scores(compared.scores),
         floor=_floor(compared.scores, "floor"),
         floor_known=_floor(compared.scores, "floor_known"),
@@ -143,6 +146,24 @@ def _floor(scores: pd.DataFrame, name: str) -> str:
     """The noise floor with its standard error."""
     floors = scores[[name, f"{name}_se"]].dropna().to_numpy(float) if name in scores else np.zeros((0, 2))
     return f"{number(floors[0, 0], 4)} ± {number(floors[0, 1], 4)}" if len(floors) else ""
+
+
+def _ingredients(worth: pd.DataFrame) -> Table | None:
+    if not len(worth):
+        return None
+    rows = [
+        Row(
+            str(row["ingredient"]),
+            [
+                str(row["over"]),
+                f"{number(row['nats'], 1)} ± {number(row['se'], 1)}",
+                f"{row['pairs']}",
+                "" if row["clear"] else "not clear",
+            ],
+        )
+        for _, row in worth.iterrows()
+    ]
+    return Table(["ingredient", "beside", "nats", "pairs of models", ""], rows)
 
 
 def _scores(scores: pd.DataFrame) -> Table | None:

@@ -4,6 +4,7 @@ Each law takes a model (or a rival) and raises AssertionError where it is broken
 shown a rival that breaks it.
 """
 
+import contextlib
 import dataclasses
 from functools import cache
 
@@ -33,15 +34,22 @@ SEEDS = 3  # draws from the hyperpriors
 PLAYS = 200  # simulations at each of them
 
 
-def everything(names=("a", "b", "c", "d")):
-    """A study with one person for each number of times that somebody can volunteer."""
+def everything(names=("a", "b", "c", "d"), games=1):
+    """A study with one person for each number of times that somebody can volunteer, in each of some games."""
     rows = [
-        {"participant": name, "action": "volunteer" if t < k else "wait"}
+        {
+            "game": f"game {g}",
+            "group": f"group {g}",
+            "participant": f"{g}{name}",
+            "action": "volunteer" if t < k else "wait",
+        }
+        for g in range(games)
         for k, name in enumerate(names)
         for t in range(TIMES)
     ]
-    decisions = bc.Decisions.from_table(pd.DataFrame(rows), {"game": GAME})
-    return Study("everything", "Everything that a person can do", decisions, {"game": GAME})
+    played = {f"game {g}": GAME for g in range(games)}
+    decisions = bc.Decisions.from_table(pd.DataFrame(rows), played)
+    return Study("everything", "Everything that a person can do", decisions, played)
 
 
 @cache
@@ -51,11 +59,12 @@ def untrained():
 
 
 def build(rival, names=("a", "b", "c", "d")):
-    """The model of a rival; with a learned policy if it needs one."""
-    try:
-        return rival.build(Field.of(everything(names)))
-    except NotApplicable:
-        return rival.build(Field.of(everything(names), untrained()))
+    """The model of a rival; with a learned policy or two games if it needs them."""
+    fields = (Field.of(everything(names)), Field.of(everything(names), untrained()), Field.of(everything(names, 2)))
+    for field in fields:
+        with contextlib.suppress(NotApplicable):
+            return rival.build(field)
+    raise AssertionError(f"{rival.name} applies to none of the studies")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +89,15 @@ def on_draws(of_draw):
         return jax.tree.map(np.asarray, run(jax.random.split(jax.random.key(7), SEEDS)))
 
 
+def of_people(traced):
+    """The log-likelihood of each person, who has one row of counts where nothing is integrated out."""
+    if "decisions" in traced:
+        return traced["decisions"]["fn"].log_prob(0.0)
+    return traced["choices"]["fn"].log_prob(traced["choices"]["value"])
+
+
 def log_likelihood(model):
-    return on_draws(lambda key: handlers.trace(handlers.seed(model, key)).get_trace()["decisions"]["fn"].log_prob(0.0))
+    return on_draws(lambda key: of_people(handlers.trace(handlers.seed(model, key)).get_trace()))
 
 
 def evaluate(model):
@@ -97,7 +113,7 @@ def evaluate(model):
             choices = sites["choices"]["fn"]
             return jnp.exp(choices.log_probs), choices.sample(choice)
 
-        return traced["decisions"]["fn"].log_prob(0.0), *jax.lax.map(play, jax.random.split(key, PLAYS))
+        return of_people(traced), *jax.lax.map(play, jax.random.split(key, PLAYS))
 
     return Evaluated(*on_draws(of_draw))
 
@@ -123,15 +139,16 @@ def likelihood_is_finite(found):
 def likelihoods_add_up(found):
     """Over all that a person can do: a brute-force check of what is summed or integrated out."""
     # Integrals over costs are exact to about 1e-5 (bayescal/likelihood/marginal.py).
-    np.testing.assert_allclose(np.exp(found.log_likelihood).sum(axis=1), 1, rtol=5e-5)
+    by_game = np.exp(found.log_likelihood).reshape(SEEDS, -1, TIMES + 1)
+    np.testing.assert_allclose(by_game.sum(axis=-1), 1, rtol=5e-5)
 
 
 def simulated_play_has_the_likelihood(found):
     """Frequencies of simulated play are those of the likelihood, in which types and costs are integrated out."""
-    times = found.played[..., 0].reshape(SEEDS, -1)  # how often each simulated person volunteered
-    frequency = np.stack([(times == k).mean(axis=1) for k in range(TIMES + 1)], axis=1)
-    expected = np.exp(found.log_likelihood)
-    error = np.sqrt(expected * (1 - expected) / times.shape[1])
+    expected = np.exp(found.log_likelihood).reshape(SEEDS, -1, TIMES + 1)
+    times = found.played[..., 0].reshape(SEEDS, PLAYS, *expected.shape[1:])  # that each simulated person volunteered
+    frequency = np.stack([(times == k).mean(axis=(1, 3)) for k in range(TIMES + 1)], axis=-1)
+    error = np.sqrt(expected * (1 - expected) / (PLAYS * (TIMES + 1)))
     # Twelve comparisons for each of a dozen rivals: 4.5 standard errors are exceeded by chance once in a thousand runs.
     assert np.all(np.abs(frequency - expected) <= 4.5 * error + 1e-6)
 
@@ -143,8 +160,9 @@ def names_do_not_matter(rival, under_other_names):
         under_other_names: log-likelihoods of the people "a" to "d".
     """
     names = "wzyx"
-    order = np.argsort(list(names))  # participants are in the order of their names
-    np.testing.assert_allclose(log_likelihood(build(rival, names)), under_other_names[:, order], rtol=1e-8, atol=1e-8)
+    order = np.argsort(list(names))  # participants are in the order of their names, game by game
+    expected = under_other_names.reshape(SEEDS, -1, TIMES + 1)[..., order].reshape(under_other_names.shape)
+    np.testing.assert_allclose(log_likelihood(build(rival, names)), expected, rtol=1e-8, atol=1e-8)
 
 
 def describes_itself(rival):
@@ -161,10 +179,18 @@ def reason_is_a_clause(name, reason):
 
 # --- On every rival -------------------------------------------------------------------------------------------------
 
-# Slow to compile, and models like those of "action sampling", "rational", "common cost" and "cognitive hierarchy".
-SLOW = ("payoff sampling", "impulse balance", "Luce", "quantal level-k")
+# Variants of what is tested anyway (their other habits and effects are options of the same builders), and models that
+# are slow to compile.
+SLOW = {
+    "logit without payoffs", "logit without payoffs, people differ", "logit without payoffs, by game", "random play",
+    "common cost, inferred prior", "common cost, by game", "common cost, by game, inferred prior",
+    "different costs, by game, inferred prior", "different costs, by group",
+    "different costs, by group, inferred prior", "level-k, inferred prior",
+    "cognitive hierarchy, inferred prior", "cognitive hierarchy, different costs", "GR2-L, inferred prior",
+    "GR2-M, inferred prior", "payoff sampling", "impulse balance", "Luce", "quantal level-k",
+}  # fmt: skip
 every_rival = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in RIVALS]
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else []) for n in RIVALS]
 )
 
 
@@ -203,7 +229,7 @@ def test_a_rival_that_does_not_apply_says_why(game, monkeypatch):
     decisions = bc.Decisions.from_table(pd.DataFrame([rows[game]]), {"game": games[game]})
     field = Field.of(Study("small", "Small", decisions, {"game": games[game]}))
     reasons = {}
-    for name in RIVALS:
+    for name in set(RIVALS) - SLOW:
         try:
             RIVALS[name].build(field)
         except NotApplicable as reason:
@@ -318,7 +344,7 @@ def test_a_model_that_knows_names_is_caught():
         first = field.decisions.levels("participant")[0]
 
         def shifted():
-            site = handlers.substitute(model.sample, data={"lapse": 0.1 if first == "a" else 0.9})
+            site = handlers.substitute(model.sample, data={"lapse": 0.1 if first == "0a" else 0.9})
             return site()
 
         return dataclasses.replace(model, sample=shifted)

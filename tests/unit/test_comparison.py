@@ -21,7 +21,7 @@ from scipy.stats import norm
 import bayescal as bc
 from bayescal.cli import main
 from bayescal.comparison import compare, loo
-from bayescal.comparison.compare import _se, judge
+from bayescal.comparison.compare import judge
 from bayescal.comparison.loo import How, LeftOut, leave_one_out, parts_of, psis
 from bayescal.comparison.pointwise import Pointwise, default_unit, pointwise, ways
 from bayescal.comparison.recovery import _confusion, recover_models
@@ -29,6 +29,7 @@ from bayescal.comparison.refit import refit
 from bayescal.comparison.rivals import Rivals
 from bayescal.comparison.scores import Chances, calibration, predict_new, score
 from bayescal.comparison.stacking import stack
+from bayescal.comparison.sums import Units
 from bayescal.comparison.verdict import clear
 from bayescal.errors import InputError
 from bayescal.model.build import build_model
@@ -163,15 +164,16 @@ def test_errors_are_clustered_by_group():
     rng, group, ones = np.random.default_rng(1), np.arange(60) % 12, np.ones(60, int)
     x = rng.normal(-2, 1, (500, 60)) + rng.normal(0, 1, (500, 12))[:, group]
     sd = x.sum(axis=1).std()
-    assert np.sqrt(np.mean([_se(row, ones, group) ** 2 for row in x])) == pytest.approx(sd, rel=0.1)
-    assert np.mean([_se(row, ones) for row in x]) < 0.65 * sd
-    assert _se(x[0], ones, np.arange(60)) == _se(x[0], ones) == pytest.approx(np.sqrt(60) * x[0].std(ddof=1))
+    assert np.sqrt(np.mean([Units(ones, group).standard_error(row) ** 2 for row in x])) == pytest.approx(sd, rel=0.1)
+    assert np.mean([Units(ones).standard_error(row) for row in x]) < 0.65 * sd
+    alone = Units(ones).standard_error(x[0])
+    assert Units(ones, np.arange(60)).standard_error(x[0]) == alone == pytest.approx(np.sqrt(60) * x[0].std(ddof=1))
     left = {"a": LeftOut(np.zeros(60), np.zeros(60)), "b": LeftOut(x[0], np.zeros(60))}
     first = told(np.zeros((5, 60)))
     group_of = {u: f"session {g}" for u, g in zip(first.units, group, strict=True)}
     statuses = dict.fromkeys(left, Status())
     found = judge("participant", dict.fromkeys(left, first), left, statuses, group_of=group_of)
-    assert found.table.loc["b", "difference_se"] == _se(x[0], ones, group)
+    assert found.table.loc["b", "difference_se"] == Units(ones, group).standard_error(x[0])
     assert found.clusters == 12 and "60 participants in 12 groups, by which errors are clustered" in found.verdict
     assert judge_of(left, first).clusters == 0 and "groups" not in judge_of(left, first).verdict
 

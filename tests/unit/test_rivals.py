@@ -198,7 +198,8 @@ def test_one_round_of_a_game_over_time_adds_up_to_one():
     rows = [{"participant": f"p{a}", "round": 1, "action": a, "demand": 50} for a in range(101)]
     found = rivals(study(rows, shop, prior=bc.priors.Product((bc.priors.Centre(), bc.priors.Focal(10)))))
     assert list(found.models) == [
-        "prior only", "rational", "common cost", "different costs", "different costs, inferred prior",
+        "choice shares", "logit without payoffs, people differ", "random play", "prior only", "rational", "common cost",
+        "common cost, inferred prior", "different costs", "different costs, inferred prior",
     ]  # fmt: skip
     for name, model in found.models.items():
         log_m, _ = told(model)

@@ -1,9 +1,11 @@
 """Which ingredient of the cost model matters: how costs differ, and which habit people have."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
+from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.rivals import Rivals, build_rivals, common_cost, different_costs
 from bayescal.comparison.rivals.base import Rival
 from bayescal.policies.base import Policy
@@ -50,19 +52,24 @@ def _variants() -> dict[str, Rival]:
     variants: dict[str, Rival] = {}
     for habit, inferred in (("uniform prior", False), ("study's prior", True)):
         in_reports = "the study's habit, its parameters inferred" if inferred else "a uniform habit"
-        add = lambda name, costs, build, habit=habit, in_reports=in_reports: variants.update(
-            {f"{name}, {habit}": Rival(f"{name}, {habit}", f"{costs}, and {in_reports}.", build)}
+        made_of = Ingredients("equilibrium", habit="inferred" if inferred else "uniform")
+        differ = replace(made_of, heterogeneity="people differ")
+        add = lambda name, costs, build, made_of, habit=habit, in_reports=in_reports: variants.update(
+            {f"{name}, {habit}": Rival(f"{name}, {habit}", f"{costs}, and {in_reports}.", build, (), made_of)}
         )
-        add("common cost", "One cost of information for everybody", partial(common_cost.build, inferred_habit=inferred))
+        build = partial(common_cost.build, inferred_habit=inferred)
+        add("common cost", "One cost of information for everybody", build, made_of)
         for kind, population in _POPULATIONS.items():
             add(
                 f"{kind} costs",
                 f"People differ in their cost of information ({kind} costs)",
                 partial(different_costs.build, population=population, inferred_habit=inferred),
+                differ,
             )
         add(
             "log-normal costs by group",
             "People differ in their cost of information, and each group has a log-normal population of its own",
-            partial(different_costs.build, inferred_habit=inferred, by_group=True),
+            partial(different_costs.build, inferred_habit=inferred, by="group"),
+            replace(differ, pooling="by group"),
         )
     return variants

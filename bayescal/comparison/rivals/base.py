@@ -1,22 +1,25 @@
 """What a rival model is, and what all rival models of one study share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from numpyro import distributions as dist
 
+from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.rivals.habits import habit_for
 from bayescal.domain import Interval
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import DomainError
+from bayescal.likelihood.without_payoffs import Leaning, Place, WithoutPayoffs, places_of
 from bayescal.model.hyperpriors import Hyperpriors, default_cost, read_hyperpriors
 from bayescal.model.model import Model
-from bayescal.model.types import typed_model
+from bayescal.model.types import Plates, typed_model
 from bayescal.policies.base import Policy
+from bayescal.policies.habitual import HabitualPolicy
 from bayescal.policies.learned import LearnedPolicy
 from bayescal.populations.base import Population
 from bayescal.priors.base import Prior
@@ -50,6 +53,8 @@ class Rival:
             Raises:
                 NotApplicable: the model does not apply to this study.
         formulas: MathML for the report (see `bayescal.comparison.mathml`).
+        ingredients: what it is made of; by default a behaviour of its own, with a uniform habit and people alike.
+        usual: whether it is fitted unless the whole cross is asked for.
 
     Example:
         >>> from bayescal.comparison.rivals import RIVALS
@@ -61,6 +66,12 @@ class Rival:
     description: str
     build: Callable[["Field"], Model]
     formulas: tuple[Markup, ...] = ()
+    ingredients: Ingredients = field(default_factory=lambda: Ingredients(""))
+    usual: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.ingredients.behaviour:  # a behaviour of its own, that has no variants
+            object.__setattr__(self, "ingredients", Ingredients(self.name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +189,17 @@ class Field:
                 f"the study's beliefs about others are given for another population than {population.words}"
             )
 
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """The roles of games in which somebody decided."""
+        return places_of(self.decisions)
+
+    @property
+    def most_decisions(self) -> int:
+        """Of one person."""
+        people = self.decisions.cells["participant_index"].to_numpy()
+        return int(np.bincount(people, self.decisions.counts.sum(axis=1)).max())
+
     # --- Hyperpriors: the study's own, or the defaults ---
 
     def habit_hyperpriors(self, habit: Prior) -> Hyperpriors:
@@ -229,6 +251,29 @@ class Field:
             )
         except DomainError as error:
             raise NotApplicable(str(error)) from None
+
+    def without_payoffs(
+        self,
+        leaning_in: Callable[[tuple[Place, ...]], Leaning],
+        hyperpriors: Hyperpriors,
+        description: str,
+        plates: Plates,
+    ) -> Model:
+        """The model of choices that no payoff enters.
+
+        Raises:
+            NotApplicable: in a game over time nobody is named.
+        """
+        if self.over_time and not self.has_subjects:
+            raise NotApplicable("the table does not say who decided")
+        return typed_model(
+            HabitualPolicy(self.game),
+            self.decisions,
+            hyperpriors,
+            description=description,
+            likelihood=partial(WithoutPayoffs.of, leaning_in),
+            plates=plates,
+        )
 
 
 def lapse_hyperprior() -> Hyperpriors:

@@ -1,7 +1,10 @@
 """One cost of information for everybody: logit quantal response equilibrium."""
 
+from functools import partial
+
 import numpy as np
 
+from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival, habit_intervals, nothing_solves
 from bayescal.comparison.rivals.flat import with_flat_habit
 from bayescal.domain import Interval
@@ -83,4 +86,11 @@ COMMON_COST = Rival(
     "Everybody pays the same cost λ for information, and the habit is uniform. In a one-shot game this is the logit "
     "quantal response equilibrium of precision 1/λ.",
     build,
+    ingredients=Ingredients("equilibrium"),
+)
+COMMON_COST_HABIT = Rival(
+    "common cost, inferred prior",
+    "Everybody pays the same cost λ for information, and departs from habits whose strength ψ is inferred as well.",
+    partial(build, inferred_habit=True),
+    ingredients=Ingredients("equilibrium", habit="inferred"),
 )

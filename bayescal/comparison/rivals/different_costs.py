@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
+from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.mathml import LOG_NORMAL
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival, nothing_solves
 from bayescal.comparison.rivals.flat import with_flat_habit
@@ -31,13 +33,13 @@ def build(
     *,
     population: Population = LogNormal(),  # noqa: B008 - frozen
     inferred_habit: bool = False,
-    by_group: bool = False,
+    by: Literal["group", "game"] | None = None,
 ) -> Model:
     """
     Args:
         population: of costs.
         inferred_habit: whether the study's habit is used, and its parameters inferred, in place of a uniform one.
-        by_group: whether each group has a population of its own.
+        by: what has an effect on the log costs of its people, around a common mean: each group or each game.
     """
     field.refuse_known_cost()
     policy, habit, population = _likelihood(field, population, inferred_habit)
@@ -45,7 +47,7 @@ def build(
         raise NotApplicable("the table does not say who decided")
     if isinstance(population, Homogeneous):
         raise NotApplicable("the policy knows one cost for all")
-    groups = _groups(field) if by_group else None
+    groups = None if by is None else _groups(field, by)
     infer_habit = bool(inferred_habit and habit.parameters)
 
     def build_by(method: Method | None) -> Model:
@@ -63,8 +65,8 @@ def build(
 
     model = _applicable(build_by, suited(field.decisions) if field.has_subjects else None, field.learned is None)
     with_habit = f"{habit.words} habit (parameters inferred)" if infer_habit else "uniform habit"
-    by = " in each group" if by_group else ""
-    described = f"Everybody has a private cost, drawn from a {population.words} population{by}, and a {with_habit}"
+    effects = "" if by is None else f" with an effect of each {by}"
+    described = f"Everybody has a private cost, drawn from a {population.words} population{effects}, and a {with_habit}"
     _, separator, method = model.description.partition("; ")
     return dataclasses.replace(model, description=f"{described}{separator}{method}")
 
@@ -133,13 +135,16 @@ def _trained_for(policy: LearnedPolicy, population: Population) -> Population:
     return trained
 
 
-def _groups(field: Field) -> str:
-    if not field.has_subjects or "group" not in field.decisions.cells:
-        raise NotApplicable("the table names no groups of people")
-    count = len(field.decisions.levels("group"))
+def _groups(field: Field, by: str) -> str:
+    cells = field.decisions.cells
+    if not field.has_subjects or by not in cells:
+        raise NotApplicable(f"the table names no {by}s of people")
+    count = len(field.decisions.levels(by))
     if not 1 < count <= _MOST_GROUPS:
-        raise NotApplicable(f"there are {count} groups; a population for each takes 2 to {_MOST_GROUPS}")
-    return "group"
+        raise NotApplicable(f"there are {count} {by}s; effects of each take 2 to {_MOST_GROUPS}")
+    if cells[["participant", by]].astype(str).drop_duplicates()["participant"].duplicated().any():
+        raise NotApplicable(f"people were in several {by}s, so no {by} has people of its own")
+    return by
 
 
 DIFFERENT_COSTS = Rival(
@@ -147,4 +152,5 @@ DIFFERENT_COSTS = Rival(
     "People differ in their cost of information: log costs are normally distributed. The habit is uniform.",
     build,
     (LOG_NORMAL,),
+    Ingredients("equilibrium", heterogeneity="people differ"),
 )

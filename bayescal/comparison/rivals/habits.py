@@ -12,7 +12,7 @@ from bayescal.priors.focal import Focal
 from bayescal.priors.log_linear import LogLinear
 from bayescal.priors.product import Product
 
-_ROUND = (5.0, 10.0)  # multiples of these are focal
+ROUND = (5.0, 10.0)  # multiples of these are focal
 
 
 def habit_for(games: Sequence[Environment]) -> Prior | None:
@@ -23,7 +23,7 @@ def habit_for(games: Sequence[Environment]) -> Prior | None:
     """
     if all(g.ordered for g in games):
         grids = [np.asarray(values) for g in one_of_each(games) for values in g.action_values]
-        focal = [Focal(every) for every in _ROUND if any(_some_are_multiples(grid, every) for grid in grids)]
+        focal = [Focal(every) for every in ROUND if any(some_are_multiples(grid, every) for grid in grids)]
         return Product((Anchored(), *focal)) if focal else Anchored()
     two = all(len(values) == 2 for g in games for values in g.action_values)
     same = all(g.shared_meaning for g in games) and len({g.action_labels[0] for g in games}) == 1
@@ -35,6 +35,6 @@ def one_of_each[Game: Environment](games: Sequence[Game]) -> list[Game]:
     return list({(type(g), g.role_counts, g.action_values): g for g in games}.values())
 
 
-def _some_are_multiples(grid: Float[np.ndarray, " actions"], every: float) -> bool:
+def some_are_multiples(grid: Float[np.ndarray, " actions"], every: float) -> bool:
     """Whether some values of a grid, and not all of them, are multiples of a number."""
     return 0 < int(np.sum(np.isclose(grid / every, np.round(grid / every)))) < len(grid)

@@ -1,23 +1,33 @@
 """Level-k reasoning with best replies and lapses (Nagel 1995; Costa-Gomes & Crawford 2006)."""
 
+from dataclasses import replace
+from functools import partial
+
 from numpyro import distributions as dist
 
+from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.mathml import ARGMAX, LAPSE, formula, sub
-from bayescal.comparison.rivals.base import LAPSES, Field, Rival, lapse_hyperprior
-from bayescal.comparison.rivals.levels import level_policy
+from bayescal.comparison.rivals.base import LAPSES, Field, Rival, habit_intervals, lapse_hyperprior
+from bayescal.comparison.rivals.levels import habit_of, level_policy
 from bayescal.model.model import Model
 
 HIGHEST = 3  # people of higher levels are hardly ever found
 
 
-def build(field: Field) -> Model:
-    policy = level_policy(field, "level-k", HIGHEST)
+def build(field: Field, *, inferred_habit: bool = False) -> Model:
+    """
+    Args:
+        inferred_habit: whether level 0 plays the study's habit.
+    """
+    habit, psi, first = habit_of(field, inferred=inferred_habit)
+    policy = level_policy(field, "level-k", HIGHEST, habit)
     shares = {name: dist.Normal(0.0, 1.5) for name in policy.parameters}
     return field.typed(
         policy,
-        shares | lapse_hyperprior(),
-        f"Levels of reasoning: everybody has a level from 0, which plays any action, to {policy.levels}, and gives the "
+        shares | lapse_hyperprior() | psi,
+        f"Levels of reasoning: everybody has a level from 0, which plays {first}, to {policy.levels}, and gives the "
         f"best reply to the level below; the shares of levels are inferred{LAPSES}",
+        natural=habit_intervals(habit),
     )
 
 
@@ -27,4 +37,13 @@ LEVEL_K = Rival(
     "Each person has a level of their own, which is summed out. (With noisy replies it is quantal level-k.)",
     build,
     (formula(sub("a", "k"), "=", ARGMAX, "E[u(a,", sub("a", "k−1"), ")]"), LAPSE),
+    Ingredients("level-k"),
+)
+LEVEL_K_HABIT = replace(
+    LEVEL_K,
+    name="level-k, inferred prior",
+    description="Level-k reasoning in which level 0 plays the habit, whose strength ψ is inferred, and shares ties.",
+    build=partial(build, inferred_habit=True),
+    ingredients=Ingredients("level-k", habit="inferred"),
+    usual=False,
 )

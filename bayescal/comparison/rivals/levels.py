@@ -8,12 +8,17 @@ from bayescal.comparison.rivals.habits import one_of_each
 from bayescal.errors import InputError
 from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.policies.level_k import Kind, LevelKPolicy, dominant
+from bayescal.priors.base import Prior
+from bayescal.priors.uniform import Uniform
 
 HIGHEST_POISSON = 10  # level, where levels are Poisson
 
 
-def level_policy(field: Field, kind: Kind, highest: int) -> LevelKPolicy:
+def level_policy(field: Field, kind: Kind, highest: int, prior: Prior | None = None) -> LevelKPolicy:
     """The policy of levels up to `highest`, or 1 where the best reply is the same whatever the others do.
+
+    Args:
+        prior: the habit, which is the play of level 0 and what replies depart from; uniform by default.
 
     Raises:
         NotApplicable: the games are not one-shot games of several players, or too large for this kind.
@@ -25,10 +30,21 @@ def level_policy(field: Field, kind: Kind, highest: int) -> LevelKPolicy:
     games = one_of_each(field.one_shot_games)
     levels = 1 if replies_are_the_same(field) else highest
     try:
-        policies = [LevelKPolicy(game, kind, levels=levels) for game in games]
+        policies = [LevelKPolicy(game, kind, prior or Uniform(), levels=levels) for game in games]
     except InputError as error:
         raise NotApplicable(str(error)) from None
     return policies[0]
+
+
+def habit_of(field: Field, *, inferred: bool) -> tuple[Prior, Hyperpriors, str]:
+    """(the habit of level 0, hyperpriors of its parameters, what level 0 plays in words)."""
+    if not inferred:
+        return Uniform(), {}, "any action"
+    habit = field.require_habit()
+    psi = field.habit_hyperpriors(habit)
+    if not psi:
+        raise NotApplicable(f"the habit ({habit.words}) has no parameters to be inferred")
+    return habit, psi, f"a {habit.words} habit (parameters inferred), from which replies depart as well"
 
 
 def replies_are_the_same(field: Field) -> bool:

@@ -1,5 +1,6 @@
 """Full rationality, with lapses."""
 
+from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.mathml import LAPSE
 from bayescal.comparison.rivals.base import LAPSES, Field, NotApplicable, Rival, lapse_hyperprior
 from bayescal.model.model import Model
@@ -24,4 +25,5 @@ RATIONAL = Rival(
     "probability ε a decision is any action, all equally likely.",
     build,
     (LAPSE,),
+    Ingredients("Nash equilibrium"),
 )
