@@ -8,7 +8,9 @@ from bayescal.policies.payoff_sampling import PayoffSamplingPolicy
 
 
 def build(field: Field) -> Model:
-    return build_sampling(field, PayoffSamplingPolicy, "Payoff-sampling", "the payoffs of each action")
+    return build_sampling(
+        field, PayoffSamplingPolicy, "Payoff-sampling", "the action that paid most in a sample of the payoffs of each"
+    )
 
 
 PAYOFF_SAMPLING = Rival(
