@@ -8,7 +8,9 @@ from bayescal.policies.action_sampling import ActionSamplingPolicy
 
 
 def build(field: Field) -> Model:
-    return build_sampling(field, ActionSamplingPolicy, "Action-sampling", "others' actions")
+    return build_sampling(
+        field, ActionSamplingPolicy, "Action-sampling", "the best reply to a sample of others' actions"
+    )
 
 
 ACTION_SAMPLING = Rival(

@@ -8,7 +8,8 @@ from bayescal.policies.payoff_sampling import PayoffSamplingPolicy
 
 
 def build(field: Field) -> Model:
-    return build_sampling(field, PayoffSamplingPolicy, "Payoff-sampling", "the payoffs of each action")
+    choice = "the action that paid most in a sample of the payoffs of each"
+    return build_sampling(field, PayoffSamplingPolicy, "Payoff-sampling", choice)
 
 
 PAYOFF_SAMPLING = Rival(

@@ -10,11 +10,11 @@ from bayescal.policies.sampling import SamplingPolicy
 _FEWEST = 3  # draws: where larger samples cannot be computed, an inferred size says little
 
 
-def build_sampling(field: Field, policy: type[SamplingPolicy], name: str, sample: str) -> Model:
+def build_sampling(field: Field, policy: type[SamplingPolicy], name: str, choice: str) -> Model:
     """
     Args:
         name: of the equilibrium.
-        sample: what a draw is of.
+        choice: what everybody takes, up to the words "whose size …" of the sample.
     """
     games = games_with_others(field)
     largest = min(policy.most_draws(game) for game in games)
@@ -24,6 +24,6 @@ def build_sampling(field: Field, policy: type[SamplingPolicy], name: str, sample
         field,
         lambda: policy(games[0], None, largest),
         {"sample_size": dist.Uniform(1.0, float(largest))} | lapse_hyperprior(),
-        f"{name} equilibrium: everybody plays the best reply to a sample of {sample}, whose size from 1 to {largest} "
+        f"{name} equilibrium: everybody takes {choice}, whose size from 1 to {largest} "
         f"is inferred (a fraction is the share of people with one draw more){LAPSES}",
     )
