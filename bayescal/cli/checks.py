@@ -92,7 +92,7 @@ def _check_fits(paths: Sequence[str], asked: Checking, console: Console) -> "tup
         for name, fit in load_fits(paths).items():
             study, reason = study_of({name: fit}, "fewer checks are made", trust=asked.trust)
             note = note or reason
-            checks[name] = check(fit, None if study is None else _model_of(fit, study), study)
+            checks[name] = check(fit, None if study is None else _model_of(fit, study), study, strangers=True)
     return checks, note
 
 
@@ -128,7 +128,7 @@ def _check_study(name: str, asked: Checking, console: Console) -> "dict[str, Che
             run = run_of(Kind.CHECK, study, fits, models, command=command, seed=asked.seed)
             held.commit(run, fit_files(fits, command=command, loaded=how))
     with console.status("Checking"):
-        return {name: check(fit, models[name], study) for name, fit in fits.items()}
+        return {name: check(fit, models[name], study, strangers=True) for name, fit in fits.items()}
 
 
 def _show_checks(name: str, checks: "Checks", stdout: Console) -> None:
@@ -145,15 +145,16 @@ def _show_checks(name: str, checks: "Checks", stdout: Console) -> None:
         advice = f" → {item.advice}" if item.advice else ""
         table.add_row(mark, escape(item.name), escape(item.found + advice))
     stdout.print(table)
-    if len(checks.predictive):
-        stdout.print(_predictive_table(checks.predictive))
+    for title, found in (("Posterior predictive checks", checks.predictive), ("New people", checks.new_people)):
+        if len(found):
+            stdout.print(_predictive_table(title, found))
     say(stdout, f"{name}: {checks.status}\n")
 
 
-def _predictive_table(found: pd.DataFrame) -> "Table":
+def _predictive_table(title: str, found: pd.DataFrame) -> "Table":
     from rich.markup import escape
 
-    title, columns = "Posterior predictive checks", ["observed", "predicted", "5%", "95%", "p"]
+    columns = ["observed", "predicted", "low", "high", "p"]
     table = empty_table(title, ["statistic"], columns, folds=True)
     for name, row in found.iterrows():
         numbers = [f"{row[c]:.3g}" for c in ("observed", "mean", "low", "high")]

@@ -1,7 +1,7 @@
 """Every check of a fit, in one call."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -9,6 +9,8 @@ import pandas as pd
 from bayescal._types import Facts, NumPyroModel
 from bayescal.diagnostics.base import Check, Outcome
 from bayescal.diagnostics.computed import computation, is_learned
+from bayescal.diagnostics.new_people import NAME as NEW_PEOPLE
+from bayescal.diagnostics.new_people import new_people, new_people_check
 from bayescal.diagnostics.pit import loo_pit, pit_check
 from bayescal.diagnostics.predictive import PREDICTIVE, allows, apart, predictive, predicts
 from bayescal.diagnostics.sensitivity import prior_check, sensitivity
@@ -34,6 +36,7 @@ class Checks:
         sensitivity: by parameter, see `sensitivity`.
         walls: by parameter, the share of the posterior at the bounds of the trained domain.
         certificate: of the learned policy, where there is one and it was found.
+        new_people: as `predictive`, of new people from the population in everybody's place.
 
     Example:
         >>> import bayescal as bc, pandas as pd
@@ -51,6 +54,7 @@ class Checks:
     sensitivity: pd.DataFrame
     walls: Mapping[str, float]
     certificate: Facts | None
+    new_people: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -73,9 +77,11 @@ class Checks:
     @property
     def misfit(self) -> str:
         """What the model gets wrong about the decisions, for a sentence; empty where no check of that failed."""
-        worst = apart(self.predictive)
+        worst = apart(self.predictive) or [f"new people: {x}" for x in apart(self.new_people)]
         more = [f"{len(worst) - 1} more statistics are outside"] if len(worst) > 2 else worst[1:2]
-        others = [f"{c.name} fails" for c in self.failed if c.about == "model" and c.name != PREDICTIVE]
+        others = [
+            f"{c.name} fails" for c in self.failed if c.about == "model" and c.name not in (PREDICTIVE, NEW_PEOPLE)
+        ]
         return "; ".join([*worst[:1], *more, *others])
 
     @property
@@ -110,6 +116,7 @@ class Checks:
                 "checks": [c.as_dict() for c in self.items],
                 "predictive": self.predictive.to_dict("index"),
                 "prior_predictive": self.prior_predictive.to_dict("index"),
+                "new_people": self.new_people.to_dict("index"),
                 "pit": self.pit,
                 "sensitivity": self.sensitivity.to_dict("index"),
                 "walls": self.walls,
@@ -118,7 +125,9 @@ class Checks:
         )
 
 
-def check(fit: Fit, model: NumPyroModel | None = None, study: Study | None = None, *, seed: int = 0) -> Checks:
+def check(
+    fit: Fit, model: NumPyroModel | None = None, study: Study | None = None, *, seed: int = 0, strangers: bool = False
+) -> Checks:
     """Check a fit: did the sampler converge, do the data inform the parameters, does the model describe the decisions?
 
     Args:
@@ -126,6 +135,8 @@ def check(fit: Fit, model: NumPyroModel | None = None, study: Study | None = Non
             where the fit does not hold it (people in one-shot games).
         study: whose decisions were fitted, and whose learned policy has a certificate.
         seed: of the randomised probability integral transforms of discrete decisions.
+        strangers: whether to predict new people from the population too, in one-shot games; it takes the model, and
+            compiles it once more.
 
     Raises:
         InputError: the decisions are not those of the fit.
@@ -142,10 +153,11 @@ def check(fit: Fit, model: NumPyroModel | None = None, study: Study | None = Non
     decisions = study.decisions if study is not None else getattr(getattr(model, "spec", None), "decisions", None)
     _refuse_others(fit, decisions)
     certificate = _certificate(fit, study)
-    after = before = None
+    after = before = fresh = None
     if decisions is not None:
         after = predictive(fit, decisions)
         before = predictive(fit, decisions, group="prior_predictive")
+        fresh = new_people(fit, model, decisions, seed=seed) if strangers and model is not None else None
     pit = loo_pit(fit, decisions, model, seed=seed)
     scaled = sensitivity(fit)
     items = (
@@ -154,6 +166,7 @@ def check(fit: Fit, model: NumPyroModel | None = None, study: Study | None = Non
         prior_check(scaled),
         allows(before),
         predicts(after, over_time=decisions is not None and decisions.play is not None),
+        new_people_check(fresh),
         pit_check(pit, decisions),
     )
     none = pd.DataFrame()
@@ -165,6 +178,7 @@ def check(fit: Fit, model: NumPyroModel | None = None, study: Study | None = Non
         sensitivity=scaled,
         walls=fit.provenance.get(SHARE_AT_BOUNDS, {}),
         certificate=certificate,
+        new_people=none if fresh is None else fresh,
     )
 
 

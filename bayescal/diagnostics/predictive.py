@@ -5,7 +5,7 @@ recorded before it. The statistics are the games' own (`Environment.statistics`)
 action is chosen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -51,6 +51,15 @@ def predictive(fit: Fit, decisions: Decisions, *, group: str = "posterior_predic
     """
     tables = _decisions_of(fit, decisions, group)
     statistics = _count_statistics(fit, decisions) if decisions.play is None else play_statistics(decisions)
+    return _table(statistics, tables)
+
+
+def table_of_counts(fit: Fit, decisions: Decisions, tables: Draws) -> pd.DataFrame:
+    """The table of `predictive` of one-shot games, of given tables of counts."""
+    return _table(_count_statistics(fit, decisions), tables)
+
+
+def _table(statistics: Iterable[Statistic], tables: Draws) -> pd.DataFrame:
     rows = {s.name: compared(s, tables) for s in statistics}
     rows = {n: row for n, row in rows.items() if row is not None}
     return pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS).rename_axis("statistic")

@@ -22,7 +22,7 @@ def k_hat_limit(draws: int) -> float:
         >>> [round(k_hat_limit(n), 3) for n in (100, 1000, 4000)]
         [0.5, 0.667, 0.7]
     """
-    return min(1 - 1 / np.log10(max(draws, 11)), K_HAT)
+    return min(1 - 1 / float(np.log10(max(draws, 11))), K_HAT)
 
 
 def smoothed_weights(

@@ -430,7 +430,8 @@ def test_a_model_and_its_study():
     found = check(fit, model)
     assert isinstance(found, Checks) and found["LOO-PIT"].applies and len(found.pit["values"]) == decisions.total
     assert found["posterior predictive"].applies and found["prior predictive"].applies
-    assert list(found.predictive.index) == ["mean action", "sd of actions", "spread of people"]
+    known = {"mean action", "sd of actions", "spread of people", SHARES, PERSON, "repetition"}
+    assert set(found.predictive.index) == known and not found["new people"].applies  # one cost for all
     assert set(found.sensitivity.index) == {"log_cost"}
     told = found.as_dict()
     assert told["predictive"]["mean action"]["observed"] == pytest.approx(

@@ -6,7 +6,8 @@ import pytest
 import xarray as xr
 
 import bayescal as bc
-from bayescal.diagnostics.predictive import predictive
+from bayescal.diagnostics.new_people import new_people_check, replaced
+from bayescal.diagnostics.predictive import predictive, table_of_counts
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.status import Status
 
@@ -115,3 +116,56 @@ def test_over_time_a_repeat_is_of_what_was_recorded():
     found = predictive(Fit(xr.DataTree.from_dict(tree), Status(), {}), decisions)
     assert found.loc["repetition", "observed"] == pytest.approx((4 + 3 + 4 + 3) / 20)
     assert "most unusual person (G²)" in found.index
+
+
+def test_identifiers_of_two_people_are_refused_where_rounds_are_known(table):
+    """No statistic can tell: what two people did, taken together, is possible play of one."""
+    with pytest.raises(bc.InputError, match="hold a participant's round that an earlier row of the game already holds"):
+        bc.Decisions.from_table(table.replace({"participant": {"p1": "p0"}}), GAMES)
+
+
+# --- New people -------------------------------------------------------------------------------------------------------
+
+
+def hunters(first):
+    """Decisions of people in a stag hunt who hunt the stag with these probabilities."""
+    stag, rng = bc.get_game("stag-hunt"), np.random.default_rng(3)
+    rows = [(f"p{i}", "row", "stag" if up else "hare") for i, p in enumerate(first) for up in rng.random(12) < p]
+    return bc.Decisions.from_table(pd.DataFrame(rows, columns=["participant", "role", "action"]), {"hunt": stag})
+
+
+@pytest.mark.slow
+def test_new_people_are_drawn_from_the_population():
+    """Their mean and spread by NumPy: log-normal costs around 1, and the equilibrium against all of them."""
+    cost = np.exp(np.random.default_rng(4).normal(0.0, 0.6, 200_000))
+    rate = 0.5
+    for _ in range(300):
+        chance = 1 / (1 + np.exp(-(3 * rate - 2) / cost))  # the stag pays 4 with company and 1 alone, the hare 3
+        rate = chance.mean()
+    decisions = hunters(np.full(40, rate))
+    policy = bc.ExactPolicy(bc.get_game("stag-hunt"))
+    model = bc.build_model(policy, bc.populations.LogNormal(), decisions, method="joint")
+    constant = {f"cell_{n}": (("cell",), decisions.cells[n].astype(str).to_numpy(dtype=str))
+                for n in ("game", "role", "participant")}  # fmt: skip
+    at = {n: (("chain", "draw"), np.full((2, 150), x)) for n, x in (("log_mean", 0.0), ("log_sd", 0.6))}
+    groups = {"posterior": xr.Dataset(at), "constant_data": xr.Dataset(constant)}
+
+    def fit(counts):
+        seen = xr.Dataset({"choices": (("cell", "action"), counts)})
+        return Fit(xr.DataTree.from_dict(groups | {"observed_data": seen}), Status(), {})
+
+    tables = replaced(fit(decisions.counts), model, decisions)
+    assert tables is not None and tables.shape == (301, 40, 2)
+    shares = tables[1:, :, 0] / 12
+    assert shares.mean() == pytest.approx(rate, abs=0.006)
+    assert shares.var() == pytest.approx(chance.var() + (chance * (1 - chance)).mean() / 12, rel=0.05)
+
+    def check(counts):
+        return new_people_check(table_of_counts(fit(counts), decisions, np.concatenate([counts[None], tables[1:]])))
+
+    assert check(tables[7]).passed  # the table of one replication
+    strangers = tables[7].copy()
+    strangers[:4] = [12, 0]  # four who always hunt the stag
+    said = check(strangers)
+    assert said.failed and "most unusual person" in said.found and said.advice
+    assert not new_people_check(None).applies
