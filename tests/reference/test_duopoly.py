@@ -135,10 +135,6 @@ def test_derivatives_are_those_of_finite_differences():
         return policy.solve(cost).log_strategies[0, 10, 3]
 
     at, h = 0.05, 1e-5
-    slope, bend = jax.jit(jax.grad(chosen))(at), jax.jit(jax.jacfwd(jax.grad(chosen)))(at)
-    above, here, below = chosen(at + h), chosen(at), chosen(at - h)
-    np.testing.assert_allclose(slope, (above - below) / (2 * h), rtol=1e-5)
-    wide = 1e-3
-    second = (chosen(at + wide) - 2 * here + chosen(at - wide)) / wide**2
-    np.testing.assert_allclose(bend, second, rtol=1e-2)
+    slope = jax.jit(jax.grad(chosen))(at)
+    np.testing.assert_allclose(slope, (chosen(at + h) - chosen(at - h)) / (2 * h), rtol=1e-5)
     assert abs(slope) > 0.1
