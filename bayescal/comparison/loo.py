@@ -5,6 +5,13 @@ shape k-hat says whether they can be trusted: above 0.7 (less with few draws) th
 & Gabry 2024). All such units are then left out by draws from one mixture. Where they are few, or so influential that
 the chains do not move between the parts of the mixture, the model is fitted again without each of them. In k-fold
 cross-validation whole groups are left out together, with one refit for each part.
+shape k-hat says whether they can be trusted: above 0.7 they cannot (Vehtari, Simpson, Gelman, Yao & Gabry 2024). All
+such units are then left out by draws from one mixture. Where they are few, or so influential that the chains do not
+move between the parts of the mixture, the model is fitted again without each of them. In k-fold cross-validation whole
+groups are left out together, with one refit for each part.
+
+Where games (or groups) have numbers of their own that are sampled, draws of the posterior never reach what these could
+be without the game, and k-hat, whose limit is then 1, may be small by chance. All of them are left out by refits.
 """
 
 import math
@@ -21,16 +28,16 @@ from bayescal.comparison.bridge import log_mass_ratio
 from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.comparison.refit import Progress, Refitted, left_out_together, refit, weighted_sites
 from bayescal.errors import InputError
+from bayescal.evaluation.sites import sites_of
 from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT, k_hat_limit, smoothed_weights
+from bayescal.precision import double_precision
 
 _FEW = 4  # units for which refits take less time than the mixture
 _PRECISE = 0.2  # nats, the largest standard error of one unit that is accepted
-_STEP, _MOST_STEPS = (
-    2.0,
-    20,
-)  # an influential unit gets its weight in steps over which its log-likelihood varies so much
+# An influential unit gets its weight in steps over which its log-likelihood varies so much.
+_STEP, _MOST_STEPS = 2.0, 20
 _AGREE = 1.05  # R-hat of chains that have seen the same parts of the mixture
 _DIMS = {"choices": "cell", "choice": "decision"}  # of the observed sites whose rows are not participants
 
@@ -116,6 +123,8 @@ def leave_one_out(
         unit_of_person: the unit of each participant.
     """
     weighted = psis(points)
+    if model is not None and owns(model, unit):
+        weighted = replace(weighted, k_hat=np.maximum(weighted.k_hat, 1.0))
     if not len(weighted.bad) or model is None:
         return weighted
     unit_of_row = units_of_rows(model, unit, unit_of_person, points.units)
@@ -135,6 +144,15 @@ def leave_one_out(
         without, diverged = _one_by_one(again, points.values[:, alone] + orders[alone], alone, len(elpd))
         elpd[alone] = without - orders[alone]
     return replace(weighted, elpd=elpd, how=How(mixture=len(mixed), refits=len(alone), diverged=diverged))
+
+
+def owns(model: Model, unit: str) -> bool:
+    """Whether each game (or group) has numbers of its own, which are sampled."""
+    if unit not in ("game", "group"):
+        return False
+    with double_precision():
+        dims = {d for s in sites_of(model).values() if s.kind == "latent" for d in s.dims}
+    return any(d == unit or (unit == "game" and d.startswith("place")) for d in dims)
 
 
 def _one_by_one(

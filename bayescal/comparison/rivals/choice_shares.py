@@ -1,4 +1,9 @@
-"""Choice shares by situation: what is known of each role of each game, and of nobody's payoffs."""
+"""Choice shares by situation: what is known of each role of each game, and of nobody's payoffs.
+
+Of a person who is left out, it predicts what the others did. Of a game that is left out it knows nothing beforehand;
+but the density of all of its decisions together lets the first ones predict the later ones, and with thousands of
+decisions a game that is hard to beat.
+"""
 
 from dataclasses import dataclass
 

@@ -31,4 +31,5 @@ LUCE = Rival(
     "do. The unit of payoffs does not matter, but a sum added to all of them does. Payoffs are not negative.",
     build,
     (formula("π(a)=", over(power("U(a)", "1/μ"), row(total("b"), power("U(b)", "1/μ")))),),
+    usual=False,
 )

@@ -27,4 +27,5 @@ NOISY_INTROSPECTION = Rival(
     "believed to believe, and so on: the cost of information grows by a factor t = 1 + growth from belief to belief.",
     build,
     (formula("π=", sub("R", "λ"), "(", sub("R", "λt"), "(", sub("R", power("λt", "2")), "(…)))"),),
+    usual=False,
 )

@@ -26,4 +26,5 @@ QUANTAL_LEVEL_K = Rival(
     "levels. Each person has a level of their own, which is summed out.",
     build,
     (formula(sub("π", "k"), "(a)∝", EXP, "(E[u(a,", sub("a", "k−1"), ")]/λ)"),),
+    usual=False,
 )
