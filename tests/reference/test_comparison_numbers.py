@@ -92,7 +92,8 @@ def test_what_is_left_out_is_predicted_from_the_rest(pennies):
     row = found.table.loc["one"]
     assert row["elpd"] == pytest.approx(found.pointwise["one"].sum())
     assert row["per_decision"] == pytest.approx(row["elpd"] / 96)
-    assert row["se"] == pytest.approx(2 * found.pointwise["one"].std(ddof=1))
+    first, second = found.pointwise["one"].to_numpy().reshape(2, 2).sum(axis=1)
+    assert row["se"] == pytest.approx(abs(first - second))  # of two groups of two: root 2 times their sd
     # Entropies by Zhang of 4 people x 12 decisions in each role, and their jackknife over people.
     in_role = sum(HEADS.values())
     without = [zhang([in_role - k, 36 - in_role + k]) for k in HEADS.values()]
