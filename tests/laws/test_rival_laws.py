@@ -179,18 +179,21 @@ def reason_is_a_clause(name, reason):
 
 # --- On every rival -------------------------------------------------------------------------------------------------
 
-# Variants of what is tested anyway (their other habits and effects are options of the same builders), and models that
-# are slow to compile.
+# Their builders are those of rivals that are tested, with another habit or another pooling.
+VARIANTS = {
+    "logit without payoffs", "logit without payoffs, people differ", "random play", "common cost, inferred prior",
+    "common cost, by game, inferred prior", "different costs, by game, inferred prior",
+    "different costs, by group, inferred prior", "level-k, inferred prior", "cognitive hierarchy, inferred prior",
+    "GR2-L, inferred prior", "GR2-M, inferred prior",
+}  # fmt: skip
+# Slow to compile.
 SLOW = {
-    "logit without payoffs", "logit without payoffs, people differ", "logit without payoffs, by game", "random play",
-    "common cost, inferred prior", "common cost, by game", "common cost, by game, inferred prior",
-    "different costs, by game, inferred prior", "different costs, by group",
-    "different costs, by group, inferred prior", "level-k, inferred prior",
-    "cognitive hierarchy, inferred prior", "cognitive hierarchy, different costs", "GR2-L, inferred prior",
-    "GR2-M, inferred prior", "payoff sampling", "impulse balance", "Luce", "quantal level-k",
+    "logit without payoffs, by game", "common cost, by game", "different costs, by group",
+    "cognitive hierarchy, different costs", "payoff sampling", "impulse balance", "Luce", "quantal level-k",
+    "noisy introspection",
 }  # fmt: skip
 every_rival = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else []) for n in RIVALS]
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else []) for n in RIVALS if n not in VARIANTS]
 )
 
 
@@ -202,12 +205,12 @@ def test_laws_of_the_model(name, law):
     law(evaluated(name))
 
 
-@pytest.mark.parametrize("name", [n for n in RIVALS if n not in SLOW])
+@pytest.mark.parametrize("name", [n for n in RIVALS if n not in SLOW | VARIANTS])
 def test_names_do_not_matter(name):
     names_do_not_matter(RIVALS[name], evaluated(name).log_likelihood)
 
 
-@every_rival
+@pytest.mark.parametrize("name", RIVALS)
 def test_a_rival_describes_itself(name):
     assert RIVALS[name].name == name
     describes_itself(RIVALS[name])
@@ -229,7 +232,7 @@ def test_a_rival_that_does_not_apply_says_why(game, monkeypatch):
     decisions = bc.Decisions.from_table(pd.DataFrame([rows[game]]), {"game": games[game]})
     field = Field.of(Study("small", "Small", decisions, {"game": games[game]}))
     reasons = {}
-    for name in set(RIVALS) - SLOW:
+    for name in set(RIVALS) - SLOW - VARIANTS:
         try:
             RIVALS[name].build(field)
         except NotApplicable as reason:

@@ -61,11 +61,16 @@ class Simulation:
     def replayed(self) -> tuple[pd.DataFrame, Any]:
         """(the table through CSV, what its people observed)."""
         game = self.game
-        table = pd.read_csv(io.StringIO(self.table.to_csv(index=False)), dtype={"action": str, "participant": str})
+        texts = dict.fromkeys(("action", "participant", "situation"), str)
+        table = pd.read_csv(io.StringIO(self.table.to_csv(index=False)), dtype=texts)
         roles = table["role"] if "role" in table else pd.Series([game.role_names[0]] * len(table))
         table["role_index"] = [game.role_names.index(r) for r in roles]
         cells = zip(table["role_index"], table["action"], strict=True)
         table["action_index"] = [game.action_labels[r].index(a) for r, a in cells]
+        if "situation" in table:  # the reader of tables turns names into numbers
+            names = [[name for name, _ in game.named_situations(r)] for r in range(game.roles)]
+            cells = zip(table["role_index"], table["situation"], strict=True)
+            table["situation"] = [float(names[r].index(s)) for r, s in cells]
         cells = zip(table["role_index"], table["action_index"], strict=True)
         table["value"] = [game.action_values[r][a] for r, a in cells]
         return table, game.replay(table)
@@ -154,14 +159,16 @@ def more_groups_leave_the_first_unchanged(simulation: Simulation) -> None:
 
 
 def tables_are_whole(simulation: Simulation) -> None:
-    """One row for each player and round until the game is over, and no columns but the game's own."""
+    """One row for each player and round until the game is over (in a tree, for the one who moves), and no columns but
+    the game's own."""
     game, table = simulation.game, simulation.table
     always = {"participant", "group", "role", "round", "action", "payoff", "cost"}
     assert set(table.columns) - always <= set(game.columns)
     assert np.isfinite(table["payoff"]).all()
     rounds = table.groupby("group")["round"].agg(["min", "max", "size"])
     assert (rounds["min"] == 1).all()
-    assert (rounds["size"] == game.players * rounds["max"]).all()
+    movers = 1 if game.named_situations(0) else game.players
+    assert (rounds["size"] == movers * rounds["max"]).all()
     assert table["group"].nunique() == GROUPS
     assert table["participant"].nunique() == GROUPS * game.players
 

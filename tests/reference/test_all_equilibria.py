@@ -73,7 +73,7 @@ def test_equilibria_of_two_by_two_games_are_those_of_a_scan():
     rng = np.random.default_rng(5)
     counts, missed = [], 0
     for k in range(8):
-        u = rng.normal(size=(2, 2, 2)) + (k % 2) * np.eye(2)
+        u = rng.normal(size=(2, 2, 2)) + (k % 2) * 1.5 * np.eye(2)
         found = bc.equilibria(bc.NormalForm(u), 0.15)
         got, want = np.sort([e.strategies[0, 0] for e in found]), scanned(u, 0.15)
         assert len(got) == len(want) and found.balanced

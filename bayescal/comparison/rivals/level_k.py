@@ -34,7 +34,7 @@ def build(field: Field, *, inferred_habit: bool = False) -> Model:
 LEVEL_K = Rival(
     "level-k",
     "A person of level k plays the best reply to level k − 1, without noise but for lapses; level 0 plays any action. "
-    "Each person has a level of their own, which is summed out. (With noisy replies it is quantal level-k.)",
+    "Each person has a level of their own, which is summed out. With noisy replies it is quantal level-k.",
     build,
     (formula(sub("a", "k"), "=", ARGMAX, "E[u(a,", sub("a", "k−1"), ")]"), LAPSE),
     Ingredients("level-k"),
