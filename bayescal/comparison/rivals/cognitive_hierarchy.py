@@ -93,4 +93,5 @@ HIERARCHY_COSTS_HABIT = replace(
     description=f"{_COSTS} {_LEVEL_0}",
     build=partial(build, inferred_habit=True, differ=True),
     ingredients=Ingredients(_KIND, habit="inferred", heterogeneity="people differ"),
+    usual=False,
 )

@@ -63,6 +63,7 @@ GR2_L_HABIT = replace(
     description=f"GR2-L with a habit. {_LEVEL_0}",
     build=partial(build, kind="GR2-L", inferred_habit=True),
     ingredients=Ingredients("GR2-L", habit="inferred"),
+    usual=False,
 )
 GR2_M_HABIT = replace(
     GR2_M,
@@ -70,4 +71,5 @@ GR2_M_HABIT = replace(
     description=f"GR2-M with a habit. {_LEVEL_0}",
     build=partial(build, kind="GR2-M", inferred_habit=True),
     ingredients=Ingredients("GR2-M", habit="inferred"),
+    usual=False,
 )

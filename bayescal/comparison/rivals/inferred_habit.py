@@ -38,4 +38,5 @@ BY_GAME_HABIT = Rival(
     partial(build, inferred_habit=True, by="game"),
     (LOG_NORMAL,),
     Ingredients("equilibrium", habit="inferred", heterogeneity="people differ", pooling="by game"),
+    usual=False,
 )
