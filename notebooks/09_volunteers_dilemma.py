@@ -110,9 +110,8 @@ plt.show()
 #
 # That people differ does not say that they weigh payoffs. A logit that knows no payoffs, in which each person leans to
 # volunteering or not by a normal effect, predicts a person who is left out with -1982 nats; with effects of group sizes as
-# well, -1967. Private costs of information with an inferred habit come to -1979, and the cognitive hierarchy to -2065, or
-# -1985 with the same habit. `bayescal compare volunteers-dilemma` fits these and more, and says first what each ingredient
-# is worth.
+# well, -1967. Private costs of information with an inferred habit come to -1979, and the cognitive hierarchy to -2065.
+# `bayescal compare volunteers-dilemma` fits these and more, and says first what each ingredient is worth.
 
 # %%
 cells = study.decisions.cells
