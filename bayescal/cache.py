@@ -18,7 +18,9 @@ from bayescal.owner import Owner, State, this_process
 
 MOST_BYTES = 2**30
 _SHORTEST = 0.05  # seconds: what compiles faster is not worth a file
-_OWN, _MARK = "JAX_COMPILATION_CACHE_DIR", "running-"
+_MARK = "running-"
+_OWN = "JAX_COMPILATION_CACHE_DIR"
+_TIME, _SIZE = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"
 
 
 def use_cache(folder: str | Path | None = None, *, most_bytes: int = MOST_BYTES) -> Path | None:
@@ -48,13 +50,13 @@ def use_cache(folder: str | Path | None = None, *, most_bytes: int = MOST_BYTES)
     except OSError:
         return None
     os.environ[_OWN] = str(here)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(_SHORTEST))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    os.environ.setdefault(_TIME, str(_SHORTEST))
+    os.environ.setdefault(_SIZE, "-1")
     if "jax" in sys.modules:
         config = sys.modules["jax"].config
         config.update("jax_compilation_cache_dir", str(here))
-        config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)
-        config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        config.update("jax_persistent_cache_min_compile_time_secs", float(os.environ[_TIME]))
+        config.update("jax_persistent_cache_min_entry_size_bytes", int(os.environ[_SIZE]))
     return here
 
 

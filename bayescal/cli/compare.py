@@ -119,7 +119,7 @@ def _show_plan(among: "Rivals", asked: Contest) -> None:
 
     from bayescal.comparison.plan import plan_of
 
-    plan = plan_of(among, **asked.sizes)
+    plan = plan_of(among, draws=asked.draws, warmup=asked.warmup, chains=asked.chains)
     if asked.as_json:
         print_json({"models": plan.table.to_dict("index"), "seconds": plan.seconds, "left_out": among.left_out})
         return

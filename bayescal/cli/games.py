@@ -31,30 +31,21 @@ def list_games(as_json: bool) -> None:
 
 def show_game(game: str, out: str | None, trust: bool, as_json: bool) -> None:
     """Who plays, and what each role can do where; written to a file of Gambit's if that is asked for."""
+    from bayescal.study.template import span
+
     rules = find_game(registered_name(game, trust))
     written = None if out is None else str(save_game_file(rules, out))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for r, (role, count) in enumerate(zip(rules.role_names, rules.role_counts, strict=True)):
         for situation, labels in rules.named_situations(r) or [("", rules.action_labels[r])]:
             rows.append({"role": role, "players": count, "situation": situation, "actions": list(labels)})
     if as_json:
         print_json({"name": rules.name, "over_time": rules.over_time, "written": written, "roles": rows})
         return
-    several = any(row["situation"] for row in rows)
-    head = ["role", "players", *(["situation"] if several else []), "actions"]
-    cells = lambda row: [
-        row["role"],
-        str(row["players"]),
-        *([row["situation"]] if several else []),
-        _few(row["actions"]),
-    ]
-    print_table(head, map(cells, rows))
+    keys = ["role", "players", *(["situation"] if any(row["situation"] for row in rows) else []), "actions"]
+    print_table(keys, ([span(row[key]) if key == "actions" else str(row[key]) for key in keys] for row in rows))
     if written is not None:
         click.echo(f"{rules.name} is written to {written}.")
-
-
-def _few(labels: list[str]) -> str:
-    return ", ".join(labels) if len(labels) <= 8 else f"{labels[0]}, {labels[1]}, …, {labels[-1]} ({len(labels)})"
 
 
 def registered_name(game: str, trust: bool) -> str:

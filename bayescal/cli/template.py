@@ -1,5 +1,6 @@
 """`bayescal data template`: a dataset.toml to start with, and simulated decisions for it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +24,22 @@ PLAYS, TREMBLING = 20, 0.5  # of a tree: how many, and a cost as a share of payo
 
 def write_template(game: str, wide: "Layout | None", out: str | None, trust: bool) -> None:
     """Print a template, or write its two files into a folder."""
-    if out is not None:
-        _check_free(Path(out), game)
     from bayescal.study.template import FILE, TABLE, make_template
 
-    game = registered_name(game, trust)
-    file = None if game in GAMES else game_file(game)
-    named = None if file is not None else GAMES[game]
-    environment = named.build(**named.template) if named is not None else load_game_file(game)
+    file = game_file(game)
+    if out is not None:
+        _check_free(Path(out), [FILE, TABLE, *([] if file is None else [file.name])])
+    learned, options = None, {}
+    if file is not None:
+        environment = load_game_file(file)
+        name = title = environment.name
+    else:
+        name = registered_name(game, trust)
+        named = GAMES[name]
+        environment, title, options = named.build(**named.template), named.title, named.template
+        learned = _learned(name, environment)
     from bayescal.policies.exact import ExactPolicy
 
-    learned = None if named is None else _learned(game, environment)
     policy, solvable = learned, True
     if policy is None:
         try:
@@ -41,12 +47,12 @@ def write_template(game: str, wide: "Layout | None", out: str | None, trust: boo
         except InputError:
             policy, solvable = _by_chance(environment), False
     template = make_template(
-        environment.name if named is None else game,
+        name,
         environment,
         _play(policy),
-        title=environment.name if named is None else named.title,
-        options={} if named is None else named.template,
-        policy=_model_name(game) if learned is not None else None,
+        title=title,
+        options=options,
+        policy=_model_name(name) if learned is not None else None,
         private=getattr(learned, "population", None) is not None,
         solvable=solvable,
         wide=wide,
@@ -67,20 +73,13 @@ def write_template(game: str, wide: "Layout | None", out: str | None, trust: boo
     click.echo(f"{folder / FILE} and {folder / TABLE}: try `bayescal data validate {out}`, then put in your own table.")
 
 
-def _check_free(folder: Path, game: str) -> None:
-    from bayescal.study.template import FILE, TABLE
-
+def _check_free(folder: Path, names: Sequence[str]) -> None:
     repair(folder)
-    taken = [str(folder / name) for name in (FILE, TABLE, *_file_name(game)) if (folder / name).exists()]
+    taken = [str(folder / name) for name in names if (folder / name).exists()]
     if taken:
         raise InputError(f"--out: {' and '.join(taken)} would be overwritten; give another folder.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file: give a folder.")
-
-
-def _file_name(game: str) -> list[str]:
-    """What the file of a game would be called in the folder."""
-    return [] if game in GAMES or game_file(game) is None else [Path(game).name]
 
 
 def _model_name(game: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Comparison:
         """The best model whose fit can be trusted; None where there is none."""
         return self.trusted[0] if self.trusted else None
 
-    @property
+    @cached_property
     def conclusion(self) -> Verdict:
         """The verdict as data."""
         # A unit "decision" stands for several decisions that are alike, each left out by itself.

@@ -5,10 +5,6 @@ shape k-hat says whether they can be trusted: above 0.7 (less with few draws) th
 & Gabry 2024). All such units are then left out by draws from one mixture. Where they are few, or so influential that
 the chains do not move between the parts of the mixture, the model is fitted again without each of them. In k-fold
 cross-validation whole groups are left out together, with one refit for each part.
-shape k-hat says whether they can be trusted: above 0.7 they cannot (Vehtari, Simpson, Gelman, Yao & Gabry 2024). All
-such units are then left out by draws from one mixture. Where they are few, or so influential that the chains do not
-move between the parts of the mixture, the model is fitted again without each of them. In k-fold cross-validation whole
-groups are left out together, with one refit for each part.
 
 Where games (or groups) have numbers of their own that are sampled, draws of the posterior never reach what these could
 be without the game, and k-hat, whose limit is then 1, may be small by chance. All of them are left out by refits.
@@ -29,6 +25,7 @@ from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.comparison.refit import Progress, Refitted, left_out_together, refit, weighted_sites
 from bayescal.errors import InputError
 from bayescal.evaluation.sites import sites_of
+from bayescal.likelihood.without_payoffs import PLACE
 from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.psis import K_HAT, k_hat_limit, smoothed_weights
@@ -152,7 +149,7 @@ def owns(model: Model, unit: str) -> bool:
         return False
     with double_precision():
         dims = {d for s in sites_of(model).values() if s.kind == "latent" for d in s.dims}
-    return any(d == unit or (unit == "game" and d.startswith("place")) for d in dims)
+    return any(d == unit or (unit == "game" and d.startswith(PLACE)) for d in dims)
 
 
 def _one_by_one(

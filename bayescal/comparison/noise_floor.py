@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 from scipy.special import digamma
 
+from bayescal.table.codes import unique_rows
 from bayescal.table.decisions import Decisions
 
 REPEATED = 10  # decisions in one situation from which its entropy can be estimated
@@ -210,7 +211,7 @@ def _codes(rows: Num[np.ndarray, "rows keys"]) -> Int[np.ndarray, " rows"]:
 
 
 def _summed(situation: Int[np.ndarray, " rows"], person: Int[np.ndarray, " rows"], counts: Counts, known: bool) -> Done:
-    pairs, of = np.unique(np.stack([situation, person], axis=1), axis=0, return_inverse=True)
-    out = np.zeros((len(pairs), counts.shape[1]))
-    np.add.at(out, of.reshape(-1), counts)
-    return Done(out, pairs[:, 0], pairs[:, 1] if known else None)
+    first, of = unique_rows([situation, person])
+    out = np.zeros((len(first), counts.shape[1]))
+    np.add.at(out, of, counts)
+    return Done(out, situation[first], person[first] if known else None)

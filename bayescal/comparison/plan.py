@@ -1,7 +1,7 @@
 """What a comparison would fit, and about how long that takes."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import jax
 import jax.numpy as jnp
@@ -46,27 +46,18 @@ class Plan:
         return f"about {max(round(self.seconds / 60), 1)} minutes, give or take a factor of three"
 
 
-def plan_of(among: Rivals, *, draws: int = 500, warmup: int = 300, chains: int = 4, seed: int = 0) -> Plan:
+def plan_of(among: Rivals, *, draws: int = 500, warmup: int = 300, chains: int = 4) -> Plan:
     """The models of a comparison with their ingredients and estimated times.
 
     Args:
         among: of `rivals`.
         draws, warmup, chains: of NUTS, for every model.
-        seed: does not matter.
     """
     rounds = -(-chains // min(chains, os.cpu_count() or 1))
     rows = {}
     for name, model in among.models.items():
         sampling = (draws + warmup) * rounds * _STEPS * (_SMALLEST + operations(model) / _SPEED)
-        made_of = among.made_of[name]
-        rows[name] = {
-            "behaviour": made_of.behaviour,
-            "habit": made_of.habit,
-            "heterogeneity": made_of.heterogeneity,
-            "pooling": made_of.pooling,
-            "payoffs": made_of.payoffs,
-            "seconds": _START + sampling,
-        }
+        rows[name] = asdict(among.made_of[name]) | {"seconds": _START + sampling}
     return Plan(pd.DataFrame.from_dict(rows, orient="index"))
 
 

@@ -36,7 +36,7 @@ def compare_study(
     resume: bool = True,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Fit], Comparison]:
-    """Fit every rival model of a study's decisions, and compare their predictions out of sample.
+    """Fit the rival models of a study's decisions, and compare their predictions out of sample.
 
     Args:
         study: of `load_study`.

@@ -15,11 +15,10 @@ from numpyro import handlers
 
 from bayescal._types import Key
 from bayescal.diagnostics.base import Check, Outcome
-from bayescal.diagnostics.predictive import apart, table_of_counts
+from bayescal.diagnostics.predictive import judged, table_of_counts
 from bayescal.environments.statistics import Draws
 from bayescal.evaluation.batches import evenly, numbers_of, of_every_draw
 from bayescal.evaluation.sites import Sites, sites_of, trace_of
-from bayescal.plain import listed
 from bayescal.posterior.fit import Fit
 from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
@@ -73,17 +72,8 @@ def replaced(fit: Fit, model: Any, decisions: Decisions, *, seed: int = 0) -> Dr
 
 def new_people_check(table: pd.DataFrame | None) -> Check:
     """Whether people are as the population says."""
-    if table is None or table.empty:
-        return Check(NAME, Outcome.NOT_APPLICABLE, _NOT, about="model")
-    inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside what new people would do"
-    bad = apart(table)
-    if not bad:
-        return Check(NAME, Outcome.PASSED, inside, about="model")
-    return Check(
-        NAME, Outcome.FAILED, f"{inside}; {listed(bad)}",
-        "The population does not describe these people: let it differ by treatment (--covariates), or be another kind.",
-        "model",
-    )  # fmt: skip
-
-
-_NOT = "it takes the model, and people with parameters of their own in a one-shot game"
+    nothing = "it takes the model, and people with parameters of their own in a one-shot game"
+    advice = (
+        "The population does not describe these people: let it differ by treatment (--covariates), or be another kind."
+    )
+    return judged(NAME, table, "what new people would do", nothing, Outcome.FAILED, advice)

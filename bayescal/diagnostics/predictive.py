@@ -199,39 +199,35 @@ def _play_record(decisions: Decisions) -> PlayRecord:
 # What is said of it
 
 
-def predicts(table: pd.DataFrame | None, *, over_time: bool) -> Check:
-    """Whether people do what the posterior predicts."""
-    name = PREDICTIVE
+def judged(name: str, table: pd.DataFrame | None, where: str, nothing: str, outcome: Outcome, advice: str) -> Check:
+    """The check of a table of statistics.
+
+    Args:
+        where: what they should lie inside.
+        nothing: why there may be no table.
+        outcome: where the data differ from what is predicted.
+    """
     if table is None or table.empty:
-        return Check(name, Outcome.NOT_APPLICABLE, _NOTHING, about="model")
-    how = " (each decision one step ahead, given what was seen before it)" if over_time else ""
-    inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside their 90 % interval{how}"
+        return Check(name, Outcome.NOT_APPLICABLE, nothing, about="model")
+    inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside {where}"
     bad = apart(table)
     if not bad:
         return Check(name, Outcome.PASSED, inside, about="model")
-    return Check(
-        name, Outcome.FAILED, f"{inside}; {listed(bad)}",
-        "Look for what the model lacks: habits (the prior), lapses, learning, costs that differ, or another rival.",
-        "model",
-    )  # fmt: skip
+    return Check(name, outcome, f"{inside}; {listed(bad)}", advice, "model")
+
+
+def predicts(table: pd.DataFrame | None, *, over_time: bool) -> Check:
+    """Whether people do what the posterior predicts."""
+    how = " (each decision one step ahead, given what was seen before it)" if over_time else ""
+    advice = "Look for what the model lacks: habits (the prior), lapses, learning, costs that differ, or another rival."
+    return judged(PREDICTIVE, table, f"their 90 % interval{how}", _NOTHING, Outcome.FAILED, advice)
 
 
 def allows(table: pd.DataFrame | None) -> Check:
     """Whether the hyperpriors leave room for what people do."""
-    name = "prior predictive"
-    if table is None or table.empty:
-        return Check(name, Outcome.NOT_APPLICABLE, _NOTHING, about="model")
-    inside = f"{int(table['inside'].sum())} of {len(table)} statistics lie inside what the hyperpriors predict"
-    bad = apart(table)
-    if not bad:
-        return Check(name, Outcome.PASSED, inside, about="model")
-    return Check(
-        name,
-        Outcome.WARNING,
-        f"{inside}; {listed(bad)}",
-        "See whether the hyperpriors leave room for what people do.",
-        "model",
-    )
+    advice = "See whether the hyperpriors leave room for what people do."
+    where = "what the hyperpriors predict"
+    return judged("prior predictive", table, where, _NOTHING, Outcome.WARNING, advice)
 
 
 _NOTHING = "the decisions were not given: give the study (study=…), or a model of build_model"

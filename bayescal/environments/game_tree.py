@@ -77,7 +77,7 @@ class _Builder:
 
 
 def build_tree(root: Node, players: int, name: str) -> Tree:
-    """float the nodes by depth.
+    """Number the nodes by depth.
 
     Raises:
         InputError: with every inconsistency of the tree.

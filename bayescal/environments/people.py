@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
 from bayescal.environments.counts import CountRecord, cell_values
-from bayescal.environments.shares import g_squared
+from bayescal.environments.shares import counted, g_squared
 from bayescal.environments.statistics import Draws, PlayRecord, Statistic, codes, sums
 
 MOST_GAMES = 8  # games that have a spread of people each
@@ -60,14 +60,8 @@ def people_of_play(record: PlayRecord) -> PeopleRecord | None:
     names, of = _named([f"game {g + 1}" for g in record.game], record.roles)
     rows, first, code = np.unique(np.stack([record.people, of], axis=1), axis=0, return_index=True, return_inverse=True)
     code, width = code.reshape(-1), record.grid.shape[1]
-
-    def counts(x: Draws) -> Counts:
-        size = len(rows) * width
-        flat = np.stack([np.bincount(code * width + row, minlength=size) for row in x.astype(int)])
-        return flat.reshape(len(x), len(rows), width)
-
     value = record.grid[first] if ordered else _first(len(rows), width)
-    return PeopleRecord(counts, rows[:, 0], rows[:, 1], names, value, _THEIR[ordered])
+    return PeopleRecord(lambda x: counted(x, code, width), rows[:, 0], rows[:, 1], names, value, _THEIR[ordered])
 
 
 def repetition_over_time(record: PlayRecord) -> Iterator[Statistic]:

@@ -7,7 +7,7 @@ these statistics, whatever else it is judged by.
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 from bayescal.environments.counts import CountRecord
 from bayescal.environments.statistics import MOST_STATES, Draws, PlayRecord, Statistic
@@ -59,13 +59,19 @@ def shares_of_play(record: PlayRecord) -> Iterator[Statistic]:
     if state is not None and not np.isnan(state).any() and len(np.unique(state)) <= MOST_STATES:
         labels = [f"{label} · state {s:g}" for s, label in zip(state, labels, strict=True)]
     names, code = np.unique(labels, return_inverse=True)
+    yield from _statistics(lambda x: counted(x, code, width).astype(float), [str(n) for n in names], width)
 
-    def by_situation(x: Draws) -> Counts:
-        size = len(names) * width
-        flat = np.stack([np.bincount(code * width + row, minlength=size) for row in x.astype(int)])
-        return flat.reshape(len(x), len(names), width).astype(float)
 
-    yield from _statistics(by_situation, [str(n) for n in names], width)
+def counted(x: Draws, row: Int[np.ndarray, " decisions"], width: int) -> Counts:
+    """How often each of so many actions was chosen in each table, by row.
+
+    Args:
+        x: by table, the action of each decision.
+        row: of each decision; every number up to the largest is there.
+    """
+    shape = (int(row.max()) + 1, width)
+    flat = np.stack([np.bincount(row * width + actions, minlength=shape[0] * width) for actions in x.astype(int)])
+    return flat.reshape(len(x), *shape)
 
 
 def _statistics(by_situation: Callable[[Draws], Counts], names: list[str], width: int) -> Iterator[Statistic]:

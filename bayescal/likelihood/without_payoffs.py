@@ -20,6 +20,8 @@ from bayescal.likelihood.over_time_data import OverTimeData
 from bayescal.policies.base import Parameters
 from bayescal.table.decisions import Decisions
 
+PLACE = "place"  # how the dimensions of numbers begin that each place has of its own
+
 
 class Place(NamedTuple):
     """A role of a game in which somebody decided.

@@ -98,6 +98,9 @@ class ModelSpec:
             check_beliefs(self.beliefs, self.population)
 
 
+Plates = Mapping[str, tuple[str, tuple[str, ...]]]  # by site of several numbers, (the dimension, its labels)
+
+
 @dataclass(frozen=True, eq=False)
 class TypedSpec:
     """The arguments of `typed_model`, which documents them.
@@ -117,7 +120,7 @@ class TypedSpec:
     box: Mapping[str, Interval] = field(default_factory=dict)
     natural: Mapping[str, Interval] = field(default_factory=dict)
     likelihood: Callable[[Decisions], CommonLikelihood] | None = None
-    plates: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    plates: Plates = field(default_factory=dict)
 
 
 def _check_options(spec: ModelSpec) -> None:

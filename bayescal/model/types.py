@@ -35,14 +35,13 @@ from bayescal.likelihood.without_payoffs import WithoutPayoffs
 from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.model.integrated import Computed
 from bayescal.model.model import Model
-from bayescal.model.spec import TypedSpec
+from bayescal.model.spec import Plates, TypedSpec
 from bayescal.policies.base import Policy
 from bayescal.populations.base import Population
 from bayescal.precision import double_precision
 from bayescal.table.decisions import Decisions
 
 Values = Mapping[str, Any]  # of the model's sites
-Plates = Mapping[str, tuple[str, tuple[str, ...]]]  # by site of several numbers, (the dimension, its labels)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from bayescal._types import AnyArray
 from bayescal.policies.audit import Concept
 from bayescal.policies.base import ABSENT
 
@@ -41,3 +43,17 @@ def inclusive(v: ByAction, log_choices: ByAction, play: Play) -> BySituation:
     r = play.precision[:, :, None]
     log_z = jax.nn.logsumexp(play.log_q[:, None] + r[..., None] * v, axis=-1)
     return expected - (r * expected - log_z) / r
+
+
+def tie_break(
+    log_q: Float[Array, "players situations actions"], cells: tuple[np.ndarray, ...], sense: Float[AnyArray, ""]
+) -> Float[Array, " d"]:
+    """At a fork, the first arm is the one on which the first player's first situation is worth more.
+
+    Args:
+        cells: (player, type, situation, action) of each unknown.
+        sense: 1 for the first arm, -1 for the other.
+    """
+    player, kind, situation, action = cells
+    first = (player == 0) & (kind == 0) & (situation == 0)
+    return jnp.where(first, jnp.asarray(sense, log_q.dtype) * jnp.exp(log_q)[player, situation, action], 0.0)

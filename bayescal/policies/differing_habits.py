@@ -5,16 +5,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bayescal._types import Actions, Costs, Observation, Parameters
+from bayescal._types import Costs, Parameters
 from bayescal.domain import POSITIVE, Interval
 from bayescal.environments.base import Environment
 from bayescal.policies.base import PolicyKind, PriorPolicy, hide_absent
+from bayescal.policies.by_role import ByType
 from bayescal.policies.normal_nodes import normal_nodes
 from bayescal.priors.base import Prior
 from bayescal.priors.log_linear import LogLinear
 
 
-class DifferingHabits(PriorPolicy):
+class DifferingHabits(ByType, PriorPolicy):
     """Plays a habit whose first parameter is each person's own; a type is a node of it.
 
     Args:
@@ -53,19 +54,6 @@ class DifferingHabits(PriorPolicy):
     def log_shares(self, phi: Parameters) -> Float[Array, " types"]:
         """Log-probabilities of the types."""
         return jnp.asarray(normal_nodes(self.information)[1])
-
-    def log_prob(
-        self,
-        observation: Observation,
-        cost: Costs | None,
-        phi: Parameters | None,
-        psi: Parameters | None,
-        params: Parameters | None,
-    ) -> Actions:
-        """Log-probabilities of a person whose type is not known."""
-        assert phi is not None
-        by_type = self.log_prob_by_level(cost, phi, psi, params)[:, observation]
-        return jax.nn.logsumexp(by_type + self.log_shares(phi)[:, None], axis=0)
 
     def log_prob_by_level(
         self, cost: Costs | None, phi: Parameters, psi: Parameters | None, params: Parameters | None

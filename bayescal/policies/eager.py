@@ -73,7 +73,7 @@ def in_one_program[**Given, Answer](
         if options or traced(leaves) or not all(isinstance(x, _NUMERIC) for x in leaves):
             return in_double_precision(solve)(*args, **options)
         single = not jax.config.jax_enable_x64
-        # Copies: JAX knows an array by its identity, and would pass on one that it met in a trace of float32 as such.
+        # Copies: JAX keeps constants by the identity of the array, and would reuse one from a float32 trace.
         leaves = [x.copy() if isinstance(x, np.ndarray) else x for x in leaves]
         with double_precision():
             return program()(alike(structure), single, leaves)

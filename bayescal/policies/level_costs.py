@@ -14,14 +14,15 @@ from jaxtyping import Array, Float
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
-from bayescal.policies.base import ABSENT, Policy, PolicyKind
+from bayescal.policies.base import PolicyKind, hide_absent
+from bayescal.policies.by_role import ByType
 from bayescal.policies.level_k import Kind, LevelKPolicy
 from bayescal.policies.normal_nodes import normal_nodes
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 
 
-class LevelCostsPolicy(Policy):
+class LevelCostsPolicy(ByType):
     """Players of levels 0 to `highest` whose log costs are normal.
 
     Args:
@@ -75,20 +76,13 @@ class LevelCostsPolicy(Policy):
         higher = by_level[1:, None] + jnp.asarray(normal_nodes(self.information)[1])
         return jnp.concatenate([by_level[:1], higher.reshape(-1)])
 
-    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
-        """Log-probabilities of a person whose type is not known."""
-        by_type = jnp.maximum(self.log_prob_by_level(cost, phi, psi, params)[:, observation], ABSENT)
-        log_p = jax.nn.logsumexp(by_type + self.log_shares(phi)[:, None], axis=0)
-        return jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p)
-
     def log_prob_by_level(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "types roles actions"]:
         """Log-probabilities of a player of each type; everybody's cost is their own, so `cost` does not matter."""
-        env: Any = self.environment
-        params = jax.tree.map(jnp.asarray, env.params | dict(params or {}))
+        params = self.all_params(params)
         z, log_w = map(jnp.asarray, normal_nodes(self.information))
         costs, share = jnp.exp(phi["log_mean"] + phi["log_sd"] * z), jnp.exp(log_w)
         log_q = self.log_prior(psi)
-        first = jnp.where(log_q <= ABSENT / 2, -jnp.inf, log_q)
+        first = hide_absent(log_q)
         replies = lambda others: jax.vmap(lambda cost: self._levels.reply(log_q, cost, params)(others))(costs)
         higher = self._levels.climb(first, phi, replies, share)
         return jnp.concatenate([first[None], higher.reshape(-1, *first.shape)])

@@ -26,7 +26,8 @@ from jaxtyping import Array, Float
 from bayescal.domain import POSITIVE, REAL, Interval
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
-from bayescal.policies.base import ABSENT, Policy, PolicyKind, padded_log_prior, tilt
+from bayescal.policies.base import PolicyKind, hide_absent, padded_log_prior, tilt
+from bayescal.policies.by_role import ByType
 from bayescal.policies.rational import best_reply
 from bayescal.precision import double_precision
 from bayescal.priors.base import Prior
@@ -38,7 +39,7 @@ LARGEST = 1_000_000  # payoffs in the joint table of one role
 _MIXED = ("cognitive hierarchy", "GR2-M")  # opponents are drawn from all lower levels
 
 
-class LevelKPolicy(Policy):
+class LevelKPolicy(ByType):
     """Players of levels 0 to `levels`.
 
     Args:
@@ -105,22 +106,11 @@ class LevelKPolicy(Policy):
         free = [jnp.asarray(phi[name], jnp.result_type(float)) for name in self.parameters]
         return jax.nn.log_softmax(jnp.stack([jnp.zeros_like(free[0]), *free]))
 
-    def log_prob(self, observation: Any, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, " actions"]:
-        return self.log_prob_all(cost, phi, psi, params)[observation]
-
-    def log_prob_all(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "roles actions"]:
-        """Log-probabilities of a person whose level is not known."""
-        by_level = jnp.maximum(self.log_prob_by_level(cost, phi, psi, params), ABSENT)
-        log_p = jax.nn.logsumexp(by_level + self.log_shares(phi)[:, None, None], axis=0)
-        return jnp.where(log_p <= ABSENT / 2, -jnp.inf, log_p)
-
     def log_prob_by_level(self, cost: Any, phi: Any, psi: Any, params: Any) -> Float[Array, "levels roles actions"]:
         """Log-probabilities of a player of each level."""
-        env: Any = self.environment
-        params = jax.tree.map(jnp.asarray, env.params | dict(params or {}))
         log_q = self.log_prior(psi)
-        reply = self.reply(log_q, cost, params)
-        first = jnp.where(log_q <= ABSENT / 2, -jnp.inf, log_q)
+        reply = self.reply(log_q, cost, self.all_params(params))
+        first = hide_absent(log_q)
         one = jnp.ones((), log_q.dtype)
         higher = self.climb(first, phi, lambda others: reply(others)[None], one[None])[:, 0]
         return jnp.concatenate([first[None], higher])

@@ -13,12 +13,12 @@ from bayescal.domain import POSITIVE, Interval
 from bayescal.environments.base import Environment, OneShot, shape_key
 from bayescal.errors import InputError
 from bayescal.policies.eager import in_double_precision
+from bayescal.policies.one_shot import unknown_cells
 from bayescal.policies.stationary import (
     StationaryPolicy,
     first_role,
     fixed_point,
     one_shot_of_several,
-    unknown_cells,
 )
 from bayescal.precision import double_precision
 

@@ -6,17 +6,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from bayescal._types import Actions, Costs, Observation, Parameters, RoleActions
+from bayescal._types import Costs, Parameters, RoleActions
 from bayescal.domain import POSITIVE, Interval
 from bayescal.environments.base import Environment
 from bayescal.errors import InputError
 from bayescal.policies.base import PolicyKind, PriorPolicy, tilt
+from bayescal.policies.by_role import ByRole
 from bayescal.policies.stationary import one_shot_of_several
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 
 
-class NoisyIntrospectionPolicy(PriorPolicy):
+class NoisyIntrospectionPolicy(ByRole, PriorPolicy):
     """One's own play is a noisy reply at cost c to what one believes that others do; this is a noisy reply at cost c t
     to what they are believed to believe; this at cost c t² …:
 
@@ -56,16 +57,6 @@ class NoisyIntrospectionPolicy(PriorPolicy):
     def parameters(self) -> dict[str, Interval]:
         """phi: by how much the cost grows from belief to belief."""
         return {"growth": POSITIVE}
-
-    def log_prob(
-        self,
-        observation: Observation,
-        cost: Costs | None,
-        phi: Parameters | None,
-        psi: Parameters | None,
-        params: Parameters | None,
-    ) -> Actions:
-        return self.log_prob_all(cost, phi, psi, params)[observation]
 
     def log_prob_all(
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None

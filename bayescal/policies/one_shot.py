@@ -205,7 +205,7 @@ class _Problem(NamedTuple):
     ) -> "_Problem":
         theta = _Theta(log_q, costs, weights, params)
         fixed = jax.lax.stop_gradient(theta)
-        system = _System(env, _unknowns(env))
+        system = _System(env, unknown_cells(env))
         return cls(system, theta, fixed, system.units(fixed)[2])
 
     def follow(self, sense: Float[AnyArray, ""], known: Bool[Array, ""] | None = None) -> PathResult:
@@ -316,7 +316,7 @@ def _solution(problem: _Problem, path: PathResult | Root) -> Solution:
     )
 
 
-def _unknowns(env: OneShot) -> Cells:
+def unknown_cells(env: OneShot) -> Cells:
     """The (role, action) index of each unknown: all actions of a role but its first."""
     cells = [(r, a) for r, n in enumerate(env.mask.sum(axis=1)) for a in range(1, n)]
     rows, cols = np.array(cells, int).reshape(-1, 2).T

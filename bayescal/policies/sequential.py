@@ -39,7 +39,7 @@ from bayescal.environments.markov import Markov
 from bayescal.errors import InputError
 from bayescal.policies.audit import Audit, Concept, audit
 from bayescal.policies.base import ABSENT, hide_absent
-from bayescal.policies.choices import ByAction, BySituation, Play, choices, inclusive
+from bayescal.policies.choices import ByAction, BySituation, Play, choices, inclusive, tie_break
 from bayescal.policies.two_player_markov import solve_two_players
 from bayescal.solvers.branch import principal_branch
 from bayescal.solvers.path import CONVERGED, MESSAGES, UNCONFIRMED, PathResult
@@ -125,10 +125,7 @@ def solve_sequential(
 
     theta = (log_q, costs, weights, params)
     end = scale / least
-    first = (cells[0] == 0) & (cells[1] == 0) & (cells[2] == 0)
-    # At a fork, the first arm is the one on which the first player's first situation is worth more.
-    tie_break = jnp.where(first, jnp.asarray(sense, dtype) * jnp.exp(log_q)[cells[0], cells[2], cells[3]], 0.0)
-    v, path = principal_branch(update, len(cells[0]), end, theta, tie_break)
+    v, path = principal_branch(update, len(cells[0]), end, theta, tie_break(log_q, cells, sense))
 
     x, _, value = returns(v, end, theta)
     log_by_type = choices(x, log_q, least / costs)

@@ -11,13 +11,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from bayescal._types import Actions, Costs, Observation, Parameters, RoleActions
+from bayescal._types import Parameters, RoleActions
 from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
-from bayescal.policies.base import Policy, PolicyKind
+from bayescal.policies.base import PolicyKind
+from bayescal.policies.by_role import ByRole
+from bayescal.policies.one_shot import unknown_cells
 from bayescal.policies.rational import NEVER
 from bayescal.precision import double_precision
 from bayescal.solvers.linear import Linear
@@ -25,7 +26,6 @@ from bayescal.solvers.path import CONVERGED, follow_path
 from bayescal.solvers.root import implicit_root
 
 Unknowns = Float[Array, " d"]
-Cells = tuple[np.ndarray, np.ndarray]
 
 _LAST = 1e-3  # one action in a million stays random: with none at all some equilibria are double roots
 _UNIT = 30.0  # unknowns are probabilities times this, so that steps of the path are as fine as those in logits
@@ -75,14 +75,6 @@ def stationary_mixtures(env: OneShot, reply: Callable[[RoleActions, Any], RoleAc
     return reply(mixtures(fixed_point(partly, _UNIT * uniform[cells], end, theta, first_role(env))), theta)
 
 
-def unknown_cells(env: OneShot) -> Cells:
-    """The (role, action) index of each unknown: all actions of a role but its first."""
-    later = env.mask.copy()
-    later[:, 0] = False
-    rows, cols = np.nonzero(later)
-    return rows, cols
-
-
 def first_role(env: OneShot) -> Unknowns:
     """At a fork: the arm on which the first role that has a choice leaves its first action."""
     rows, _ = unknown_cells(env)
@@ -96,21 +88,11 @@ def log_mixtures(env: OneShot, p: RoleActions) -> RoleActions:
     return jnp.where(jnp.asarray(env.mask), log_p, -jnp.inf)
 
 
-class StationaryPolicy(Policy):
-    """A policy of one-shot games in which nobody pays for information: what happens everywhere is `log_prob_all`."""
+class StationaryPolicy(ByRole):
+    """A policy of one-shot games in which nobody pays for information."""
 
     policy_kind = PolicyKind.STATIONARY
     environment: eqx.AbstractVar[Any]
-
-    def log_prob(
-        self,
-        observation: Observation,
-        cost: Costs | None,
-        phi: Parameters | None,
-        psi: Parameters | None,
-        params: Parameters | None,
-    ) -> Actions:
-        return self.log_prob_all(cost, phi, psi, params)[observation]
 
     def probabilities(self, phi: Parameters | None = None, params: Parameters | None = None) -> RoleActions:
         """The mixture of each role."""

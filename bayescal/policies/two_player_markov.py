@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from bayescal._types import AnyArray, Parameters
 from bayescal.environments.markov import Markov
 from bayescal.policies.audit import Concept
-from bayescal.policies.choices import ByAction, BySituation, Play, choices, inclusive
+from bayescal.policies.choices import ByAction, BySituation, Play, choices, inclusive, tie_break
 from bayescal.solvers.path import PathResult, follow_path
 from bayescal.solvers.state_by_state import StateByState
 from bayescal.solvers.unstable import negative_of_inverse
@@ -27,7 +27,7 @@ Unknowns = Float[Array, " d"]
 
 
 class _Theta(NamedTuple):
-    """What a solution depends on, and may be differentiated in: `least` is the smallest cost."""
+    """What a solution depends on, and may be differentiated in."""
 
     log_q: Float[Array, "2 states actions"]
     costs: Float[Array, "2 types"]
@@ -36,7 +36,7 @@ class _Theta(NamedTuple):
 
 
 class _Game(NamedTuple):
-    """The equations v = G(v, s) of a game, and where they are solved."""
+    """The equations v = G(v, s) of a game. `scale` is the unit of payoffs, `least` the smallest cost."""
 
     env: Markov
     concept: Concept
@@ -103,13 +103,11 @@ def solve_two_players(
     least = jax.lax.stop_gradient(jnp.min(costs))
     game, end = _Game(env, concept, scale, least, cells), scale / least
 
-    first = (cells[0] == 0) & (cells[1] == 0) & (cells[2] == 0)
-    # At a fork, the first arm is the one on which the first player's first situation is worth more.
-    lean = jnp.where(first, jnp.asarray(sense, log_q.dtype) * jnp.exp(fixed.log_q)[cells[0], cells[2], cells[3]], 0.0)
+    lean = tie_break(fixed.log_q, cells, sense)
     begin = jnp.zeros(len(cells[0]), log_q.dtype)
     path = follow_path(lambda v, s: game.linearise(v, s, fixed), begin, end, tie_break=lean, rank=0)
     solver, _ = game.linearise(path.point, end, fixed)[1].factor()
-    away = jnp.sin(1.0 + jnp.arange(begin.size, dtype=begin.dtype) ** 2)  # in no direction that the game knows
+    away = jnp.sin(1.0 + jnp.arange(begin.size, dtype=begin.dtype) ** 2)  # a direction without the symmetries of games
     unstable = negative_of_inverse(lambda x: solver(x[:, None])[:, 0], away)
 
     def newton(v, _):

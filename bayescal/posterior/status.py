@@ -16,6 +16,7 @@ from bayescal.posterior.tree import group
 
 AT_BOUNDS = 0.05  # largest share of the posterior that may lie in the outermost hundredth of the trained domain
 GRID_EDGE = 1e-3  # largest posterior mass in the outermost cells of a grid
+FAR_FROM_POSTERIOR = "the guide is too far from the posterior to be reweighted: k-hat is above"
 SKIPPED = 0.1  # largest share of optimisation steps without a finite gradient
 GRADIENT = 1e-3  # largest gradient of the log-likelihood at a maximum
 
@@ -27,7 +28,7 @@ class Problem(Enum):
     DIVERGENCES = "transitions diverged"
     R_HAT = f"chains disagree: R-hat is not below {R_HAT}"
     NO_GRADIENT = f"more than {SKIPPED:.0%} of the steps had no finite gradient"
-    FAR_GUIDE = f"the guide is too far from the posterior to be reweighted: k-hat is above {K_HAT}"
+    FAR_GUIDE = f"{FAR_FROM_POSTERIOR} {K_HAT}"
     FEW_DRAWS = f"the effective sample size is below {ESS}"
     UNSOLVED = "some likelihood values could not be computed"
     STILL_RISING = "the evidence lower bound is still rising"
@@ -109,7 +110,7 @@ class Status:
         if problem is Problem.AT_BOUNDS and self.at_bounds:
             return f"the posterior of {listed(list(self.at_bounds))} lies at the bounds of the trained domain"
         if problem is Problem.FAR_GUIDE and "k_hat_limit" in self.numbers:
-            return problem.value.replace(f"{K_HAT}", f"{self.numbers['k_hat_limit']:.2g}")
+            return f"{FAR_FROM_POSTERIOR} {self.numbers['k_hat_limit']:.2g}"
         if problem is Problem.R_HAT and "r_hat_limit" in self.numbers:
             return f"chains disagree: R-hat is not below {self.numbers['r_hat_limit']:.3g}"
         return problem.value

@@ -137,11 +137,12 @@ def _meanings(environment: Environment) -> dict[str, str]:
 def _actions(environment: Environment, role: int) -> str:
     situations = environment.named_situations(role)
     if len({labels for _, labels in situations}) < 2:
-        return _span(situations[0][1] if situations else environment.action_labels[role])
-    return ", or ".join(f"in {name} {_span(labels)}" for name, labels in situations)
+        return span(situations[0][1] if situations else environment.action_labels[role])
+    return ", or ".join(f"in {name} {span(labels)}" for name, labels in situations)
 
 
-def _span(labels: Sequence[str]) -> str:
+def span(labels: Sequence[str]) -> str:
+    """All labels if they are few, else the first and the last."""
     few = ", ".join(labels) if len(labels) <= 6 else f"{labels[0]}, {labels[1]}, ..., {labels[-1]}"
     return few if len(labels) <= 6 else f"{few} ({len(labels)} values)"
 

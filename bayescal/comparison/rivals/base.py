@@ -17,7 +17,8 @@ from bayescal.errors import DomainError
 from bayescal.likelihood.without_payoffs import Leaning, Place, WithoutPayoffs, places_of
 from bayescal.model.hyperpriors import Hyperpriors, default_cost, read_hyperpriors
 from bayescal.model.model import Model
-from bayescal.model.types import Plates, typed_model
+from bayescal.model.spec import Plates
+from bayescal.model.types import typed_model
 from bayescal.policies.base import Policy
 from bayescal.policies.habitual import HabitualPolicy
 from bayescal.policies.learned import LearnedPolicy

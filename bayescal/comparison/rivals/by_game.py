@@ -32,7 +32,7 @@ def build(field: Field, *, inferred_habit: bool = False) -> Model:
         raise NotApplicable("parameters of the game are inferred, which costs by game would be confounded with")
     habit = field.require_habit() if inferred_habit else Uniform()
     names = ["log_cost_mean", "log_cost_sd", *(f"psi_{n}" for n in habit.parameters)]
-    model = build_model(
+    return build_model(
         ExactPolicy(field.game, habit),
         Homogeneous(),
         field.decisions,
@@ -40,7 +40,6 @@ def build(field: Field, *, inferred_habit: bool = False) -> Model:
         prior_parameters=bool(habit.parameters),
         hyperpriors={n: x for n, x in field.study.hyperpriors.items() if n in names},
     )
-    return model
 
 
 BY_GAME = Rival(

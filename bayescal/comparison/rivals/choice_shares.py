@@ -15,7 +15,7 @@ from numpyro import distributions as dist
 from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.mathml import formula, sub, text
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival
-from bayescal.likelihood.without_payoffs import Leaning, Place
+from bayescal.likelihood.without_payoffs import PLACE, Leaning, Place
 from bayescal.model.model import Model
 from bayescal.policies.base import Parameters
 
@@ -63,7 +63,7 @@ def build(field: Field) -> Model:
         "Choice shares: everybody chooses with the same probabilities, one for each action in each role of each game, "
         "all shares being equally likely beforehand; nothing depends on payoffs",
         {
-            site: (f"place_of_{n}", tuple(shares.places[k].label for k in members))
+            site: (f"{PLACE}_of_{n}", tuple(shares.places[k].label for k in members))
             for site, (n, members) in shares.sites.items()
         },
     )

@@ -10,7 +10,7 @@ from functools import partial
 from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.mathml import EXP, POISSON, formula, over, sub, text, total
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival, habit_intervals
-from bayescal.comparison.rivals.levels import HIGHEST_POISSON, habit_of, level_policy, poisson_hyperprior
+from bayescal.comparison.rivals.levels import HIGHEST_POISSON, LEVEL_0, habit_of, level_policy, poisson_hyperprior
 from bayescal.model.model import Model
 from bayescal.policies.level_costs import LevelCostsPolicy
 from bayescal.policies.level_k import LevelKPolicy
@@ -70,12 +70,11 @@ COGNITIVE_HIERARCHY = Rival(
     ),
     Ingredients(_KIND),
 )
-_LEVEL_0 = "Level 0 plays the habit, whose strength ψ is inferred, and replies depart from it."
 _COSTS = "People differ in their cost of information too, and reply to the average of lower levels."
 HIERARCHY_HABIT = replace(
     COGNITIVE_HIERARCHY,
     name="cognitive hierarchy, inferred prior",
-    description=f"A cognitive hierarchy with a habit. {_LEVEL_0}",
+    description=f"A cognitive hierarchy with a habit. {LEVEL_0}",
     build=partial(build, inferred_habit=True),
     ingredients=Ingredients(_KIND, habit="inferred"),
 )
@@ -90,7 +89,7 @@ HIERARCHY_COSTS = replace(
 HIERARCHY_COSTS_HABIT = replace(
     COGNITIVE_HIERARCHY,
     name="cognitive hierarchy, different costs, inferred prior",
-    description=f"{_COSTS} {_LEVEL_0}",
+    description=f"{_COSTS} {LEVEL_0}",
     build=partial(build, inferred_habit=True, differ=True),
     ingredients=Ingredients(_KIND, habit="inferred", heterogeneity="people differ"),
     usual=False,

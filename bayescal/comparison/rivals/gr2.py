@@ -9,6 +9,7 @@ from bayescal.comparison.mathml import EXP, formula, over, row, sub, total
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival, habit_intervals
 from bayescal.comparison.rivals.levels import (
     HIGHEST_POISSON,
+    LEVEL_0,
     habit_of,
     level_policy,
     poisson_hyperprior,
@@ -56,11 +57,10 @@ GR2_M = Rival(
     (formula(sub("π", "k"), "(a)=", total("b"), total("h<k"), sub("g", "h"), sub("π", "h"), "(b)", _REPLY),),
     Ingredients("GR2-M"),
 )
-_LEVEL_0 = "Level 0 plays the habit, whose strength ψ is inferred, and replies depart from it."
 GR2_L_HABIT = replace(
     GR2_L,
     name="GR2-L, inferred prior",
-    description=f"GR2-L with a habit. {_LEVEL_0}",
+    description=f"GR2-L with a habit. {LEVEL_0}",
     build=partial(build, kind="GR2-L", inferred_habit=True),
     ingredients=Ingredients("GR2-L", habit="inferred"),
     usual=False,
@@ -68,7 +68,7 @@ GR2_L_HABIT = replace(
 GR2_M_HABIT = replace(
     GR2_M,
     name="GR2-M, inferred prior",
-    description=f"GR2-M with a habit. {_LEVEL_0}",
+    description=f"GR2-M with a habit. {LEVEL_0}",
     build=partial(build, kind="GR2-M", inferred_habit=True),
     ingredients=Ingredients("GR2-M", habit="inferred"),
     usual=False,

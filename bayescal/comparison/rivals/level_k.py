@@ -3,15 +3,11 @@
 from dataclasses import replace
 from functools import partial
 
-from numpyro import distributions as dist
-
 from bayescal.comparison.ingredients import Ingredients
 from bayescal.comparison.mathml import ARGMAX, LAPSE, formula, sub
 from bayescal.comparison.rivals.base import LAPSES, Field, Rival, habit_intervals, lapse_hyperprior
-from bayescal.comparison.rivals.levels import habit_of, level_policy
+from bayescal.comparison.rivals.levels import HIGHEST, habit_of, level_policy, share_hyperpriors
 from bayescal.model.model import Model
-
-HIGHEST = 3  # people of higher levels are hardly ever found
 
 
 def build(field: Field, *, inferred_habit: bool = False) -> Model:
@@ -21,10 +17,9 @@ def build(field: Field, *, inferred_habit: bool = False) -> Model:
     """
     habit, psi, first = habit_of(field, inferred=inferred_habit)
     policy = level_policy(field, "level-k", HIGHEST, habit)
-    shares = {name: dist.Normal(0.0, 1.5) for name in policy.parameters}
     return field.typed(
         policy,
-        shares | lapse_hyperprior() | psi,
+        share_hyperpriors(policy) | lapse_hyperprior() | psi,
         f"Levels of reasoning: everybody has a level from 0, which plays {first}, to {policy.levels}, and gives the "
         f"best reply to the level below; the shares of levels are inferred{LAPSES}",
         natural=habit_intervals(habit),

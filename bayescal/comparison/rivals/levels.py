@@ -11,7 +11,9 @@ from bayescal.policies.level_k import Kind, LevelKPolicy, dominant
 from bayescal.priors.base import Prior
 from bayescal.priors.uniform import Uniform
 
+HIGHEST = 3  # level, where each has a share of its own: people of higher levels are hardly ever found
 HIGHEST_POISSON = 10  # level, where levels are Poisson
+LEVEL_0 = "Level 0 plays the habit, whose strength ψ is inferred, and replies depart from it."
 
 
 def level_policy(field: Field, kind: Kind, highest: int, prior: Prior | None = None) -> LevelKPolicy:
@@ -50,6 +52,11 @@ def habit_of(field: Field, *, inferred: bool) -> tuple[Prior, Hyperpriors, str]:
 def replies_are_the_same(field: Field) -> bool:
     """Whether the best reply is the same whatever the others do, in every game."""
     return all(dominant(game) for game in one_of_each(field.one_shot_games))
+
+
+def share_hyperpriors(policy: LevelKPolicy) -> Hyperpriors:
+    """Of the log-odds of each level's share against that of level 0."""
+    return {name: dist.Normal(0.0, 1.5) for name in policy.parameters}
 
 
 def poisson_hyperprior() -> Hyperpriors:

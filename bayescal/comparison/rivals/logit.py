@@ -22,10 +22,10 @@ from bayescal.comparison.mathml import LOG, formula, over, power, sub, text
 from bayescal.comparison.rivals.base import Field, NotApplicable, Rival
 from bayescal.comparison.rivals.choice_shares import MOST
 from bayescal.comparison.rivals.habits import ROUND, some_are_multiples
-from bayescal.likelihood.without_payoffs import Leaning, Place
+from bayescal.likelihood.without_payoffs import PLACE, Leaning, Place
 from bayescal.model.hyperpriors import Hyperpriors
 from bayescal.model.model import Model
-from bayescal.model.types import Plates
+from bayescal.model.spec import Plates
 from bayescal.policies.base import Parameters
 from bayescal.policies.normal_nodes import normal_nodes
 
@@ -133,7 +133,7 @@ class Logit(Leaning):
     def plates(self) -> Plates:
         labels = lambda of: tuple(f"{x} · {k}" if self._free > 1 else x for x in of for k in range(1, self._free + 1))
         plates = {"lean": ("kind_of_role", labels(self.roles))}
-        return plates | ({"game_effect": ("place", labels([p.label for p in self.places]))} if self.by_game else {})
+        return plates | ({"game_effect": (PLACE, labels([p.label for p in self.places]))} if self.by_game else {})
 
 
 def scaled(values: Float[np.ndarray, "..."], grid: Float[np.ndarray, " actions"]) -> Float[np.ndarray, "..."]:

@@ -1,20 +1,16 @@
 """Quantal level-k (Stahl & Wilson 1994, 1995): levels whose replies are noisy."""
 
-from numpyro import distributions as dist
-
 from bayescal.comparison.mathml import EXP, formula, sub
 from bayescal.comparison.rivals.base import Field, Rival
-from bayescal.comparison.rivals.level_k import HIGHEST
-from bayescal.comparison.rivals.levels import level_policy
+from bayescal.comparison.rivals.levels import HIGHEST, level_policy, share_hyperpriors
 from bayescal.model.model import Model
 
 
 def build(field: Field) -> Model:
     policy = level_policy(field, "quantal level-k", HIGHEST)
-    shares = {name: dist.Normal(0.0, 1.5) for name in policy.parameters}
     return field.typed(
         policy,
-        shares | field.cost_hyperprior(),
+        share_hyperpriors(policy) | field.cost_hyperprior(),
         f"Quantal levels of reasoning: everybody has a level from 0, which plays any action, to {policy.levels}, and "
         "replies at a common cost of information to the level below; the shares of levels are inferred",
     )
