@@ -10,7 +10,7 @@ from jax.tree_util import PyTreeDef
 from jaxtyping import Float
 
 from bayescal._types import AnyArray, Costs, Parameters
-from bayescal.environments.base import OneShot
+from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
 from bayescal.policies.base import all_params, padded_log_prior
 from bayescal.policies.costs import checked_cost, types_of
@@ -18,6 +18,12 @@ from bayescal.policies.eager import in_double_precision, in_one_program
 from bayescal.policies.one_shot import Arm, Solution, sense_of, solve_one_shot
 from bayescal.populations.base import Population
 from bayescal.priors.base import Prior
+
+
+def check_one_shot(env: Environment) -> None:
+    """A game over time has other solutions, which other functions find."""
+    if not isinstance(env, OneShot):
+        raise InputError(f"{env.name} is not a one-shot game: use `ExactPolicy(environment).solve(cost)`.")
 
 
 def solve_game(

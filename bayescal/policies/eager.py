@@ -47,11 +47,14 @@ def in_one_program[**Given, Answer](
     """`in_double_precision`, as one compiled program from the arguments to the answer.
 
     Step by step, a small game's masks, casts and flattened modules take twenty times as long as its solution. All
-    arguments are positional: pytrees of arrays and numbers. What differs in arrays alone shares a program.
+    arguments are positional: pytrees of arrays and numbers. What differs in arrays alone shares a program. A game whose
+    own methods cannot be traced is solved step by step.
 
     Args:
         alike: from the structure of the arguments to that of arguments with the same answer.
     """
+
+    stepwise: set[PyTreeDef] = set()  # structures of arguments that cannot be compiled
 
     @functools.cache
     def program() -> Callable[..., Any]:
@@ -75,8 +78,14 @@ def in_one_program[**Given, Answer](
         single = not jax.config.jax_enable_x64
         # Copies: JAX keeps constants by the identity of the array, and would reuse one from a float32 trace.
         leaves = [x.copy() if isinstance(x, np.ndarray) else x for x in leaves]
-        with double_precision():
-            return program()(alike(structure), single, leaves)
+        form = alike(structure)
+        if form not in stepwise:
+            try:
+                with double_precision():
+                    return program()(form, single, leaves)
+            except jax.errors.JAXTypeError:  # a game of one's own, whose methods read its numbers with NumPy
+                stepwise.add(form)
+        return in_double_precision(solve)(*args)  # ty: ignore[missing-argument]
 
     return call
 

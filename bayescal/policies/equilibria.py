@@ -13,6 +13,7 @@ from bayescal.environments.base import OneShot
 from bayescal.environments.normal_form import NormalForm
 from bayescal.environments.roles import role_of_player
 from bayescal.errors import InputError
+from bayescal.policies.at_once import check_one_shot
 from bayescal.policies.costs import checked_cost
 from bayescal.policies.exact import ExactPolicy
 from bayescal.priors.base import Prior
@@ -117,6 +118,7 @@ def equilibria(
         ['0.99', '0.99'] True False
         ['0.73', '0.73'] False False
     """
+    check_one_shot(environment)
     costs = np.broadcast_to(np.asarray(checked_cost(environment, cost), float), (environment.roles,))
     policy = ExactPolicy(environment, prior)
     log_q = np.asarray(policy.log_prior(psi), float)
@@ -221,6 +223,7 @@ def nash_equilibria(environment: OneShot, params: Parameters | None = None) -> t
         ['0.00', '0.00'] ['3.0', '3.0']
         ['0.67', '0.67'] ['3.0', '3.0']
     """
+    check_one_shot(environment)
     if environment.players != 2:
         raise InputError(
             f"{environment.name} has {environment.players} players: Nash equilibria are enumerated for two. Use "

@@ -23,7 +23,7 @@ from bayescal.environments.finite import FiniteGame
 from bayescal.environments.own_solution import SolvesItself
 from bayescal.environments.repeated import Repeated
 from bayescal.errors import InputError
-from bayescal.policies.at_once import solve_game
+from bayescal.policies.at_once import check_one_shot, solve_game
 from bayescal.policies.base import ABSENT, PolicyKind, PriorPolicy, tilt
 from bayescal.policies.costs import types_of
 from bayescal.policies.eager import in_double_precision
@@ -385,4 +385,5 @@ def equilibrium(
     """
     if arm not in get_args(Arm):
         raise InputError(f'equilibrium: the arm is {arm!r}; choose "first" or "other".')
+    check_one_shot(environment)
     return solve_game(environment, prior, None, cost, None, psi, None, None, arm)

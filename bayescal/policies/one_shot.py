@@ -121,9 +121,16 @@ class _System:
 
     def by_type(self, v: Unknowns, theta: _Theta) -> Float[Array, "roles types actions"]:
         """q exp(precision v) / Z of every type."""
-        x = jnp.zeros(theta.log_q.shape, v.dtype).at[self.cells].set(v)
+        x = jnp.append(v, 0.0)[self.places(theta.log_q.shape)]
         precision = self.units(theta)[1]
         return jax.nn.softmax(theta.log_q[:, None, :] + precision[:, :, None] * x[:, None, :], axis=-1)
+
+    def places(self, shape: tuple[int, ...]) -> Int[np.ndarray, "roles actions"]:
+        """Where in v the logit of each action stands; one place past the end for those that have none. (A gather: with
+        a scatter in its body a loop is not compiled as one piece.)"""
+        places = np.full(shape, len(self.cells[0]))
+        places[self.cells] = np.arange(len(self.cells[0]))
+        return places
 
     def mixtures(self, v: Unknowns, theta: _Theta) -> RoleActions:
         """By role, the average over types."""

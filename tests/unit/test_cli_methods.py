@@ -68,23 +68,34 @@ def test_interrupted_and_resumed(study, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_comparison_interrupted_and_resumed(study, tmp_path, monkeypatch):
     def run(out, *words):
-        asked = ["compare", str(study), "--out", str(tmp_path / out), "--only", "prior only", "--only", "common cost"]
+        asked = [
+            "compare",
+            str(study),
+            "--out",
+            str(tmp_path / out),
+            "--only",
+            "choice shares",
+            "--only",
+            "common cost",
+        ]
         asked += ["--draws", "60", "--warmup", "60", "--chains", "2", *words]
         return CliRunner().invoke(main, asked, catch_exceptions=False)
 
     def stop(self, name, done, total):
-        if name == "common cost" and done == total:
+        if name == "common cost" and done == total:  # the second, after 120 iterations
             raise KeyboardInterrupt
 
     with monkeypatch.context() as during:
         during.setattr(FitProgress, "__call__", stop)
         stopped = run("out")
     assert stopped.exit_code == 130 and "the same command with --resume continues" in stopped.stderr
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {".prior-only.checkpoint", ".common-cost.checkpoint"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {".choice-shares.checkpoint", ".common-cost.checkpoint"}
     resumed, straight = run("out", "--resume"), run("straight")
     assert resumed.exit_code == straight.exit_code == 0, resumed.output
     assert not list((tmp_path / "out").glob(".*"))
-    assert Fit.load(tmp_path / "out" / "prior-only.nc").provenance["resumed_after"] == 60 + 6 * 60
+    first, second = (Fit.load(tmp_path / "out" / f"{name}.nc") for name in ("choice-shares", "common-cost"))
+    assert first.provenance["resumed_after"] == 60 + first.tree["posterior"].sizes["draw"]
+    assert second.provenance["resumed_after"] == 120
     found, wanted = (json.loads((tmp_path / out / "comparison.json").read_text()) for out in ("out", "straight"))
     assert found["pointwise"] == wanted["pointwise"] and found["verdict"] == wanted["verdict"]
 

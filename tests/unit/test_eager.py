@@ -2,8 +2,10 @@
 
 import jax
 import numpy as np
+import pytest
 
 import bayescal as bc
+from bayescal.errors import InputError
 
 
 def test_an_eager_call_after_a_traced_one_is_still_in_float64():
@@ -14,3 +16,25 @@ def test_an_eager_call_after_a_traced_one_is_still_in_float64():
     eager = chosen(np.array([0.8, 0.8]))
     np.testing.assert_allclose(eager, traced, atol=1e-5)
     assert np.abs(np.asarray(chosen(np.array([0.8, 1.0]))) - np.asarray(eager)).max() > 1e-3
+
+
+class ReadWithNumpy(bc.NormalForm):
+    """A game of one's own, whose methods know numbers only, not JAX's traced ones."""
+
+    @property
+    def params(self):
+        return {"payoffs": np.asarray(self.default_payoffs)}
+
+
+def test_a_game_that_cannot_be_traced_is_solved_step_by_step():
+    payoffs = np.asarray(bc.get_game("selten-chmura-01").params["payoffs"])
+    wanted = bc.equilibrium(bc.NormalForm(payoffs), 0.8).strategies
+    for _ in range(2):  # the second time it is known that it cannot
+        found = bc.equilibrium(ReadWithNumpy(payoffs), 0.8).strategies
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("solve", [bc.equilibrium, bc.equilibria, lambda game, cost: bc.nash_equilibria(game)])
+def test_a_game_over_time_is_refused_in_a_sentence(solve, unchecked):
+    with unchecked(), pytest.raises(InputError, match=r"kuhn-poker is not a one-shot game: use `ExactPolicy"):
+        solve(bc.get_game("kuhn-poker"), 1.0)
