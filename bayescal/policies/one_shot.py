@@ -32,7 +32,7 @@ from bayescal.environments.base import OneShot
 from bayescal.errors import InputError
 from bayescal.policies.audit import audit
 from bayescal.policies.base import ABSENT, hide_absent, tilt
-from bayescal.solvers.linear import Linear
+from bayescal.solvers.linear import Linear, product
 from bayescal.solvers.path import CONVERGED, MESSAGES, UNCONFIRMED, PathResult, follow_path
 from bayescal.solvers.root import Root, implicit_root, newton
 
@@ -182,7 +182,7 @@ class _System:
             spread = spread + jnp.eye(p.shape[1], dtype=v.dtype) * diagonal
             slopes = self.env.payoff_slopes(p, theta.params) / scale
             slopes = (slopes - slopes[:, :1])[self.cells]
-            jac = jnp.einsum("drb,rba->dra", slopes, spread)[:, self.cells[0], self.cells[1]]
+            jac = jax.vmap(product, in_axes=(1, 0), out_axes=1)(slopes, spread)[:, self.cells[0], self.cells[1]]
             slope = Linear.bordered(jnp.eye(v.shape[0], dtype=v.dtype) - s * jac, self.alone)
         else:
             left, right = moves

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from bayescal.policies.base import tilt
 from bayescal.solvers.branch import principal_branch
-from bayescal.solvers.linear import Linear, change, negative_directions, solve_with_sign
+from bayescal.solvers.linear import SMALL, Linear, change, negative_directions, solve_with_sign
 from bayescal.solvers.path import follow_path
 from bayescal.solvers.policy_iteration import soft_values, value_policy
 from bayescal.solvers.root import implicit_root, newton
@@ -22,7 +22,7 @@ def double_precision():
         yield
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("size", [1, 2, 3, 6, SMALL + 1])
 def test_linear_systems_and_the_sign_of_their_determinant(size):
     """Of 20 matrices each, among them some of either sign."""
     matrices, rhs = RNG.normal(size=(20, size, size)), RNG.normal(size=(20, size, 3))
@@ -42,7 +42,7 @@ def test_systems_of_few_outer_products(rank):
     np.testing.assert_array_equal(signs, np.sign(np.linalg.det(matrices)))
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, SMALL + 1])
 def test_negative_eigenvalues_are_counted(size):
     """Against NumPy's eigenvalues; of the change between two matrices, against zeros of a determinant."""
     old, new = np.eye(size) + 0.4 * RNG.normal(size=(40, size, size)), RNG.normal(size=(40, size, size))
@@ -53,6 +53,24 @@ def test_negative_eigenvalues_are_counted(size):
     lines = np.stack([np.diag(np.linspace(-1.5, 1, size)), np.eye(size)])
     passed = np.sum(np.diagonal(lines[0]) < 0)
     assert int(negative_directions(change(jnp.asarray(lines[1]), jnp.asarray(lines[0])))) == passed
+
+
+def test_pivots_and_what_has_no_inverse():
+    """Zeros on the diagonal, rows of very different size, eigenvalues near zero and near the imaginary axis."""
+    turned = np.array([[0, 0, 1.0], [1e-9, 0, 0], [0, 1e9, 0]])
+    solved, sign = solve_with_sign(jnp.asarray(turned), jnp.asarray(turned))
+    np.testing.assert_allclose(solved, np.eye(3), atol=1e-12)
+    assert float(sign) == np.sign(np.linalg.det(turned)) == 1
+    singular, _ = solve_with_sign(jnp.ones((4, 4)), jnp.ones((4, 1)))
+    assert not np.isfinite(singular).all()
+    base = RNG.normal(size=(5, 5))
+    real = lambda *values: base @ np.diag(values) @ np.linalg.inv(base)
+    pair = np.array([[1e-6, 1.0], [-1.0, 1e-6]])
+    nearly = (
+        base @ np.block([[pair, np.zeros((2, 3))], [np.zeros((3, 2)), np.diag([-2.0, 3.0, 1.0])]]) @ np.linalg.inv(base)
+    )
+    matrices = [real(-1e-9, 1e9, 1.0, 2.0, -3.0), real(1e-9, 1.0, 1.0, 1.0, 1.0), nearly, np.full((5, 5), np.nan)]
+    assert [int(negative_directions(jnp.asarray(m))) for m in matrices] == [2, 0, 1, 0]
 
 
 def test_the_core_of_a_matrix_with_an_identity_block():
