@@ -21,6 +21,7 @@ from bayescal.policies.stationary import (
     one_shot_of_several,
 )
 from bayescal.precision import double_precision
+from bayescal.solvers.places import in_places
 
 
 class LucePolicy(StationaryPolicy):
@@ -64,8 +65,7 @@ class LucePolicy(StationaryPolicy):
         precision = 1 / jnp.asarray(phi["mu"], jnp.result_type(float))
 
         def log_p(v):
-            logits = jnp.zeros(mask.shape, v.dtype).at[cells].set(v)
-            return jax.nn.log_softmax(jnp.where(mask, logits, -jnp.inf), axis=1)
+            return jax.nn.log_softmax(jnp.where(mask, in_places(v, cells, mask.shape), -jnp.inf), axis=1)
 
         def reply(v, s, params):
             payoffs = jnp.where(mask, env.expected_payoffs(jnp.exp(log_p(v)), params), 1.0)

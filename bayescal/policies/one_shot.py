@@ -34,10 +34,10 @@ from bayescal.policies.audit import audit
 from bayescal.policies.base import ABSENT, hide_absent, tilt
 from bayescal.solvers.linear import Linear, product
 from bayescal.solvers.path import CONVERGED, MESSAGES, UNCONFIRMED, PathResult, follow_path
+from bayescal.solvers.places import Cells, in_places
 from bayescal.solvers.root import Root, implicit_root, newton
 
 Unknowns = Float[Array, " d"]
-Cells = tuple[np.ndarray, np.ndarray]
 Arm = Literal["first", "other"]
 
 _AT_REST = 1e-7  # logits: Newton steps from approximate values stop here, where their error is of the order of 1e-14
@@ -121,16 +121,9 @@ class _System:
 
     def by_type(self, v: Unknowns, theta: _Theta) -> Float[Array, "roles types actions"]:
         """q exp(precision v) / Z of every type."""
-        x = jnp.append(v, 0.0)[self.places(theta.log_q.shape)]
+        x = in_places(v, self.cells, theta.log_q.shape)
         precision = self.units(theta)[1]
         return jax.nn.softmax(theta.log_q[:, None, :] + precision[:, :, None] * x[:, None, :], axis=-1)
-
-    def places(self, shape: tuple[int, ...]) -> Int[np.ndarray, "roles actions"]:
-        """Where in v the logit of each action stands; one place past the end for those that have none. (A gather: with
-        a scatter in its body a loop is not compiled as one piece.)"""
-        places = np.full(shape, len(self.cells[0]))
-        places[self.cells] = np.arange(len(self.cells[0]))
-        return places
 
     def mixtures(self, v: Unknowns, theta: _Theta) -> RoleActions:
         """By role, the average over types."""

@@ -43,6 +43,7 @@ from bayescal.policies.choices import ByAction, BySituation, Play, choices, incl
 from bayescal.policies.two_player_markov import solve_two_players
 from bayescal.solvers.branch import principal_branch
 from bayescal.solvers.path import CONVERGED, MESSAGES, UNCONFIRMED, PathResult
+from bayescal.solvers.places import in_places
 from bayescal.solvers.policy_iteration import soft_values
 
 _MANY = 100  # unknowns of a Markov game of two players, from which on it is solved state by state
@@ -116,7 +117,7 @@ def solve_sequential(
     def returns(v, s, theta):
         log_q, costs, weights, params = theta
         play = Play(log_q, least / costs, weights, concept)
-        x = jnp.zeros(possible.shape, dtype).at[cells].set(v)
+        x = in_places(v, cells, possible.shape)
         of_kind = _tree_returns if isinstance(env, ExtensiveForm) else _markov_returns
         return x, *of_kind(env, x, s / scale, play, params)  # ty: ignore[invalid-argument-type]
 

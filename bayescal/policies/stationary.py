@@ -23,6 +23,7 @@ from bayescal.policies.rational import NEVER
 from bayescal.precision import double_precision
 from bayescal.solvers.linear import Linear
 from bayescal.solvers.path import CONVERGED, follow_path
+from bayescal.solvers.places import in_places
 from bayescal.solvers.root import implicit_root
 
 Unknowns = Float[Array, " d"]
@@ -64,8 +65,8 @@ def stationary_mixtures(env: OneShot, reply: Callable[[RoleActions, Any], RoleAc
     cells = unknown_cells(env)
 
     def mixtures(v):
-        rest = jnp.zeros_like(uniform).at[cells].set(v / _UNIT)
-        return rest.at[:, 0].set(1 - rest.sum(axis=1))
+        rest = in_places(v / _UNIT, cells, uniform.shape)
+        return jnp.concatenate([1 - rest.sum(axis=1, keepdims=True), rest[:, 1:]], axis=1)
 
     def partly(v, s, theta):
         random = (1 - s / _UNIT) ** 2  # a double root is approached like the root of this share

@@ -20,6 +20,7 @@ from bayescal.environments.markov import Markov
 from bayescal.policies.audit import Concept
 from bayescal.policies.choices import ByAction, BySituation, Play, choices, inclusive, tie_break
 from bayescal.solvers.path import PathResult, follow_path
+from bayescal.solvers.places import in_places
 from bayescal.solvers.state_by_state import StateByState
 from bayescal.solvers.unstable import negative_of_inverse
 
@@ -81,7 +82,7 @@ class _Game(NamedTuple):
     def spread_out(self, v: Unknowns, theta: _Theta) -> ByAction:
         """The unknowns in their places."""
         players, states, actions = theta.log_q.shape
-        return jnp.zeros((players, theta.costs.shape[1], states, actions), v.dtype).at[self.cells].set(v)
+        return in_places(v, self.cells, (players, theta.costs.shape[1], states, actions))
 
 
 def solve_two_players(
