@@ -39,8 +39,8 @@ class Comparison:
         table: by model, best first: elpd (expected log predictive density, in nats) and its standard error se,
             per_decision, difference to the best and difference_se, weight (stacking), k_hat (the largest), k_bad (how
             many units are above its limit before any refit), unreliable (how many of these were not left out in another
-            way), how ("psis", "mixture for 8", "10-fold"), status of the fit as a sentence, reason (what is wrong with
-            the fit), and excluded (the fit cannot be trusted: it is shown, but not in the verdict).
+            way), how ("psis", "mixture for 8", "10-fold", "formula"), status of the fit as a sentence, reason (what is
+            wrong with the fit), and excluded (the fit cannot be trusted: it is shown, but not in the verdict).
         pointwise: elpd of each unit (rows) in each model (columns).
         scores: by model, of a new person: share_predicted, mean_error (units of the action), log_score and floor (nats
             per decision), with floor_se; floor_known and its error are those of people who are known.

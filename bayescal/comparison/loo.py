@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
 
 from bayescal.comparison.bridge import log_mass_ratio
+from bayescal.comparison.closed_form import closed_form
 from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.comparison.refit import Progress, Refitted, left_out_together, refit, weighted_sites
 from bayescal.errors import InputError
@@ -48,6 +49,7 @@ class How:
         refits: units left out by a refit each.
         diverged: refits that diverged.
         folds: parts of k-fold cross-validation; 0 where there was none.
+        exact: a formula gives all of them.
         imprecise: units whose k-fold density has a large Monte-Carlo error, because they are so influential.
     """
 
@@ -56,15 +58,18 @@ class How:
     diverged: int = 0
     folds: int = 0
     imprecise: int = 0
+    exact: bool = False
 
     @property
     def by_weights(self) -> bool:
         """Whether every unit was left out by weights."""
-        return not (self.mixture or self.refits or self.folds)
+        return not (self.exact or self.mixture or self.refits or self.folds)
 
     def __str__(self) -> str:
         if self.by_weights:
             return "psis"
+        if self.exact:
+            return "formula"
         if self.folds:
             return f"{self.folds}-fold" + (f" ({self.imprecise} imprecise)" if self.imprecise else "")
         parts = [f"{word} {n}" for word, n in (("mixture for", self.mixture), ("refit of", self.refits)) if n]
@@ -114,7 +119,8 @@ def leave_one_out(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LeftOut:
-    """Leave-one-out by weights; where these cannot be trusted and the model is given, by the mixture or by refits.
+    """Leave-one-out by a formula where there is one, or else by weights. Where these cannot be trusted and the model is
+    given, by the mixture or by refits.
 
     Args:
         unit_of_person: the unit of each participant.
@@ -122,7 +128,11 @@ def leave_one_out(
     weighted = psis(points)
     if model is not None and owns(model, unit):
         weighted = replace(weighted, k_hat=np.maximum(weighted.k_hat, 1.0))
-    if not len(weighted.bad) or model is None:
+    if model is None:
+        return weighted
+    if (exact := closed_form(model, unit, points.units, unit_of_person)) is not None:
+        return replace(weighted, elpd=exact, k_hat=np.zeros(len(exact)), how=How(exact=True))
+    if not len(weighted.bad):
         return weighted
     unit_of_row = units_of_rows(model, unit, unit_of_person, points.units)
     if unit_of_row is None:

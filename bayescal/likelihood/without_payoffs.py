@@ -111,10 +111,10 @@ class WithoutPayoffs(CommonLikelihood):
         log_p = self._log_probs(shared)
         if isinstance(self.data, OneShotData):
             return self.data.by_person(log_p)
-        return jnp.einsum("kna,kta->nt", jnp.asarray(self._counts), finite(log_p))
+        return jnp.einsum("kna,kta->nt", jnp.asarray(self.counts), finite(log_p))
 
     @property
-    def _counts(self) -> Float[np.ndarray, "places participants actions"]:
+    def counts(self) -> Float[np.ndarray, "places participants actions"]:
         """How often each person chose each action in each place of a game over time."""
         data = self.data
         assert isinstance(data, OverTimeData)

@@ -15,6 +15,7 @@ from scipy.special import betaln, expit, gammaln, logsumexp
 from scipy.stats import norm
 
 import bayescal as bc
+from bayescal.comparison.closed_form import closed_form
 from bayescal.comparison.loo import psis
 from bayescal.comparison.pointwise import Pointwise
 from bayescal.comparison.rivals import rivals
@@ -77,6 +78,28 @@ def test_choice_shares_are_multinomial(volunteers):
     expected = [np.dot(decided(n), np.log(p[g])) for g, n in people()]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert np.abs(swapped - expected).max() > 0.5  # planted: the shares of the other game
+
+
+@pytest.mark.parametrize("unit", ["participant", "game"])
+def test_left_out_shares_are_beta_integrals(volunteers, unit):
+    """A unit's decisions in their order, of which the others' shares have a Beta distribution."""
+    model = rivals(volunteers, only=["choice shares"]).models["choice shares"]
+    names = [f"{g}{i:02d}" for g in sorted(GAMES) for i in range(len(WAITED[g]))]
+    of = dict(zip(names, names if unit == "participant" else [g for g, _ in people()], strict=True))
+    units = list(dict.fromkeys(of.values()))
+    expected, alone = [], []
+    log_density = lambda p, a, b, c, d: (a + c - 1) * np.log(p) + (b + d - 1) * np.log1p(-p) - betaln(c, d)
+    integral = lambda *n: quad(lambda p: np.exp(log_density(p, *n)), 0, 1, epsabs=0)[0]
+    for u in units:
+        game = next(g for name, (g, _) in zip(names, people(), strict=True) if of[name] == u)
+        there = [(of[name], decided(n)) for name, (g, n) in zip(names, people(), strict=True) if g == game]
+        a, b = np.sum([n for v, n in there if v == u], axis=0)
+        c, d = np.sum([(1, 1), *(n for v, n in there if v != u)], axis=0)
+        expected.append(np.log(integral(a, b, c, d)))
+        alone.append(np.log(integral(a, b, 1, 1)))
+    np.testing.assert_allclose(closed_form(model, unit, units, of), expected, rtol=1e-6)
+    planted = np.abs(np.array(alone) - expected).max()  # as if nothing were known of the others
+    assert planted > 0.5 if unit == "participant" else planted == 0
 
 
 def test_a_logit_of_people_who_differ_is_a_normal_integral(volunteers):
