@@ -217,18 +217,14 @@ class Verdict:
     @property
     def _unfair(self) -> list[str]:
         """Models that are clearly behind, and lack an ingredient of the best one."""
-        parts = []
+        reasons: dict[str, list[str]] = {}
         for gap in self.behind:
-            if not (gap.lacks and gap.clear):
-                continue
-            why = f"without {listed(gap.lacks, None)}"
-            if gap.partner is not None:
-                sign = "" if gap.partner.nats > 0 else "−"
-                why += f", worth {sign}{in_nats(gap.partner.nats, gap.partner.se)} to it"
-            parts.append(f"{gap.model} by {gap} ({why})")
+            if gap.lacks and gap.clear:
+                reasons.setdefault(_lacking(gap), []).append(f"{gap.model} by {gap}")
+        parts = [f"{listed(models, None)} ({why})" for why, models in reasons.items()]
         if not parts:
             return []
-        return [f"Not on equal terms, {self.best} is ahead of {listed(parts, None)}."]
+        return [f"Not on equal terms, {self.best} is ahead of {'; of '.join(parts)}."]
 
     def __str__(self) -> str:
         return " ".join(self.sentences)
@@ -237,6 +233,14 @@ class Verdict:
         """For JSON."""
         behind = [asdict(gap) | {"clear": gap.clear} for gap in self.behind]
         return asdict(self) | {"behind": behind, "worth": [w.as_dict() for w in self.worth]}
+
+
+def _lacking(gap: Gap) -> str:
+    """What a model is without, and what that is worth to it."""
+    why = f"without {listed(gap.lacks, None)}"
+    if gap.partner is None:
+        return why
+    return f"{why}, worth {'' if gap.partner.nats > 0 else '−'}{in_nats(gap.partner.nats, gap.partner.se)} to it"
 
 
 def _worth(of: Worth) -> str:
