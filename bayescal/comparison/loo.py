@@ -7,7 +7,8 @@ the chains do not move between the parts of the mixture, the model is fitted aga
 cross-validation whole groups are left out together, with one refit for each part.
 
 Where games (or groups) have numbers of their own that are sampled, draws of the posterior never reach what these could
-be without the game, and k-hat, whose limit is then 1, may be small by chance. All of them are left out by refits.
+be without the game, and k-hat, whose limit is then 1, may be small by chance. All of them are left out by integrals
+over these numbers, or, where there are none, by refits.
 """
 
 import math
@@ -22,6 +23,7 @@ from scipy.special import logsumexp
 
 from bayescal.comparison.bridge import log_mass_ratio
 from bayescal.comparison.closed_form import closed_form
+from bayescal.comparison.own_numbers import without_own_numbers
 from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.comparison.refit import Progress, Refitted, left_out_together, refit, weighted_sites
 from bayescal.errors import InputError
@@ -45,6 +47,7 @@ class How:
     """How units were left out: by importance weights, except for those counted here.
 
     Attributes:
+        integrals: units whose own numbers were integrated out, before weights were taken.
         mixture: units left out by draws from one mixture.
         refits: units left out by a refit each.
         diverged: refits that diverged.
@@ -53,6 +56,7 @@ class How:
         imprecise: units whose k-fold density has a large Monte-Carlo error, because they are so influential.
     """
 
+    integrals: int = 0
     mixture: int = 0
     refits: int = 0
     diverged: int = 0
@@ -63,7 +67,7 @@ class How:
     @property
     def by_weights(self) -> bool:
         """Whether every unit was left out by weights."""
-        return not (self.exact or self.mixture or self.refits or self.folds)
+        return not (self.exact or self.integrals or self.mixture or self.refits or self.folds)
 
     def __str__(self) -> str:
         if self.by_weights:
@@ -72,7 +76,8 @@ class How:
             return "formula"
         if self.folds:
             return f"{self.folds}-fold" + (f" ({self.imprecise} imprecise)" if self.imprecise else "")
-        parts = [f"{word} {n}" for word, n in (("mixture for", self.mixture), ("refit of", self.refits)) if n]
+        ways = {"integrals for": self.integrals, "mixture for": self.mixture, "refit of": self.refits}
+        parts = [f"{word} {n}" for word, n in ways.items() if n]
         return ", ".join(parts) + (f" ({self.diverged} refits diverged)" if self.diverged else "")
 
 
@@ -139,7 +144,12 @@ def leave_one_out(
         return weighted
     known = (model, posterior_draws(fit), unit_of_row)
     elpd, bad, orders = weighted.elpd.copy(), weighted.bad, points.taken_off
-    mixed, diverged = np.zeros(0, int), 0
+    mixed, diverged, integrated = np.zeros(0, int), 0, 0
+    whole = without_own_numbers(*known, len(elpd), progress=progress) if owns(model, unit) else None
+    if whole is not None:
+        again, k_hat = smoothed(whole - orders, whole - orders, 1.0)
+        good = k_hat <= k_hat_limit(len(whole))
+        elpd[good], bad, integrated = again[good], np.flatnonzero(~good), int(good.sum())
     if len(bad) > _FEW:
         again, good = from_mixture(*left_out_together(*known, elpd + orders, bad, seed=seed, progress=progress), bad)
         mixed = bad[good]
@@ -150,7 +160,7 @@ def leave_one_out(
         again = lambda weights: refit(*known, weights, draws=250, warmup=100, seed=seed, progress=progress)
         without, diverged = _one_by_one(again, points.values[:, alone] + orders[alone], alone, len(elpd))
         elpd[alone] = without - orders[alone]
-    return replace(weighted, elpd=elpd, how=How(mixture=len(mixed), refits=len(alone), diverged=diverged))
+    return replace(weighted, elpd=elpd, how=How(integrated, len(mixed), len(alone), diverged))
 
 
 def owns(model: Model, unit: str) -> bool:

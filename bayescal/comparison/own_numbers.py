@@ -1,0 +1,186 @@
+"""Leaving out games (or groups) that have numbers of their own: these are integrated out at each draw of the rest.
+
+Draws of the posterior know what a game's own number is, so weights that take the game's likelihood away from them never
+reach what that number could be without the game. Given the numbers that all games share, a game's own number is one
+integral, and of what is shared one game among several says little: the weights of the integrals are even (Merkle, Furr
+& Rabe-Hesketh 2019; Vehtari et al. 2016).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from numpyro import handlers
+
+from bayescal.comparison.refit import Draws, Progress, Rows
+from bayescal.evaluation.batches import evenly
+from bayescal.evaluation.sites import Site, sites_of, trace_of
+from bayescal.precision import double_precision
+
+_DRAWS = 200  # of what is shared
+_AT_ONCE = 10  # draws between two reports of progress
+_NEAR = np.linspace(-7.0, 7.0, 41)  # where the integrand is evaluated: in its own standard deviations about its mode,
+_FAR = np.linspace(-6.0, 6.0, 33)  # and in those of the prior about its mean
+_EDGE, _STEEP = 5.0, 16  # where, and how steeply, the one gives way to the other
+_SEARCH, _STEP = 4, 0.02  # turns of the search for the mode, and its step in standard deviations of the draws
+
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """The numbers that units have of their own, at one draw of the rest.
+
+    Attributes:
+        model: the NumPyro model.
+        name: of the site with a number for each owner, a game or a place in it.
+        rows: the observed sites with a row for each participant, cell or decision.
+        of_row: by such a site, the owner of each row; one past the last for rows that no own number moves.
+    """
+
+    model: Callable[[], Any]
+    name: str
+    rows: tuple[str, ...]
+    of_row: Mapping[str, Int[Array, " rows"]] | None = None
+
+    def terms(
+        self, shared: Mapping[str, Array], own: Float[Array, " owners"]
+    ) -> tuple[Float[Array, " owners"], dict[str, Array]]:
+        """(log prior of each number, log-likelihood of each row)."""
+        trace = trace_of(handlers.substitute(self.model, data={**shared, self.name: own}), 0)
+        log_prob = lambda n: trace[n]["fn"].log_prob(trace[n]["value"])
+        return jnp.broadcast_to(log_prob(self.name), own.shape), {n: log_prob(n) for n in self.rows}
+
+    def by_owner(
+        self, shared: Mapping[str, Array], own: Float[Array, " owners"]
+    ) -> tuple[Float[Array, " owners"], dict[str, Array]]:
+        """(log prior and likelihood of each number, log-likelihood of the rows that none moves, else 0)."""
+        assert self.of_row is not None
+        total, rows = self.terms(shared, own)
+        rest = {}
+        for n, log_p in rows.items():
+            owner = self.of_row[n]
+            total = total + jax.ops.segment_sum(log_p, owner, len(total) + 1)[:-1]
+            rest[n] = jnp.where(owner == len(total), log_p, 0.0)
+        return total, rest
+
+    def prior(self, shared: Mapping[str, Array], own: Float[Array, " owners"]) -> tuple[Array, Array]:
+        """(mean, standard deviation) of the numbers."""
+        fn = trace_of(handlers.substitute(self.model, data={**shared, self.name: own}), 0)[self.name]["fn"]
+        return jnp.broadcast_to(fn.mean, own.shape), jnp.broadcast_to(jnp.sqrt(fn.variance), own.shape)
+
+    def integrals(
+        self, shared: Mapping[str, Array], own: Float[Array, " owners"], sd: Float[np.ndarray, " owners"]
+    ) -> tuple[Float[Array, " owners"], dict[str, Array]]:
+        """(log of the integral over each number, log-likelihood of the rows that none moves).
+
+        Args:
+            own: a draw, where the search for the mode begins.
+            sd: of all draws.
+        """
+        density = lambda x: self.by_owner(shared, x)[0]
+        step = _STEP * sd
+
+        def closer(_: Int[Array, ""], at: tuple[Array, Array]) -> tuple[Array, Array]:
+            x = at[0]
+            low, here, high = jax.lax.map(density, jnp.stack([x - step, x, x + step]))
+            bend = (low - 2 * here + high) / step**2
+            width = jnp.where(bend < 0, 1 / jnp.sqrt(jnp.maximum(-bend, 1e-300)), sd)
+            width = jnp.minimum(width, 2 * sd)
+            move = (high - low) / (2 * step) * width**2
+            return x + jnp.clip(move, -width, width), width
+
+        mode, width = jax.lax.fori_loop(0, _SEARCH, closer, (own, jnp.asarray(sd)))
+        mean, spread = self.prior(shared, own)
+        # Two even grids, each exact for what is smooth on its scale: about the mode, and the rest of the prior.
+        near, far = mode + width * _NEAR[:, None], mean + spread * _FAR[:, None]
+        far_off = ((far - mode) / (_EDGE * width)) ** _STEEP
+        log_near = jax.lax.map(density, near) - ((_NEAR / _EDGE) ** _STEEP)[:, None] + jnp.log(width)
+        log_far = jax.lax.map(density, far) + jnp.log(-jnp.expm1(-far_off)) + jnp.log(spread)
+        both = jnp.concatenate([log_near + np.log(_NEAR[1] - _NEAR[0]), log_far + np.log(_FAR[1] - _FAR[0])])
+        return jax.nn.logsumexp(both, axis=0), self.by_owner(shared, own)[1]
+
+
+def without_own_numbers(
+    model: Callable[[], Any], posterior: Draws, unit_of: Rows, units: int, *, progress: Progress | None = None
+) -> Float[np.ndarray, "some units"] | None:
+    """The log-likelihood of each unit at draws of what units share, with its own numbers integrated out; None where
+    that is not one integral for each of them.
+
+    Args:
+        posterior: draws of the model's latent sites.
+        unit_of: by observed site, the unit of each of its rows.
+        progress: called with (draws done, draws in all) now and then.
+    """
+    with double_precision():
+        sites = {n: s for n, s in sites_of(model).items() if s.kind == "latent"}
+        own = [n for n, s in sites.items() if _own(s, units)]
+        if len(own) != 1:
+            return None
+        flat = {n: np.reshape(posterior[n], (-1, *np.shape(posterior[n])[2:])) for n in sites}
+        some = {n: jnp.asarray(x[evenly(len(x), _DRAWS)]) for n, x in flat.items()}
+        parts = _Own(model, own[0], tuple(unit_of))
+        sd = flat[own[0]].std(axis=0)
+        moved = _moved(parts, {n: x[0] for n, x in some.items()}, sd)
+        owners = _owners(moved, unit_of, units)
+        if owners is None:
+            return None
+        of_row, unit_of_owner = owners
+        parts = _Own(model, own[0], tuple(unit_of), {n: jnp.asarray(x) for n, x in of_row.items()})
+
+        @jax.jit
+        def run(draws: dict[str, Array]) -> Float[Array, "some units"]:
+            def one(draw: dict[str, Array]) -> Float[Array, " units"]:
+                shared = {n: x for n, x in draw.items() if n != own[0]}
+                log_mass, rest = parts.integrals(shared, draw[own[0]], sd)
+                total = jax.ops.segment_sum(log_mass, unit_of_owner, units)
+                return total + sum(jax.ops.segment_sum(x, jnp.asarray(unit_of[n]), units) for n, x in rest.items())
+
+            return jax.lax.map(one, draws)
+
+        count, rows = len(some[own[0]]), []
+        for start in range(0, count, _AT_ONCE):
+            which = np.arange(start, start + _AT_ONCE) % count
+            rows.append(np.asarray(run({n: x[which] for n, x in some.items()})))
+            if progress is not None:
+                progress(min(start + _AT_ONCE, count), count)
+    return np.concatenate(rows)[:count]
+
+
+def _own(site: Site, units: int) -> bool:
+    """Whether a site has a real number, or more, for each unit."""
+    return len(site.shape) == 1 and site.shape[0] >= units and str(site.support) == "Real()"
+
+
+def _moved(
+    parts: _Own, draw: Mapping[str, Array], sd: Float[np.ndarray, " owners"]
+) -> dict[str, Bool[np.ndarray, "owners rows"]]:
+    """By observed site, which rows each number moves."""
+    shared, own = {n: x for n, x in draw.items() if n != parts.name}, draw[parts.name]
+    rows = jax.jit(lambda own: parts.terms(shared, own)[1])
+    before = rows(own)
+    after = [rows(own.at[k].add(0.5 * sd[k])) for k in range(len(own))]
+    return {n: np.stack([np.asarray(a[n] != before[n]) for a in after]) for n in parts.rows}
+
+
+def _owners(
+    moved: Mapping[str, Bool[np.ndarray, "owners rows"]], unit_of: Rows, units: int
+) -> tuple[dict[str, np.ndarray], Int[np.ndarray, " owners"]] | None:
+    """(by observed site, the owner of each row; the unit of each owner); None where a row has several, or an owner."""
+    of_row, unit_of_owner = {}, None
+    for n, by_owner in moved.items():
+        count = by_owner.sum(axis=0)
+        if (count > 1).any():
+            return None
+        of_row[n] = np.where(count > 0, by_owner.argmax(axis=0), len(by_owner))
+        unit_of_owner = np.full(len(by_owner), -1) if unit_of_owner is None else unit_of_owner
+        for owner in range(len(by_owner)):
+            found = set(np.asarray(unit_of[n])[by_owner[owner]].tolist()) | ({unit_of_owner[owner]} - {-1})
+            if len(found) > 1:
+                return None
+            unit_of_owner[owner] = found.pop() if found else -1
+    if unit_of_owner is None or (unit_of_owner < 0).any() or len(set(unit_of_owner.tolist())) < units:
+        return None
+    return of_row, unit_of_owner
