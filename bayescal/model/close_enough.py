@@ -26,7 +26,7 @@ from bayescal.model.people import People, given
 from bayescal.precision import double_precision
 
 _CLOSEST = 8  # times as close as without habits
-_BETWEEN = (4, 2)  # every fourth of the closest nodes, and every second
+_BETWEEN = (4, 2)  # every fourth of the closest nodes, else every second
 _DRAWS, _CASES, _CROWD = 400, 40, 200  # prior draws, the best of them, and people at whom integrals are compared
 _FLOATS = 2e6  # of all their curves at the closest nodes: fewer people, if these are many
 _WRONG = 0.001  # nats, all people together
@@ -68,14 +68,14 @@ class _Crowd:
         self._curves = _Brief(jax.vmap(curves, (0, None)))
         self._total = _Brief(jax.vmap(total, (0, 0, None)))
 
-    def totals(self, draws: Sites, nodes: Nodes, strides: tuple[int, ...] = (1,)) -> list[Totals]:
-        """The log-likelihood at each draw of one chain, with every k-th of these nodes for each stride k."""
+    def totals(self, draws: Sites, nodes: Nodes, stride: int = 1) -> Totals:
+        """The log-likelihood at each draw of one chain, with each node whose index is a multiple of `stride`."""
 
         def run(some: Sites, _: object) -> list[np.ndarray]:
             curves = self._everywhere(some, nodes)
-            return [np.asarray(self._total(some, curves[:, :, ::k], nodes[::k])) for k in strides]
+            return [np.asarray(self._total(some, curves[:, :, ::stride], nodes[::stride]))]
 
-        return [x[0] for x in in_batches(run, draws, self.batch, np.random.default_rng(0))]
+        return in_batches(run, draws, self.batch, np.random.default_rng(0))[0][0]
 
     def _everywhere(self, draws: Sites, nodes: Nodes) -> Float[AnyArray, "draws people nodes"]:
         """Curves at all nodes, as many at a time as there were at first."""
@@ -108,12 +108,13 @@ def close_enough(
         some = people.of_some(crowd)
         of_crowd = _Crowd(some, likelihood.of_some(crowd), hyperpriors, nodes, len(closest))
         prior = compile_prior(lambda: some.sample(hyperpriors), _DRAWS)(np.random.default_rng(0))
-        (height,) = of_crowd.totals(prior, nodes)
+        height = of_crowd.totals(prior, nodes)
         best = np.argsort(np.where(np.isfinite(height), -height, np.inf), kind="stable")[:_CASES]
         cases = {n: x[:, best] for n, x in prior.items()}
-        (exact,) = of_crowd.totals(cases, closest)
+        exact = of_crowd.totals(cases, closest)
         if error(height[best], exact) <= _WRONG:
             return nodes
-        between = of_crowd.totals(cases, closest, _BETWEEN)
-    enough = [k for k, sums in zip(_BETWEEN, between, strict=True) if error(sums, exact) <= _WRONG]
-    return closest[:: enough[0] if enough else 1]
+        for stride in _BETWEEN:
+            if error(of_crowd.totals(cases, closest, stride), exact) <= _WRONG:
+                return closest[::stride]
+    return closest

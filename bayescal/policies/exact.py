@@ -214,7 +214,8 @@ class ExactPolicy(PriorPolicy):
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> RoleActions:
         if self.private and cost is not None:
-            return super().log_prob_all(cost, phi, psi, params)
+            solution = self.solve(None, phi, psi, params)
+            return jax.vmap(lambda log_q, q: tilt(log_q, q, cost))(self.log_prior(psi), solution.expected_payoffs)
         return self.solve(cost, phi, psi, params).log_strategies
 
     @in_double_precision

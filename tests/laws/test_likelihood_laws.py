@@ -30,7 +30,7 @@ from bayescal.populations import LogNormal
 from bayescal.populations.base import default_log_cost
 from bayescal.priors import Uniform
 
-LOG_COST = np.array([-1.0, 0.2, 1.5])
+LOG_COST = np.array([-1.0, -0.4, 0.2, 0.8, 1.5])
 SHARED = {"phi.log_mean": 0.4, "phi.log_sd": 0.5, "psi.pull": 0.7, "lapse": 0.1}
 PAIR = bc.NormalForm(np.random.default_rng(0).normal(size=(2, 3, 2)), name="pair", role_names=["row", "column"])
 WALK = MarkovGame(np.zeros((2, 1, 3)), np.full((2, 3, 2), 0.5), 0.5, name="walk")
@@ -164,8 +164,17 @@ class Kind:
     def shared(self):
         return {n: x for n, x in SHARED.items() if n not in self.given}
 
-    def of(self, frame, *, groups=1, **options):
-        decisions = read(self.game, frame)
+    @property
+    def usual(self):
+        return self.game, *self.given.items()
+
+    def of(self, frame=None, *, groups=1, **options):
+        """The likelihood of a table; that of the usual one is made once."""
+        if frame is None and groups == 1 and not options:
+            if self.usual not in _usual:
+                _usual[self.usual] = dataclasses.replace(self, broken=lambda true: true).of(table(self.game))
+            return self.broken(_usual[self.usual])
+        decisions = read(self.game, table(self.game) if frame is None else frame)
         people = len(decisions.levels("participant"))
         policy = Formula(PAIR if self.game == "pair" else WALK, LogNormal(4), **options)
         kind = OneShotPrivate if self.game == "pair" else OverTimePrivate
@@ -194,6 +203,7 @@ class Kind:
         return np.array(list(out.values()))
 
 
+_usual = {}
 BELIEFS = {"phi.log_mean": -0.3, "phi.log_sd": 0.5}
 KINDS = {
     "one-shot": Kind("pair"),
@@ -202,14 +212,30 @@ KINDS = {
 }
 
 
+def compiled(likelihood, method):
+    """A method of a likelihood, compiled once for numbers of one shape."""
+    key = id(likelihood), method
+    if key not in _compiled:
+        _compiled[key] = likelihood, jax.jit(getattr(likelihood, method))  # kept, so that no other has its id
+    return lambda *given: np.asarray(_compiled[key][1](*jax.tree.map(lambda x: np.asarray(x, float), given)))
+
+
+_compiled = {}
+
+
 def curves(likelihood, shared, log_cost=LOG_COST):
-    return np.asarray(jax.jit(likelihood.curves)(jnp.asarray(log_cost), shared))
+    return compiled(likelihood, "curves")(np.asarray(log_cost), shared)
 
 
 def observed(observe):
-    """(log-probability of each row, the site)."""
-    site: Any = next(s for s in handlers.trace(handlers.seed(observe, 0)).get_trace().values() if s["type"] == "sample")
-    return np.asarray(site["fn"].log_prob(site["value"])), site
+    """The log-probability of each row."""
+
+    def rows():
+        sites = handlers.trace(handlers.seed(observe, 0)).get_trace().values()
+        site: Any = next(s for s in sites if s["type"] == "sample")
+        return site["fn"].log_prob(site["value"])
+
+    return np.asarray(jax.jit(rows)())
 
 
 # --- Laws -------------------------------------------------------------------------------------------------------------
@@ -223,15 +249,15 @@ def probabilities_sum_to_one(kind):
 def curves_are_the_formula(kind):
     frame = table(kind.game)
     expected = kind.expected(frame, LOG_COST, kind.shared)
-    np.testing.assert_allclose(curves(kind.of(frame), kind.shared), expected, rtol=1e-10)
+    np.testing.assert_allclose(curves(kind.of(), kind.shared), expected, rtol=1e-10)
 
 
 def people_add_up(kind):
-    likelihood = kind.of(table(kind.game))
+    likelihood = kind.of()
     whole = curves(likelihood, kind.shared)
     some = np.array([3, 0, 4])
     np.testing.assert_allclose(curves(likelihood.of_some(some), kind.shared), whole[some], rtol=1e-12)
-    shards = list(likelihood.shards(6))
+    shards = list(likelihood.shards(12))
     assert len(shards) > 1 and sum((s.participants for s in shards), ()) == likelihood.participants
     np.testing.assert_allclose(np.concatenate([curves(s, kind.shared) for s in shards]), whole, rtol=1e-12)
     assert sum(s.decisions.sum() for s in shards) == likelihood.decisions.sum() == 20
@@ -245,23 +271,25 @@ def order_does_not_matter(kind):
 
 
 def slopes_are_differences(kind):
-    likelihood = kind.of(table(kind.game))
+    likelihood = kind.of()
     names = list(kind.shared)
 
     def total(x):
         shared = dict(zip(names, x[1:], strict=True))
         return likelihood.curves(x[:1], shared).sum()
 
-    at = jnp.asarray([0.3, *kind.shared.values()])
-    slope, f = jax.jit(jax.grad(total))(at), jax.jit(total)
+    at = np.array([0.3, *kind.shared.values()])
     steps = 1e-5 * np.eye(len(at))
-    np.testing.assert_allclose(slope, [(f(at + s) - f(at - s)) / 2e-5 for s in steps], rtol=1e-6, atol=1e-7)
+    points = np.concatenate([at[None], at + steps, at - steps])
+    values, slopes = map(np.asarray, jax.jit(jax.vmap(jax.value_and_grad(total)))(points))
+    up, down = values[1:].reshape(2, len(at))
+    np.testing.assert_allclose(slopes[0], (up - down) / 2e-5, rtol=1e-6, atol=1e-7)
 
 
 def observing_is_the_curve_at_ones_own_cost(kind):
-    likelihood = kind.of(table(kind.game))
+    likelihood = kind.of()
     own = np.linspace(-1.0, 1.0, 5)
-    rows, _ = observed(lambda: likelihood.observe(jnp.asarray(own), kind.shared))
+    rows = observed(lambda: likelihood.observe(jnp.asarray(own), kind.shared))
     person = likelihood.data.person
     by_person = np.bincount(person, rows, 5)
     diagonal = np.diagonal(curves(likelihood, kind.shared, own))
@@ -269,11 +297,11 @@ def observing_is_the_curve_at_ones_own_cost(kind):
 
 
 def personal_habits_are_each_persons(kind):
-    likelihood = kind.of(table(kind.game))
+    likelihood = kind.of()
     pull = np.linspace(0.0, 1.0, 5)
-    rows, _ = observed(lambda: likelihood.observe(jnp.full(5, 0.3), kind.shared, {"pull": jnp.asarray(pull)}))
+    rows = observed(lambda: likelihood.observe(jnp.full(5, 0.3), kind.shared, {"pull": jnp.asarray(pull)}))
     by_person = np.bincount(likelihood.data.person, rows, 5) - likelihood.data.ways
-    expected = [curves(likelihood, kind.shared | {"psi.pull": x}, [0.3])[i, 0] for i, x in enumerate(pull)]
+    expected = [curves(likelihood, kind.shared | {"psi.pull": x}, np.full(5, 0.3))[i, 0] for i, x in enumerate(pull)]
     np.testing.assert_allclose(by_person, expected, rtol=1e-10)
 
 
@@ -283,7 +311,7 @@ def groups_have_their_own_numbers(kind):
     found = curves(likelihood, both)
     for g in (0, 1):
         own = {n: float(x if n == "lapse" else np.asarray(x)[g]) for n, x in both.items()}
-        np.testing.assert_allclose(found[g::2], curves(kind.of(table(kind.game)), own)[g::2], rtol=1e-10)
+        np.testing.assert_allclose(found[g::2], curves(kind.of(), own)[g::2], rtol=1e-10)
 
 
 def impossible_choices_are_refused(kind):
@@ -296,7 +324,8 @@ def integrals_are_quadratures(kind):
     frame = table(kind.game, people=2)
     nodes = even_nodes(Interval(-6.0, 6.0), 60)
     likelihood, phi = kind.of(frame), {"log_mean": jnp.asarray(0.4), "log_sd": jnp.asarray(0.8)}
-    found = log_marginal(jnp.asarray(curves(likelihood, kind.shared, nodes)), jnp.asarray(nodes), LogNormal(4), phi)
+    integrals = jax.jit(lambda curves: log_marginal(curves, jnp.asarray(nodes), LogNormal(4), phi))
+    found = np.asarray(integrals(curves(likelihood, kind.shared, nodes)))
     costs = stats.norm(0.4, 0.8)
     for i in range(2):
         joint = lambda x, i=i: np.exp(kind.expected(frame, [x], kind.shared)[i, 0]) * costs.pdf(x)
@@ -395,7 +424,7 @@ def test_rows_without_decisions_change_nothing():
     empty = frame.head(4).assign(n=0, action=lambda t: (t["action"] + 1) % 2)
     kind = KINDS["one-shot"]
     np.testing.assert_allclose(
-        curves(kind.of(pd.concat([frame, empty])), kind.shared), curves(kind.of(frame), kind.shared), rtol=1e-12
+        curves(kind.of(pd.concat([frame, empty])), kind.shared), curves(kind.of(), kind.shared), rtol=1e-12
     )
 
 
@@ -457,8 +486,8 @@ def test_a_common_cost_is_everybodys(game, constant):
         ]
     )  # fmt: skip
     assert (likelihood.solved is not None) == constant
-    np.testing.assert_allclose(likelihood.by_person(shared)[:, 0], expected, rtol=1e-10)
-    rows, _ = observed(lambda: likelihood.observe(shared))
+    np.testing.assert_allclose(compiled(likelihood, "by_person")(shared)[:, 0], expected, rtol=1e-10)
+    rows = observed(lambda: likelihood.observe(shared))
     by_person = np.bincount(likelihood.data.person, rows, 5)
     np.testing.assert_allclose(by_person, expected + likelihood.data.ways, rtol=1e-10)
 
@@ -469,12 +498,12 @@ def role_of(game, row):
 
 def test_private_costs_at_one_cost_are_a_common_likelihood():
     kind = KINDS["one-shot"]
-    private = kind.of(table("pair"))
+    private = kind.of()
     alike, shared = AtOneCost.of(private), kind.shared | {"cost": np.exp(0.2)}
     assert alike.types == 1 and alike.log_shares(shared).tolist() == [0.0]
-    expected = curves(private, kind.shared, [0.2])
-    np.testing.assert_allclose(alike.by_person(shared), expected, rtol=1e-12)
-    rows, _ = observed(lambda: alike.observe(shared))
+    expected = curves(private, kind.shared, np.full(5, 0.2))[:, :1]
+    np.testing.assert_allclose(compiled(alike, "by_person")(shared), expected, rtol=1e-12)
+    rows = observed(lambda: alike.observe(shared))
     np.testing.assert_allclose(np.bincount(private.data.person, rows, 5), expected[:, 0] + private.data.ways)
 
 
@@ -491,7 +520,7 @@ def test_types_that_are_summed_out_are_the_explicit_mixture():
     model = typed_model(policy, read("pair", frame), sites, description="two levels")
     values = {"log_cost": 0.3, "weight_1": -0.4}
     fixed = lambda m: handlers.trace(handlers.seed(handlers.substitute(m, data=values), 0)).get_trace()
-    found = np.asarray(fixed(model)["decisions"]["fn"].log_prob(0.0))
+    found = np.asarray(jax.jit(lambda: fixed(model)["decisions"]["fn"].log_prob(0.0))())
     ways = model.integrated.likelihood.data.ways
     share = special.softmax([0.0, -0.4])
     by_type = np.zeros((5, 2))
@@ -506,13 +535,13 @@ def test_types_that_are_summed_out_are_the_explicit_mixture():
     # With everybody's type as a site: that type's column.
     types = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
     whole = handlers.substitute(model.evaluated, data=values | {"level": types})
-    rows, _ = observed(handlers.block(whole, hide=["log_cost", "weight_1", "level", "cost", "precision"]))
+    rows = observed(handlers.block(whole, hide=["log_cost", "weight_1", "level", "cost", "precision"]))
     own = by_type[np.arange(5), types.astype(int)]
     np.testing.assert_allclose(np.bincount(model.integrated.likelihood.data.person, rows, 5), own + ways, rtol=1e-10)
     # Where nobody is named, probabilities themselves are averaged.
     nobody = typed_model(policy, read("pair", frame.drop(columns="participant")), sites, description="two levels")
-    site = fixed(nobody)["choices"]
-    for log_p, available in zip(site["fn"].log_probs, nobody.constant_data["available"][1], strict=True):
+    log_probs = np.asarray(jax.jit(lambda: fixed(nobody)["choices"]["fn"].log_probs)())
+    for log_p, available in zip(log_probs, nobody.constant_data["available"][1], strict=True):
         role = 0 if available.sum() == 3 else 1
         mixed = share[0] / SIZES["pair"][role] + share[1] * chances(role, 0, (3, 2), np.exp(0.3), 0.0, 0.0)
         np.testing.assert_allclose(np.exp(log_p)[: len(mixed)], mixed, rtol=1e-10)

@@ -1,5 +1,6 @@
 """What must hold of every policy: learned, solved, rational, of levels, habitual. Equilibria have laws of their own."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,8 +81,54 @@ def phi_of(policy):
     return PHI if hasattr(policy, "parameters") or isinstance(policy, ExactPolicy) else None
 
 
-def play(policy, cost, params=None):
-    return policy.log_prob_all(cost, phi_of(policy), None, params)
+def play(policy, cost, unit=1.0):
+    """Everybody's log-probabilities, with payoffs in a unit. What no solver computes is computed in one program."""
+    params = {"payoffs": unit * PAYOFFS}
+    if policy.facts.kind in EAGER:
+        return np.asarray(policy.log_prob_all(cost, phi_of(policy), None, params))
+    if has_box(policy):
+        policy.check(cost, phi_of(policy), None, params)
+    return np.asarray(_play(policy, np.asarray(cost, float), phi_of(policy), params))
+
+
+# Called eagerly, these run compiled programs of their own.
+EAGER = (PolicyKind.SOLVED, PolicyKind.SHARPENED, PolicyKind.RATIONAL, PolicyKind.STATIONARY)
+
+
+@eqx.filter_jit
+def _play(policy, cost, phi, params):
+    return policy.log_prob_all(cost, phi, None, params)
+
+
+@eqx.filter_jit
+def _rows(policy, cost, phi, params):
+    return jax.vmap(lambda role: policy.log_prob(role, cost, phi, None, params))(jnp.arange(2))
+
+
+H = 1e-5  # of finite differences
+COSTS = np.array([0.2, 1.5, 0.8, 0.8 + H, 0.8 - H])
+
+
+def batch(policy):
+    """(log-probabilities, slopes of one of them) at all of COSTS, by one program."""
+    if id(policy) not in _batches:
+        _batches[id(policy)] = policy, jax.tree.map(np.asarray, _batch(policy, COSTS, phi_of(policy)))
+    return _batches[id(policy)][1]
+
+
+_batches = {}
+
+
+@eqx.filter_jit
+def _batch(policy, costs, phi):
+    def one(cost):
+        log_p = policy.log_prob_all(cost, phi, None, {"payoffs": jnp.asarray(PAYOFFS)})
+        return log_p[0, 1], log_p
+
+    if has_cost(policy):
+        (_, log_p), slope = jax.vmap(jax.value_and_grad(one, has_aux=True))(costs)
+        return log_p, slope
+    return jax.vmap(one)(costs)[1], None
 
 
 def has_cost(policy):
@@ -106,7 +153,10 @@ def normalised(policy):
 
 
 def one_role_is_a_row_of_all(policy):
-    rows = [policy.log_prob(role, 0.7, phi_of(policy), None, None) for role in range(2)]
+    if policy.facts.kind in EAGER:
+        rows = [policy.log_prob(role, 0.7, phi_of(policy), None, {"payoffs": PAYOFFS}) for role in range(2)]
+    else:
+        rows = _rows(policy, np.asarray(0.7), phi_of(policy), {"payoffs": PAYOFFS})
     np.testing.assert_allclose(np.exp(rows), np.exp(play(policy, 0.7)), atol=1e-9)
 
 
@@ -132,35 +182,32 @@ def units_do_not_matter(policy):
     """In cents: payoffs and costs a hundred times as large. (A network is trained in one unit.)"""
     if policy.facts.learned or has_box(policy) or getattr(policy, "private", False):
         return
-    cents = {"payoffs": jnp.asarray(100 * PAYOFFS)}
-    np.testing.assert_allclose(np.exp(play(policy, 70.0, cents)), np.exp(play(policy, 0.7)), atol=1e-9)
+    np.testing.assert_allclose(np.exp(play(policy, 70.0, 100.0)), np.exp(play(policy, 0.7)), atol=1e-9)
 
 
 def vmap_is_a_loop(policy):
-    costs = jnp.array([0.2, 1.5])
-    together = jax.jit(jax.vmap(lambda cost: play(policy, cost)))(costs)
-    np.testing.assert_allclose(np.exp(together), np.exp([play(policy, cost) for cost in costs]), atol=1e-8)
+    together, _ = batch(policy)
+    alone = [play(policy, float(cost)) for cost in COSTS[:2]]
+    np.testing.assert_allclose(np.exp(together[:2]), np.exp(alone), atol=1e-8)
 
 
 def gradients_are_slopes(policy):
     if not has_cost(policy):
         return
-    f = jax.jit(lambda cost: play(policy, cost)[0, 1])
-    h, cost = 1e-5, jnp.asarray(0.8)
-    slope = (f(cost + h) - f(cost - h)) / (2 * h)
+    log_p, slopes = batch(policy)
+    slope = (log_p[3, 0, 1] - log_p[4, 0, 1]) / (2 * H)
     assert abs(slope) > 1e-4
-    np.testing.assert_allclose(jax.jit(jax.grad(f))(cost), slope, rtol=1e-5)
+    np.testing.assert_allclose(slopes[2], slope, rtol=1e-5)
 
 
 def eager_calls_do_not_depend_on_the_precision(policy):
     """What is solved is solved in float64 and then rounded."""
-    solved = (PolicyKind.SOLVED, PolicyKind.SHARPENED, PolicyKind.RATIONAL, PolicyKind.STATIONARY)
-    if policy.facts.kind not in solved or policy.facts.learned:
+    if policy.facts.kind not in EAGER or policy.facts.learned:
         return
     exact = play(policy, 0.3)
     with jax.enable_x64(False):
         rounded = play(policy, 0.3)
-    assert rounded.dtype == jnp.float32
+    assert rounded.dtype == np.float32
     np.testing.assert_array_equal(rounded, np.asarray(exact, np.float32))
 
 
@@ -186,18 +233,17 @@ class Broken(ExactPolicy):
     fault: str = ""
 
     def log_prob_all(self, cost, phi, psi, params):
-        given = jnp.asarray(cost)
         batched = isinstance(cost, jax.core.Tracer)
         if self.fault == "gradient":
-            cost = jax.lax.stop_gradient(given)
+            cost = jax.lax.stop_gradient(cost)
         if self.fault == "units":
-            cost = given + 0.1
+            cost = cost + 0.1
         if self.fault == "free":
-            cost = jnp.maximum(given, 0.3)
+            cost = jnp.maximum(cost, 0.3) if batched else max(cost, 0.3)
         if self.fault == "dear":
-            cost = jnp.minimum(given, 50.0)
+            cost = jnp.minimum(cost, 50.0) if batched else min(cost, 50.0)
         if self.fault == "vmap" and batched:
-            cost = 1.01 * given
+            cost = 1.01 * cost
         out = super().log_prob_all(cost, phi, psi, params)
         return out + 1e-5 if self.fault == "mass" else out.astype(jnp.float16) if self.fault == "precision" else out
 
@@ -233,7 +279,7 @@ def test_a_learned_policy_survives_being_saved(tmp_path):
 @pytest.mark.parametrize("cost", [0.01, 30.0, -1.0, np.nan])
 def test_a_learned_policy_refuses_costs_outside_its_domain(cost):
     with pytest.raises(DomainError, match="cost"):
-        play(trained(), cost)
+        trained().log_prob_all(cost, None, None, None)
 
 
 @pytest.mark.parametrize("cost", [0.0, -1.0, np.nan])
@@ -244,6 +290,6 @@ def test_a_solved_policy_refuses_costs_that_are_not_positive(cost):
 
 def test_a_learned_policy_refuses_a_game_that_it_was_not_trained_for():
     with pytest.raises(DomainError, match=r"(?s)payoffs is .* but the policy was trained at"):
-        play(trained(), 0.7, {"payoffs": 2 * PAYOFFS})
+        trained().log_prob_all(0.7, None, None, {"payoffs": 2 * PAYOFFS})
     with pytest.raises(InputError, match="was trained for NormalForm"):
         trained().play(NormalForm(PAYOFFS[:, :2]))

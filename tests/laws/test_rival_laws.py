@@ -22,6 +22,7 @@ from bayescal.comparison.rivals import RIVALS, Field, NotApplicable, Rival, buil
 from bayescal.comparison.rivals.base import LAPSES, lapse_hyperprior
 from bayescal.environments.base import Environment
 from bayescal.environments.newsvendor import Newsvendor
+from bayescal.likelihood.choices import Choices
 from bayescal.likelihood.one_shot import OneShotCommon
 from bayescal.policies.base import Policy
 from bayescal.precision import double_precision
@@ -108,14 +109,15 @@ def evaluate(model):
         latent = {n: s["value"] for n, s in traced.items() if s["type"] == "sample" and not s["is_observed"]}
 
         def play(key):
-            person, choice = jax.random.split(key)
-            sites = handlers.trace(handlers.seed(handlers.substitute(whole, data=latent), person)).get_trace()
+            sites = handlers.trace(handlers.seed(handlers.substitute(whole, data=latent), key)).get_trace()
             choices = sites["choices"]["fn"]
-            return jnp.exp(choices.log_probs), choices.sample(choice)
+            return choices.log_probs, jnp.broadcast_to(choices.totals, choices.batch_shape)
 
         return of_people(traced), *jax.lax.map(play, jax.random.split(key, PLAYS))
 
-    return Evaluated(*on_draws(of_draw))
+    log_likelihood, log_probs, totals = on_draws(of_draw)
+    played = Choices(log_probs, totals).draw(np.random.default_rng(7))  # as a fit draws replicates
+    return Evaluated(log_likelihood, np.exp(log_probs), played)
 
 
 @cache
@@ -217,7 +219,9 @@ def test_a_rival_describes_itself(name):
 
 @pytest.mark.parametrize("game", ["over time", "dominated", "matrix"])
 def test_a_rival_that_does_not_apply_says_why(game, monkeypatch):
-    monkeypatch.setattr(OneShotCommon, "_solve_now", lambda self: self)  # nothing is solved before it is needed
+    # Nothing is solved before it is needed, and nobody asks which nodes of cost are close enough.
+    monkeypatch.setattr(OneShotCommon, "_solve_now", lambda self: self)
+    monkeypatch.setattr("bayescal.model.integrated.close_enough", lambda people, likelihood, hyperpriors, nodes: nodes)
     games = {
         "over time": Newsvendor(discount=0.0, rounds=2, orders=range(0, 101, 10)),
         "dominated": bc.PublicGoods(4, contributions=(0, 5, 20)),

@@ -82,11 +82,16 @@ class Simulation:
         for r in range(game.roles):
             rows = np.flatnonzero(role == r)
             if isinstance(game, OneShot):
-                out[rows] = self.policy.log_prob(r, self.cost, None, None, params)
+                out[rows] = log_prob_of_role(self.policy, r, jnp.asarray(self.cost), params)
                 continue
             seen = {n: jnp.asarray(x[rows]) for n, x in observations.items()}
             out[rows] = log_probs_of_role(self.policy, r, seen, jnp.asarray(self.cost), params)
         return out
+
+
+@eqx.filter_jit
+def log_prob_of_role(policy: Policy, role: int, cost: jax.Array, params: dict) -> jax.Array:
+    return policy.log_prob(role, cost, None, None, params)
 
 
 @eqx.filter_jit

@@ -5,7 +5,8 @@ solved here by iteration in NumPy. At the end each law is shown a trainer with a
 """
 
 import itertools
-from functools import cache
+from collections.abc import Callable
+from functools import cache, cached_property
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import io_callback
+from jax.extend.core import get_opaque_trace_state
 
 import bayescal as bc
 from bayescal.environments.base import OneShot
@@ -31,20 +33,55 @@ from tests.unit import shops
 KEY = jax.random.key(7)
 
 
+def new_step(trainer: Trainer) -> Callable[[Any, Any], tuple[Any, Any, Any]]:
+    """(key, state) -> (next state, figures, the data that the step learned from).
+
+    The data are what `experience` returned during the step; None if it is called in a loop or not at all.
+    """
+    seen = []
+
+    class Watched(type(trainer)):
+        def experience(self, key, state):
+            out = super().experience(key, state)
+            seen.append((get_opaque_trace_state(), out[1]))
+            return out
+
+    watched = object.__new__(Watched)
+    vars(watched).update(vars(trainer))
+
+    def step(key, state):
+        seen.clear()
+        state, info = watched.step(key, state)
+        return state, info, next((data for trace, data in seen if trace == get_opaque_trace_state()), None)
+
+    return step
+
+
 class Run:
     """A trainer with its functions compiled once, and a short training."""
 
     def __init__(self, trainer: Trainer):
         self.trainer = trainer
         self.init = jax.jit(lambda key: trainer.init(key))
-        self.step = jax.jit(lambda key, state: trainer.step(key, state))
+        self.step = jax.jit(new_step(trainer))
+        self.keys = [jax.random.fold_in(KEY, i) for i in range(trainer.steps)]
+
+    @cached_property
+    def start(self) -> Any:
+        return self.init(KEY)
 
     def state(self, steps: int, state: Any = None, first: int = 0) -> Any:
         """The state after `steps` steps."""
-        state = self.init(KEY) if state is None else state
-        for i in range(first, steps):
-            state, _ = self.step(jax.random.fold_in(KEY, i), state)
+        state = self.start if state is None else state
+        for key in self.keys[first:steps]:
+            state, *_ = self.step(key, state)
         return state
+
+    @cached_property
+    def data(self) -> Any:
+        """Data that a step learns from."""
+        *_, data = self.step(KEY, self.start)
+        return jax.jit(lambda *given: self.trainer.experience(*given))(KEY, self.start)[1] if data is None else data
 
 
 @cache
@@ -66,12 +103,11 @@ def differ(a, b) -> float:
 
 def is_pure(run: Run) -> None:
     """Traced twice it is the same program; the same key and state give the same result, and another key another."""
-    start = run.init(KEY)
-    programs = [jax.make_jaxpr(lambda key, state: run.trainer.step(key, state))(KEY, start) for _ in range(2)]
+    programs = [step.trace(KEY, run.start).jaxpr for step in (run.step, jax.jit(new_step(run.trainer)))]
     assert str(programs[0]) == str(programs[1]) and same(programs[0].consts, programs[1].consts)
-    state = run.state(3, start)
-    once, info = run.step(KEY, state)
-    again, info_again = run.step(KEY, state)
+    state = run.state(3)
+    once, info, _ = run.step(KEY, state)
+    again, info_again, _ = run.step(KEY, state)
     assert same(once, again) and same(info, info_again)
     assert not same(once, run.step(jax.random.key(8), state)[0])
     assert jax.tree.structure(once) == jax.tree.structure(state), "a step must keep the structure of the state"
@@ -84,8 +120,8 @@ def may_be_mapped_over_keys(run: Run) -> None:
     """Mapping over keys is a loop over keys, up to rounding."""
     keys = jax.random.split(KEY, 2)
     states = [run.init(key) for key in keys]
-    mapped, _ = jax.jit(jax.vmap(run.trainer.step))(keys, jax.tree.map(lambda *x: jnp.stack(x), *states))
-    mapped = run.trainer.policy(mapped).network
+    mapped, *_ = jax.jit(jax.vmap(run.step))(keys, jax.tree.map(lambda *x: np.stack(x), *states))
+    mapped = jax.tree.map(np.asarray, run.trainer.policy(mapped).network)
     for i, (key, state) in enumerate(zip(keys, states, strict=True)):
         alone = run.trainer.policy(run.step(key, state)[0]).network
         assert differ(jax.tree.map(lambda x, i=i: x[i], mapped), alone) < 1e-4
@@ -103,36 +139,35 @@ def gradient_is_that_of_the_loss(run: Run) -> None:
     """Along random directions the gradient equals central differences of the loss, in float64."""
     trainer = run.trainer
     assert isinstance(trainer, GradientTrainer)
-    state = run.init(KEY)
-    _, data = jax.jit(lambda key, state: trainer.experience(key, state))(KEY, state)
+    kind = lambda x: np.dtype(float) if jnp.issubdtype(x.dtype, jnp.floating) else x.dtype
+    widen = lambda tree: jax.tree.map(lambda x: np.asarray(x, kind(x)), tree)
+    data, weights = widen(run.data), widen(trainer.weights(run.start))
+    rng, h = np.random.default_rng(0), 1e-6
+    normal = lambda size: jax.tree.map(lambda w: size * rng.normal(size=w.shape), weights)
+    # Away from the weights that collected the data, where PPO's clipping begins.
+    weights = jax.tree.map(np.add, weights, normal(1e-3))
+    directions = [normal(1.0) for _ in range(3)]
+    moves = [jax.tree.map(lambda d, by=by: by * d, one) for one in directions for by in (0.0, h, -h)]
+
+    def both(weights, moves, data):
+        loss = lambda by: trainer.loss(jax.tree.map(jnp.add, weights, by), data)[0]
+        return trainer.gradient(weights, data), jax.lax.map(loss, moves)
+
     with double_precision():
-        widen = lambda tree: jax.tree.map(
-            lambda x: jnp.asarray(np.asarray(x, float)) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
-        )
-        data, weights = widen(data), widen(trainer.weights(state))
-        rng = np.random.default_rng(0)
-        normal = lambda size: jax.tree.map(lambda w: jnp.asarray(size * rng.normal(size=w.shape)), weights)
-        shifted = lambda by: jax.tree.map(jnp.add, weights, by)
-        weights = shifted(normal(1e-3))  # away from the weights that collected the data, where PPO's clipping begins
-        loss = jax.jit(lambda by: trainer.loss(jax.tree.map(jnp.add, weights, by), data)[0])
-        (value, _), slope = jax.jit(lambda weights, data: trainer.gradient(weights, data))(weights, data)
-        none = jax.tree.map(jnp.zeros_like, weights)
-        np.testing.assert_allclose(value, loss(none), rtol=1e-9)
-        h = 1e-6
-        for _ in range(3):
-            direction = normal(1.0)
-            up, down = (loss(jax.tree.map(lambda d, s=s: s * h * d, direction)) for s in (1, -1))
-            along = sum(jnp.sum(a * b) for a, b in zip(*map(jax.tree.leaves, (slope, direction)), strict=True))
-            np.testing.assert_allclose(along, (up - down) / (2 * h), rtol=1e-4, atol=1e-7)
+        out = jax.jit(both)(weights, jax.tree.map(lambda *x: np.stack(x), *moves), data)
+    ((value, _), slope), losses = jax.tree.map(np.asarray, out)
+    for direction, (here, up, down) in zip(directions, losses.reshape(3, 3), strict=True):
+        np.testing.assert_allclose(value, here, rtol=1e-9)
+        along = sum(np.sum(a * b) for a, b in zip(*map(jax.tree.leaves, (slope, direction)), strict=True))
+        np.testing.assert_allclose(along, (up - down) / (2 * h), rtol=1e-4, atol=1e-7)
 
 
 def learns(run: Run) -> None:
     """Training removes most of the distance to the exact solution."""
     steps = run.trainer.steps
-    start = run.init(KEY)
-    middle = run.state(steps // 2, start)
+    middle = run.state(steps // 2)
     before, half, after = (
-        distance(run.trainer.policy(s)) for s in (start, middle, run.state(steps, middle, steps // 2))
+        distance(run.trainer.policy(s)) for s in (run.start, middle, run.state(steps, middle, steps // 2))
     )
     assert after < 0.35 * before
     assert half < before
@@ -146,16 +181,18 @@ def survives_saving(run: Run, folder) -> None:
 
 
 def refuses_points_outside_its_domain(run: Run) -> None:
-    policy = run.trainer.policy(run.init(KEY))
-    points = jax.tree.map(lambda x: x[0], sample_points(policy, KEY, 1))
+    policy = run.trainer.policy(run.start)
+    inside = points_of(policy)
+    points = jax.tree.map(lambda x: np.asarray(x)[0], inside)
+    policy.check(points.cost, points.phi, points.psi, points.params)
+    assert np.isfinite(log_choices(policy, inside)[0]).any()
     ask = lambda p: policy.log_prob(*observed(policy)[0], p.cost, p.phi, p.psi, p.params)
-    assert np.isfinite(ask(points)).any()
     for name, box in policy.domain.intervals:
         kind, _, key = name.partition(".")
         outside = box.high + 0.5 * (box.high - box.low)
         point = {f: getattr(points, f) for f in points._fields}
         old = point[kind] if kind == "cost" else point[kind][key]
-        moved = jnp.full_like(old, outside)
+        moved = np.full_like(old, outside)
         with pytest.raises(DomainError, match=key or name):
             ask(type(points)(**{**point, kind: moved if kind == "cost" else {**point[kind], key: moved}}))
 
@@ -182,9 +219,15 @@ def week_of_shop(stock: int, line: int) -> dict[str, Any]:
     return {name: jnp.asarray(float(x)) for name, x in numbers.items()}
 
 
-def choices(policy, n: int = 16) -> np.ndarray:
-    """Probabilities (points, observations, actions) at n points of the domain."""
-    return choices_at(policy, sample_points(policy, jax.random.key(3), n))
+@eqx.filter_jit
+def points_of(policy):
+    """Sixteen points of the domain."""
+    return sample_points(policy, jax.random.key(3), 16)
+
+
+def choices(policy) -> np.ndarray:
+    """Probabilities (points, observations, actions) at points of the domain."""
+    return choices_at(policy, points_of(policy))
 
 
 def choices_at(policy, points) -> np.ndarray:
@@ -202,18 +245,24 @@ def softmax(x):
     return p / p.sum(axis=-1, keepdims=True)
 
 
-def exact(policy, n: int = 16) -> np.ndarray:
+def exact(policy) -> np.ndarray:
     """The same from the equations, with a uniform habit: damped replies in a game of two players, soft value iteration
     in a decision problem. Other examples are solved by ExactPolicy."""
-    env, points = policy.environment, sample_points(policy, jax.random.key(3), n)
+    env, points = policy.environment, points_of(policy)
     cost = np.asarray(points.cost, float)
-    if isinstance(env, bc.NormalForm) and env.players == 2 and not policy.private:
-        u = np.asarray(points.params["payoffs"], float)
-        p = np.full((n, 2, u.shape[2]), 0.5)
-        for _ in range(4000):
+    n = len(cost)
+    if isinstance(env, bc.NormalForm) and env.players == 2:
+        u, p = np.asarray(points.params["payoffs"], float), np.full((n, 2, 2), 0.5)
+        own = np.broadcast_to(cost[:, None] if policy.private else cost, (n, 2))[:, :, None]
+        types, weights = own, np.ones(1)
+        if policy.private:  # others' log costs are normal
+            mean, sd = (np.asarray(points.phi[name], float)[:, None, None] for name in ("log_mean", "log_sd"))
+            x, weights = np.polynomial.hermite_e.hermegauss(20)
+            types, weights = np.exp(mean + sd * x), weights / weights.sum()
+        for _ in range(1000):
             pays = np.stack([np.einsum("nab,nb->na", u[:, 0], p[:, 1]), np.einsum("nab,na->nb", u[:, 1], p[:, 0])], 1)
-            p = 0.95 * p + 0.05 * softmax(pays / cost[:, :, None])
-        return p
+            p = 0.95 * p + 0.05 * weights @ softmax(pays[:, :, None] / types[..., None])
+        return softmax(pays / own)
     if isinstance(env, bc.MarkovGame) and env.players == 1:
         r, t, v = np.asarray(env.params["payoffs"])[:, 0], np.asarray(env.params["transitions"]), np.zeros((n, 1))
         for _ in range(500):
@@ -224,7 +273,31 @@ def exact(policy, n: int = 16) -> np.ndarray:
         return softmax(q / cost[:, :, None])
     if isinstance(env, bc.SupplyChain) and env.players == 1:
         return np.stack([shops.choices(env, c, -60, 60)[np.array([3, 4, 4, 1]) + 60] for c in cost[:, 0]])
+    if isinstance(env, bc.RepeatedCournot) and isinstance(policy.prior, bc.priors.Previous) and not policy.private:
+        play = duopoly(env, cost[:, 0], np.asarray(points.psi["pull"], float))
+        return np.stack([play[0][:, 0, 0], play[1][:, 0, 3], play[1][:, 1, 2], play[2][:, 3, 0]], axis=1)
     return choices_at(bc.ExactPolicy(env, policy.prior, policy.population), points)
+
+
+def duopoly(env, cost, pull) -> list[np.ndarray]:
+    """By round: choice probabilities (points, own last action, the other's, actions), by backward induction. People
+    tend to do what they did before."""
+    grid, market = np.array(env.action_values[0], float), {n: float(x) for n, x in env.params.items()}
+    price = np.maximum(market["intercept"] - market["slope"] * (grid[:, None] + grid), 0.0)
+    pay, cost = (price - market["cost"]) * grid[:, None], cost[:, None, None, None]
+    near = np.sqrt(((grid[:, None] - grid) / np.ptp(grid)) ** 2 + 1e-4)
+    worth, out = np.zeros((len(cost), len(grid), len(grid))), []
+    for t in reversed(range(env.horizon)):
+        habit = softmax(-(t > 0) * pull[:, None, None, None] * near[:, None])
+        p = np.broadcast_to(habit, (len(cost), *[len(grid)] * 3))
+        for _ in range(300):
+            # The other sees the same two actions the other way round.
+            q = np.einsum("njib,nab->nija", p, pay + worth)
+            p = 0.7 * p + 0.3 * softmax(np.log(habit) + q / cost)
+        best = q.max(axis=3, keepdims=True)
+        worth = (best + cost * np.log((habit * np.exp((q - best) / cost)).sum(axis=3, keepdims=True)))[..., 0]
+        out.insert(0, p)
+    return out
 
 
 def distance(policy) -> float:
@@ -312,8 +385,8 @@ class Steeper(bc.SoftQExpected):
 class Careless(bc.AmortisedPolicy):
     """Answers for everything."""
 
-    def check(self, *given):
-        return None
+    def log_prob(self, *given):
+        return jnp.zeros(2)
 
 
 def test_an_impure_step_is_caught():
@@ -335,8 +408,10 @@ def test_a_state_that_is_not_saved_is_caught(tmp_path):
 
 
 def test_a_wrong_gradient_is_caught():
+    run, sound = Run(Steeper.example()), example("SoftQExpected")
+    run.start, run.data = sound.start, sound.data
     with pytest.raises(AssertionError):
-        gradient_is_that_of_the_loss(Run(Steeper.example()))
+        gradient_is_that_of_the_loss(run)
 
 
 def test_a_trainer_that_does_not_learn_is_caught():

@@ -6,6 +6,7 @@ The law holds with random weights: it is about how numbers enter the network, no
 import dataclasses
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,8 +52,15 @@ def play(policy, at, params, observation, unit=1.0):
     """Choice probabilities with payoffs and costs counted in another unit."""
     phi = at["phi"] | {"log_mean": at["phi"]["log_mean"] + np.log(unit)}
     role, seen = observation
-    given = {n: jnp.asarray(unit * x) for n, x in params.items()}
-    return np.exp(policy.log_prob((role, jax.tree.map(jnp.asarray, seen)), unit * at["cost"], phi, at["psi"], given))
+    cost, given = unit * at["cost"], {n: unit * x for n, x in params.items()}
+    policy.check(cost, phi, at["psi"], given)
+    return np.exp(log_prob(policy, role, jax.tree.map(np.asarray, (seen, cost, phi, given))))
+
+
+@eqx.filter_jit
+def log_prob(policy, role, at):
+    seen, cost, phi, params = at
+    return policy.log_prob((role, seen), cost, phi, None, params)
 
 
 def moved(policy, at, params, observation):
@@ -62,7 +70,7 @@ def moved(policy, at, params, observation):
 
 def fresh(make):
     policy = make()
-    return with_network(policy, policy.fresh(jax.random.key(1)))
+    return with_network(policy, jax.jit(lambda key: policy.fresh(key))(jax.random.key(1)))
 
 
 @pytest.mark.parametrize("name", CASES)
