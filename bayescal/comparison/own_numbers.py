@@ -21,8 +21,8 @@ from bayescal.evaluation.batches import evenly
 from bayescal.evaluation.sites import Site, sites_of, trace_of
 from bayescal.precision import double_precision
 
-_DRAWS = 200  # of what is shared
-_AT_ONCE = 10  # draws between two reports of progress
+_DRAWS = 500  # of what is shared
+_AT_ONCE = 25  # draws between two reports of progress
 _NEAR = np.linspace(-7.0, 7.0, 41)  # where the integrand is evaluated: in its own standard deviations about its mode,
 _FAR = np.linspace(-6.0, 6.0, 33)  # and in those of the prior about its mean
 _EDGE, _STEEP = 5.0, 16  # where, and how steeply, the one gives way to the other

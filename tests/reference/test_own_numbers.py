@@ -55,7 +55,7 @@ def test_units_are_left_out_as_in_the_normal_model(centred):
     posterior = {"mean": mean[None], "own": site[None]}
     values = without_own_numbers(lambda: model(centred), posterior, {"y": UNIT}, UNITS)
     # At each draw of the mean, the density of a unit's decisions without its own number.
-    some = np.linspace(0, 999, 200).round().astype(int)
+    some = np.linspace(0, 999, 500).round().astype(int)
     block = SPREAD**2 + np.eye(EACH)
     alone = lambda m: [multivariate_normal(np.full(EACH, m), block).logpdf(y) for y in Y.reshape(UNITS, EACH)]
     known = [alone(m) for m in mean[some]]
