@@ -19,7 +19,13 @@ def traced(*values: object) -> bool:
     """Whether a transformation of JAX is at work: one of the values is traced, or all new arrays are (inside `jit`)."""
     if any(isinstance(x, Tracer) for x in jax.tree.leaves(values)):
         return True
-    return get_opaque_trace_state() != _outermost() and isinstance(jnp.zeros(()), Tracer)
+    state = get_opaque_trace_state()
+    if state in _outside:
+        return False
+    if isinstance(jnp.zeros(()), Tracer):
+        return True
+    _outside[:] = [state]
+    return False
 
 
 def in_double_precision[**Given, Answer](solve: Callable[Given, Answer]) -> Callable[Given, Answer]:
@@ -91,13 +97,7 @@ def in_one_program[**Given, Answer](
 
 
 _NUMERIC = (np.ndarray, jax.Array, float, np.generic)
-
-
-@functools.cache
-def _outermost() -> object:
-    """The state of JAX where nothing is traced."""
-    with jax.ensure_compile_time_eval():
-        return get_opaque_trace_state()
+_outside: list[object] = []  # the state of JAX where nothing is traced, once it has been met: quick to compare with
 
 
 def _cast[Tree](tree: Tree, old: DTypeLike, new: DTypeLike) -> Tree:

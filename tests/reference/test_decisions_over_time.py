@@ -89,7 +89,8 @@ def by_model(name, method, values, **options):
     table, _, policy, _, habits, psi = GAMES[name]
     with jax.enable_x64(True):
         model = bc.build_model(policy, POPULATION, table(), method=method, **habits, **options)
-        (found,) = log_likelihood(model, {n: np.asarray(x)[None] for n, x in (values | psi).items()}).values()
+        draw = {n: np.asarray(x, float)[None] for n, x in (values | psi).items()}
+        (found,) = jax.jit(lambda draw: log_likelihood(model, draw))(draw).values()
     return np.asarray(found)[0]
 
 

@@ -89,16 +89,12 @@ def test_costs_that_are_private():
 def test_slopes_of_an_equilibrium_are_differences():
     policy = bc.ExactPolicy(matrix(), HABIT)
     table = lambda x: PAYOFFS + x * np.array([1.0, -2.0])[:, None, None] * np.arange(6.0).reshape(2, 3)
-    f = lambda t: jnp.stack([
-        policy.solve(jnp.stack([t[0], 1.7])).strategies[1, 0],
-        policy.solve(0.8, params={"payoffs": jnp.asarray(PAYOFFS) + t[1] * (table(1.0) - PAYOFFS)}).strategies[1, 0],
-    ])  # fmt: skip
-    by_cost = [settled(np.array([[0.8 + h], [1.7]]), np.ones(1))[0][1][0] for h in (1e-5, -1e-5)]
-    by_payoff = [settled(np.full((2, 1), 0.8), np.ones(1), table(h))[0][1][0] for h in (1e-5, -1e-5)]
+    f = lambda t: policy.solve(jnp.stack([t[0], 1.7]), params={"payoffs": table(t[1])}).strategies[1, 0]
+    by_hand = lambda cost, x: settled(np.array([[cost], [1.7]]), np.ones(1), table(x))[0][1][0]
+    by_cost = [by_hand(0.8 + h, 0.0) for h in (1e-5, -1e-5)]
+    by_payoff = [by_hand(0.8, h) for h in (1e-5, -1e-5)]
     expected = [(by_cost[0] - by_cost[1]) / 2e-5, (by_payoff[0] - by_payoff[1]) / 2e-5]
-    found = jax.jit(jax.jacobian(f))(jnp.array([0.8, 0.0]))
-    np.testing.assert_allclose(np.diagonal(found), expected, rtol=1e-5)
-    np.testing.assert_allclose(found[0, 1], 0.0, atol=1e-12)
+    np.testing.assert_allclose(jax.jit(jax.grad(f))(np.array([0.8, 0.0])), expected, rtol=1e-5)
 
 
 def test_a_market_whose_slopes_are_few():

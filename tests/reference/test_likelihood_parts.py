@@ -201,15 +201,14 @@ def test_integrals_over_narrow_and_wide_populations():
     nodes = jnp.asarray(np.linspace(-3.0, 3.0, 61))
     places, shift = np.array([-0.5, 0.4, 1.0]), np.array([0.2, -0.3, 0.0])
     curves = -2.0 * (nodes[None] - places[:, None]) ** 2
-    log_normal = jax.jit(lambda phi, *shift: log_marginal(curves, nodes, bc.populations.LogNormal(), phi, *shift))
+    log_normal = jax.jit(lambda phi, shift: log_marginal(curves, nodes, bc.populations.LogNormal(), phi, shift))
     for sd in (0.03, 0.5):
         phi = {"log_mean": 0.1, "log_sd": sd}
-        found = log_normal(phi, jnp.asarray(shift))
+        found = log_normal(phi, shift)
         away, total = 0.1 + shift - places, 1 + 4 * sd**2  # a normal population and a normal curve: known in full
         np.testing.assert_allclose(found, -0.5 * np.log(total) - 2.0 * away**2 / total, atol=2e-5)
-        single = log_normal(phi)
-        np.testing.assert_allclose(single, -0.5 * np.log(total) - 2.0 * (0.1 - places) ** 2 / total, atol=2e-5)
-    point = log_marginal(curves, nodes, bc.populations.Homogeneous(), {"cost": np.exp(0.33)}, jnp.asarray(shift))
+    one_cost = jax.jit(lambda phi, shift: log_marginal(curves, nodes, bc.populations.Homogeneous(), phi, shift))
+    point = one_cost({"cost": np.exp(0.33)}, shift)
     np.testing.assert_allclose(point, -2.0 * (0.33 + shift - places) ** 2, atol=1e-9)
     classes = bc.populations.Mixture((bc.populations.LogNormal(), bc.populations.LogNormal()))
     phi = {"weight_1": np.log(3.0), "log_mean_0": -0.2, "log_sd_0": 0.5, "log_mean_1": 0.6, "log_sd_1": 0.3}
@@ -224,11 +223,12 @@ def test_integrals_over_narrow_and_wide_populations():
 def test_costs_are_drawn_given_decisions():
     """A normal population and a normal curve make a normal conditional, cut off at the walls."""
     nodes = jnp.asarray(np.linspace(-2.0, 2.0, 33))
-    shift = jnp.asarray(np.tile([0.0, 0.6, 0.0], (700, 1)).T.ravel())
+    shift = np.repeat([0.0, 0.6, 0.0], 700)
     place = np.repeat([0.5, 0.5, 2.4], 700)
-    curves = -0.5 * (nodes[None] - place[:, None]) ** 2 / 0.3**2
+    curves = -0.5 * (np.asarray(nodes) - place[:, None]) ** 2 / 0.3**2
     phi = {"log_mean": -0.2, "log_sd": 0.5}
-    draws = np.asarray(draw_log_costs(jax.random.key(0), curves, nodes, bc.populations.LogNormal(), phi, shift))
+    draw = jax.jit(lambda *given: draw_log_costs(*given[:2], nodes, bc.populations.LogNormal(), phi, given[2]))
+    draws = np.asarray(draw(jax.random.key(0), curves, shift))
     precision = 1 / 0.5**2 + 1 / 0.3**2
     for k, (target, by) in enumerate([(0.5, 0.0), (0.5, 0.6), (2.4, 0.0)]):
         mean, sd = ((-0.2 + by) / 0.5**2 + target / 0.3**2) / precision, precision**-0.5
@@ -236,10 +236,9 @@ def test_costs_are_drawn_given_decisions():
         assert st.kstest(draws[700 * k : 700 * (k + 1)], reference.cdf).pvalue > 1e-3
     assert draws.min() >= -2 and draws.max() <= 2
     # Of somebody who is as far down (or up) as may be, all draws are at the wall.
-    for slope, wall in ((-300.0, -2.0), (300.0, 2.0)):
-        steep = jnp.tile(slope * nodes, (50, 1))
-        draws = draw_log_costs(jax.random.key(1), steep, nodes, bc.populations.LogNormal(), phi)
-        np.testing.assert_allclose(draws, wall, atol=0.016)  # half of a quarter of a step
+    wall = np.repeat([-2.0, 2.0], 1050)
+    draws = draw(jax.random.key(1), 150 * wall[:, None] * np.asarray(nodes), 0 * wall)
+    np.testing.assert_allclose(draws, wall, atol=0.016)  # half of a quarter of a step
 
 
 def test_nodes_are_close_enough_and_no_closer():
@@ -264,12 +263,16 @@ def test_log_costs_between_walls():
     np.testing.assert_allclose(everybody.log_prob(value), expected, atol=1e-6)
     draws = np.asarray(everybody.sample(jax.random.key(0), (1500,)))
     assert all(st.kstest(x, c.cdf).pvalue > 1e-3 for x, c in zip(draws.T, cut, strict=True))
-    for sd in (1e-4, 0.003, 0.02):  # narrower than walls / 400, too
+
+    @jax.jit
+    def of_narrow(sd):
         alike = LogCosts(bc.populations.LogNormal(), {"log_mean": 0.3, "log_sd": sd}, 0.0, walls, 1)
-        np.testing.assert_allclose(
-            alike.log_prob(jnp.asarray([0.3 + sd])), [st.norm.logpdf(0.3 + sd, 0.3, sd)], atol=1e-6
-        )
-        draws = np.asarray(alike.sample(jax.random.key(1), (400,)))[:, 0]
+        return alike.log_prob(jnp.asarray([0.3 + sd])), alike.sample(jax.random.key(1), (400,))
+
+    for sd in (1e-4, 0.003, 0.02):  # narrower than walls / 400, too
+        log_p, draws = map(np.asarray, of_narrow(sd))
+        np.testing.assert_allclose(log_p, [st.norm.logpdf(0.3 + sd, 0.3, sd)], atol=1e-6)
+        draws = draws[:, 0]
         assert st.kstest(draws, st.norm(0.3, sd).cdf).pvalue > 1e-3
     offset = np.array([-2.0, 0.0, 1.3])
     found = inside_bounds(offset, 0.3, 0.6, walls)

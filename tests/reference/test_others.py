@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,9 +131,14 @@ def learned(others, explore):
     return bc.train(bc.SoftQ(skeleton, **size, explore=explore, expected=True)).policy
 
 
+@eqx.filter_jit
+def choices(policy, seen, cost):
+    return policy.log_prob_cells(0, seen, cost, {}, None, None)
+
+
 def nats(truth, policy):
     """The largest divergence of any decision."""
-    mine = np.stack([np.asarray(policy.log_prob_cells(0, observations(2), c, {}, None, None)) for c in COSTS])
+    mine = np.stack([np.asarray(choices(policy, observations(2), np.asarray(c))) for c in COSTS])
     return np.sum(np.exp(truth) * (truth - mine), axis=-1).max()
 
 

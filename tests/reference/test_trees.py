@@ -76,17 +76,15 @@ def test_wrong_beliefs_are_not_certified(monkeypatch):
         return odds / jax.ops.segment_sum(odds, key, int(key.max()) + 1)[key]
 
     monkeypatch.setattr(sequential, "_beliefs", by_depth)
-    solved = sequential.solve_sequential.__wrapped__(  # not the compiled one
-        horse(),
-        jnp.full((3, 1, 2), np.log(0.5)),
-        jnp.full((3, 1), 0.4),
-        jnp.ones(1),
-        horse().params,
-        "agent",
-        jnp.ones(()),
-    )
+    game, solve = horse(), sequential.solve_sequential.__wrapped__  # not the compiled one
+    given = (np.full((3, 1, 2), np.log(0.5)), np.full((3, 1), 0.4), np.ones(1), game.params)
+    solved = jax.jit(lambda *given: solve(game, *given, "agent", jnp.ones(())))(*given)
     assert float(solved.residual) > 0.5 and not bool(solved.converged)
     assert solved.message.startswith("not confirmed") and np.isnan(np.asarray(solved.strategies)).all()
+
+
+def audited(game, concept, *given):
+    return jax.jit(lambda params, *given: audits.audit(game, *given, params, concept))(game.params, *given)
 
 
 def test_the_audit_measures_how_far_play_is_from_the_reply():
@@ -102,8 +100,7 @@ def test_the_audit_measures_how_far_play_is_from_the_reply():
         reply = walk.reply(mine)
         expected = max(np.abs(reply[at] - mine[at]).max() for at in mine)
         log_play = np.where(game.possible, np.log(np.where(play > 0, play, 1)), -1e30)[:, None]
-        given = map(jnp.asarray, (log_play, log_q, np.full((3, 1), 0.7), np.ones(1)))
-        found = audits.audit(game, *given, game.params, concept)
+        found = audited(game, concept, log_play, log_q, np.full((3, 1), 0.7), np.ones(1))
         np.testing.assert_allclose(found.residual, expected, atol=1e-10)
         assert not bool(found.passed)
 
@@ -122,14 +119,15 @@ def test_the_audit_measures_how_far_play_is_from_the_reply():
                 v = np.sum(p[i] * (u + discount * move @ v), axis=1) - paid
             x = np.exp((u + discount * move @ v) / cost)
             off = max(off, np.abs(x / x.sum(axis=1, keepdims=True) - p[i]).max())
-        given = map(jnp.asarray, (np.log(p)[:, None], np.log(np.full((2, states, 2), 0.5)), costs, np.ones(1)))
-        np.testing.assert_allclose(audits.audit(market, *given, market.params, concept).residual, off, atol=1e-10)
+        flat = np.log(np.full((2, states, 2), 0.5))
+        found = audited(market, concept, np.log(p)[:, None], flat, costs, np.ones(1))
+        np.testing.assert_allclose(found.residual, off, atol=1e-10)
 
     at_once = bc.NormalForm(money[0])
     x = np.exp(np.stack([money[0, 0] @ p[1, 0], p[0, 0] @ money[0, 1]]) / cost)
     off = np.abs(x / x.sum(axis=1, keepdims=True) - p[:, 0]).max()
-    given = map(jnp.asarray, (np.log(p)[:, None, :1], np.log(np.full((2, 1, 2), 0.5)), costs, np.ones(1)))
-    np.testing.assert_allclose(audits.audit(at_once, *given, at_once.params, "trajectory").residual, off, atol=1e-12)
+    found = audited(at_once, "trajectory", np.log(p)[:, None, :1], np.log(np.full((2, 1, 2), 0.5)), costs, np.ones(1))
+    np.testing.assert_allclose(found.residual, off, atol=1e-12)
 
 
 def test_whoever_forgets_their_own_moves_is_refused():

@@ -1,4 +1,4 @@
-"""Eager and traced calls of one policy, in turns."""
+"""Eager and traced calls of one policy, in turns; whether JAX traces is known whatever came first."""
 
 import jax
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 
 import bayescal as bc
 from bayescal.errors import InputError
+from bayescal.policies import eager
 
 
 def test_an_eager_call_after_a_traced_one_is_still_in_float64():
@@ -38,3 +39,16 @@ def test_a_game_that_cannot_be_traced_is_solved_step_by_step():
 def test_a_game_over_time_is_refused_in_a_sentence(solve, unchecked):
     with unchecked(), pytest.raises(InputError, match=r"kuhn-poker is not a one-shot game: use `ExactPolicy"):
         solve(bc.get_game("kuhn-poker"), 1.0)
+
+
+def test_what_is_traced_does_not_depend_on_what_came_first(monkeypatch):
+    monkeypatch.setattr(eager, "_outside", [])
+    seen = []
+
+    def look():
+        seen.append(eager.traced())
+
+    for _ in range(2):
+        jax.jit(lambda: look())()
+        look()
+    assert seen == [True, False, True, False]

@@ -48,7 +48,7 @@ def test_its_posterior_is_the_exact_one(buses):
         model = bc.build_model(
             policy, bc.populations.Homogeneous(), buses.decisions, cost=1.0, parameters=("RC", "theta11")
         )
-        moments.append(bc.infer(model, bc.Grid(points=30, ranges=RANGES)).provenance["grid"])
+        moments.append(bc.infer(model, bc.Grid(points=24, draws=100, ranges=RANGES)).provenance["grid"])
     for name, exact in moments[0].items():
         assert abs(moments[1][name]["mean"] - exact["mean"]) < 0.1 * exact["sd"]
         assert moments[1][name]["sd"] == pytest.approx(exact["sd"], rel=0.05)

@@ -13,6 +13,7 @@ from bayescal.environments.base import Environment, OneShot
 from bayescal.errors import InputError
 from bayescal.policies.exact import ExactPolicy
 from bayescal.policies.learned import LearnedPolicy, replace_environment
+from bayescal.policies.one_shot import Solution
 from bayescal.precision import double_precision
 from bayescal.solvers.path import CONVERGED
 from bayescal.training.certificate.measures import (
@@ -53,11 +54,12 @@ def certify_one_shot(
             tell("measuring", i, len(games))
             here = replace_environment(policy, game)
             others = tuple(replace_environment(e, game) for e in ensemble)
-            each = eqx.filter_jit(lambda own, batch, ensemble: jax.vmap(lambda p: measure(own, p, ensemble))(batch))
-            key = jax.random.fold_in(jax.random.key(seed), i)
-            batches = {"inside": sample_points(here, key, -(-points // len(games))), "corners": corner_points(here)}
-            for where, batch in batches.items():
-                parts[where].append(jax.tree.map(np.asarray, each(here, batch, others)))
+            key, inside = jax.random.fold_in(jax.random.key(seed), i), -(-points // len(games))
+            # Together, so that one program is compiled for both.
+            batch = jax.tree.map(lambda *x: np.concatenate(x), sample_points(here, key, inside), corner_points(here))
+            measured = jax.tree.map(np.asarray, _measure_each(here, batch, others))
+            for where, part in (("inside", slice(inside)), ("corners", slice(inside, None))):
+                parts[where].append({name: x[part] for name, x in measured.items()})
         tell("measuring", len(games), len(games))
     everywhere = {where: jax.tree.map(lambda *x: np.concatenate(x), *part) for where, part in parts.items()}
     inside, corners = (solved_only(x, x["solved"]) for x in everywhere.values())
@@ -113,15 +115,21 @@ def oracle_kl(policy: LearnedPolicy, *, points: int = 100, seed: int = 1) -> Cal
     return distance
 
 
+@eqx.filter_jit
+def _measure_each(policy: LearnedPolicy, batch: Points, ensemble: Sequence[LearnedPolicy]) -> dict[str, Array]:
+    return jax.vmap(lambda point: measure(policy, point, ensemble))(batch)
+
+
 def measure(policy: LearnedPolicy, point: Points, ensemble: Sequence[LearnedPolicy]) -> dict[str, Array]:
     """All measures of one game."""
-    exact, solved = exact_choices(policy, point)
+    scores, solution = _scores(policy, point)
+    exact, solved = _own_choices(policy, point, solution)
     learned = learned_choices(policy, point)
     out = {
         "solved": solved,
         "kl": jnp.max(divergence(exact, learned)),
         "tv": jnp.max(total_variation(exact, learned)),
-        **_scores(policy, point),
+        **scores,
         **_own_best_reply(policy, point),
     }
     if ensemble:
@@ -130,12 +138,18 @@ def measure(policy: LearnedPolicy, point: Points, ensemble: Sequence[LearnedPoli
     return out
 
 
-def _scores(policy: LearnedPolicy, point: Points) -> dict[str, Array]:
-    """What a random decision says of the inferred parameters: the slopes of its log-probability, exact and learned."""
+def _scores(policy: LearnedPolicy, point: Points) -> tuple[dict[str, Array], Solution]:
+    """What a random decision says of the inferred parameters: the slopes of its log-probability, exact and learned.
+    With them the solution, so that a game is solved once."""
     here = inferred_values(policy, point)
-    solution = lambda theta: _random_person(_exact(policy), moved(policy, point, theta))
     network = lambda theta: _random_person(policy, moved(policy, point, theta))
-    slope, log_truth = slope_and_value(solution, here)
+
+    def exact(theta: Float[Array, " parameters"]) -> tuple[Array, Solution]:
+        solution = _solve(policy, moved(policy, point, theta))
+        return solution.log_strategies, solution
+
+    slope, solution = jax.jacfwd(exact, has_aux=True)(here)
+    log_truth = solution.log_strategies
     learned_slope, log_learned = slope_and_value(network, here)
     truth = jnp.exp(log_truth)
     possible = truth > 0
@@ -143,13 +157,14 @@ def _scores(policy: LearnedPolicy, point: Points) -> dict[str, Array]:
     masked = lambda x: jnp.where(possible[:, :, None], x, 0.0)
     slope, learned_slope = masked(slope), masked(learned_slope)
     mean = lambda x: jnp.sum(weight * x, axis=(0, 1))
-    return {
+    scores = {
         "nats": jnp.sum(weight[:, :, 0] * jnp.where(possible, log_truth - log_learned, 0.0)),
         "slope": jnp.sqrt(mean(slope**2)),
         "slope_error": jnp.sqrt(mean((learned_slope - slope) ** 2)),
         "bias": mean(learned_slope),
         "information": mean(slope**2),
     }
+    return scores, solution
 
 
 def _own_best_reply(policy: LearnedPolicy, point: Points) -> dict[str, Array]:
@@ -177,11 +192,14 @@ def _own_best_reply(policy: LearnedPolicy, point: Points) -> dict[str, Array]:
 
 def exact_choices(policy: LearnedPolicy, point: Points) -> tuple[Float[Array, "roles actions"], Bool[Array, ""]]:
     """(log-probabilities of each role at the point's own cost, whether they were solved)."""
-    solver = _exact(policy)
+    return _own_choices(policy, point, _solve(policy, point))
+
+
+def _own_choices(
+    policy: LearnedPolicy, point: Points, solution: Solution
+) -> tuple[Float[Array, "roles actions"], Bool[Array, ""]]:
     if not policy.private:
-        solution = solver.solve(point.cost, psi=point.psi, params=point.params)
         return solution.log_strategies, solution.status == CONVERGED
-    solution = solver.solve(phi=point.phi, psi=point.psi, params=point.params)
     choices = jax.nn.log_softmax(policy.log_prior(point.psi) + solution.expected_payoffs / point.cost)
     return jnp.where(jnp.asarray(policy.environment.mask), choices, -jnp.inf), solution.status == CONVERGED
 
@@ -190,11 +208,13 @@ def learned_choices(policy: LearnedPolicy, point: Points) -> Float[Array, "roles
     return policy.log_prob_all(point.cost, point.phi, point.psi, point.params)
 
 
-def _exact(policy: LearnedPolicy) -> ExactPolicy:
-    return ExactPolicy(policy.environment, policy.prior, policy.population)
+def _solve(policy: LearnedPolicy, point: Points) -> Solution:
+    exact = ExactPolicy(policy.environment, policy.prior, policy.population)
+    cost, phi = (None, point.phi) if policy.private else (point.cost, None)
+    return exact.solve(cost, phi, point.psi, point.params)
 
 
-def _random_person(policy: LearnedPolicy | ExactPolicy, point: Points) -> Float[Array, "roles actions"]:
+def _random_person(policy: LearnedPolicy, point: Points) -> Float[Array, "roles actions"]:
     """Log-probabilities of a random person, given the inferred parameters only."""
     if policy.private:
         return policy.log_prob_all(None, point.phi, point.psi, point.params)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
+from bayescal._types import Keys
 from bayescal.environments.markov import Markov
 from bayescal.environments.own_solution import SolvesItself
 from bayescal.policies.exact import ExactPolicy
@@ -45,18 +46,15 @@ def certify_against_exact_play(
     env = policy.environment
     exact = ExactPolicy(env, policy.prior)
     with double_precision():
-        one = lambda x: measure(policy, exact, *x)
-        each = eqx.filter_jit(lambda points, keys: jax.lax.map(one, (points, keys), batch_size=8))
-        found = {}
-        draws = {
-            "inside": sample_points(policy, jax.random.key(seed), games),
-            "corners": corner_points(policy, _MOST_CORNERS),
-        }
-        for i, (where, points) in enumerate(draws.items()):
-            tell("measuring", i, 2)
-            keys = jax.random.split(jax.random.key(seed + 1), len(points.cost))
-            found[where] = jax.tree.map(np.asarray, each(points, keys))
-        tell("measuring", 2, 2)
+        tell("measuring", 0, 1)
+        draws = (sample_points(policy, jax.random.key(seed), games), corner_points(policy, _MOST_CORNERS))
+        keys = jnp.concatenate([jax.random.split(jax.random.key(seed + 1), len(points.cost)) for points in draws])
+        # Together, so that one program is compiled for both.
+        points = jax.tree.map(lambda *x: np.concatenate(x), *draws)
+        measured = jax.tree.map(np.asarray, _measure_each(policy, exact, points, keys))
+        parts = {"inside": slice(games), "corners": slice(games, None)}
+        found = {where: {name: x[part] for name, x in measured.items()} for where, part in parts.items()}
+        tell("measuring", 1, 1)
     inside, corners = (solved_only(x, x["solved"]) for x in found.values())
     return {
         "oracle": "exact solution (soft Bellman equation), float64, wherever the policy's own play leads",
@@ -72,6 +70,11 @@ def certify_against_exact_play(
         "corner_total_variation": spread(corners["tv"]),
         "decisions_below_a_tenth_of_sd": budget(inferred_names(policy), inside["bias"], inside["information"]),
     }
+
+
+@eqx.filter_jit
+def _measure_each(policy: LearnedPolicy, exact: ExactPolicy, points: Points, keys: Keys) -> dict[str, Array]:
+    return jax.lax.map(lambda x: measure(policy, exact, *x), (points, keys), batch_size=8)
 
 
 def measure(policy: LearnedPolicy, exact: ExactPolicy, point: Points, key: PRNGKeyArray) -> dict[str, Array]:
