@@ -146,6 +146,25 @@ def test_other_populations_are_joint_and_marginal_too(decisions):
         handlers.trace(handlers.seed(bc.build_model(policy, population, decisions, groups="treatment"), 0)).get_trace()
 
 
+def test_a_decision_without_others_needs_no_equilibrium():
+    """One cost or one each: choices are logit, and costs are integrated out as by hand."""
+    payoffs, cost = np.array([0.0, 1.0, 3.0]), np.exp(np.linspace(-7.5, 4.5, 4001))
+    game = bc.NormalForm([payoffs])
+    policy, log_sd = bc.ExactPolicy(game), 0.8
+    play = payoffs / cost[:, None] - logsumexp(payoffs / cost[:, None], axis=1, keepdims=True)
+    data = pd.DataFrame({"participant": list("aaabb"), "action": list("22110")})
+    decisions = bc.Decisions.from_table(data, {"game": game})
+    model = bc.build_model(policy, LogNormal(), decisions, method="marginal")
+    with jax.enable_x64(True):
+        known = policy.log_prob_all(cost[1000], None, None, None)[0]
+        np.testing.assert_allclose(known, np.log(policy.solve(cost[1000]).strategies[0]), atol=1e-9)
+        found = log_likelihood(model, {"log_mean": 0.1, "log_sd": log_sd})
+    np.testing.assert_allclose(known, play[1000], atol=1e-12)
+    density = -0.5 * ((np.log(cost) - 0.1) / log_sd) ** 2
+    made = np.stack([2 * play[:, 2] + play[:, 1], play[:, 1] + play[:, 0]]) + np.log([[3], [2]])
+    np.testing.assert_allclose(found, logsumexp(density + made, axis=1) - logsumexp(density), atol=1e-3)
+
+
 def test_it_is_a_plain_numpyro_model(decisions, policy):
     """Inside a larger one, under a scope, with a parameter that the larger one gives it."""
     inner = bc.build_model(policy, POPULATION, decisions)
