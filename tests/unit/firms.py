@@ -21,13 +21,16 @@ class Replies(bc.ExactPolicy):
     numbers, but there is no solver to compile."""
 
     def values(self, cost, phi, psi, params):
-        params = self.all_params(params)
-        log_q = self.log_prior(psi)
-        habit = jnp.exp(log_q)
-        worth = self.environment.expected_payoffs(habit, params)
-        costs, weights = self.population.quadrature(phi)
+        params, log_q = self.all_params(params), self.log_prior(psi)
+        worth = self.environment.expected_payoffs(jnp.exp(log_q), params)
+        known = self.population is None
+        costs, weights = (jnp.reshape(cost, 1), jnp.ones(1)) if known else self.population.quadrature(phi)
         replies = jax.vmap(lambda c: jnp.exp(jax.vmap(lambda q, u: tilt(q, u, c))(log_q, worth)))(costs)
         return self.environment.expected_payoffs(jnp.tensordot(weights, replies, axes=1), params)
+
+    def log_prob_all(self, cost, phi, psi, params):
+        """Of people of one cost, which everybody knows."""
+        return jax.vmap(lambda q, u: tilt(q, u, cost))(self.log_prior(psi), self.values(cost, phi, psi, params))
 
 
 def table(seed=0, rounds=ROUNDS) -> pd.DataFrame:
