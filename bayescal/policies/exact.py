@@ -215,7 +215,8 @@ class ExactPolicy(PriorPolicy):
     ) -> RoleActions:
         if self.private and cost is not None:
             return super().log_prob_all(cost, phi, psi, params)
-        if self.environment.players == 1 and not self.private:  # a decision that needs no solver
+        env = self.environment
+        if isinstance(env, OneShot) and env.players == 1 and not self.private:  # a decision that needs no solver
             costs, _ = self._types(cost, phi)
             return jax.vmap(tilt)(self.log_prior(psi), self.values(cost, phi, psi, params), costs[:, 0])
         return self.solve(cost, phi, psi, params).log_strategies
