@@ -75,17 +75,24 @@ class Surface(eqx.Module):
             raw = density.unflatten(jnp.asarray(middle) + jnp.asarray(turn) @ unit)
             return total(density.constrain(raw))
 
-        many = jax.jit(lambda units: jax.lax.map(at, units))
+        batch = jax.jit(lambda units: jax.lax.map(at, units))
+
+        def many(units: Float[np.ndarray, "points numbers"]) -> Float[np.ndarray, " points"]:
+            """In batches of one size, so that one program is compiled for all degrees."""
+            filled = np.concatenate([units, np.repeat(units[:1], -len(units) % _CHECKS, axis=0)])
+            parts = filled.reshape(-1, _CHECKS, units.shape[1])
+            return np.concatenate([np.asarray(batch(part)) for part in parts])[: len(units)]
+
         rng = np.random.default_rng(seed)
         checks = _directions(rng, _CHECKS, len(middle)) * rng.random((_CHECKS, 1))
-        true = np.asarray(many(checks))
+        true = many(checks)
         points, values = np.zeros((0, len(middle))), np.zeros(0)
         surface = None
         for degree in _DEGREES:
             powers = tuple(p for p in product(range(degree + 1), repeat=len(middle)) if sum(p) <= degree)
             count = _POINTS * len(powers) - len(points)
             more = _directions(rng, count, len(middle)) * np.sqrt(rng.beta(len(middle) / 2, 0.5, (count, 1)))
-            points, values = np.concatenate([points, more]), np.concatenate([values, np.asarray(many(more))])
+            points, values = np.concatenate([points, more]), np.concatenate([values, many(more)])
             terms = jax.vmap(lambda u, powers=powers: _terms(u, powers))
             level = values.max()
             fitted = np.linalg.lstsq(np.asarray(terms(points)), values - level, rcond=None)[0]

@@ -216,6 +216,10 @@ class ExactPolicy(PriorPolicy):
         if self.private and cost is not None:
             solution = self.solve(None, phi, psi, params)
             return jax.vmap(lambda log_q, q: tilt(log_q, q, cost))(self.log_prior(psi), solution.expected_payoffs)
+        env = self.environment
+        if isinstance(env, OneShot) and env.players == 1 and not self.private:  # a decision that needs no solver
+            costs, _ = self._types(cost, phi)
+            return jax.vmap(tilt)(self.log_prior(psi), self.values(cost, phi, psi, params), costs[:, 0])
         return self.solve(cost, phi, psi, params).log_strategies
 
     @in_double_precision
@@ -329,6 +333,9 @@ class ExactPolicy(PriorPolicy):
         self, cost: Costs | None, phi: Parameters | None, psi: Parameters | None, params: Parameters | None
     ) -> RoleActions:
         """Expected payoff of each action in a one-shot game, by role."""
+        env: Any = self.environment
+        if env.players == 1:  # there is nobody else whose play would have to be known
+            return env.expected_payoffs(jnp.exp(self.log_prior(psi)), self.all_params(params))
         return self.solve(cost, phi, psi, params).expected_payoffs
 
     @in_double_precision

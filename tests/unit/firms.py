@@ -1,17 +1,36 @@
 """A few firms with costs of their own, in a small Cournot market, for tests of models of people."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from numpyro import handlers
 from numpyro.infer.util import log_density
 
 import bayescal as bc
+from bayescal.policies.base import tilt
 from bayescal.populations import LogNormal
 
 PEOPLE, ROUNDS = 8, 6
 POPULATION = LogNormal(12)
 MARKET = bc.Cournot(3, np.linspace(0, 60, 7))
+
+
+class Replies(bc.ExactPolicy):
+    """Values against people who reply to the habit, instead of an equilibrium: as smooth, and they change with the same
+    numbers, but there is no solver to compile."""
+
+    def values(self, cost, phi, psi, params):
+        params, log_q = self.all_params(params), self.log_prior(psi)
+        worth = self.environment.expected_payoffs(jnp.exp(log_q), params)
+        known = self.population is None
+        costs, weights = (jnp.reshape(cost, 1), jnp.ones(1)) if known else self.population.quadrature(phi)
+        replies = jax.vmap(lambda c: jnp.exp(jax.vmap(lambda q, u: tilt(q, u, c))(log_q, worth)))(costs)
+        return self.environment.expected_payoffs(jnp.tensordot(weights, replies, axes=1), params)
+
+    def log_prob_all(self, cost, phi, psi, params):
+        """Of people of one cost, which everybody knows."""
+        return jax.vmap(lambda q, u: tilt(q, u, cost))(self.log_prior(psi), self.values(cost, phi, psi, params))
 
 
 def table(seed=0, rounds=ROUNDS) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from click.testing import CliRunner
-from firms import MARKET, table
+from firms import MARKET, Replies, table
 from scipy.stats import norm
 
 import bayescal as bc
@@ -425,7 +425,7 @@ def test_weights_that_fail_are_told(orders):
 def test_a_model_and_its_study():
     """People with costs of their own: probabilities come from the model, and other decisions are refused."""
     decisions = bc.Decisions.from_table(table(), {"m": MARKET})
-    model = bc.build_model(bc.ExactPolicy(MARKET), bc.populations.Homogeneous(), decisions)
+    model = bc.build_model(Replies(MARKET), bc.populations.Homogeneous(), decisions)
     fit = bc.infer(model, bc.NUTS(draws=200, warmup=150, chains=2), provenance={"data_hash": decisions.data_hash})
     found = check(fit, model)
     assert isinstance(found, Checks) and found["LOO-PIT"].applies and len(found.pit["values"]) == decisions.total

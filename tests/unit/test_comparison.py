@@ -6,13 +6,13 @@ import json
 from importlib import import_module
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from arviz_stats.base import array_stats
 from click.testing import CliRunner
+from firms import Replies
 from numpyro import handlers
 from scipy.optimize import minimize
 from scipy.special import logsumexp
@@ -268,7 +268,7 @@ def test_calibration_counts_what_came_true():
 
 @pytest.fixture(scope="module")
 def hunt():
-    """(decisions of six people in a stag hunt and a hawk-dove game, the model of one cost, its fit)."""
+    """(decisions of six people in a stag hunt, the model of one cost, its fit)."""
     rng = np.random.default_rng(3)
     stag = bc.get_game("stag-hunt")
     rows = [
@@ -279,7 +279,7 @@ def hunt():
     ]
     table = pd.DataFrame(rows)
     decisions = bc.Decisions.from_table(table, {"hunt": stag})
-    model = build_model(bc.ExactPolicy(stag), Homogeneous(), decisions, lapse=False)
+    model = build_model(Replies(stag), Homogeneous(), decisions, lapse=False)
     fit = infer(model, Grid(points=400), provenance={"data_hash": decisions.data_hash})
     return decisions, model, fit
 
@@ -344,7 +344,7 @@ def test_a_refit_without_a_person_is_the_posterior_without(hunt):
     assert abs(log_mean(values)[5] - exact[2]) > 0.02  # it does matter whether one is there
 
 
-def left_out_by(people, monkeypatch):
+def left_out_by(people, monkeypatch, policy=Replies):
     """(leave-one-out of people who hunt stags and hares so often, weights alone, the same worked out on a grid)."""
     stag = bc.get_game("stag-hunt")
     rows = [
@@ -354,7 +354,7 @@ def left_out_by(people, monkeypatch):
         for _ in range(n)
     ]
     decisions = bc.Decisions.from_table(pd.DataFrame(rows), {"hunt": stag})
-    model = build_model(bc.ExactPolicy(stag), Homogeneous(), decisions, lapse=False)
+    model = build_model(policy(stag), Homogeneous(), decisions, lapse=False)
     fit = infer(model, Grid(points=400))
     told = pointwise(fit, "participant", decisions)
     assert told.units == tuple(people)
@@ -365,7 +365,7 @@ def left_out_by(people, monkeypatch):
             parts = {n: s["fn"].log_prob(s["value"]) for n, s in trace.items() if n in ("log_cost", "choices")}
             return parts["log_cost"], parts["choices"]
 
-        prior, each = (np.asarray(x) for x in jax.vmap(terms)(jnp.linspace(-12.0, 12.0, 20_001)))
+        prior, each = (np.asarray(x) for x in jax.jit(jax.vmap(terms))(np.linspace(-12.0, 12.0, 20_001)))
     posterior = (prior + each.sum(axis=1))[:, None]
     exact = logsumexp(posterior, axis=0) - logsumexp(posterior - each, axis=0) - told.taken_off
     monkeypatch.setattr(loo, "_FEW", 0)  # the mixture, however few they are
@@ -375,7 +375,7 @@ def left_out_by(people, monkeypatch):
 @pytest.mark.slow
 def test_whom_weights_cannot_leave_out_the_mixture_can(monkeypatch):
     people = dict.fromkeys("abcde", (6, 0)) | {"other": (0, 60)}
-    found, weighted, exact = left_out_by(people, monkeypatch)
+    found, weighted, exact = left_out_by(people, monkeypatch, bc.ExactPolicy)
     assert weighted.bad.tolist() == [5] and str(found.how) == "mixture for 1"
     # Some 300 effective draws, four standard errors.
     assert found.elpd == pytest.approx(exact, abs=4 / np.sqrt(300))
@@ -463,11 +463,12 @@ def test_a_new_person_is_predicted_by_the_mean_over_draws(hunt):
     decisions, model, fit = hunt
     found = predict_new(model, fit, draws=400)
     costs = fit.tree["posterior"]["cost"].to_numpy().reshape(-1)
-    game = decisions.environments["hunt"]
+    policy = Replies(decisions.environments["hunt"])
     with jax.enable_x64(True):
-        solved = [float(bc.equilibrium(game, c).strategies[0][0]) for c in np.quantile(costs, [0.1, 0.9])]
+        play = jax.jit(jax.vmap(lambda c: policy.log_prob_all(c, None, None, None)[0, 0]))
+        stag = np.exp(play(np.quantile(costs, [0.1, 0.9])))
     assert np.allclose(found.sum(axis=1), 1)
-    assert min(solved) - 0.02 <= found[0, 0] <= max(solved) + 0.02
+    assert min(stag) - 0.02 <= found[0, 0] <= max(stag) + 0.02
 
 
 def test_fits_of_other_decisions_are_refused(hunt):
@@ -560,7 +561,7 @@ def test_the_command_compares_fits_that_were_saved(hunt, tmp_path):
         (["selten-chmura", "nagel-1995"], "compare one study at a time"),
         (["x.nc", "--folds", "3"], "--folds: for a study"),
         (["selten-chmura", "--draws", "3"], "--draws is 3"),
-        (["selten-chmura", "--unit", "participant"], "no column 'participant'"),
+        (["selten-chmura", "--only", "random play", "--unit", "participant"], "no column 'participant'"),
         (["selten-chmura", "--only", "magic"], "no rival model 'magic'"),
     ],
 )

@@ -19,6 +19,7 @@ from bayescal.likelihood.evidence import Evidence
 from bayescal.likelihood.surface import Surface
 from bayescal.model import compress as compressing
 from bayescal.policies.learned import with_network
+from bayescal.posterior.grid import compute_grid
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +45,54 @@ def decisions(policy):
     return bc.Decisions.from_table(frame, {"cournot": MARKET}, covariates=("treatment", "age"))
 
 
+@pytest.fixture(scope="module")
+def marginal(decisions, policy):
+    return bc.build_model(policy, POPULATION, decisions, method="marginal")
+
+
+@pytest.fixture(scope="module")
+def compressed(decisions, policy):
+    return bc.build_model(policy, POPULATION, decisions, method="compressed")
+
+
+@pytest.fixture(scope="module")
+def located(marginal):
+    """Where the posterior is."""
+    with jax.enable_x64(True):
+        return locate(marginal, 100, seed=0)
+
+
+@pytest.fixture(scope="module")
+def many(decisions, policy):
+    """(the model of these people as of many, where it looked for the posterior, with which prior draws)."""
+    found, begun, asked = [], [], compressing.locate
+
+    def watched(*args, prior=None):
+        begun.append(prior)
+        found.append(asked(*args, prior=prior))
+        return found[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compressing, "_MANY", 1)
+        patch.setattr(compressing, "locate", watched)
+        return bc.build_model(policy, POPULATION, decisions, method="compressed"), found, begun
+
+
+def slopes_of(model, values):
+    """(density, its slopes) at many values."""
+    return jax.tree.map(np.asarray, jax.jit(jax.vmap(jax.value_and_grad(density(model))))(values))
+
+
 @pytest.mark.slow
-def test_the_density_is_that_of_the_marginal_model(decisions, policy):
+def test_the_density_is_that_of_the_marginal_model(compressed, marginal, located):
     """At draws from where the posterior is: to 2e-2 nats in all, as the evidence promises, gradients too."""
-    compressed, marginal = (bc.build_model(policy, POPULATION, decisions, method=m) for m in ("compressed", "marginal"))
     assert any(n.startswith("Compressed") for n in compressed.notes), compressed.notes
     with jax.enable_x64(True):
-        draws = locate(marginal, 12, seed=3)
-        both = [jax.jit(jax.value_and_grad(density(m))) for m in (compressed, marginal)]
-        for k in range(12):
-            values = {n: x[k] for n, x in draws.items()}
-            (ours, slopes), (true, true_slopes) = (f(values) for f in both)
-            np.testing.assert_allclose(ours, true, atol=2e-2)
-            for n, slope in slopes.items():
-                np.testing.assert_allclose(slope, true_slopes[n], atol=2e-2)
+        some = {n: x[:12] for n, x in located.items()}
+        (ours, slopes), (true, true_slopes) = (slopes_of(m, some) for m in (compressed, marginal))
+    np.testing.assert_allclose(ours, true, atol=2e-2)
+    for n, slope in slopes.items():
+        np.testing.assert_allclose(slope, true_slopes[n], atol=2e-2)
 
 
 def test_groups_have_curves_of_their_own(decisions, policy):
@@ -76,28 +111,18 @@ def test_groups_have_curves_of_their_own(decisions, policy):
 
 
 @pytest.mark.slow
-def test_many_people_are_looked_for_where_some_of_them_are(decisions, policy, monkeypatch):
+def test_many_people_are_looked_for_where_some_of_them_are(many):
     """A search that begins at the hyperprior's median may begin on the walls of the evidence's box, and end there."""
-    found, begun, asked = [], [], compressing.locate
-
-    def watched(*args, prior=None):
-        begun.append(prior)
-        found.append(asked(*args, prior=prior))
-        return found[-1]
-
-    monkeypatch.setattr(compressing, "_MANY", 1)
-    monkeypatch.setattr(compressing, "locate", watched)
-    model = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    model, found, begun = many
     assert len(found) == 2
     for name, x in found[0].items():
         assert np.median(begun[1][name]) == np.median(x)
         assert abs(np.median(model.start[name]) - np.median(x)) < 0.5 * np.std(x)  # the same people
 
 
-def test_draws_are_completed_from_evidence_too(decisions, policy):
-    compressed, marginal = (bc.build_model(policy, POPULATION, decisions, method=m) for m in ("compressed", "marginal"))
+def test_draws_are_completed_from_evidence_too(compressed, marginal, located):
     with jax.enable_x64(True):
-        middle = {n: np.median(x) for n, x in locate(marginal, 100, seed=0).items()}
+        middle = {n: np.median(x) for n, x in located.items()}
         values = {n: np.full((1, 400), x) for n, x in middle.items()}
         ours, log_lik = compressed.complete(values, np.random.default_rng(0))
         theirs, true = marginal.complete(values, np.random.default_rng(0))
@@ -107,20 +132,18 @@ def test_draws_are_completed_from_evidence_too(decisions, policy):
 
 
 @pytest.mark.slow
-def test_what_cannot_be_compressed_falls_back_and_says_so(decisions, policy, monkeypatch):
+def test_what_cannot_be_compressed_falls_back_and_says_so(decisions, policy, marginal, monkeypatch):
     asked = Evidence.build
     monkeypatch.setattr(Evidence, "build", lambda *a, **k: asked(*a, **k | {"tolerance": 1e-13, "most_nodes": 30}))
     model = bc.build_model(policy, POPULATION, decisions, method="compressed")
     (note,) = model.notes
     assert note.lower().startswith("not compressed:") and "nats" in note
     values, _ = drawn(model)
-    marginal = bc.build_model(policy, POPULATION, decisions, method="marginal")
     with jax.enable_x64(True):
         assert density(model)(values) == density(marginal)(values)
 
 
-def test_evidence_of_others_is_refused_and_shards_add_up(decisions, policy):
-    marginal = bc.build_model(policy, POPULATION, decisions, method="marginal")
+def test_evidence_of_others_is_refused_and_shards_add_up(decisions, policy, marginal):
     integrated = marginal.integrated
     with jax.enable_x64(True):
         domain = compressing.box_of(integrated)
@@ -151,26 +174,24 @@ def test_many_people_are_a_polynomial_all_together(policy, monkeypatch):
     frame = pd.DataFrame({"participant": np.repeat(np.arange(300), 30), "action": 10 * chosen})
     decisions = bc.Decisions.from_table(frame, {"cournot": MARKET})
     model = bc.build_model(policy, POPULATION, decisions, method="compressed")
-    one_by_one = bc.infer(model, bc.Grid(points=60, draws=50))
     monkeypatch.setattr(compressing, "_MANY", 5)
-    together = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    evidence = model.integrated.evidence
+    together = bc.build_model(policy, POPULATION, decisions, method="compressed", evidence=evidence)
     surface = together.integrated.surface
     assert surface is not None and surface.error <= 0.02 and "All people together" in together.notes[-1]
     with jax.enable_x64(True):
-        ours, theirs = (jax.jit(jax.value_and_grad(density(m))) for m in (together, model))
-        for one in range(5):
-            values = {n: x[one] for n, x in together.start.items()}
-            (a, slopes), (b, expected) = ours(values), theirs(values)
-            assert abs(a - b) < 0.03
-            for n, slope in slopes.items():
-                np.testing.assert_allclose(slope, expected[n], atol=0.1)
-        # Beyond the box it is no likelihood, but it leads back.
+        one_by_one = compute_grid(Density.of(model), bc.Grid(points=60, draws=50)).moments
+        # The last one is beyond the box, where it is no likelihood, but leads back.
         far = {"log_mean": together.start["log_mean"].max() + 1.0, "log_sd": together.start["log_sd"][0]}
-        value, slopes = ours(far)
-        assert value < -1e3 and slopes["log_mean"] < 0
+        places = {n: np.append(x[:5], far[n]) for n, x in together.start.items()}
+        (ours, slopes), (theirs, expected) = (slopes_of(m, places) for m in (together, model))
+    np.testing.assert_allclose(ours[:5], theirs[:5], rtol=0, atol=0.03)
+    for n, slope in slopes.items():
+        np.testing.assert_allclose(slope[:5], expected[n][:5], atol=0.1)
+    assert ours[5] < -1e3 and slopes["log_mean"][5] < 0
     whole = bc.infer(together, bc.Grid(points=60, draws=50))
-    for name, exact in one_by_one.provenance["grid"].items():
-        assert abs(whole.provenance["grid"][name]["mean"] - exact["mean"]) < 0.03 * exact["sd"]
+    for name, (mean, sd) in one_by_one.items():
+        assert abs(whole.provenance["grid"][name]["mean"] - mean) < 0.03 * sd
     assert set(whole.tree["log_likelihood"]) >= {"by_participant"}
 
 
@@ -183,14 +204,14 @@ def test_what_no_polynomial_follows_stays_a_sum():
 
 
 @pytest.mark.slow
-def test_chains_that_begin_where_the_posterior_is_find_the_same(decisions, policy, monkeypatch):
+def test_chains_that_begin_where_the_posterior_is_find_the_same(many, compressed):
     """In units of the located posterior: means and sds are those of a grid, within four Monte-Carlo errors."""
-    monkeypatch.setattr(compressing, "_MANY", 5)
-    model = bc.build_model(policy, POPULATION, decisions, method="compressed")
+    model, *_ = many
     assert model.start is not None and set(model.start) == {"log_mean", "log_sd"}
-    fit = bc.infer(model, bc.NUTS(draws=2000, warmup=100, chains=2, seed=2))
-    grid = bc.infer(bc.build_model(policy, POPULATION, decisions), bc.Grid(points=60, draws=400))
+    fit = bc.infer(model, bc.NUTS(draws=1000, warmup=100, chains=2, seed=2))
+    with jax.enable_x64(True):
+        grid = compute_grid(Density.of(compressed), bc.Grid(points=60, draws=400)).moments
     table = fit.summary(["log_mean", "log_sd"])
-    for name, exact in grid.provenance["grid"].items():
-        assert abs(table.loc[name, "mean"] - exact["mean"]) < 4 * table.loc[name, "mcse_mean"]
-        assert abs(table.loc[name, "sd"] - exact["sd"]) < 4 * table.loc[name, "mcse_sd"] + 0.01 * exact["sd"]
+    for name, (mean, sd) in grid.items():
+        assert abs(table.loc[name, "mean"] - mean) < 4 * table.loc[name, "mcse_mean"]
+        assert abs(table.loc[name, "sd"] - sd) < 4 * table.loc[name, "mcse_sd"] + 0.01 * sd

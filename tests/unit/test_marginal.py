@@ -3,6 +3,7 @@
 import dataclasses
 from itertools import pairwise
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +35,13 @@ SHARES = (0.0, 0.02, 0.2, 0.4, 0.5)
 
 
 def brute_force(population, phi, decisions, shift=0.0):
+    """One program for all numbers."""
+    numbers = {n: np.asarray(x, float) for n, x in phi.items()}
+    return np.asarray(_brute_force(population, numbers, np.asarray(decisions, float), np.asarray(shift, float)))
+
+
+@eqx.filter_jit
+def _brute_force(population, phi, decisions, shift):
     x = jnp.linspace(WALLS.low, WALLS.high, 80_001)
     density = population.log_density(jnp.exp(x - shift), phi) + x
     density = density - jax.nn.logsumexp(density)
@@ -47,11 +55,11 @@ def test_the_integral_is_that_of_brute_force(decisions):
         nodes = jnp.asarray(even_nodes(WALLS, decisions))
         curves = log_lik(nodes, SHARES, decisions)
         found = jax.jit(lambda phi: log_marginal(curves, nodes, LogNormal(), phi))
-        expected = jax.jit(lambda phi: brute_force(LogNormal(), phi, decisions))
         for sd in (0.01, 0.1, 0.3, 1.0, 2.0):
             for mean in (-1.03, 0.0, 0.77):
                 phi = {"log_mean": mean, "log_sd": sd}
-                np.testing.assert_allclose(found(phi), expected(phi), atol=1e-4, err_msg=str(phi))
+                expected = brute_force(LogNormal(), phi, decisions)
+                np.testing.assert_allclose(found(phi), expected, atol=1e-4, err_msg=str(phi))
 
 
 def test_the_integral_is_that_of_adaptive_quadrature():
@@ -89,8 +97,10 @@ def log_integral(log_f):
     return log_f(top) + np.log(sum(pieces))
 
 
-@pytest.mark.parametrize("x64", [True, False])
-@pytest.mark.parametrize("population", [LogNormal(), Gamma(), TruncatedNormal(low=1.0, high=1.5)])
+@pytest.mark.parametrize(
+    ("population", "x64"),
+    [(LogNormal(), True), (Gamma(), True), (TruncatedNormal(low=1.0, high=1.5), True), (LogNormal(), False)],
+)
 def test_integrals_and_their_slopes_are_finite_however_little_people_differ(population, x64):
     """With no decisions, a few, and so many that nobody is near the population's mean; vmap computes all rules."""
     sds, means = [1e-12, 1e-8, 0.9e-5, 1.1e-5, 1e-4, 0.9e-3, 1.1e-3, 1e-2, 1.0], [-4.5, -1.03, 0.1, 3.99]
@@ -153,10 +163,10 @@ def test_people_may_be_shifted():
         slopes_of = jax.jit(jax.jacobian(integrals))
         for sd in (0.05, 0.8):
             phi = {"log_mean": 0.1, "log_sd": sd}
-            expected = jnp.stack([brute_force(LogNormal(), phi, 50, s)[i] for i, s in enumerate(shift)])
+            expected = [brute_force(LogNormal(), phi, 50, s)[i] for i, s in enumerate(np.asarray(shift))]
             np.testing.assert_allclose(integrals(phi), expected, atol=1e-4)
             slopes = slopes_of(phi)
-            ahead, behind = (integrals(phi | {"log_mean": 0.1 + e}) for e in (1e-4, -1e-4))
+            ahead, behind = (np.asarray(integrals(phi | {"log_mean": 0.1 + e})) for e in (1e-4, -1e-4))
             np.testing.assert_allclose(slopes["log_mean"], (ahead - behind) / 2e-4, atol=1e-4)
 
 
@@ -165,7 +175,7 @@ def test_too_few_nodes_would_be_noticed():
     with jax.enable_x64(True):
         nodes = jnp.linspace(WALLS.low, WALLS.high, 12)
         phi = {"log_mean": 0.0, "log_sd": 1.0}
-        found = log_marginal(log_lik(nodes, SHARES, 1000), nodes, LogNormal(), phi)
+        found = jax.jit(lambda: log_marginal(log_lik(nodes, SHARES, 1000), nodes, LogNormal(), phi))()
         assert np.max(np.abs(found - brute_force(LogNormal(), phi, 1000))) > 0.1
 
 
@@ -224,7 +234,6 @@ def test_nodes_are_close_enough_for_habits_that_costs_must_overcome():
 
 def along(integrated, nodes, at):
     """The log-likelihood of all together while the population's mean moves between two nodes."""
-    means = jnp.linspace(-2.2, -2.0, 12)
+    total = dataclasses.replace(integrated, nodes=nodes).total
     with jax.enable_x64(True):
-        total = dataclasses.replace(integrated, nodes=nodes).total
-        return np.asarray([total({"log_mean": float(m), **at}) for m in means])
+        return np.asarray(jax.jit(jax.vmap(lambda m: total({"log_mean": m, **at})))(np.linspace(-2.2, -2.0, 12)))

@@ -7,12 +7,13 @@ import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
-from firms import MARKET, PEOPLE, POPULATION, density, drawn, log_likelihood, table
+from firms import MARKET, PEOPLE, POPULATION, Replies, density, drawn, log_likelihood, table
 from numpyro import handlers
 from scipy.special import logsumexp
 
 import bayescal as bc
 from bayescal.errors import InputError
+from bayescal.evaluation.locate import locate
 from bayescal.likelihood.evidence import Error
 from bayescal.populations import Homogeneous, LogNormal, Mixture, TruncatedNormal
 from bayescal.priors import Anchored
@@ -25,7 +26,7 @@ def decisions():
 
 @pytest.fixture(scope="module")
 def policy():
-    return bc.ExactPolicy(MARKET, Anchored(), population=POPULATION)
+    return Replies(MARKET, population=POPULATION)
 
 
 def joint_at(model, values, log_cost):
@@ -47,15 +48,15 @@ OPTIONS = {
 }
 
 
-QUICK = ("plain", "lapse, learning, psi")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in OPTIONS]
-)
+@pytest.mark.parametrize("name", OPTIONS)
 def test_the_marginal_model_is_the_joint_one_integrated(name, decisions, policy):
-    """For every option: the integral over each person's cost, by hand from the joint model's two parts."""
+    """For every option: the integral over each person's cost, by hand from the joint model's two parts. The plain model
+    is of equilibria; where nothing of the habit is inferred, it is uniform."""
     options = OPTIONS[name]
+    if name == "plain":
+        policy = bc.ExactPolicy(MARKET, Anchored(), population=POPULATION)
+    elif "prior_parameters" in options:
+        policy = Replies(MARKET, Anchored(), population=POPULATION)
     with jax.enable_x64(True):
         marginal = bc.build_model(policy, POPULATION, decisions, method="marginal", **options)
         joint = marginal.evaluated
@@ -81,7 +82,6 @@ def test_offsets_and_costs_are_one_density(decisions, policy):
     np.testing.assert_allclose(one, other + change, atol=1e-6)
 
 
-@pytest.mark.slow
 def test_values_that_are_believed_move_the_game(decisions, policy):
     """Consistent beliefs are those at the population itself; groups meet their own people."""
     with jax.enable_x64(True):
@@ -122,19 +122,22 @@ def test_classes_are_in_order_and_told_apart(policy):
     model = bc.build_model(two, mixture, data, beliefs=phi)
     values, _ = drawn(model)
     assert set(values) == {"weight_1", "log_mean_0", "log_mean_gap_1", "log_sd_0", "log_sd_1"}
-    fit = bc.infer(model, bc.NUTS(draws=200, warmup=300, chains=2, seed=1))
-    table = fit.summary(["log_mean_0", "log_mean_1", "weight_1"])
-    assert abs(table.loc["log_mean_1", "mean"] - 1.0) < 4 * table.loc["log_mean_1", "sd"] + 0.1
-    assert abs(table.loc["log_mean_0", "mean"] + 3.0) < 4 * table.loc["log_mean_0", "sd"] + 0.1
-    assert abs(table.loc["weight_1", "mean"] - np.log(20 / 40)) < 4 * table.loc["weight_1", "sd"]
-    own = fit.tree["posterior"]["log_cost"].mean(("chain", "draw")).to_numpy()
+    with jax.enable_x64(True):
+        located = locate(model, 400, seed=1)
+        at = lambda values: handlers.trace(handlers.substitute(handlers.seed(model, 0), data=values)).get_trace()
+        draws = located | {"log_mean_1": np.asarray(jax.jit(jax.vmap(lambda x: at(x)["log_mean_1"]["value"]))(located))}
+        completed, _ = model.complete({n: x[None] for n, x in located.items()}, np.random.default_rng(1))
+        own = completed["log_cost"].mean(axis=(0, 1))
+    assert abs(draws["log_mean_1"].mean() - 1.0) < 4 * draws["log_mean_1"].std() + 0.1
+    assert abs(draws["log_mean_0"].mean() + 3.0) < 4 * draws["log_mean_0"].std() + 0.1
+    assert abs(draws["weight_1"].mean() - np.log(20 / 40)) < 4 * draws["weight_1"].std()
+    assert all(draws[n].std() < 1 for n in ("log_mean_0", "log_mean_1", "weight_1"))
     assert (own[:40] < -1).all() and (own[40:] > -1).all()
 
 
-@pytest.mark.slow
 def test_other_populations_are_joint_and_marginal_too(decisions):
     population = TruncatedNormal(low=1.0)
-    policy = bc.ExactPolicy(MARKET, Anchored(), population=population)
+    policy = Replies(MARKET, population=population)
     with jax.enable_x64(True):
         for method in ("joint", "marginal"):
             model = bc.build_model(policy, population, decisions, method=method)
@@ -143,6 +146,25 @@ def test_other_populations_are_joint_and_marginal_too(decisions):
             assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
     with pytest.raises(InputError, match="cannot be moved by groups"):
         handlers.trace(handlers.seed(bc.build_model(policy, population, decisions, groups="treatment"), 0)).get_trace()
+
+
+def test_a_decision_without_others_needs_no_equilibrium():
+    """One cost or one each: choices are logit, and costs are integrated out as by hand."""
+    payoffs, cost = np.array([0.0, 1.0, 3.0]), np.exp(np.linspace(-7.5, 4.5, 4001))
+    game = bc.NormalForm([payoffs])
+    policy, log_sd = bc.ExactPolicy(game), 0.8
+    play = payoffs / cost[:, None] - logsumexp(payoffs / cost[:, None], axis=1, keepdims=True)
+    data = pd.DataFrame({"participant": list("aaabb"), "action": list("22110")})
+    decisions = bc.Decisions.from_table(data, {"game": game})
+    model = bc.build_model(policy, LogNormal(), decisions, method="marginal")
+    with jax.enable_x64(True):
+        known = policy.log_prob_all(cost[1000], None, None, None)[0]
+        np.testing.assert_allclose(known, np.log(policy.solve(cost[1000]).strategies[0]), atol=1e-9)
+        found = log_likelihood(model, {"log_mean": 0.1, "log_sd": log_sd})
+    np.testing.assert_allclose(known, play[1000], atol=1e-12)
+    density = -0.5 * ((np.log(cost) - 0.1) / log_sd) ** 2
+    made = np.stack([2 * play[:, 2] + play[:, 1], play[:, 1] + play[:, 0]]) + np.log([[3], [2]])
+    np.testing.assert_allclose(found, logsumexp(density + made, axis=1) - logsumexp(density), atol=1e-3)
 
 
 def test_it_is_a_plain_numpyro_model(decisions, policy):
@@ -155,9 +177,15 @@ def test_it_is_a_plain_numpyro_model(decisions, policy):
             inner()
         numpyro.sample("survey", dist.Normal(mean, 0.5), obs=4.2)
 
+    sites = {}
+
+    def prior_and_data():
+        sites.update(handlers.trace(handlers.seed(larger, 0)).get_trace())
+        return sum(s["fn"].log_prob(s["value"]).sum() for s in sites.values() if s["type"] == "sample")
+
     with jax.enable_x64(True):
-        trace = handlers.trace(handlers.seed(larger, 0)).get_trace()
-    assert {"mean", "survey", "first/log_sd", "first/decisions"} <= set(trace)
+        assert np.isfinite(jax.jit(prior_and_data)())
+    assert {"mean", "survey", "first/log_sd", "first/decisions"} <= set(sites)
 
 
 def test_what_cannot_be_asked_for_is_said(decisions, policy):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from test_report import TOO_SHORT, TWO_GAMES
 
 from bayescal.cli import main
 from bayescal.cli.saved import COMPARISON, comparison_of, fit_files, load_fits, study_of
@@ -19,18 +20,16 @@ def save_fits(fits, folder, **facts):
         (folder / name).write_bytes(content)
 
 
-OPTIONS = {"where": "game in ['selten-chmura-01', 'selten-chmura-02']"}
-
-
 @pytest.fixture(scope="module")
 def fits():
-    return calibrate(load_study("selten-chmura", **OPTIONS), draws=30, warmup=40, chains=2)
+    """Those of test_report.py: their programs are compiled once."""
+    return calibrate(load_study("selten-chmura", **TWO_GAMES), **TOO_SHORT)
 
 
 @pytest.fixture
 def folder(fits, tmp_path):
     save_fits(
-        fits, tmp_path, command="bayescal calibrate x", loaded={"study": "selten-chmura", **OPTIONS, "data": None}
+        fits, tmp_path, command="bayescal calibrate x", loaded={"study": "selten-chmura", **TWO_GAMES, "data": None}
     )
     return tmp_path
 

@@ -20,9 +20,11 @@ from bayescal.diagnostics.base import Outcome
 from bayescal.diagnostics.oracle import exact_twin
 from bayescal.diagnostics.reweight import _smooth, reweight
 from bayescal.diagnostics.reweighted import EVEN, Finding, _error, _moments
+from bayescal.evaluation.density import Density
 from bayescal.policies.exact import equilibrium
 from bayescal.policies.learned import with_network
 from bayescal.populations import Homogeneous
+from bayescal.posterior.grid import compute_grid
 from bayescal.posterior.status import Status
 
 GAMES = ["selten-chmura-01", "selten-chmura-07", "selten-chmura-11"]
@@ -54,8 +56,8 @@ def exact(policy, decisions):
 @pytest.fixture(scope="module")
 def truth(exact):
     """Mean and sd of the exact posterior of log cost, from a fine grid."""
-    moments = bc.infer(exact, bc.Grid(points=200)).provenance["grid"]["log_cost"]
-    return moments["mean"], moments["sd"]
+    with jax.enable_x64(True):
+        return compute_grid(Density.of(exact), bc.Grid(points=200)).moments["log_cost"]
 
 
 def too_sure(policy, factor):
