@@ -53,11 +53,13 @@ def certify_one_shot(
             tell("measuring", i, len(games))
             here = replace_environment(policy, game)
             others = tuple(replace_environment(e, game) for e in ensemble)
-            each = eqx.filter_jit(lambda own, batch, ensemble: jax.vmap(lambda p: measure(own, p, ensemble))(batch))
-            key = jax.random.fold_in(jax.random.key(seed), i)
-            batches = {"inside": sample_points(here, key, -(-points // len(games))), "corners": corner_points(here)}
-            for where, batch in batches.items():
-                parts[where].append(jax.tree.map(np.asarray, each(here, batch, others)))
+            inside = sample_points(here, jax.random.fold_in(jax.random.key(seed), i), -(-points // len(games)))
+            # One batch, so that one program is compiled.
+            batch = jax.tree.map(lambda *x: np.concatenate(x), inside, corner_points(here))
+            found = jax.tree.map(np.asarray, _measure_each(here, batch, others))
+            count = len(inside.cost)
+            parts["inside"].append({name: x[:count] for name, x in found.items()})
+            parts["corners"].append({name: x[count:] for name, x in found.items()})
         tell("measuring", len(games), len(games))
     everywhere = {where: jax.tree.map(lambda *x: np.concatenate(x), *part) for where, part in parts.items()}
     inside, corners = (solved_only(x, x["solved"]) for x in everywhere.values())
@@ -94,23 +96,36 @@ def oracle_kl(policy: LearnedPolicy, *, points: int = 100, seed: int = 1) -> Cal
         raise InputError(f"oracle_kl is for one-shot games; {policy.environment.name} is a game over time.")
     with double_precision():
         batch = sample_points(policy, jax.random.key(seed), points)
-        exact, solved = eqx.filter_jit(lambda own, b: jax.vmap(lambda p: exact_choices(own, p))(b))(policy, batch)
-
-    @eqx.filter_jit
-    def mean(
-        policy: LearnedPolicy,
-        batch: Points,
-        exact: Float[Array, "points roles actions"],
-        solved: Bool[Array, " points"],
-    ) -> Float[Array, ""]:
-        kl = jax.vmap(lambda p, e: jnp.mean(divergence(e, learned_choices(policy, p))))(batch, exact)
-        return jnp.sum(jnp.where(solved, kl, 0.0)) / jnp.sum(solved)
+        exact, solved = _exact_each(policy, batch)
 
     def distance(policy: LearnedPolicy) -> float:
         with double_precision():
-            return float(mean(policy, batch, exact, solved))
+            return float(_mean_divergence(policy, batch, exact, solved))
 
     return distance
+
+
+@eqx.filter_jit
+def _exact_each(
+    policy: LearnedPolicy, batch: Points
+) -> tuple[Float[Array, "points roles actions"], Bool[Array, " points"]]:
+    return jax.vmap(lambda p: exact_choices(policy, p))(batch)
+
+
+@eqx.filter_jit
+def _mean_divergence(
+    policy: LearnedPolicy,
+    batch: Points,
+    exact: Float[Array, "points roles actions"],
+    solved: Bool[Array, " points"],
+) -> Float[Array, ""]:
+    kl = jax.vmap(lambda p, e: jnp.mean(divergence(e, learned_choices(policy, p))))(batch, exact)
+    return jnp.sum(jnp.where(solved, kl, 0.0)) / jnp.sum(solved)
+
+
+@eqx.filter_jit
+def _measure_each(policy: LearnedPolicy, batch: Points, ensemble: Sequence[LearnedPolicy]) -> dict[str, Array]:
+    return jax.vmap(lambda p: measure(policy, p, ensemble))(batch)
 
 
 def measure(policy: LearnedPolicy, point: Points, ensemble: Sequence[LearnedPolicy]) -> dict[str, Array]:
