@@ -54,9 +54,10 @@ models = {
     "one cost": bc.build_model(bc.ExactPolicy(game), bc.populations.Homogeneous(), study.decisions),
     "different costs": bc.build_model(bc.ExactPolicy(game, population=crowd), crowd, study.decisions),
 }
+settings = bc.NUTS(draws=DRAWS, warmup=min(DRAWS, 300), chains=2, seed=1)
 if SMALL:
     del models["one cost"]
-settings = bc.NUTS(draws=DRAWS, warmup=min(DRAWS, 300), chains=2, seed=1)
+    settings = bc.Grid(draws=DRAWS)
 fits = {name: bc.infer(model, settings) for name, model in models.items()}
 for name, fit in fits.items():
     print(f"{name}: {fit.status}")

@@ -87,6 +87,6 @@ def best_base_stock(
             break
     else:
         raise InputError(f"{environment.name}: the search for base-stock levels did not end; raise most_sweeps.")
-    fresh = base_stock_payoffs(environment, jnp.asarray(levels), games=4 * games, seed=seed + 1)
-    paid = np.asarray(fresh)
+    again = jax.jit(lambda s: base_stock_payoffs(environment, s, games=4 * games, seed=seed + 1))
+    paid = np.asarray(again(jnp.asarray(levels)))
     return BaseStock(tuple(levels.tolist()), float(paid.mean()), float(paid.std() / np.sqrt(len(paid))))

@@ -210,15 +210,15 @@ def compile_nuts(
     centre = {n: jax.ShapeDtypeStruct(s.shape, float) for n, s in density.sites.items()}
     begin = jax.jit(jax.vmap(chain.begin, in_axes=(0, None)))
     states = jax.eval_shape(begin, keys, centre)
-    begin = Aside(begin, keys, centre, brief=True)
-    counts = jax.ShapeDtypeStruct((settings.chains,), jnp.int32)
-    advance = Aside(over_chains(settings.chains)(chain.advance), (states, counts))
     facts = settings.facts | (facts or {})
     path = None if settings.checkpoint is None else Path(settings.checkpoint)
     found = files.read(path, facts) if path is not None and settings.resume and path.exists() else None
     if path is not None and found is not None:
         files.check_arrays(path, found, states, jax.eval_shape(jax.vmap(chain.record), states), settings.warmup)
         _refuse_other_density(path, chain.potential, files.from_arrays(found.state, states))
+    begin = Aside(begin, keys, centre, brief=True)
+    counts = jax.ShapeDtypeStruct((settings.chains,), jnp.int32)
+    advance = Aside(over_chains(settings.chains)(chain.advance), (states, counts))
 
     def run(rng: np.random.Generator, centre: Values) -> Draws:
         keys = random_keys(rng, settings.chains)  # also when resuming, so that later draws from `rng` stay the same

@@ -14,6 +14,7 @@ from jaxtyping import Array, PyTree
 from safetensors.numpy import save as to_tensors
 
 from bayescal import schema
+from bayescal._types import Keys
 from bayescal.domain import Domain
 from bayescal.errors import InputError
 from bayescal.files import write_atomically
@@ -102,8 +103,9 @@ def train(
     step_of_all = over_members(trainer.step, members)
 
     @jax.jit
-    def advance(states: PyTree, first: Array, count: Array) -> tuple[PyTree, Info]:
-        """`count` steps of every member; the figures are averages over steps and members."""
+    def advance(keys: Keys, states: PyTree, first: Array, count: Array) -> tuple[PyTree, Info]:
+        """`count` steps of every member; the figures are averages over steps and members. The keys are an argument, so
+        that all seeds share one program."""
 
         def body(i: Array, carry: tuple[PyTree, Info]) -> tuple[PyTree, Info]:
             states, total = carry
@@ -121,7 +123,7 @@ def train(
     if folder is not None and not restart and (folder / CHECKPOINT).exists():
         states, step, before = read_checkpoint(folder / CHECKPOINT, states, settings)
     started = time.perf_counter()
-    compiled = advance.lower(states, 0, 1).compile()
+    compiled = advance.lower(keys, states, 0, 1).compile()
     compiling = time.perf_counter() - started
     started = saved = time.perf_counter()
     history: list[Report] = []
@@ -134,7 +136,7 @@ def train(
         while step < trainer.steps:
             count = min(count, trainer.steps - step)
             tick = time.perf_counter()
-            new, info = compiled(states, jnp.asarray(step), jnp.asarray(count))
+            new, info = compiled(keys, states, jnp.asarray(step), jnp.asarray(count))
             info = {name: float(x) for name, x in info.items()}
             if not all(np.isfinite(x) for x in info.values()):
                 bad = ", ".join(n for n, x in info.items() if not np.isfinite(x))

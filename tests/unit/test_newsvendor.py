@@ -4,6 +4,7 @@ import itertools
 from functools import cache
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,8 +23,14 @@ SMALL = Newsvendor(5.0, 2.0, 0.5, demand=([1, 2, 4], [0.3, 0.5, 0.2]), orders=ra
 FIRST = {"own": 0.0, "seen": 0.0, "usual": 0.0, "began": 0.0, "round": 0}
 
 
+@eqx.filter_jit
+def _table(environment, cost, psi, prior):
+    return environment.exact_table(cost, psi, environment.params, prior)
+
+
 def table_of(environment, cost, psi, prior):
-    return np.asarray(environment.exact_table(cost, psi, environment.params, prior))
+    arrays = lambda tree: jax.tree.map(lambda x: np.asarray(x, jnp.result_type(float)), tree)
+    return np.asarray(_table(environment, arrays(cost), arrays(psi), prior))
 
 
 def profit(environment, q, d):

@@ -591,10 +591,10 @@ def test_costs_of_a_fit_outside_a_learned_policys_box_are_refused():
 @pytest.mark.slow
 def test_from_decisions_to_agents():
     """The fit's own posterior: the observed groups, and new ones."""
-    cost = np.repeat(np.random.default_rng(7).lognormal(np.log(60), 0.5, 8)[:, None], 2, axis=1)
-    table = simulate(bc.ExactPolicy(SMALL), cost=cost, groups=8, rounds=150, seed=1)
-    decisions = bc.Decisions.from_table(table, {"market": SMALL})
-    policy = bc.ExactPolicy(SMALL)
+    cost = np.repeat(np.random.default_rng(7).lognormal(0.0, 0.5, 8)[:, None], 2, axis=1)
+    policy = bc.ExactPolicy(SELTEN)
+    table = simulate(policy, cost=cost, groups=8, rounds=150, seed=1)
+    decisions = bc.Decisions.from_table(table, {"selten-chmura-01": SELTEN})
     nuts = bc.NUTS(draws=200, warmup=200, chains=2)
     fit = bc.infer(bc.build_model(policy, bc.populations.Homogeneous(), decisions, by="group"), nuts)
     agents = Agents.from_fit(fit, policy, n=400, resample="people")

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from bayescal._types import Keys
 from bayescal.policies.amortised import AmortisedPolicy
 from bayescal.policies.base import ABSENT
 from bayescal.training.certificate.cells import Keeper, measure_cells
@@ -73,27 +75,36 @@ def values_in_play(
 ) -> dict[str, Any]:
     """The Bellman residual of the policy's values, averaged over `noises` draws of chance and of the others' actions,
     and the disagreement with policies of other seeds."""
-    rounds = min(policy.environment.horizon, _ROUNDS)
-    one = partial(play_and_measure, policy, ensemble, noises)
-
-    def play(game: Game, key: PRNGKeyArray) -> PyTree:
-        """((residual, disagreement), whether the game was over) in every round."""
-
-        def go(carry: tuple[Game, Array], key: PRNGKeyArray) -> tuple[tuple[Game, Array], PyTree]:
-            game, over = carry
-            after, done, found = one(game, key)
-            return (after, over | done), (found, over)
-
-        return jax.lax.scan(go, (game, jnp.asarray(False)), jax.random.split(key, rounds))[1]
-
     begin, go = jax.random.split(jax.random.key(seed))
     started = begin_games(policy, begin, games)
-    (residual, disagreement), over = jax.jit(jax.vmap(play))(started, jax.random.split(go, games))
+    (residual, disagreement), over = _play_each(policy, ensemble, noises, started, jax.random.split(go, games))
     live = ~np.asarray(over)
     out = {"bellman_residual": spread(np.asarray(residual)[live].ravel())}
     if ensemble:
         out["ensemble_disagreement_kl"] = spread(np.asarray(disagreement)[live].ravel())
     return out
+
+
+@eqx.filter_jit
+def _play_each(
+    policy: AmortisedPolicy,
+    ensemble: Sequence[AmortisedPolicy],
+    noises: int,
+    games: Game,
+    keys: Keys,
+) -> PyTree:
+    """((residual, disagreement), whether the game was over) in every round of every game."""
+
+    def go(carry: tuple[Game, Array], key: PRNGKeyArray) -> tuple[tuple[Game, Array], PyTree]:
+        game, over = carry
+        after, done, found = play_and_measure(policy, ensemble, noises, game, key)
+        return (after, over | done), (found, over)
+
+    def play(game: Game, key: PRNGKeyArray) -> PyTree:
+        rounds = jax.random.split(key, min(policy.environment.horizon, _ROUNDS))
+        return jax.lax.scan(go, (game, jnp.asarray(False)), rounds)[1]
+
+    return jax.vmap(play)(games, keys)
 
 
 def play_and_measure(

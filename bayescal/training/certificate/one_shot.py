@@ -96,23 +96,31 @@ def oracle_kl(policy: LearnedPolicy, *, points: int = 100, seed: int = 1) -> Cal
         raise InputError(f"oracle_kl is for one-shot games; {policy.environment.name} is a game over time.")
     with double_precision():
         batch = sample_points(policy, jax.random.key(seed), points)
-        exact, solved = eqx.filter_jit(lambda own, b: jax.vmap(lambda p: exact_choices(own, p))(b))(policy, batch)
-
-    @eqx.filter_jit
-    def mean(
-        policy: LearnedPolicy,
-        batch: Points,
-        exact: Float[Array, "points roles actions"],
-        solved: Bool[Array, " points"],
-    ) -> Float[Array, ""]:
-        kl = jax.vmap(lambda p, e: jnp.mean(divergence(e, learned_choices(policy, p))))(batch, exact)
-        return jnp.sum(jnp.where(solved, kl, 0.0)) / jnp.sum(solved)
+        exact, solved = _exact_each(policy, batch)
 
     def distance(policy: LearnedPolicy) -> float:
         with double_precision():
-            return float(mean(policy, batch, exact, solved))
+            return float(_mean_divergence(policy, batch, exact, solved))
 
     return distance
+
+
+@eqx.filter_jit
+def _exact_each(
+    policy: LearnedPolicy, batch: Points
+) -> tuple[Float[Array, "points roles actions"], Bool[Array, " points"]]:
+    return jax.vmap(lambda p: exact_choices(policy, p))(batch)
+
+
+@eqx.filter_jit
+def _mean_divergence(
+    policy: LearnedPolicy,
+    batch: Points,
+    exact: Float[Array, "points roles actions"],
+    solved: Bool[Array, " points"],
+) -> Float[Array, ""]:
+    kl = jax.vmap(lambda p, e: jnp.mean(divergence(e, learned_choices(policy, p))))(batch, exact)
+    return jnp.sum(jnp.where(solved, kl, 0.0)) / jnp.sum(solved)
 
 
 @eqx.filter_jit
