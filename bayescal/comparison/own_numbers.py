@@ -116,7 +116,7 @@ def without_own_numbers(
     """
     with double_precision():
         sites = {n: s for n, s in sites_of(model).items() if s.kind == "latent"}
-        own = [n for n, s in sites.items() if _own(s, units)]
+        own = [n for n, s in sites.items() if _is_own(s, units)]
         if len(own) != 1:
             return None
         flat = {n: np.reshape(posterior[n], (-1, *np.shape(posterior[n])[2:])) for n in sites}
@@ -149,7 +149,7 @@ def without_own_numbers(
     return np.concatenate(rows)[:count]
 
 
-def _own(site: Site, units: int) -> bool:
+def _is_own(site: Site, units: int) -> bool:
     """Whether a site has a real number, or more, for each unit."""
     return len(site.shape) == 1 and site.shape[0] >= units and str(site.support) == "Real()"
 
