@@ -27,7 +27,7 @@ from bayescal.comparison.own_numbers import without_own_numbers
 from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.comparison.refit import Progress, Refitted, left_out_together, refit, weighted_sites
 from bayescal.errors import InputError
-from bayescal.evaluation.sites import sites_of
+from bayescal.evaluation.sites import latent_sites
 from bayescal.likelihood.without_payoffs import PLACE
 from bayescal.model.model import Model
 from bayescal.posterior.fit import Fit
@@ -131,7 +131,8 @@ def leave_one_out(
         unit_of_person: the unit of each participant.
     """
     weighted = psis(points)
-    if model is not None and owns(model, unit):
+    own = [] if model is None else own_sites(model, unit)
+    if own:
         weighted = replace(weighted, k_hat=np.maximum(weighted.k_hat, 1.0))
     if model is None:
         return weighted
@@ -145,7 +146,8 @@ def leave_one_out(
     known = (model, posterior_draws(fit), unit_of_row)
     elpd, bad, orders = weighted.elpd.copy(), weighted.bad, points.taken_off
     mixed, diverged, integrated = np.zeros(0, int), 0, 0
-    whole = without_own_numbers(*known, len(elpd), progress=progress) if owns(model, unit) else None
+    one_site = len(own) == 1
+    whole = without_own_numbers(model, own[0], *known[1:], len(elpd), progress=progress) if one_site else None
     if whole is not None:
         again, k_hat = smoothed(whole - orders, whole - orders, 1.0)
         good = k_hat <= k_hat_limit(len(whole))
@@ -163,13 +165,14 @@ def leave_one_out(
     return replace(weighted, elpd=elpd, how=How(integrated, len(mixed), len(alone), diverged))
 
 
-def owns(model: Model, unit: str) -> bool:
-    """Whether each game (or group) has numbers of its own, which are sampled."""
+def own_sites(model: Model, unit: str) -> list[str]:
+    """The sampled sites in which each game (or group) has numbers of its own."""
     if unit not in ("game", "group"):
-        return False
+        return []
     with double_precision():
-        dims = {d for s in sites_of(model).values() if s.kind == "latent" for d in s.dims}
-    return any(d == unit or (unit == "game" and d.startswith(PLACE)) for d in dims)
+        sites = latent_sites(model)
+    of_units = lambda d: d == unit or (unit == "game" and d.startswith(PLACE))
+    return [n for n, s in sites.items() if any(map(of_units, s.dims))]
 
 
 def _one_by_one(

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from numpyro import handlers
+from numpyro.distributions import constraints
 
 from bayescal.comparison.refit import Draws, Progress, Rows
 from bayescal.evaluation.batches import evenly
-from bayescal.evaluation.sites import Site, sites_of, trace_of
+from bayescal.evaluation.sites import latent_sites, trace_of
 from bayescal.precision import double_precision
 
 _DRAWS = 500  # of what is shared
@@ -104,54 +105,55 @@ class _Own:
 
 
 def without_own_numbers(
-    model: Callable[[], Any], posterior: Draws, unit_of: Rows, units: int, *, progress: Progress | None = None
+    model: Callable[[], Any],
+    own: str,
+    posterior: Draws,
+    unit_of: Rows,
+    units: int,
+    *,
+    progress: Progress | None = None,
 ) -> Float[np.ndarray, "some units"] | None:
     """The log-likelihood of each unit at draws of what units share, with its own numbers integrated out; None where
     that is not one integral for each of them.
 
     Args:
+        own: the site with the units' own numbers.
         posterior: draws of the model's latent sites.
         unit_of: by observed site, the unit of each of its rows.
         progress: called with (draws done, draws in all) now and then.
     """
     with double_precision():
-        sites = {n: s for n, s in sites_of(model).items() if s.kind == "latent"}
-        own = [n for n, s in sites.items() if _is_own(s, units)]
-        if len(own) != 1:
+        sites = latent_sites(model)
+        if len(sites[own].shape) != 1 or sites[own].support is not constraints.real:
             return None
         flat = {n: np.reshape(posterior[n], (-1, *np.shape(posterior[n])[2:])) for n in sites}
         some = {n: jnp.asarray(x[evenly(len(x), _DRAWS)]) for n, x in flat.items()}
-        parts = _Own(model, own[0], tuple(unit_of))
-        sd = flat[own[0]].std(axis=0)
+        parts = _Own(model, own, tuple(unit_of))
+        sd = flat[own].std(axis=0)
         moved = _moved(parts, {n: x[0] for n, x in some.items()}, sd)
         owners = _owners(moved, unit_of, units)
         if owners is None:
             return None
         of_row, unit_of_owner = owners
-        parts = _Own(model, own[0], tuple(unit_of), {n: jnp.asarray(x) for n, x in of_row.items()})
+        parts = _Own(model, own, tuple(unit_of), {n: jnp.asarray(x) for n, x in of_row.items()})
 
         @jax.jit
         def run(draws: dict[str, Array]) -> Float[Array, "some units"]:
             def one(draw: dict[str, Array]) -> Float[Array, " units"]:
-                shared = {n: x for n, x in draw.items() if n != own[0]}
-                log_mass, rest = parts.integrals(shared, draw[own[0]], sd)
+                shared = {n: x for n, x in draw.items() if n != own}
+                log_mass, rest = parts.integrals(shared, draw[own], sd)
                 total = jax.ops.segment_sum(log_mass, unit_of_owner, units)
                 return total + sum(jax.ops.segment_sum(x, jnp.asarray(unit_of[n]), units) for n, x in rest.items())
 
             return jax.lax.map(one, draws)
 
-        count, rows = len(some[own[0]]), []
+        count, rows = len(some[own]), []
         for start in range(0, count, _AT_ONCE):
             which = np.arange(start, start + _AT_ONCE) % count
             rows.append(np.asarray(run({n: x[which] for n, x in some.items()})))
             if progress is not None:
                 progress(min(start + _AT_ONCE, count), count)
     return np.concatenate(rows)[:count]
-
-
-def _is_own(site: Site, units: int) -> bool:
-    """Whether a site has a real number, or more, for each unit."""
-    return len(site.shape) == 1 and site.shape[0] >= units and str(site.support) == "Real()"
 
 
 def _moved(

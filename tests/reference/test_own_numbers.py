@@ -53,7 +53,7 @@ def test_units_are_left_out_as_in_the_normal_model(centred):
     mean, own = exact_draws(1000)
     site = own if centred else (own - mean[:, None]) / SPREAD
     posterior = {"mean": mean[None], "own": site[None]}
-    values = without_own_numbers(lambda: model(centred), posterior, {"y": UNIT}, UNITS)
+    values = without_own_numbers(lambda: model(centred), "own", posterior, {"y": UNIT}, UNITS)
     # At each draw of the mean, the density of a unit's decisions without its own number.
     some = np.linspace(0, 999, 500).round().astype(int)
     block = SPREAD**2 + np.eye(EACH)
@@ -71,11 +71,12 @@ def test_units_are_left_out_as_in_the_normal_model(centred):
 def test_what_is_not_one_integral_for_each_unit_is_left_to_others():
     posterior = {"mean": np.zeros((1, 50)), "own": RNG.normal(size=(1, 50, UNITS))}
     mixed = np.arange(len(UNIT)) % UNITS  # every unit has decisions with each number
-    assert without_own_numbers(lambda: model(True), posterior, {"y": mixed}, UNITS) is None
+    assert without_own_numbers(lambda: model(True), "own", posterior, {"y": mixed}, UNITS) is None
 
-    def shared_only():
-        mean = numpyro.sample("mean", dist.Normal(0.0, 2.0))
+    def of_units_in_two_rows():
+        own = numpyro.sample("own", dist.Normal(0.0, 1.0).expand([UNITS, 2]).to_event(1))
         with numpyro.plate("decision", len(UNIT)):
-            numpyro.sample("y", dist.Normal(mean, 1.0), obs=jnp.asarray(Y))
+            numpyro.sample("y", dist.Normal(own[UNIT].sum(axis=1), 1.0), obs=jnp.asarray(Y))
 
-    assert without_own_numbers(shared_only, {"mean": np.zeros((1, 50))}, {"y": UNIT}, UNITS) is None
+    two = {"own": np.zeros((1, 50, UNITS, 2))}
+    assert without_own_numbers(of_units_in_two_rows, "own", two, {"y": UNIT}, UNITS) is None
