@@ -64,10 +64,12 @@ def _compare_study(name: str, asked: Contest) -> None:
     console = Console(stderr=True)
     with console.status("Starting"):
         from bayescal.comparison import compare_study
+        from bayescal.comparison.study import check_units
         from bayescal.diagnostics import check
         from bayescal.report.write import report_files
 
         study, policy, how = load_asked(name, asked)
+        check_units(study.decisions, asked.unit, asked.folds)
     if asked.plan:
         _show_plan(_rivals(study, policy, asked, console), asked)
         return

@@ -58,7 +58,7 @@ def compare_study(
         >>> int(found.decisions.sum()), sorted(fits)
         (9600, ['common cost'])
     """
-    _check(study.decisions, unit, folds)
+    check_units(study.decisions, unit, folds)
     field = rivals(study, only=only, full=full, policy=policy) if among is None else among
     if not field.models:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in field.left_out.items())
@@ -86,7 +86,7 @@ def compare_study(
     )
 
 
-def _check(decisions: Decisions, unit: Unit | None, folds: int | None) -> None:
+def check_units(decisions: Decisions, unit: Unit | None, folds: int | None) -> None:
     """Refuse what cannot be compared before the long work, not after it."""
     if unit in ("participant", "group", "game"):
         refuse_one(unit, decisions.levels(unit))
