@@ -14,7 +14,7 @@ from bayescal.precision import double_precision
 
 # Measured on two cores of a server: seconds to compile a fit, its checks and its comparison; seconds of the smallest
 # gradient, and floating-point operations a second in larger ones; and steps of the sampler in an iteration.
-_START = 30.0
+_START = 10.0
 _SMALLEST = 5e-4
 _SPEED = 3e8
 _STEPS = 8.0
