@@ -1,7 +1,9 @@
 """What is said on standard error before and while models are fitted."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -17,8 +19,24 @@ if TYPE_CHECKING:
     from bayescal.table.decisions import Decisions
 
 
+class Lines:
+    """Lines in place of bars, where there is no terminal: when something ends, and now and then before."""
+
+    def __init__(self, console: "Console", every: float = 30.0, clock: Callable[[], float] = monotonic):
+        self.console, self.every, self.clock = console, every, clock
+        self.began = self.told = clock()
+
+    def tell(self, what: str, done: int, total: int, figures: str = "") -> None:
+        now = self.clock()
+        if done < total and now - self.told < self.every:
+            return
+        self.told = now
+        say(self.console, f"{what}: {done:,} of {total:,} after {now - self.began:,.0f} s{figures}")
+
+
 class FitProgress:
-    """A progress bar for each fit, and one that pulses while a fit is compiled or summarised."""
+    """A progress bar for each fit, and one that pulses while a fit is compiled or summarised; lines where there is no
+    terminal."""
 
     def __init__(self, console: "Console"):
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -30,7 +48,9 @@ class FitProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
+            disable=not console.is_terminal,
         )
+        self.lines = None if console.is_terminal else Lines(console)
         self.between = self.bars.add_task("preparing ", total=None)
         self.tasks: dict[str, TaskID] = {}
 
@@ -43,6 +63,9 @@ class FitProgress:
         self.bars.__exit__(kind, error, at)
 
     def __call__(self, name: str, done: int, total: int) -> None:
+        if self.lines is not None:
+            self.lines.tell(name, done, total)
+            return
         if name not in self.tasks:
             self.tasks[name] = self.bars.add_task(f"{name:<10}", total=total)
         self.bars.update(self.tasks[name], completed=done, total=total)

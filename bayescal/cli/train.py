@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bayescal.cli.progress import Lines
 from bayescal.cli.show import empty_table, print_json, say
 from bayescal.errors import InputError
 from bayescal.plain import Options
@@ -184,7 +185,8 @@ def _show_cells(console: Console, certificate: Options) -> None:
 
 
 class _Bars:
-    """A progress bar with steps, loss, divergence from the exact policy, and the time left."""
+    """A progress bar with steps, loss, divergence from the exact policy, and the time left; lines where there is no
+    terminal."""
 
     def __init__(self, console: Console):
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -194,7 +196,8 @@ class _Bars:
             TextColumn("{task.completed}/{task.total}"), TextColumn("{task.fields[figures]}"),
             TimeElapsedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
-        self.bars = Progress(*columns, console=console)
+        self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.lines = None if console.is_terminal else Lines(console)
         self.tasks: dict[str, TaskID] = {}
         self.kl = ""
 
@@ -209,11 +212,17 @@ class _Bars:
     def training(self, report: "Report", kl: float | None) -> None:
         self.kl = self.kl if kl is None else f" KL to exact {kl:.1e}"
         figures = " ".join(f"{n} {x:.1e}" for n, x in report.info.items()) + self.kl
+        if self.lines is not None:
+            self.lines.tell("training", report.step, report.steps, f", {figures}")
+            return
         self.bars.update(
             self.tasks["training"], description="training", completed=report.step, total=report.steps, figures=figures
         )
 
     def measuring(self, what: str, done: int, total: int) -> None:
+        if self.lines is not None:
+            self.lines.tell(what, done, total)
+            return
         if what not in self.tasks:
             self.bars.update(self.tasks["training"], visible=self.bars.tasks[0].description == "training")
             self.tasks[what] = self.bars.add_task(what, total=total, figures="")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bayescal.cli import main
 from bayescal.cli.fits import posterior_table
-from bayescal.cli.progress import FitProgress, say_checkpoints
+from bayescal.cli.progress import FitProgress, Lines, say_checkpoints
 from bayescal.posterior.fit import Fit
 from bayescal.posterior.status import Status
 
@@ -98,6 +98,15 @@ def test_a_comparison_interrupted_and_resumed(study, tmp_path, monkeypatch):
     assert second.provenance["resumed_after"] == 120
     found, wanted = (json.loads((tmp_path / out / "comparison.json").read_text()) for out in ("out", "straight"))
     assert found["pointwise"] == wanted["pointwise"] and found["verdict"] == wanted["verdict"]
+
+
+def test_without_a_terminal_progress_is_lines():
+    """Where something ends, and every half a minute before."""
+    clock, page = iter([0.0, 1.0, 31.0, 40.0, 45.0]), io.StringIO()
+    lines = Lines(Console(file=page, width=40), clock=lambda: next(clock))
+    for done in (10, 20, 30, 1200):
+        lines.tell("common cost", done, 1200)
+    assert page.getvalue() == "common cost: 20 of 1,200 after 31 s\ncommon cost: 1,200 of 1,200 after 45 s\n"
 
 
 def test_what_is_said_of_checkpoints(tmp_path):
