@@ -22,7 +22,7 @@ from bayescal.cli.progress import (
 from bayescal.cli.reweight import models_to_weight, show_weighted, weigh, weighted_files
 from bayescal.cli.saved import checkpoints_of, fit_files, run_of
 from bayescal.cli.sharpen import models_to_sharpen, sharpen_all, sharpened_files, sharpened_name, show_sharpened
-from bayescal.cli.show import print_json, say
+from bayescal.cli.show import print_json, say, stdout_console
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
 from bayescal.results import Kind
@@ -169,7 +169,7 @@ def calibrate_study(asked: Calibration) -> None:
         more |= {"sharpened": {name: s.as_dict() for name, s in sharpened.items()}} if asked.sharpen else {}
         print_json(as_dict(fits, report, checks) | more)
         return
-    stdout = Console()
+    stdout = stdout_console()
     for name, fit in fits.items():
         stdout.print(posterior_table(name, fit))
         for sentence in (f"{name}: {fit.status}", *fit.identifiability().sentences, f"Checks {checks[name].status}"):

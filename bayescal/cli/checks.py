@@ -14,7 +14,7 @@ from rich.console import Console
 from bayescal.cli.asked import Sizes, Which, check_sizes, find_policy, flags, load_asked
 from bayescal.cli.progress import FitProgress
 from bayescal.cli.saved import fit_files, fits_among, load_fits, run_of, study_of
-from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.show import empty_table, print_json, say, stdout_console
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
 from bayescal.results import Kind, holding
@@ -74,7 +74,7 @@ def check_what(what: Sequence[str], asked: Checking) -> None:
     if asked.as_json:
         print_json({"note": note, "fits": {name: c.as_dict() for name, c in checks.items()}})
     else:
-        stdout = Console()
+        stdout = stdout_console()
         for name, found in checks.items():
             _show_checks(name, found, stdout)
         if note:
@@ -196,7 +196,7 @@ def simulate_and_fit(asked: Replication) -> None:
     if asked.as_json:
         print_json({"model": name, "notes": notes} | {title: r.as_dict() for title, r in results.items()})
     else:
-        stdout = Console()
+        stdout = stdout_console()
         for title, result in results.items():
             stdout.print(_summary(title, result.summary()))
             say(stdout, f"{title}: {result.verdict}\n")

@@ -15,7 +15,7 @@ from rich.console import Console
 from bayescal.cli.asked import Sizes, Which, check_sizes, flags, load_asked
 from bayescal.cli.progress import FitProgress, fitting, say_checkpoints, say_interrupted
 from bayescal.cli.saved import COMPARISON, checkpoints_of, fit_files, fits_among, load_fits, run_of
-from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.show import empty_table, print_json, say, stdout_console
 from bayescal.errors import InputError
 from bayescal.parallel import use_cores
 from bayescal.plain import Options
@@ -131,7 +131,7 @@ def _show_plan(among: "Rivals", asked: Contest) -> None:
     for name, row in plan.table.iterrows():
         made_of = (row["habit"], row["heterogeneity"], row["pooling"], "yes" if row["payoffs"] else "no")
         table.add_row(escape(str(name)), *map(str, made_of), f"{row['seconds'] / 60:.1f}")
-    stdout = Console()
+    stdout = stdout_console()
     stdout.print(table)
     _show_left_out(stdout, among.left_out)
 
@@ -170,7 +170,7 @@ def _show(found: "Comparison", as_json: bool, more: dict[str, str]) -> None:
     if as_json:
         print_json(found.as_dict() | more)
         return
-    stdout = Console()
+    stdout = stdout_console()
     say(stdout, f"{found.verdict}\n")
     stdout.print(comparison_table(found))
     if len(found.scores):
@@ -191,7 +191,10 @@ def comparison_table(found: "Comparison") -> "Table":
     from rich.markup import escape
 
     table = empty_table(
-        f"Out of sample, by {found.unit}", ["model"], ["nats per decision", "difference", "weight", "k-hat"]
+        f"Out of sample, by {found.unit}",
+        ["model"],
+        ["nats per decision", "difference", "weight", "k-hat"],
+        folds=True,
     )
     table.add_column("notes")
     for name, row in found.table.iterrows():
@@ -207,7 +210,9 @@ def ingredients_table(found: "Comparison") -> "Table":
     """What each ingredient is worth."""
     from rich.markup import escape
 
-    table = empty_table("Worth of each ingredient, out of sample", ["ingredient", "over"], ["nats", "pairs"])
+    table = empty_table(
+        "Worth of each ingredient, out of sample", ["ingredient", "over"], ["nats", "pairs"], folds=True
+    )
     table.add_column("notes")
     for _, row in found.ingredients.iterrows():
         nats = f"{row['nats']:.1f} ± {row['se']:.1f}"
@@ -229,7 +234,7 @@ def scores_table(found: "Comparison") -> "Table":
     shown = {c: title for c, title in columns.items() if found.scores[c].notna().any()}
     floor = found.scores[["floor", "floor_se"]].dropna()
     beyond = " (no model can beat {:.4f} ± {:.4f} nats)".format(*floor.iloc[0]) if len(floor) else ""
-    table = empty_table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()))
+    table = empty_table(f"Predictions of a new person{beyond}", ["model"], list(shown.values()), folds=True)
     for name, row in found.scores.dropna(how="all").iterrows():
         places = {"share_predicted": f"{row['share_predicted']:.1%}", "log_score": f"{row['log_score']:.4f}"}
         table.add_row(escape(str(name)), *(places.get(c) or f"{row[c]:.2f}" for c in shown))

@@ -3,9 +3,7 @@
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from bayescal.cli.show import print_json, say
+from bayescal.cli.show import print_json, say, stdout_console
 from bayescal.plain import listed
 from bayescal.results.checkpoints import fault_of, find_checkpoints
 from bayescal.results.doctor import examine
@@ -17,7 +15,7 @@ def examine_folder(folder: str, as_json: bool) -> None:
     if as_json:
         print_json(found.as_dict() | {"healthy": found.healthy})
     else:
-        stdout = Console()
+        stdout = stdout_console()
         for run in found.runs:
             say(stdout, _words(run))
         for sentence in found.notes:

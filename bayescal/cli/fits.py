@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.show import empty_table, print_json, say, stdout_console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,7 +69,6 @@ def as_dict(fits: "Mapping[str, Fit]", report: Path, checks: "Mapping[str, Check
 
 def show_estimates(estimates: "Mapping[str, Estimate]", study: "Study", as_json: bool) -> None:
     """The maximum-likelihood estimates of one model; log_likelihood includes that of the chance moves."""
-    from rich.console import Console
 
     (estimate,) = estimates.values()
     chance = study.chance_log_likelihood
@@ -93,7 +92,7 @@ def show_estimates(estimates: "Mapping[str, Estimate]", study: "Study", as_json:
     table = empty_table("Maximum likelihood", ["parameter"], ["estimate", "standard error"])
     for name, value in estimate.values.items():
         table.add_row(name, f"{value:.4f}", f"{estimate.standard_errors[name]:.4f}")
-    stdout = Console()
+    stdout = stdout_console()
     stdout.print(table)
     parts = f" ({estimate.log_likelihood:.3f} of the decisions, {chance:.3f} of the chance moves)" if chance else ""
     say(stdout, f"log-likelihood {total:.3f}{parts}; {estimate.status}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bayescal.cli.show import print_json, say
+from bayescal.cli.show import print_json, say, stdout_console
 from bayescal.results import Kind, holding
 
 
@@ -53,7 +53,7 @@ def report_fits(paths: Sequence[str], *, out: str | None, trust: bool, as_json: 
         facts |= {} if comparison is None else {"verdict": comparison.verdict}
         print_json(facts | {"checks": {name: found.status for name, found in checks.items()}})
         return
-    stdout = Console()
+    stdout = stdout_console()
     if comparison is not None:
         say(stdout, comparison.verdict)
     for name, found in checks.items():

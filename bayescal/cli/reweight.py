@@ -12,7 +12,7 @@ from rich.console import Console
 from bayescal.cli.asked import find_policy
 from bayescal.cli.progress import FitProgress
 from bayescal.cli.saved import file_name, load_fits, study_of
-from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.show import empty_table, print_json, say, stdout_console
 from bayescal.errors import InputError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def reweight_fits(paths: Sequence[str], asked: Reweighting) -> None:
     if asked.as_json:
         print_json({name: w.as_dict() for name, w in found.items()})
     else:
-        stdout = Console()
+        stdout = stdout_console()
         for name, weighted in found.items():
             show_weighted(name, weighted, stdout)
     if asked.strict and not all(w.good_enough for w in found.values()):

@@ -30,13 +30,12 @@ def empty_table(title: str, left: Sequence[str], right: Sequence[str], *, folds:
     for column in left:
         table.add_column(escape(column), no_wrap=not folds)
     for column in right:
-        table.add_column(escape(column), justify="right")
+        table.add_column(escape(column), justify="right", no_wrap=True)
     return table
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
     """Print a table of texts; the first column and those aligned right are not broken into lines."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -45,8 +44,14 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Seque
         table.add_column(name, justify="right" if name in right else "left", no_wrap=i == 0 or name in right)
     for row in rows:
         table.add_row(*map(escape, row))
-    # Without a terminal rich would break every row at 80 columns.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    stdout_console().print(table)
+
+
+def stdout_console() -> "Console":
+    """Without a terminal rich would break every row at 80 columns."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def print_json(content: object) -> None:

@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 
-from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.show import empty_table, print_json, say, stdout_console
 from bayescal.cli.solve import remarks
 
 if TYPE_CHECKING:
@@ -37,14 +36,14 @@ def show_strategies(
         print_json(facts | {"strategies": strategies})
         return
     _show(noun, strategies)
-    say(Console(), f"{name}: {solution.message} ({concept} concept).")
+    say(stdout_console(), f"{name}: {solution.message} ({concept} concept).")
     for sentence in remarks(solution):
-        say(Console(), sentence)
+        say(stdout_console(), sentence)
 
 
 def _show(noun: str, strategies: Strategies) -> None:
     """A table for each player who moves: a row for each situation, or for each action if situations differ in these."""
-    console = Console()
+    console = stdout_console()
     for role, rows in strategies.items():
         shown = list(rows.items())[:SHOWN]
         actions = list(next(iter(rows.values())))

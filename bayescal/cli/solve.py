@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayescal.cli.games import find_game, registered_name
-from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.show import empty_table, print_json, say, stdout_console
 from bayescal.errors import InputError
 from bayescal.precision import double_precision
 
@@ -224,10 +224,9 @@ def as_dict(environment: "OneShot | SmallGame", solution: "Solution | SmallSolut
 
 
 def show(environment: "OneShot | SmallGame", solution: "Solution | SmallSolution", types: Types | None) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console()
+    console = stdout_console()
     for role, name in enumerate(environment.role_names):
         many = f" (each of {environment.role_counts[role]})" if environment.role_counts[role] > 1 else ""
         by_cost = [f"cost {cost:g} ({share:.0%})" for cost, share in types or []]

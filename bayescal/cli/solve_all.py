@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 
-from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.show import empty_table, print_json, say, stdout_console
 from bayescal.environments.base import OneShot, role_of_player
 from bayescal.policies.equilibria import Equilibria, NashEquilibrium, equilibria, nash_equilibria
 from bayescal.priors.base import Prior
@@ -50,7 +49,7 @@ def _as_dict(environment: OneShot, found: Equilibria, nash: tuple[NashEquilibriu
 
 
 def _show(environment: OneShot, found: Equilibria, nash: tuple[NashEquilibrium, ...] | None) -> None:
-    console = Console()
+    console = stdout_console()
     for role, name in enumerate(environment.role_names):
         table = empty_table(name, ["action"], [_headline(k, e.principal, e.stable) for k, e in enumerate(found, 1)])
         for a, label in enumerate(environment.action_labels[role]):

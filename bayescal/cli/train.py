@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bayescal.cli.progress import Lines
-from bayescal.cli.show import empty_table, print_json, say
+from bayescal.cli.show import empty_table, print_json, say, stdout_console
 from bayescal.errors import InputError
 from bayescal.plain import Options
 
@@ -114,7 +114,7 @@ def list_zoo(as_json: bool) -> None:
     for model in models:
         box = "\n".join(f"{n} {low:.4g} to {high:.4g}" for n, (low, high) in (model["domain"] or {}).items())
         table.add_row(f"[bold]{model['name']}[/bold]", box or "not trained yet", *_figures(model["certificate"]))
-    console = Console()
+    console = stdout_console()
     console.print(table)
     say(console, "\n* so many decisions move no parameter by a tenth of its sd through the network's error (median).")
     in_play = [m for m in models if m["certificate"] and m["certificate"]["oracle"] is None]
@@ -153,7 +153,7 @@ def _show(certificate: Options, folder: Path, as_json: bool) -> None:
     for name, figures in certificate.items():
         if isinstance(figures, dict) and set(figures) == {"mean", "median", "q95", "max"}:
             table.add_row(name.replace("_", " "), *(f"{x:.2g}" for x in figures.values()))
-    console = Console()
+    console = stdout_console()
     console.print(table)
     if certificate["oracle"] is None:
         _show_cells(console, certificate)
