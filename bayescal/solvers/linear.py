@@ -136,7 +136,8 @@ def negative_directions(matrix: Float[Array, "m m"]) -> Int[Array, ""]:
 
 
 def _negative_by_sign(matrix: Float[Array, "m m"]) -> Int[Array, ""]:
-    """From the trace of the matrix sign function: Newton's iteration, scaled by norms (Higham 2008, ch. 5)."""
+    """From the trace of the matrix sign function: Newton's iteration, scaled by norms (Higham 2008, ch. 5). 0 of a
+    singular matrix, as at a fork itself."""
     m = matrix.shape[0]
     tol = jnp.sqrt(jnp.finfo(matrix.dtype).eps)
 
