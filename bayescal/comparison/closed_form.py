@@ -4,12 +4,11 @@ Shares of actions that are all equally likely beforehand are a Dirichlet distrib
 were seen: what is left out follows Pólya's urn.
 """
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln
 
+from bayescal.comparison.refit import Rows
 from bayescal.comparison.rivals.choice_shares import Shares
 from bayescal.likelihood.one_shot_data import OneShotData
 from bayescal.likelihood.without_payoffs import WithoutPayoffs
@@ -17,51 +16,34 @@ from bayescal.model.model import Model
 from bayescal.model.spec import TypedSpec
 
 
-def closed_form(
-    model: Model, unit: str, units: Sequence[str], unit_of_person: Mapping[str, str]
-) -> Float[np.ndarray, " units"] | None:
-    """The log predictive density of each unit's decisions, in their order, given all other units'; None if there is no
-    formula for it.
-
-    Args:
-        unit_of_person: the unit of each participant.
-    """
+def shares_of(model: Model) -> WithoutPayoffs | None:
+    """The likelihood of a model of choice shares; None of any other model."""
     spec = model.spec
     if not isinstance(spec, TypedSpec) or spec.likelihood is None:
         return None
     likelihood = spec.likelihood(spec.decisions)
-    if not (isinstance(likelihood, WithoutPayoffs) and isinstance(likelihood.leaning, Shares)):
-        return None
-    counts = _counts(likelihood, unit, units, unit_of_person)
-    if counts is None:
-        return None
-    sizes = np.array([len(p.values) for p in likelihood.leaning.places])
-    return _urn(counts, np.arange(counts.shape[2]) < sizes[:, None])
+    return likelihood if isinstance(likelihood, WithoutPayoffs) and isinstance(likelihood.leaning, Shares) else None
 
 
-def _counts(
-    likelihood: WithoutPayoffs, unit: str, units: Sequence[str], unit_of_person: Mapping[str, str]
-) -> Float[np.ndarray, "units places actions"] | None:
-    """None where it is not known which unit a decision belongs to."""
-    data, index = likelihood.data, {u: i for i, u in enumerate(units)}
-    if not isinstance(data, OneShotData):
-        if not set(data.participants) <= set(unit_of_person):
-            return None
-        by_person = np.swapaxes(likelihood.counts, 0, 1)
-        of = np.array([index[unit_of_person[p]] for p in data.participants])
-        counts = np.zeros((len(units), *by_person.shape[1:]))
-        np.add.at(counts, of, by_person)
-        return counts
-    if unit in data.labels:
-        labels = np.asarray(data.labels[unit]).astype(str)
-    elif unit_of_person and "participant" in data.labels:
-        labels = [unit_of_person[str(p)] for p in data.labels["participant"]]
+def left_out_shares(likelihood: WithoutPayoffs, unit_of: Rows, units: int) -> Float[np.ndarray, " units"]:
+    """The log predictive density of each unit's decisions, in their order, given all other units'.
+
+    Args:
+        likelihood: of `shares_of`.
+        unit_of: by observed site, the unit of each of its rows, which are cells ("choices") or participants.
+    """
+    data, leaning, ((site, unit),) = likelihood.data, likelihood.leaning, unit_of.items()
+    assert isinstance(leaning, Shares)
+    sizes = np.array([len(p.values) for p in leaning.places])
+    if isinstance(data, OneShotData):
+        each = np.asarray(data.counts)
+        counts = np.zeros((units, len(sizes), each.shape[1]))
+        np.add.at(counts, (unit if site == "choices" else unit[data.person], data.situation), each)
     else:
-        return None
-    each = np.asarray(data.counts)
-    counts = np.zeros((len(units), len(data.sizes), each.shape[1]))
-    np.add.at(counts, (np.array([index[u] for u in labels]), data.situation), each)
-    return counts
+        by_person = np.swapaxes(likelihood.counts, 0, 1)
+        counts = np.zeros((units, *by_person.shape[1:]))
+        np.add.at(counts, unit, by_person)
+    return _urn(counts, np.arange(counts.shape[2]) < sizes[:, None])
 
 
 def _urn(counts: Float[np.ndarray, "units places actions"], possible: np.ndarray) -> Float[np.ndarray, " units"]:

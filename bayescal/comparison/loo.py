@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
 
 from bayescal.comparison.bridge import log_mass_ratio
-from bayescal.comparison.closed_form import closed_form
+from bayescal.comparison.closed_form import left_out_shares, shares_of
 from bayescal.comparison.own_numbers import without_own_numbers
 from bayescal.comparison.pointwise import Pointwise, labels_by_row
 from bayescal.comparison.refit import Progress, Refitted, left_out_together, refit, weighted_sites
@@ -131,18 +131,19 @@ def leave_one_out(
         unit_of_person: the unit of each participant.
     """
     weighted = psis(points)
-    own = [] if model is None else own_sites(model, unit)
-    if own:
-        weighted = replace(weighted, k_hat=np.maximum(weighted.k_hat, 1.0))
     if model is None:
         return weighted
-    if (exact := closed_form(model, unit, points.units, unit_of_person)) is not None:
-        return replace(weighted, elpd=exact, k_hat=np.zeros(len(exact)), how=How(exact=True))
-    if not len(weighted.bad):
+    own, shares = own_sites(model, unit), shares_of(model)
+    if own:
+        weighted = replace(weighted, k_hat=np.maximum(weighted.k_hat, 1.0))
+    if shares is None and not len(weighted.bad):
         return weighted
     unit_of_row = units_of_rows(model, unit, unit_of_person, points.units)
     if unit_of_row is None:
         return weighted
+    if shares is not None:
+        exact = left_out_shares(shares, unit_of_row, len(points.units))
+        return replace(weighted, elpd=exact, k_hat=np.zeros(len(exact)), how=How(exact=True))
     known = (model, posterior_draws(fit), unit_of_row)
     elpd, bad, orders = weighted.elpd.copy(), weighted.bad, points.taken_off
     mixed, diverged, integrated = np.zeros(0, int), 0, 0

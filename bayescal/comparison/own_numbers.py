@@ -6,7 +6,7 @@ integral, and of what is shared one game among several says little: the weights 
 & Rabe-Hesketh 2019; Vehtari et al. 2016).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,32 +37,21 @@ class _Own:
     Attributes:
         model: the NumPyro model.
         name: of the site with a number for each owner, a game or a place in it.
-        rows: the observed sites with a row for each participant, cell or decision.
-        of_row: by such a site, the owner of each row; one past the last for rows that no own number moves.
+        of_row: by observed site, the owner of each of its rows; one past the last for rows that no own number moves.
     """
 
     model: Callable[[], Any]
     name: str
-    rows: tuple[str, ...]
-    of_row: Mapping[str, Int[Array, " rows"]] | None = None
-
-    def terms(
-        self, shared: Mapping[str, Array], own: Float[Array, " owners"]
-    ) -> tuple[Float[Array, " owners"], dict[str, Array]]:
-        """(log prior of each number, log-likelihood of each row)."""
-        trace = trace_of(handlers.substitute(self.model, data={**shared, self.name: own}), 0)
-        log_prob = lambda n: trace[n]["fn"].log_prob(trace[n]["value"])
-        return jnp.broadcast_to(log_prob(self.name), own.shape), {n: log_prob(n) for n in self.rows}
+    of_row: Mapping[str, Int[Array, " rows"]]
 
     def by_owner(
         self, shared: Mapping[str, Array], own: Float[Array, " owners"]
     ) -> tuple[Float[Array, " owners"], dict[str, Array]]:
         """(log prior and likelihood of each number, log-likelihood of the rows that none moves, else 0)."""
-        assert self.of_row is not None
-        total, rows = self.terms(shared, own)
-        rest = {}
-        for n, log_p in rows.items():
-            owner = self.of_row[n]
+        trace = trace_of(handlers.substitute(self.model, data={**shared, self.name: own}), 0)
+        total, rest = jnp.broadcast_to(_log_prob(trace[self.name]), own.shape), {}
+        for n, owner in self.of_row.items():
+            log_p = _log_prob(trace[n])
             total = total + jax.ops.segment_sum(log_p, owner, len(total) + 1)[:-1]
             rest[n] = jnp.where(owner == len(total), log_p, 0.0)
         return total, rest
@@ -128,14 +117,13 @@ def without_own_numbers(
             return None
         flat = {n: np.reshape(posterior[n], (-1, *np.shape(posterior[n])[2:])) for n in sites}
         some = {n: jnp.asarray(x[evenly(len(x), _DRAWS)]) for n, x in flat.items()}
-        parts = _Own(model, own, tuple(unit_of))
         sd = flat[own].std(axis=0)
-        moved = _moved(parts, {n: x[0] for n, x in some.items()}, sd)
+        moved = _moved(model, own, {n: x[0] for n, x in some.items()}, sd, unit_of)
         owners = _owners(moved, unit_of, units)
         if owners is None:
             return None
         of_row, unit_of_owner = owners
-        parts = _Own(model, own, tuple(unit_of), {n: jnp.asarray(x) for n, x in of_row.items()})
+        parts = _Own(model, own, {n: jnp.asarray(x) for n, x in of_row.items()})
 
         @jax.jit
         def run(draws: dict[str, Array]) -> Float[Array, "some units"]:
@@ -157,14 +145,28 @@ def without_own_numbers(
 
 
 def _moved(
-    parts: _Own, draw: Mapping[str, Array], sd: Float[np.ndarray, " owners"]
+    model: Callable[[], Any],
+    own: str,
+    draw: Mapping[str, Array],
+    sd: Float[np.ndarray, " owners"],
+    sites: Iterable[str],
 ) -> dict[str, Bool[np.ndarray, "owners rows"]]:
     """By observed site, which rows each number moves."""
-    shared, own = {n: x for n, x in draw.items() if n != parts.name}, draw[parts.name]
-    rows = jax.jit(lambda own: parts.terms(shared, own)[1])
-    before = rows(own)
-    after = [rows(own.at[k].add(0.5 * sd[k])) for k in range(len(own))]
-    return {n: np.stack([np.asarray(a[n] != before[n]) for a in after]) for n in parts.rows}
+
+    @jax.jit
+    def rows(numbers: Float[Array, " owners"]) -> dict[str, Array]:
+        trace = trace_of(handlers.substitute(model, data={**draw, own: numbers}), 0)
+        return {n: _log_prob(trace[n]) for n in sites}
+
+    numbers = draw[own]
+    before = rows(numbers)
+    after = [rows(numbers.at[k].add(0.5 * sd[k])) for k in range(len(numbers))]
+    return {n: np.stack([np.asarray(a[n] != before[n]) for a in after]) for n in before}
+
+
+def _log_prob(site: Any) -> Array:
+    """Of a site of a trace, row by row."""
+    return site["fn"].log_prob(site["value"])
 
 
 def _owners(

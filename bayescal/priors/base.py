@@ -91,6 +91,21 @@ class Prior(eqx.Module):
         return [lambda observation: self.log_prob(observation, psi, role=role, action_values=action_values)]
 
 
+class Known(Prior):
+    """A prior without parameters: nothing of it is left to be inferred."""
+
+    @property
+    def parameters(self) -> dict[str, Interval]:
+        return {}
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        return {}
+
+    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
+        return {}
+
+
 class Tilt(Prior):
     """A prior that is given by its weights: q(a | o) ∝ exp(log_weight)."""
 

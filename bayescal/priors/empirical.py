@@ -5,17 +5,15 @@ from pathlib import Path
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
-from bayescal.domain import Interval
 from bayescal.environments.base import Environment, role_of_player
 from bayescal.errors import InputError
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Known
 from bayescal.reading import read_json
 
 
-class Empirical(Prior):
+class Empirical(Known):
     """q(a) = probabilities[role][a]. A zero rules the action out at any cost.
 
     Example:
@@ -37,17 +35,6 @@ class Empirical(Prior):
                     f"Prior of role {role + 1}: {list(row)} are not non-negative numbers that sum to one "
                     f"(they sum to {sum(row):g})."
                 )
-
-    @property
-    def parameters(self) -> dict[str, Interval]:
-        return {}
-
-    @property
-    def defaults(self) -> dict[str, float]:
-        return {}
-
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
-        return {}
 
     @property
     def flat_parameters(self) -> dict[str, float] | None:

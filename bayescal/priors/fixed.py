@@ -1,15 +1,13 @@
 """A habit whose strength is known."""
 
 import equinox as eqx
-from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
-from bayescal.domain import Interval
 from bayescal.priors.anchored import Anchored
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Known, Prior
 
 
-class Fixed(Prior):
+class Fixed(Known):
     """Another prior at these parameters, none of which is left to be inferred.
 
     `Fixed(Anchored(), {"anchor": 0.5, "pull": 0.0})` is uniform for everybody, and a learned policy that knows
@@ -22,15 +20,8 @@ class Fixed(Prior):
     )
 
     @property
-    def parameters(self) -> dict[str, Interval]:
-        return {}
-
-    @property
     def defaults(self) -> dict[str, float]:
         return dict(self.psi)
-
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
-        return {}
 
     @property
     def flat_parameters(self) -> dict[str, float] | None:

@@ -1,14 +1,12 @@
 """No habit at all: every action is as likely as every other."""
 
 import jax.numpy as jnp
-from numpyro import distributions as dist
 
 from bayescal._types import Actions, Grid, Observation, Parameters
-from bayescal.domain import Interval
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Known
 
 
-class Uniform(Prior):
+class Uniform(Known):
     """q(a) = 1 / (number of actions). With it the exact policy is a logit quantal response equilibrium.
 
     Example:
@@ -19,17 +17,6 @@ class Uniform(Prior):
         >>> [f"{p:.2f}" for p in jnp.exp(log_q)]
         ['0.20', '0.20', '0.20', '0.20', '0.20']
     """
-
-    @property
-    def parameters(self) -> dict[str, Interval]:
-        return {}
-
-    @property
-    def defaults(self) -> dict[str, float]:
-        return {}
-
-    def default_hyperpriors(self, payoff_scale: float) -> dict[str, dist.Distribution]:
-        return {}
 
     @property
     def flat_parameters(self) -> dict[str, float]:

@@ -107,8 +107,8 @@ class Linear(NamedTuple):
 
 SMALL = 16  # up to this size systems are solved without LAPACK
 EXPLICIT = 3  # up to this size eigenvalues are counted by a formula
-_TURNS = 60
-_FEW = 1024  # multiplications
+_TURNS = 60  # most turns of the iteration for the matrix sign
+_FEW = 1024  # multiplications, up to which a product is a sum
 
 
 def negative_directions(matrix: Float[Array, "m m"]) -> Int[Array, ""]:

@@ -16,7 +16,7 @@ from bayescal.environments.normal_form import NormalForm
 from bayescal.environments.symmetric import travelers_dilemma
 from bayescal.policies.exact import ExactPolicy
 from bayescal.populations.log_normal import LogNormal
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Known
 from bayescal.priors.log_linear import LogLinear
 
 
@@ -31,21 +31,10 @@ def random_game(seed: int, *sizes: int) -> NormalForm:
     return NormalForm(np.random.default_rng(seed).normal(0, 3, (len(sizes), *sizes)))
 
 
-class Given(Prior):
+class Given(Known):
     """A habit as arrays, by role: all habits of a game share a program."""
 
     rows: tuple[np.ndarray, ...]
-
-    @property
-    def parameters(self):
-        return {}
-
-    @property
-    def defaults(self):
-        return {}
-
-    def default_hyperpriors(self, payoff_scale):
-        return {}
 
     def log_prob(self, observation, psi, *, role, action_values):
         return jnp.log(jnp.asarray(self.rows[role], jnp.result_type(float)))

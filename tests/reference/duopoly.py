@@ -9,28 +9,17 @@ import numpy as np
 import bayescal as bc
 from bayescal.environments.markov import MarkovGame
 from bayescal.policies.sequential import SequentialSolution
-from bayescal.priors.base import Prior
+from bayescal.priors.base import Known
 
 _FILE = Path(__file__).parents[2].parent / "shared" / "golden" / "economies" / "logit_bertrand_markov.json"
 GOLDEN = json.loads(_FILE.read_text())
 GRID = np.array(GOLDEN["grid"])
 
 
-class InStates(Prior):
+class InStates(Known):
     """A habit as a table: log-probabilities by role, state and action."""
 
     rows: np.ndarray
-
-    @property
-    def parameters(self):
-        return {}
-
-    @property
-    def defaults(self):
-        return {}
-
-    def default_hyperpriors(self, payoff_scale):
-        return {}
 
     def log_prob(self, observation, psi, *, role, action_values):
         return jnp.asarray(self.rows)[role, observation["state"]]

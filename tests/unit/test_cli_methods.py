@@ -68,16 +68,8 @@ def test_interrupted_and_resumed(study, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_comparison_interrupted_and_resumed(study, tmp_path, monkeypatch):
     def run(out, *words):
-        asked = [
-            "compare",
-            str(study),
-            "--out",
-            str(tmp_path / out),
-            "--only",
-            "choice shares",
-            "--only",
-            "common cost",
-        ]
+        asked = ["compare", str(study), "--out", str(tmp_path / out)]
+        asked += ["--only", "choice shares", "--only", "common cost"]
         asked += ["--draws", "60", "--warmup", "60", "--chains", "2", *words]
         return CliRunner().invoke(main, asked, catch_exceptions=False)
 

@@ -27,6 +27,19 @@ def ignore_progress(what: str, done: int, total: int) -> None:
     """Does nothing: the default progress."""
 
 
+def at_both(
+    measure: Callable[[Points], dict[str, Array]], inside: Points, corners: Points
+) -> dict[str, dict[str, np.ndarray]]:
+    """Measures of the points inside and of the corners, taken together so that one program is compiled for both.
+
+    Args:
+        measure: of all points at once.
+    """
+    found = jax.tree.map(np.asarray, measure(jax.tree.map(lambda *x: np.concatenate(x), inside, corners)))
+    parts = {"inside": slice(len(inside.cost)), "corners": slice(len(inside.cost), None)}
+    return {where: {name: x[part] for name, x in found.items()} for where, part in parts.items()}
+
+
 def rounded(x: float | np.floating) -> float:
     """x to three significant digits."""
     return float(f"{float(x):.3g}")

@@ -1,6 +1,7 @@
 """One-shot games: comparison with the exact equilibrium, at points of the domain and at its corners."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -18,6 +19,7 @@ from bayescal.precision import double_precision
 from bayescal.solvers.path import CONVERGED
 from bayescal.training.certificate.measures import (
     Progress,
+    at_both,
     budget,
     divergence,
     ignore_progress,
@@ -54,12 +56,10 @@ def certify_one_shot(
             tell("measuring", i, len(games))
             here = replace_environment(policy, game)
             others = tuple(replace_environment(e, game) for e in ensemble)
-            key, inside = jax.random.fold_in(jax.random.key(seed), i), -(-points // len(games))
-            # Together, so that one program is compiled for both.
-            batch = jax.tree.map(lambda *x: np.concatenate(x), sample_points(here, key, inside), corner_points(here))
-            measured = jax.tree.map(np.asarray, _measure_each(here, batch, others))
-            for where, part in (("inside", slice(inside)), ("corners", slice(inside, None))):
-                parts[where].append({name: x[part] for name, x in measured.items()})
+            inside = sample_points(here, jax.random.fold_in(jax.random.key(seed), i), -(-points // len(games)))
+            found = at_both(partial(_measure_each, here, others), inside, corner_points(here))
+            for where, measured in found.items():
+                parts[where].append(measured)
         tell("measuring", len(games), len(games))
     everywhere = {where: jax.tree.map(lambda *x: np.concatenate(x), *part) for where, part in parts.items()}
     inside, corners = (solved_only(x, x["solved"]) for x in everywhere.values())
@@ -124,7 +124,7 @@ def _mean_divergence(
 
 
 @eqx.filter_jit
-def _measure_each(policy: LearnedPolicy, batch: Points, ensemble: Sequence[LearnedPolicy]) -> dict[str, Array]:
+def _measure_each(policy: LearnedPolicy, ensemble: Sequence[LearnedPolicy], batch: Points) -> dict[str, Array]:
     return jax.vmap(lambda point: measure(policy, point, ensemble))(batch)
 
 

@@ -1,11 +1,11 @@
 """Games over time of one person: comparison with the exact solution, at states reached by the policy's own play."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from bayescal._types import Keys
@@ -16,6 +16,7 @@ from bayescal.policies.learned import LearnedPolicy
 from bayescal.precision import double_precision
 from bayescal.training.certificate.measures import (
     Progress,
+    at_both,
     budget,
     divergence,
     ignore_progress,
@@ -49,11 +50,7 @@ def certify_against_exact_play(
         tell("measuring", 0, 1)
         draws = (sample_points(policy, jax.random.key(seed), games), corner_points(policy, _MOST_CORNERS))
         keys = jnp.concatenate([jax.random.split(jax.random.key(seed + 1), len(points.cost)) for points in draws])
-        # Together, so that one program is compiled for both.
-        points = jax.tree.map(lambda *x: np.concatenate(x), *draws)
-        measured = jax.tree.map(np.asarray, _measure_each(policy, exact, points, keys))
-        parts = {"inside": slice(games), "corners": slice(games, None)}
-        found = {where: {name: x[part] for name, x in measured.items()} for where, part in parts.items()}
+        found = at_both(partial(_measure_each, policy, exact, keys), *draws)
         tell("measuring", 1, 1)
     inside, corners = (solved_only(x, x["solved"]) for x in found.values())
     return {
@@ -73,7 +70,7 @@ def certify_against_exact_play(
 
 
 @eqx.filter_jit
-def _measure_each(policy: LearnedPolicy, exact: ExactPolicy, points: Points, keys: Keys) -> dict[str, Array]:
+def _measure_each(policy: LearnedPolicy, exact: ExactPolicy, keys: Keys, points: Points) -> dict[str, Array]:
     return jax.lax.map(lambda x: measure(policy, exact, *x), (points, keys), batch_size=8)
 
 
